@@ -1,0 +1,258 @@
+"""Databases, tables and columns: what Felis and the partition file say, frozen.
+
+Names keep the spelling of the schema. ``physical`` names are those of the shards: lower case, so that psql on a shard
+needs no quotes, and at most 63 bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.types import DataType
+
+MAX_IDENTIFIER_BYTES = 63
+"""Longest name that PostgreSQL keeps whole."""
+
+HEALPIX_COLUMN = "healpix29"
+"""Name of the clustering key that every row of a partitioned table carries."""
+
+
+def physical_name(name: str) -> str:
+    """Return the name of a relation or column on the shards: lower case, cut and hashed when it is too long."""
+    folded = name.lower()
+    if len(folded.encode()) <= MAX_IDENTIFIER_BYTES - 28:  # room for the suffix of a chunk and a generation
+        return folded
+    digest = hashlib.sha256(folded.encode()).hexdigest()[:8]
+    return folded.encode()[:25].decode(errors="ignore") + "_" + digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table."""
+
+    name: str
+    """As the schema writes it."""
+
+    physical: str
+    """On the shards."""
+
+    datatype: DataType
+    length: int | None = None
+    """Characters of a CHAR or VARCHAR; None when there is no bound."""
+
+    nullable: bool = True
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    xtype: str = ""
+    hidden: bool = False
+    """Left out of ``*``: columns that qserv_py adds."""
+
+
+class TableKind(StrEnum):
+    """Role of a table in its family."""
+
+    DIRECTOR = "director"
+    CHILD = "child"
+    MATCH = "match"
+    REF = "ref"
+
+
+class PositionFormat(StrEnum):
+    """How a position stands in the input files."""
+
+    DEGREES = "deg"
+    HMS = "hms"
+    """Hours, minutes, seconds: ``00:08:27.05``."""
+
+    DMS = "dms"
+    """Degrees, arc minutes, arc seconds: ``+27:43:03.6``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A coordinate of a director: the column that holds it, in degrees, and how input files write it."""
+
+    column: str
+    format: PositionFormat = PositionFormat.DEGREES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a database. ``columns`` are in the schema's order, hidden ones last."""
+
+    database: str
+    name: str
+    physical: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    description: str = ""
+    indexes: tuple[tuple[str, ...], ...] = ()
+    """Further b-tree indexes that the schema asks for, as tuples of column names."""
+
+    @property
+    def kind(self) -> TableKind:
+        """Role of the table."""
+        raise NotImplementedError
+
+    @property
+    def is_partitioned(self) -> bool:
+        """Whether its rows are spread over chunks."""
+        return self.kind is not TableKind.REF
+
+    @cached_property
+    def _exact(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def _folded(self) -> dict[str, tuple[Column, ...]]:
+        found: dict[str, tuple[Column, ...]] = {}
+        for column in self.columns:
+            found[column.name.lower()] = (*found.get(column.name.lower(), ()), column)
+        return found
+
+    def column(self, name: str) -> Column:
+        """Return the column of exactly this name; KeyError if there is none."""
+        return self._exact[name]
+
+    def find_columns(self, name: str, *, exact: bool) -> tuple[Column, ...]:
+        """Return the columns that a written name may mean: exact for delimited names, else whatever the case."""
+        if exact:
+            return (self._exact[name],) if name in self._exact else ()
+        return self._folded.get(name.lower(), ())
+
+    @property
+    def qualified(self) -> str:
+        """``database.table`` as the schema writes it."""
+        return f"{self.database}.{self.name}"
+
+    def relation(self, chunk: ChunkId | None, *, generation: int = 1, overlap: bool = False) -> str:
+        """Return the name of the relation that holds a chunk (or, with None, a ref table) on a shard."""
+        middle = "ref" if chunk is None else chunk.suffix
+        if overlap:
+            middle = "overlap_" + middle
+        return f"{self.physical}_{middle}" + (f"_g{generation}" if generation > 1 else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectorTable(Table):
+    """A table with a position and a key; it decides the chunk of its rows and of its children's."""
+
+    id: str
+    ra: Position
+    dec: Position
+
+    @property
+    def kind(self) -> TableKind:
+        """Role of the table."""
+        return TableKind.DIRECTOR
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChildTable(Table):
+    """A table whose rows follow their director's row by key."""
+
+    director: str
+    """Name of the director, in the same database."""
+
+    key: str
+    """Column that holds the director's id."""
+
+    @property
+    def kind(self) -> TableKind:
+        """Role of the table."""
+        return TableKind.CHILD
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchTable(Table):
+    """A table that pairs rows of two directors; its rows stand in the chunk of the first one's row."""
+
+    directors: tuple[str, str]
+    keys: tuple[str, str]
+
+    @property
+    def kind(self) -> TableKind:
+        """Role of the table."""
+        return TableKind.MATCH
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefTable(Table):
+    """A small table that stands whole on every worker."""
+
+    @property
+    def kind(self) -> TableKind:
+        """Role of the table."""
+        return TableKind.REF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """Databases that share one chunk map and overlap."""
+
+    name: str
+    target_rows: int = 500_000
+    """Rows of the densest director that a chunk aims at."""
+
+    min_order: int = 0
+    max_order: int = 10
+    overlap_arcsec: float = 60.0
+
+
+class DatabaseState(StrEnum):
+    """Whether queries see a database."""
+
+    LOADING = "loading"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database: tables of one family that are published together."""
+
+    name: str
+    physical: str
+    family: Family
+    tables: tuple[Table, ...]
+    state: DatabaseState = DatabaseState.LOADING
+    description: str = ""
+    felis: str = field(default="", repr=False)
+    """The schema file that the database was made from."""
+
+    @cached_property
+    def _by_name(self) -> dict[str, Table]:
+        return {table.name: table for table in self.tables}
+
+    def table(self, name: str) -> Table:
+        """Return the table of exactly this name; KeyError if there is none."""
+        return self._by_name[name]
+
+    def find_tables(self, name: str, *, exact: bool) -> tuple[Table, ...]:
+        """Return the tables that a written name may mean."""
+        if exact:
+            return (self._by_name[name],) if name in self._by_name else ()
+        return tuple(table for table in self.tables if table.name.lower() == name.lower())
+
+    def director_of(self, table: Table) -> DirectorTable | None:
+        """Return the director that decides a table's chunks; the table itself if it is one; None for a ref table."""
+        match table:
+            case DirectorTable():
+                return table
+            case ChildTable():
+                director = self.table(table.director)
+            case MatchTable():
+                director = self.table(table.directors[0])
+            case _:
+                return None
+        return director if isinstance(director, DirectorTable) else None
+
+
+def names_of(things: Iterable[Database | Table | Column]) -> list[str]:
+    """Return the names, for messages."""
+    return [thing.name for thing in things]

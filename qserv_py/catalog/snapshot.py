@@ -1,0 +1,99 @@
+"""What a query sees: for each table, the chunks that hold rows, how many, and which generation of the chunk table.
+
+Kept as arrays beside the family's chunk map, because a catalogue has 100,000 chunks and planning must cost what the
+chunks kept cost, not what the chunks known cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.catalog.model import Database
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TableSnapshot:
+    """The chunks of one table in a snapshot. A ref table has no chunks: only ``rows`` and ``generation``."""
+
+    chunks: IntArray
+    """Indices into the family's ``ChunkMap``, ascending, shape (n,)."""
+
+    rows: IntArray
+    """Rows of each chunk, shape (n,)."""
+
+    generations: IntArray
+    """Generation of each chunk table, shape (n,)."""
+
+    total_rows: int
+    total_bytes: int = 0
+    """Bytes of the parts."""
+
+    ref_generation: int = 0
+    """Generation of a ref table; 0 for a partitioned one or when nothing is loaded."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Snapshot:
+    """The published state of one database."""
+
+    number: int
+    tables: Mapping[str, TableSnapshot]
+    """By the table's name."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FamilyState:
+    """The chunks of a family and where they are. Sorted by ``first``; cells never overlap."""
+
+    orders: IntArray
+    """HEALPix order of each chunk, shape (n,)."""
+
+    pixels: IntArray
+    """NESTED pixel of each chunk, shape (n,)."""
+
+    workers: IntArray
+    """Index into ``Catalog.workers`` of the chunk's first placement, shape (n,)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One shard: a PostgreSQL server and a directory of parts."""
+
+    name: str
+    conninfo: str
+    """libpq connection string without a password; the password stands in the file that ``passfile`` names."""
+
+    parts_dir: str
+    """Directory of the worker's parts."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Catalog:
+    """Everything the planner may know, at one moment."""
+
+    version: int
+    """Number that grows with every change of the registry."""
+
+    databases: tuple[Database, ...]
+    families: Mapping[str, FamilyState] = field(default_factory=lambda: MappingProxyType({}))
+    """By the family's name."""
+
+    snapshots: Mapping[str, Snapshot] = field(default_factory=lambda: MappingProxyType({}))
+    """By the database's name; published databases only."""
+
+    workers: tuple[Worker, ...] = ()
+
+    def find_databases(self, name: str, *, exact: bool) -> tuple[Database, ...]:
+        """Return the databases that a written name may mean."""
+        if exact:
+            return tuple(database for database in self.databases if database.name == name)
+        return tuple(database for database in self.databases if database.name.lower() == name.lower())

@@ -1,0 +1,1 @@
+"""The ``qserv`` command: parse arguments, call one function, print."""

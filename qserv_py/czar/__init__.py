@@ -1,0 +1,1 @@
+"""The life of one query, and of the cluster that answers it."""

@@ -1,0 +1,232 @@
+"""Every error a user can meet: one tree, a stable code for each, and a text that says what to do next.
+
+The ``code`` crosses the network and process borders, so it never changes once released. Layers translate foreign
+errors (PostgreSQL's, pyarrow's) once, at their edge, with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class QservError(Exception):
+    """Base of all errors of qserv_py.
+
+    Parameters
+    ----------
+    message
+        One line with the names and the numbers.
+    detail
+        Why, when the message alone does not say it.
+    hint
+        What the reader can do now.
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, detail: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild, (type(self), self.__dict__.copy()))
+
+    def render(self) -> str:
+        """Return the text shown to a user: message, then DETAIL and HINT where there are any."""
+        lines = [self.message]
+        if self.detail:
+            lines.append(f"DETAIL: {self.detail}")
+        if self.hint:
+            lines.append(f"HINT: {self.hint}")
+        return "\n".join(lines)
+
+
+def _rebuild(kind: type[QservError], state: dict[str, Any]) -> QservError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+class UserError(QservError):
+    """The query, the file or the request is wrong; HTTP 400."""
+
+    code = "user_error"
+
+
+class AdqlError(UserError):
+    """An error with a place in an ADQL text.
+
+    Parameters
+    ----------
+    message
+        One line, without the place.
+    text
+        The whole ADQL text; empty when the place is not known.
+    offset
+        Character offset in ``text`` where the error is; None when the place is not known.
+    """
+
+    code = "adql_error"
+
+    def __init__(
+        self, message: str, *, text: str = "", offset: int | None = None, detail: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.text = text
+        self.offset = offset
+
+    @property
+    def line(self) -> int | None:
+        """Line of the error, from 1."""
+        return None if self.offset is None else self.text.count("\n", 0, self.offset) + 1
+
+    @property
+    def column(self) -> int | None:
+        """Column of the error, from 1."""
+        return None if self.offset is None else self.offset - self.text.rfind("\n", 0, self.offset)
+
+    def render(self) -> str:
+        """Return the message with its place, the line of the text and a caret under the place."""
+        if self.offset is None or self.line is None or self.column is None:
+            return super().render()
+        shown, column = _window(self.text.splitlines() or [""], self.line, self.column)
+        place = f"ADQL line {self.line}, column {self.column}"
+        lines = [f"{place}: {self.message}", f"  {shown}", "  " + " " * column + "^"]
+        if self.detail:
+            lines.append(f"DETAIL: {self.detail}")
+        if self.hint:
+            lines.append(f"HINT: {self.hint}")
+        return "\n".join(lines)
+
+
+def _window(lines: list[str], line: int, column: int, *, width: int = 100) -> tuple[str, int]:
+    """Cut the part of a long line around the column; return it and the caret's place in it, from 0."""
+    text = lines[line - 1] if line <= len(lines) else ""
+    text = text.replace("\t", " ")
+    start = max(0, column - 1 - width // 2) if len(text) > width else 0
+    return text[start : start + width], column - 1 - start
+
+
+class AdqlSyntaxError(AdqlError):
+    """The text is not ADQL."""
+
+    code = "adql_syntax"
+
+
+class UnknownTableError(AdqlError):
+    """A table that no published database has."""
+
+    code = "unknown_table"
+
+
+class UnknownColumnError(AdqlError):
+    """A column that no table in scope has, or that several have."""
+
+    code = "unknown_column"
+
+
+class UnknownFunctionError(AdqlError):
+    """A function that is not known, or a wrong number or kind of arguments."""
+
+    code = "unknown_function"
+
+
+class TypeMismatchError(AdqlError):
+    """An operator or a function applied to values of the wrong type."""
+
+    code = "type_mismatch"
+
+
+class QueryNotSupportedError(AdqlError):
+    """ADQL that is right but that the shards cannot answer; the message says why."""
+
+    code = "query_not_supported"
+
+
+class NotFoundError(UserError):
+    """A named thing that does not exist; exit code 3."""
+
+    code = "not_found"
+
+
+class SchemaError(UserError):
+    """A Felis file or a partition file that is wrong."""
+
+    code = "schema_error"
+
+
+class ConfigError(UserError):
+    """A wrong setting, directory or environment variable."""
+
+    code = "config_error"
+
+
+class LimitError(QservError):
+    """A quota, a row limit, a byte limit or a time limit was reached."""
+
+    code = "limit"
+
+
+class QueryCancelledError(QservError):
+    """The user cancelled the query."""
+
+    code = "query_cancelled"
+
+
+class ClusterError(QservError):
+    """A cluster or one of its servers cannot be started, stopped or reached."""
+
+    code = "cluster_error"
+
+
+class WorkerError(QservError):
+    """A worker failed."""
+
+    code = "worker_error"
+
+
+class WorkerUnavailableError(WorkerError):
+    """A worker does not answer; another placement may."""
+
+    code = "worker_unavailable"
+    retryable = True
+
+
+class ChunkQueryError(WorkerError):
+    """A worker refused or broke off a chunk query."""
+
+    code = "chunk_query_failed"
+
+
+class EvaluationError(UserError):
+    """The data made an expression fail, such as a division by zero; HTTP 400."""
+
+    code = "evaluation_error"
+
+
+class IngestError(QservError):
+    """Ingest failed."""
+
+    code = "ingest_error"
+
+
+class TransactionStateError(IngestError):
+    """A super-transaction is not in the state that the request needs."""
+
+    code = "transaction_state"
+
+
+class ContributionError(IngestError):
+    """A file cannot be read or has more rejected rows than allowed."""
+
+    code = "contribution_error"
+
+
+class InternalError(QservError):
+    """A defect of qserv_py; the user sees that it is ours, the details go to the log."""
+
+    code = "internal_error"

@@ -1,0 +1,1 @@
+"""Plan to rows: ``machine`` decides, ``runner`` does the I/O, ``merge`` combines."""

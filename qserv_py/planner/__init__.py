@@ -1,0 +1,1 @@
+"""Checked tree to query plan: which chunks, which chunk query, which merge query; no I/O."""

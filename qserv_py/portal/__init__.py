@@ -1,0 +1,4 @@
+"""The web portal.
+
+Here will live its JSON API and the prebuilt page.
+"""

@@ -1,0 +1,1 @@
+"""The catalogue descriptions, read from and written to the registry database."""

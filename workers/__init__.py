@@ -1,0 +1,1 @@
+"""One shard: its PostgreSQL server, its chunk tables, its Parquet parts."""
