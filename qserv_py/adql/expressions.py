@@ -1,0 +1,533 @@
+"""sqlglot's expressions to ours: names bound, types checked, everything that is not listed here refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Any
+
+from sqlglot import exp
+
+from qserv_py.adql.functions import AGGREGATES, DISTANCE, FUNCTIONS, SHAPE_NAMES, Function, Kind
+from qserv_py.adql.parse import MARK
+from qserv_py.adql.places import Failures, did_you_mean, offset_of
+from qserv_py.adql.scope import Scope
+from qserv_py.adql.shapes import build_shape
+from qserv_py.adql.tree import (
+    Aggregate,
+    Arithmetic,
+    Between,
+    Call,
+    Case,
+    Cast,
+    Coalesce,
+    Comparison,
+    Expr,
+    InList,
+    InQuery,
+    InShape,
+    IsNull,
+    Like,
+    Literal,
+    Logic,
+    Negate,
+    Not,
+    Select,
+    Shape,
+    ShapeKind,
+    contains_aggregate,
+)
+from qserv_py.adql.typing_rules import arithmetic_type, common_type, comparable, literal_type, sum_type
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
+
+_COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
+_AGGREGATE_NODES = {exp.Count: "COUNT", exp.Sum: "SUM", exp.Avg: "AVG", exp.Min: "MIN", exp.Max: "MAX"}
+_CAST_TYPES = {
+    "SMALLINT": DataType.SHORT,
+    "INT": DataType.INT,
+    "BIGINT": DataType.LONG,
+    "FLOAT": DataType.FLOAT,
+    "DOUBLE": DataType.DOUBLE,
+    "CHAR": DataType.STRING,
+    "VARCHAR": DataType.STRING,
+    "TEXT": DataType.TEXT,
+    "TIMESTAMP": DataType.TIMESTAMP,
+    "BOOLEAN": DataType.BOOLEAN,
+}
+
+
+class ExpressionBuilder:
+    """Builds the expressions of one block."""
+
+    def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Select]) -> None:
+        self.scope = scope
+        self.failures: Failures = scope.failures
+        self._subquery = subquery
+        self._handlers: dict[type, Callable[[Any], Expr]] = {
+            exp.Column: self._column,
+            exp.Literal: self._literal,
+            exp.Null: lambda node: Literal(type=None, value=None, offset=offset_of(node)),
+            exp.Boolean: lambda node: Literal(type=DataType.BOOLEAN, value=bool(node.this), offset=offset_of(node)),
+            exp.Paren: lambda node: self.build(node.this),
+            exp.Neg: self._negate,
+            exp.And: self._logic,
+            exp.Or: self._logic,
+            exp.Not: lambda node: _negated(self.condition(node.this, "NOT")),
+            exp.Is: self._is,
+            exp.Between: self._between,
+            exp.In: self._in,
+            exp.Like: self._like,
+            exp.ILike: self._like,
+            exp.Case: self._case,
+            exp.Coalesce: self._coalesce,
+            exp.Cast: self._cast,
+            exp.DPipe: self._concatenate,
+            exp.Anonymous: self._call,
+            **dict.fromkeys(_COMPARISONS, self._comparison),
+            **dict.fromkeys(_ARITHMETIC, self._arithmetic),
+            **dict.fromkeys(_AGGREGATE_NODES, self._aggregate),
+        }
+
+    def build(self, node: Any) -> Expr:
+        """Return our expression for one of sqlglot's."""
+        handler = self._handlers.get(type(node))
+        if handler is None:
+            raise self._refuse(node)
+        return handler(node)
+
+    def condition(self, node: Any, clause: str) -> Expr:
+        """Return an expression that is true or false."""
+        built = self.build(node)
+        if built.type not in {DataType.BOOLEAN, None}:
+            hint = ""
+            if isinstance(built, Cast) and isinstance(built.operand, InShape):
+                hint = "CONTAINS answers 1 or 0: write 1 = CONTAINS(...)."
+            raise self.failures.error(TypeMismatchError, f"{clause} needs a condition, found a value", node, hint=hint)
+        return built
+
+    def value(self, node: Any) -> Expr:
+        """Return an expression that is a value; a bare shape is none."""
+        built = self.build(node)
+        if isinstance(built, Shape):
+            raise self.failures.unsupported(f"{built.kind} can stand only inside CONTAINS or DISTANCE", built.offset)
+        return built
+
+    def _refuse(self, node: Any) -> Exception:
+        kind = type(node).__name__
+        if isinstance(node, exp.Window):
+            kind = "window functions (OVER)"
+        elif isinstance(node, exp.Exists):
+            kind = "EXISTS"
+        elif isinstance(node, (exp.Subquery, exp.Select)):
+            kind = "a sub-query as a value"
+        elif isinstance(node, exp.Star):
+            return self.failures.error(AdqlSyntaxError, '"*" can stand only alone or in COUNT(*)', node)
+        return self.failures.unsupported(f"{kind} is not answered", node)
+
+    # leaves
+
+    def _column(self, node: Any) -> Expr:
+        if node.args.get("catalog"):
+            raise self.failures.unsupported("names have at most three parts: database.table.column", node)
+        identifier = node.this
+        if isinstance(identifier, exp.Star):
+            raise self.failures.error(AdqlSyntaxError, '"*" cannot stand in an expression', node)
+        qualifier = None
+        if node.args.get("table") is not None:
+            table = node.args["table"]
+            qualifier = self.scope.source(table.name, exact=bool(table.args.get("quoted")), node=node)
+        return self.scope.column(
+            identifier.name,
+            exact=bool(identifier.args.get("quoted")),
+            qualifier=qualifier,
+            node=node,
+            offset=offset_of(node),
+        )
+
+    def _literal(self, node: Any) -> Expr:
+        text, place = str(node.this), offset_of(node)
+        if node.is_string:
+            return Literal(type=DataType.TEXT, value=text, offset=place)
+        try:
+            whole = int(text)
+        except ValueError:
+            return self._real_literal(text, place)
+        kind = literal_type(whole)
+        return Literal(type=kind, value=float(whole) if kind is DataType.DOUBLE else whole, offset=place)
+
+    def _real_literal(self, text: str, place: int | None) -> Expr:
+        try:
+            value = float(text)
+        except ValueError:
+            raise self.failures.error(AdqlSyntaxError, f'"{text}" is not a number', place) from None
+        if math.isinf(value):
+            raise self.failures.error(TypeMismatchError, f"the number {text} is out of range", place)
+        return Literal(type=DataType.DOUBLE, value=value, offset=place)
+
+    # operators
+
+    def _negate(self, node: Any) -> Expr:
+        operand = self.value(node.this)
+        self._need_number(operand, "unary minus", node)
+        if (
+            isinstance(operand, Literal)
+            and isinstance(operand.value, (int, float))
+            and not isinstance(operand.value, bool)
+        ):
+            value = -operand.value
+            literal = literal_type(value) if isinstance(value, int) else DataType.DOUBLE
+            return Literal(type=literal, value=value, offset=operand.offset)
+        kind = operand.type if operand.type is not DataType.BYTE else DataType.SHORT
+        return Negate(type=kind, operand=operand, offset=operand.offset)
+
+    def _logic(self, node: Any) -> Expr:
+        operator = "AND" if isinstance(node, exp.And) else "OR"
+        operands = [self.condition(part, operator) for part in _chain(node, type(node))]
+        return Logic(type=DataType.BOOLEAN, operator=operator, operands=tuple(operands), offset=operands[0].offset)
+
+    def _arithmetic(self, node: Any) -> Expr:
+        operator = _ARITHMETIC[type(node)]
+        parts = [self.value(part) for part in _chain(node, type(node))] if operator in "+*" else []
+        if not parts:
+            parts = [self.value(node.left), self.value(node.right)]
+        return reduce(lambda left, right: self._combine(operator, left, right, node), parts)
+
+    def _combine(self, operator: str, left: Expr, right: Expr, node: Any) -> Expr:
+        kind = arithmetic_type(left.type, right.type)
+        if kind is None:
+            culprit = left if left.type is not None and not left.type.is_numeric else right
+            raise self._mismatch(f'"{operator}" needs numbers', culprit, node)
+        if operator == "%" and not kind.is_integer:
+            arguments = (_as_double(left), _as_double(right))
+            return Call(type=DataType.DOUBLE, function=FUNCTIONS["MOD"], arguments=arguments, offset=left.offset)
+        return Arithmetic(type=kind, operator=operator, left=left, right=right, offset=left.offset)
+
+    def _concatenate(self, node: Any) -> Expr:
+        left, right = self.value(node.left), self.value(node.right)
+        for side in (left, right):
+            if side.type is not None and not side.type.is_text:
+                raise self._mismatch('"||" needs text', side, node)
+        return Arithmetic(type=DataType.TEXT, operator="||", left=left, right=right, offset=left.offset)
+
+    def _comparison(self, node: Any) -> Expr:
+        return self._compare(_COMPARISONS[type(node)], self.value(node.left), self.value(node.right), node)
+
+    def _compare(self, operator: str, left: Expr, right: Expr, node: Any) -> Expr:
+        if isinstance(left, Literal) and not isinstance(right, Literal):
+            left, right, operator = right, left, _MIRROR[operator]
+        flag = _truth_test(operator, left, right)
+        if flag is not None:
+            return flag
+        left, right = _coerce(left, right)
+        if not comparable(left.type, right.type):
+            raise self._mismatch(
+                f"{_type_name(left)} and {_type_name(right)} cannot be compared",
+                right,
+                node,
+                hint=_quote_hint(left, right),
+            )
+        return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+
+    def _is(self, node: Any) -> Expr:
+        operand = self.value(node.this)
+        if not isinstance(node.expression, exp.Null):
+            raise self.failures.unsupported("IS can be followed only by NULL or NOT NULL", node)
+        return IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+
+    def _between(self, node: Any) -> Expr:
+        if node.args.get("symmetric"):
+            raise self.failures.unsupported("BETWEEN SYMMETRIC is not ADQL", node)
+        operand = self.value(node.this)
+        bounds = []
+        for part in (node.args["low"], node.args["high"]):
+            operand, bound = _coerce(operand, self.value(part))
+            if not comparable(operand.type, bound.type):
+                raise self._mismatch(
+                    f"{_type_name(operand)} and {_type_name(bound)} cannot be compared",
+                    bound,
+                    part,
+                    hint=_quote_hint(operand, bound),
+                )
+            bounds.append(bound)
+        return Between(type=DataType.BOOLEAN, operand=operand, low=bounds[0], high=bounds[1], offset=operand.offset)
+
+    def _in(self, node: Any) -> Expr:
+        operand = self.value(node.this)
+        query = node.args.get("query")
+        if query is not None:
+            inner = self._subquery(query, self.scope)
+            if len(inner.items) != 1:
+                raise self.failures.error(
+                    TypeMismatchError, f"the sub-query of IN has {len(inner.items)} columns, it needs one", node
+                )
+            if not comparable(operand.type, inner.items[0].expr.type):
+                raise self._mismatch("IN compares different types", operand, node)
+            return InQuery(type=DataType.BOOLEAN, operand=operand, query=inner, offset=operand.offset)
+        if node.args.get("unnest") is not None or node.args.get("field") is not None:
+            raise self.failures.unsupported("this form of IN is not ADQL", node)
+        items = []
+        for part in node.expressions:
+            operand, item = _coerce(operand, self.value(part))
+            if not comparable(operand.type, item.type):
+                raise self._mismatch(
+                    f"{_type_name(operand)} and {_type_name(item)} cannot be compared",
+                    item,
+                    part,
+                    hint=_quote_hint(operand, item),
+                )
+            items.append(item)
+        if not items:
+            raise self.failures.error(AdqlSyntaxError, "IN needs at least one value", node)
+        return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
+
+    def _like(self, node: Any) -> Expr:
+        operand, pattern = self.value(node.this), self.value(node.expression)
+        for side in (operand, pattern):
+            if side.type is not None and not side.type.is_text:
+                raise self._mismatch("LIKE needs text", side, node)
+        fold = isinstance(node, exp.ILike)
+        return Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
+
+    def _case(self, node: Any) -> Expr:
+        subject = self.value(node.this) if node.this is not None else None
+        branches = []
+        for branch in node.args["ifs"]:
+            if subject is None:
+                when = self.condition(branch.this, "WHEN")
+            else:
+                when = self._compare("=", subject, self.value(branch.this), branch)
+            branches.append((when, self.value(branch.args["true"])))
+        default = node.args.get("default")
+        otherwise = self.value(default) if default is not None else Literal(type=None, value=None)
+        kind = self._common([then for _, then in branches] + [otherwise], "CASE", node)
+        return Case(type=kind, branches=tuple(branches), otherwise=otherwise, offset=offset_of(node))
+
+    def _coalesce(self, node: Any) -> Expr:
+        values = [self.value(part) for part in [node.this, *node.expressions]]
+        kind = self._common(values, "COALESCE", node)
+        return Coalesce(type=kind, operands=tuple(values), offset=values[0].offset)
+
+    def _common(self, values: Sequence[Expr], what: str, node: Any) -> DataType | None:
+        kind: DataType | None = None
+        for value in values:
+            joined = common_type(kind, value.type)
+            if joined is None and not (kind is None and value.type is None):
+                raise self._mismatch(f"{what} mixes {kind} and {value.type}", value, node)
+            kind = joined
+        return kind
+
+    def _cast(self, node: Any) -> Expr:
+        operand = self.value(node.this)
+        target = node.args["to"]
+        kind = _CAST_TYPES.get(getattr(target.this, "value", str(target.this)))
+        if kind is None or target.expressions:
+            raise self.failures.unsupported(f"CAST to {target.sql()} is not answered", node)
+        return Cast(type=kind, operand=operand, offset=operand.offset)
+
+    # calls
+
+    def _aggregate(self, node: Any) -> Expr:
+        name = _AGGREGATE_NODES[type(node)]
+        inner, distinct = node.this, False
+        extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
+        if extra:
+            raise self.failures.unsupported(f"{name} takes one argument", node)
+        if isinstance(inner, exp.Distinct):
+            if len(inner.expressions) != 1:
+                raise self.failures.unsupported(f"{name}(DISTINCT ...) takes one expression", node)
+            inner, distinct = inner.expressions[0], True
+        if isinstance(inner, exp.Star):
+            if name != "COUNT" or distinct:
+                raise self.failures.error(AdqlSyntaxError, f"{name}(*) is not ADQL", node)
+            return Aggregate(type=DataType.LONG, name=name, operand=None, offset=offset_of(node))
+        if inner is None:
+            raise self.failures.error(UnknownFunctionError, f"{name} needs an argument", node)
+        return self._typed_aggregate(name, self.value(inner), distinct=distinct, node=node)
+
+    def _typed_aggregate(self, name: str, operand: Expr, *, distinct: bool, node: Any) -> Expr:
+        if contains_aggregate(operand):
+            raise self.failures.error(TypeMismatchError, f"{name} holds another aggregate", operand.offset)
+        kind = operand.type
+        if name in {"SUM", "AVG"}:
+            self._need_number(operand, name, node)
+            kind = DataType.DOUBLE if name == "AVG" or kind is None else sum_type(kind)
+        elif name == "COUNT":
+            kind = DataType.LONG
+        elif kind is DataType.BOOLEAN:
+            raise self._mismatch(f"{name} needs numbers, text or times", operand, node)
+        return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
+
+    def _call(self, node: Any) -> Expr:
+        name = str(node.this)
+        written = name.removeprefix(MARK)
+        upper, place = written.upper(), offset_of(node)
+        arguments = [self.build(part) for part in node.expressions]
+        if upper in SHAPE_NAMES:
+            return self._geometry(upper, arguments, place)
+        function = FUNCTIONS.get(upper)
+        if function is None:
+            known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST"]
+            raise self.failures.error(
+                UnknownFunctionError, f'function "{written}" is not known', place, hint=did_you_mean(written, known)
+            )
+        return self._checked_call(function, arguments, place)
+
+    def _checked_call(self, function: Function, arguments: Sequence[Expr], place: int | None) -> Expr:
+        if not function.accepts(len(arguments)):
+            raise self.failures.error(
+                UnknownFunctionError,
+                f"{function.name} does not take {len(arguments)} arguments",
+                place,
+                hint=f"Write {function.signature}.",
+            )
+        passed = []
+        for kind, argument in zip(function.parameters, arguments, strict=False):
+            if isinstance(argument, Shape) or not _accepts(kind, argument.type):
+                raise self._mismatch(
+                    f"{function.name} needs {kind.value}",
+                    argument,
+                    argument.offset,
+                    hint=f"Write {function.signature}.",
+                )
+            passed.append(_as_double(argument) if kind is Kind.NUMBER else argument)
+        kind_of_result = function.returns or (passed[0].type if passed else None)
+        return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
+
+    def _geometry(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
+        if name == "CONTAINS":
+            return self._contains(arguments, place)
+        if name == "DISTANCE":
+            return self._distance(arguments, place)
+        return build_shape(ShapeKind(name), arguments, self.failures, place)
+
+    def _contains(self, arguments: Sequence[Expr], place: int | None) -> Expr:
+        if len(arguments) != 2 or not all(isinstance(argument, Shape) for argument in arguments):
+            raise self.failures.error(
+                UnknownFunctionError,
+                "CONTAINS takes two shapes",
+                place,
+                hint="Write CONTAINS(POINT(...), CIRCLE(...)).",
+            )
+        point, shape = arguments
+        assert isinstance(point, Shape)
+        assert isinstance(shape, Shape)
+        if point.kind is not ShapeKind.POINT or shape.kind is ShapeKind.POINT:
+            raise self.failures.unsupported(
+                "CONTAINS is answered for a POINT in a CIRCLE, BOX or POLYGON", place, hint="The point comes first."
+            )
+        inside = InShape(type=DataType.BOOLEAN, point=_doubles(point), shape=_doubles(shape), offset=place)
+        return Cast(type=DataType.INT, operand=inside, offset=place)
+
+    def _distance(self, arguments: Sequence[Expr], place: int | None) -> Expr:
+        numbers: list[Expr] = []
+        for argument in arguments:
+            if isinstance(argument, Shape):
+                if argument.kind is not ShapeKind.POINT:
+                    raise self.failures.unsupported("DISTANCE is between two points", place)
+                numbers += argument.numbers
+            else:
+                numbers.append(argument)
+        if len(numbers) != 4 or len(arguments) not in {2, 4}:
+            raise self.failures.error(
+                UnknownFunctionError,
+                "DISTANCE takes two points or four numbers",
+                place,
+                hint="Write DISTANCE(POINT(ra1, dec1), POINT(ra2, dec2)) or DISTANCE(ra1, dec1, ra2, dec2).",
+            )
+        return self._checked_call(DISTANCE, numbers, place)
+
+    # checks
+
+    def _need_number(self, operand: Expr, what: str, node: Any) -> None:
+        if operand.type is not None and not operand.type.is_numeric:
+            raise self._mismatch(f"{what} needs a number", operand, node)
+
+    def _mismatch(self, message: str, culprit: Expr, node: Any, *, hint: str = "") -> Exception:
+        place = culprit.offset if culprit.offset is not None else node
+        return self.failures.error(TypeMismatchError, f"{message}, found {_type_name(culprit)}", place, hint=hint)
+
+
+def _chain(node: Any, kind: Any) -> list[Any]:
+    """Return the operands of a left-leaning chain of one operator, without recursion."""
+    operands: list[Any] = []
+    while type(node) is kind:
+        operands.append(node.right)
+        node = node.left
+    operands.append(node)
+    return operands[::-1]
+
+
+def _negated(operand: Expr) -> Expr:
+    return (
+        operand.operand
+        if isinstance(operand, Not)
+        else Not(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+    )
+
+
+def _as_double(expr: Expr) -> Expr:
+    if expr.type is DataType.DOUBLE:
+        return expr
+    if isinstance(expr, Literal) and isinstance(expr.value, int) and not isinstance(expr.value, bool):
+        return Literal(type=DataType.DOUBLE, value=float(expr.value), offset=expr.offset)
+    return Cast(type=DataType.DOUBLE, operand=expr, offset=expr.offset)
+
+
+def _doubles(shape: Shape) -> Shape:
+    return replace(shape, numbers=tuple(_as_double(number) for number in shape.numbers))
+
+
+def _accepts(kind: Kind, given: DataType | None) -> bool:
+    if given is None:
+        return True
+    match kind:
+        case Kind.NUMBER | Kind.ANY_NUMBER:
+            return given.is_numeric
+        case Kind.INTEGER:
+            return given.is_integer
+        case Kind.TEXT:
+            return given.is_text
+
+
+def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
+    """Turn ``CONTAINS(...) = 1`` and ``boolean column = 0`` into conditions; None when it is neither."""
+    if operator not in {"=", "<>"} or not isinstance(right, Literal) or isinstance(right.value, bool):
+        return None
+    if right.value not in {0, 1} or not isinstance(right.value, int):
+        return None
+    wanted = (right.value == 1) == (operator == "=")
+    if isinstance(left, Cast) and isinstance(left.operand, InShape):
+        return left.operand if wanted else _negated(left.operand)
+    if left.type is DataType.BOOLEAN:
+        return left if wanted else _negated(left)
+    return None
+
+
+def _coerce(left: Expr, right: Expr) -> tuple[Expr, Expr]:
+    """Give a text literal beside a time the type of the time."""
+    if left.type is DataType.TIMESTAMP and isinstance(right, Literal) and isinstance(right.value, str):
+        right = Cast(type=DataType.TIMESTAMP, operand=right, offset=right.offset)
+    elif right.type is DataType.TIMESTAMP and isinstance(left, Literal) and isinstance(left.value, str):
+        left = Cast(type=DataType.TIMESTAMP, operand=left, offset=left.offset)
+    return left, right
+
+
+def _type_name(expr: Expr) -> str:
+    if isinstance(expr, Shape):
+        return expr.kind.value
+    return "NULL" if expr.type is None else expr.type.names.adql
+
+
+def _quote_hint(left: Expr, right: Expr) -> str:
+    number = left.type is not None and left.type.is_numeric
+    if number and isinstance(right, Literal) and isinstance(right.value, str):
+        return f"Write {right.value} without quotes." if right.value.replace(".", "").isdigit() else ""
+    text = left.type is not None and left.type.is_text
+    if text and isinstance(right, Literal) and not isinstance(right.value, str):
+        return f"Write '{right.value}'."
+    return ""

@@ -1,0 +1,42 @@
+"""Where in the ADQL text a node of sqlglot's tree stands, and the errors that say so."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from qserv_py.errors import AdqlError, QueryNotSupportedError
+
+
+def offset_of(node: Any) -> int | None:
+    """Return the offset of the node's first token; None when sqlglot kept none for it or for anything below it."""
+    places = [part.meta["start"] for part in node.walk() if "start" in part.meta]
+    return min(places) if places else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint with the closest known names, or nothing."""
+    folded = {candidate.lower(): candidate for candidate in known}
+    close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
+    if not close:
+        return ""
+    return "Did you mean " + " or ".join(f'"{folded[match]}"' for match in close) + "?"
+
+
+class Failures:
+    """Makes errors that carry the query's text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def error(
+        self, kind: type[AdqlError], message: str, node: Any = None, *, detail: str = "", hint: str = ""
+    ) -> AdqlError:
+        """Return an error of this kind with the place of the node, or of the offset, that it is about."""
+        place = node if isinstance(node, int) or node is None else offset_of(node)
+        return kind(message, text=self.text, offset=place, detail=detail, hint=hint)
+
+    def unsupported(self, message: str, node: Any = None, *, hint: str = "") -> AdqlError:
+        """Return a QueryNotSupportedError."""
+        return self.error(QueryNotSupportedError, message, node, hint=hint)

@@ -1,0 +1,417 @@
+"""The second hop of a query: every name and type known, everything else refused.
+
+``resolve`` turns sqlglot's tree into ours, block by block. What sqlglot can parse and this module does not name is
+refused, so that nothing reaches a server that was not understood.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from sqlglot import exp
+
+from qserv_py.adql.expressions import ExpressionBuilder
+from qserv_py.adql.parse import MARK, ParsedQuery
+from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.scope import Scope, find_table, item_ref, refs, table_ref
+from qserv_py.adql.tree import (
+    Aggregate,
+    Call,
+    ColumnRef,
+    Comparison,
+    Expr,
+    Item,
+    Logic,
+    OrderItem,
+    OutputColumn,
+    QuerySource,
+    ResolvedQuery,
+    Select,
+    Source,
+    TableSource,
+    children,
+    contains_aggregate,
+)
+from qserv_py.adql.typing_rules import comparable
+from qserv_py.catalog.model import physical_name
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownColumnError
+
+_SELECT_PARTS = {
+    "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "kind",
+}  # fmt: skip
+_CLAUSE_NAMES = {"with_": "WITH", "windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
+MAX_SUBQUERIES = 30
+"""Nested blocks of one query."""
+
+
+def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
+    """Bind every name of a query against the catalogue and give every expression its type.
+
+    Raises
+    ------
+    UnknownTableError, UnknownColumnError, UnknownFunctionError
+        With the place and the closest known names.
+    TypeMismatchError
+        If an operator or a function does not fit its arguments.
+    QueryNotSupportedError
+        If the text asks for something that is not answered; the message names it.
+    """
+    resolver = _Resolver(parsed.text, catalog)
+    select = resolver.block(parsed.tree, None)
+    return ResolvedQuery(text=parsed.text, select=select, columns=tuple(_describe(item) for item in select.items))
+
+
+class _Resolver:
+    def __init__(self, text: str, catalog: Catalog) -> None:
+        self.failures = Failures(text)
+        self.catalog = catalog
+        self._ids = itertools.count()
+        self._blocks = 0
+
+    def block(self, node: Any, outer: Scope | None) -> Select:
+        while isinstance(node, (exp.Subquery, exp.Paren)) and not _extras(node, {"this", "alias"}):
+            node = node.this
+        self._blocks += 1
+        if self._blocks > MAX_SUBQUERIES:
+            raise self.failures.unsupported(f"a query has at most {MAX_SUBQUERIES} sub-queries", node)
+        if not isinstance(node, exp.Select):
+            name = type(node).__name__.upper()
+            raise self.failures.unsupported(f"{name} between queries is not answered", node)
+        self._check_clauses(node)
+        scope = Scope(self.failures, outer)
+        conditions = self._from(node, scope)
+        builder = ExpressionBuilder(scope, self.block)
+        if node.args.get("where") is not None:
+            where = builder.condition(node.args["where"].this, "WHERE")
+            self._forbid_aggregates(where, "WHERE")
+            conditions += conjuncts(where)
+        items = self._items(node, scope, builder)
+        group_by = tuple(self._group_key(part, items, scope, builder) for part in self._group_parts(node))
+        having = node.args.get("having")
+        order = node.args.get("order")
+        select = Select(
+            items=items,
+            sources=tuple(scope.sources),
+            where=tuple(conditions),
+            group_by=group_by,
+            having=tuple(conjuncts(builder.condition(having.this, "HAVING"))) if having is not None else (),
+            order_by=tuple(self._order_item(part, items, builder) for part in (order.expressions if order else ())),
+            distinct=node.args.get("distinct") is not None,
+            top=self._count(node.args.get("limit"), "TOP"),
+            offset=self._count(node.args.get("offset"), "OFFSET") or 0,
+        )
+        self._check_groups(select)
+        return select
+
+    def _check_clauses(self, node: Any) -> None:
+        extras = _extras(node, _SELECT_PARTS)
+        if extras:
+            name = _CLAUSE_NAMES.get(extras[0], extras[0].strip("_").upper())
+            raise self.failures.unsupported(f"{name} is not answered", node)
+        if not node.expressions:
+            raise self.failures.error(AdqlSyntaxError, "the select list is empty", node)
+        if node.args.get("from_") is None:
+            raise self.failures.error(
+                AdqlSyntaxError,
+                "FROM is missing",
+                len(self.failures.text.rstrip()),
+                hint="Write SELECT ... FROM table.",
+            )
+        distinct = node.args.get("distinct")
+        if distinct is not None and distinct.args.get("on") is not None:
+            raise self.failures.unsupported("DISTINCT ON is not ADQL", node)
+
+    # FROM
+
+    def _from(self, node: Any, scope: Scope) -> list[Expr]:
+        """Add the sources to the scope; return the conditions of the joins."""
+        conditions: list[Expr] = []
+        self._source(node.args["from_"].this, scope, conditions)
+        for join in node.args.get("joins") or ():
+            self._join(join, scope, conditions)
+        return conditions
+
+    def _join(self, join: Any, scope: Scope, conditions: list[Expr]) -> None:
+        kinds = " ".join(str(join.args.get(part) or "") for part in ("method", "side", "kind")).split()
+        if [kind for kind in kinds if kind not in {"INNER", "CROSS"}]:
+            raise self.failures.unsupported(f"{' '.join(kinds)} JOIN is not answered yet, only inner joins", join)
+        before = len(scope.sources)
+        self._source(join.this, scope, conditions)
+        if join.args.get("on") is not None:
+            condition = ExpressionBuilder(scope, self.block).condition(join.args["on"], "ON")
+            self._forbid_aggregates(condition, "ON")
+            conditions += conjuncts(condition)
+        for identifier in join.args.get("using") or ():
+            conditions.append(self._using(identifier, scope, before))
+
+    def _using(self, identifier: Any, scope: Scope, before: int) -> Expr:
+        name, exact = identifier.name, bool(identifier.args.get("quoted"))
+        sides = []
+        for sources in (scope.sources[:before], scope.sources[before:]):
+            part = Scope(self.failures, None, list(sources), dict(scope.merged) if sources[0].id == 0 else {})
+            sides.append(part.column(name, exact=exact, qualifier=None, node=identifier, offset=offset_of(identifier)))
+        left, right = sides
+        if not comparable(left.type, right.type):
+            raise self.failures.error(TypeMismatchError, f'USING("{name}") compares different types', identifier)
+        scope.merged[name.lower()] = left
+        return Comparison(type=DataType.BOOLEAN, operator="=", left=left, right=right, offset=left.offset)
+
+    def _source(self, node: Any, scope: Scope, conditions: list[Expr]) -> None:
+        if isinstance(node, exp.Table):
+            self._table(node, scope)
+        elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
+            if node.alias:
+                raise self.failures.unsupported("an alias for a join in parentheses is not answered", node)
+            self._source(node.this, scope, conditions)
+        elif isinstance(node, exp.Subquery):
+            self._query(node, scope)
+        else:
+            raise self.failures.unsupported(f"{type(node).__name__} cannot stand in FROM", node)
+        for join in node.args.get("joins") or ():
+            self._join(join, scope, conditions)
+
+    def _table(self, node: Any, scope: Scope) -> None:
+        extras = _extras(node, {"this", "db", "alias", "joins"})
+        if extras or not isinstance(node.this, exp.Identifier):
+            what = "a function" if isinstance(node.this, exp.Anonymous) else (extras or ["this"])[0]
+            raise self.failures.unsupported(f"{what} cannot stand in FROM", node)
+        db = node.args.get("db")
+        database, table = find_table(
+            self.catalog,
+            self.failures,
+            database=(db.name, bool(db.args.get("quoted"))) if db is not None else None,
+            name=(node.this.name, bool(node.this.args.get("quoted"))),
+            node=node,
+        )
+        self._no_column_aliases(node)
+        alias = node.alias or table.name
+        scope.add(TableSource(id=next(self._ids), alias=alias, database=database, table=table), node)
+
+    def _query(self, node: Any, scope: Scope) -> None:
+        if not node.alias:
+            raise self.failures.error(
+                AdqlSyntaxError, "a sub-query in FROM needs a name", node, hint="Write (SELECT ...) AS t."
+            )
+        self._no_column_aliases(node)
+        inner = self.block(node.this, None)
+        scope.add(QuerySource(id=next(self._ids), alias=node.alias, query=inner), node)
+
+    def _no_column_aliases(self, node: Any) -> None:
+        alias = node.args.get("alias")
+        if alias is not None and alias.args.get("columns"):
+            raise self.failures.unsupported("names for columns in a table's alias are not ADQL", node)
+
+    # select list
+
+    def _items(self, node: Any, scope: Scope, builder: ExpressionBuilder) -> tuple[Item, ...]:
+        found: list[tuple[str, Expr]] = []
+        for position, part in enumerate(node.expressions, start=1):
+            if isinstance(part, exp.Star) or (isinstance(part, exp.Column) and isinstance(part.this, exp.Star)):
+                found += self._star(part, scope)
+            elif isinstance(part, exp.Alias):
+                found.append((part.alias, builder.value(part.this)))
+            else:
+                expr = builder.value(part)
+                found.append((_item_name(expr, part, position), expr))
+        labels = _labels([name for name, _ in found])
+        return tuple(Item(expr=expr, name=name, label=label) for (name, expr), label in zip(found, labels, strict=True))
+
+    def _star(self, node: Any, scope: Scope) -> Iterator[tuple[str, Expr]]:
+        star = node if isinstance(node, exp.Star) else node.this
+        if _extras(star, set()):
+            raise self.failures.unsupported("EXCEPT and REPLACE after * are not ADQL", node)
+        place = offset_of(node)
+        sources: list[Source] = scope.sources
+        if isinstance(node, exp.Column):
+            table = node.args["table"]
+            sources = [scope.source(table.name, exact=bool(table.args.get("quoted")), node=node)]
+            merged: dict[str, ColumnRef] = {}
+        else:
+            merged = scope.merged
+        for name, ref in merged.items():
+            yield (ref.meta.name if ref.meta else name), ref
+        for source in sources:
+            for name, expr in _all_columns(source, place):
+                if name.lower() not in merged:
+                    yield name, expr
+
+    # GROUP BY, ORDER BY, TOP
+
+    def _group_parts(self, node: Any) -> list[Any]:
+        group = node.args.get("group")
+        if group is None:
+            return []
+        if _extras(group, {"expressions"}):
+            raise self.failures.unsupported("ROLLUP, CUBE and GROUPING SETS are not ADQL", group)
+        return list(group.expressions)
+
+    def _group_key(self, part: Any, items: tuple[Item, ...], scope: Scope, builder: ExpressionBuilder) -> Expr:
+        position = _ordinal(part)
+        if position is not None:
+            expr = self._item_at(position, items, part, "GROUP BY").expr
+        elif (item := self._aliased(part, items, scope)) is not None:
+            expr = item.expr
+        else:
+            expr = builder.value(part)
+        self._forbid_aggregates(expr, "GROUP BY")
+        return expr
+
+    def _order_item(self, part: Any, items: tuple[Item, ...], builder: ExpressionBuilder) -> OrderItem:
+        # sqlglot fills nulls_first by itself with PostgreSQL's rule; only a written one that differs matters
+        descending = bool(part.args.get("desc"))
+        if _extras(part, {"this", "desc", "nulls_first"}) or bool(part.args.get("nulls_first")) != descending:
+            raise self.failures.unsupported("NULLS FIRST and NULLS LAST are not ADQL", part)
+        position = _ordinal(part.this)
+        if position is not None:
+            expr = self._item_at(position, items, part, "ORDER BY").expr
+        elif (item := self._aliased(part.this, items, None)) is not None:
+            expr = item.expr
+        else:
+            expr = builder.value(part.this)
+        return OrderItem(expr=expr, descending=descending)
+
+    def _item_at(self, position: int, items: tuple[Item, ...], node: Any, clause: str) -> Item:
+        if not 1 <= position <= len(items):
+            raise self.failures.error(
+                UnknownColumnError, f"{clause} {position} is not a column of the result, it has {len(items)}", node
+            )
+        return items[position - 1]
+
+    def _aliased(self, part: Any, items: tuple[Item, ...], scope: Scope | None) -> Item | None:
+        """Return the output column that a bare name means; a column of the sources wins when a scope is given."""
+        if not isinstance(part, exp.Column) or part.args.get("table") is not None:
+            return None
+        name, exact = part.this.name, bool(part.this.args.get("quoted"))
+        if scope is not None and any(refs(source, name, exact=exact, offset=None) for source in scope.sources):
+            return None
+        found = [item for item in items if item.name == name or (not exact and item.name.lower() == name.lower())]
+        if len({item.expr for item in found}) > 1:
+            raise self.failures.error(UnknownColumnError, f'column "{name}" of the result is ambiguous', part)
+        return found[0] if found else None
+
+    def _count(self, node: Any, clause: str) -> int | None:
+        if node is None:
+            return None
+        value = node.args.get("expression")
+        text = str(value.this) if isinstance(value, exp.Literal) and not value.is_string else ""
+        if not text.isdigit() or int(text) >= 2**63:
+            raise self.failures.error(AdqlSyntaxError, f"{clause} needs a whole number, 0 or more", node)
+        return int(text)
+
+    # checks
+
+    def _forbid_aggregates(self, expr: Expr, clause: str) -> None:
+        if contains_aggregate(expr):
+            hint = "Conditions on aggregates stand in HAVING." if clause == "WHERE" else ""
+            raise self.failures.error(TypeMismatchError, f"aggregates cannot stand in {clause}", expr.offset, hint=hint)
+
+    def _check_groups(self, select: Select) -> None:
+        keys = set(select.group_by)
+        if select.is_aggregated:
+            exprs = [item.expr for item in select.items] + [item.expr for item in select.order_by]
+            for expr in (*exprs, *select.having):
+                self._check_grouped(expr, keys, select)
+        if select.distinct:
+            shown = {item.expr for item in select.items}
+            for order in select.order_by:
+                if order.expr not in shown:
+                    raise self.failures.error(
+                        AdqlSyntaxError, "with DISTINCT, ORDER BY takes columns of the select list", order.expr.offset
+                    )
+
+    def _check_grouped(self, expr: Expr, keys: set[Expr], select: Select) -> None:
+        if expr in keys or isinstance(expr, Aggregate):
+            return
+        if isinstance(expr, ColumnRef):
+            name = expr.meta.name if expr.meta else expr.label
+            raise self.failures.error(
+                TypeMismatchError,
+                f'column "{name}" must stand in GROUP BY or inside an aggregate',
+                expr.offset,
+                hint=f"Add it to GROUP BY, or write MIN({name}).",
+            )
+        for child in children(expr):
+            self._check_grouped(child, keys, select)
+
+
+def conjuncts(expr: Expr) -> list[Expr]:
+    """Return the conditions that an AND joins, however nested."""
+    if isinstance(expr, Logic) and expr.operator == "AND":
+        return [part for operand in expr.operands for part in conjuncts(operand)]
+    return [expr]
+
+
+def _extras(node: Any, known: set[str]) -> list[str]:
+    """Return the names of the parts that a node of sqlglot has beyond the known ones."""
+    return [key for key, value in node.args.items() if value not in (None, [], False) and key not in known]
+
+
+def _all_columns(source: Source, place: int | None) -> Iterator[tuple[str, Expr]]:
+    if isinstance(source, TableSource):
+        for column in source.table.columns:
+            if not column.hidden:
+                yield column.name, table_ref(source, column, place)
+    elif isinstance(source, QuerySource):
+        for item in source.query.items:
+            yield item.name, item_ref(source, item, place)
+
+
+def _ordinal(node: Any) -> int | None:
+    if isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit():
+        return int(str(node.this))
+    return None
+
+
+def _item_name(expr: Expr, node: Any, position: int) -> str:
+    """Return the name of an unnamed column: the column's own, the function's, else ``col`` and its place."""
+    while isinstance(node, exp.Paren):
+        node = node.this
+    if isinstance(expr, ColumnRef) and isinstance(node, exp.Column):
+        return expr.meta.name if expr.meta is not None else str(node.this.name)
+    if isinstance(node, exp.Anonymous):
+        return str(node.this).removeprefix(MARK).lower()
+    if isinstance(expr, Aggregate):
+        return expr.name.lower()
+    return f"col{position}"
+
+
+def _labels(names: list[str]) -> list[str]:
+    """Return names for generated SQL: lower case, short, different from each other."""
+    taken: set[str] = set()
+    labels = []
+    for name in names:
+        base = physical_name(name) or "col"
+        label, number = base, 2
+        while label in taken:
+            label, number = f"{base}_{number}", number + 1
+        taken.add(label)
+        labels.append(label)
+    return labels
+
+
+def _describe(item: Item) -> OutputColumn:
+    """Return what is known of an output column; unit and UCD hold for a column as it is and for its MIN and MAX."""
+    expr = item.expr
+    datatype = expr.type or DataType.TEXT
+    source = expr
+    if isinstance(expr, Aggregate) and expr.name in {"MIN", "MAX"} and expr.operand is not None:
+        source = expr.operand
+    meta = source.meta if isinstance(source, ColumnRef) else None
+    if meta is None:
+        unit = "deg" if isinstance(expr, Call) and expr.function.name == "DISTANCE" else ""
+        return OutputColumn(name=item.name, datatype=datatype, unit=unit)
+    if source is not expr:
+        return OutputColumn(name=item.name, datatype=datatype, length=meta.length, unit=meta.unit)
+    return OutputColumn(
+        name=item.name,
+        datatype=datatype,
+        length=meta.length,
+        unit=meta.unit,
+        ucd=meta.ucd,
+        description=meta.description,
+        xtype=meta.xtype,
+    )

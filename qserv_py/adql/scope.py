@@ -1,0 +1,165 @@
+"""Names in one query block: which source and which column a written name means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from qserv_py.adql.places import Failures, did_you_mean
+from qserv_py.adql.tree import ColumnRef, Item, QuerySource, Source, TableSource
+from qserv_py.catalog.model import Column, Database, DatabaseState, Table
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.errors import QueryNotSupportedError, UnknownColumnError, UnknownTableError
+
+
+@dataclass(slots=True)
+class Scope:
+    """The sources of one block and of the blocks around it."""
+
+    failures: Failures
+    outer: Scope | None = None
+    sources: list[Source] = field(default_factory=list)
+    merged: dict[str, ColumnRef] = field(default_factory=dict)
+    """Columns that USING made one: folded name to the left one."""
+
+    def add(self, source: Source, node: Any) -> None:
+        """Add a source; its alias must be new in the block."""
+        if any(known.alias.lower() == source.alias.lower() for known in self.sources):
+            raise self.failures.error(
+                UnknownTableError, f'two tables of the query are called "{source.alias}"', node, hint="Give an alias."
+            )
+        self.sources.append(source)
+
+    def source(self, name: str, *, exact: bool, node: Any) -> Source:
+        """Return the source that a qualifier names."""
+        found = [s for s in self.sources if s.alias == name or (not exact and s.alias.lower() == name.lower())]
+        if found:
+            return found[0]
+        if self.outer is not None and self.outer.knows_source(name, exact=exact):
+            raise self.failures.unsupported(f'"{name}" belongs to the query around this one', node, hint=_CORRELATED)
+        raise self.failures.error(
+            UnknownTableError,
+            f'"{name}" is not a table of this query',
+            node,
+            hint=did_you_mean(name, (s.alias for s in self.sources)),
+        )
+
+    def knows_source(self, name: str, *, exact: bool) -> bool:
+        """Whether a qualifier names a source here or further out."""
+        here = any(s.alias == name or (not exact and s.alias.lower() == name.lower()) for s in self.sources)
+        return here or (self.outer is not None and self.outer.knows_source(name, exact=exact))
+
+    def column(self, name: str, *, exact: bool, qualifier: Source | None, node: Any, offset: int | None) -> ColumnRef:
+        """Return the one column that a written name means."""
+        if qualifier is None and name.lower() in self.merged:
+            return self.merged[name.lower()]
+        places = [qualifier] if qualifier else self.sources
+        found = [ref for source in places for ref in refs(source, name, exact=exact, offset=offset)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = {source.id: source.alias for source in self.sources}
+            shown = ", ".join(f"{owners[ref.source]}.{ref.meta.name if ref.meta else ref.label}" for ref in found)
+            raise self.failures.error(
+                UnknownColumnError, f'column "{name}" is ambiguous: {shown}', node, hint="Write it with its table."
+            )
+        raise self._unknown(name, exact=exact, places=places, node=node)
+
+    def _unknown(self, name: str, *, exact: bool, places: list[Source], node: Any) -> Exception:
+        if self.outer is not None and any(refs(s, name, exact=exact, offset=None) for s in self.outer.sources):
+            return self.failures.unsupported(f'"{name}" belongs to the query around this one', node, hint=_CORRELATED)
+        known = [column for source in places for column in column_names(source)]
+        where = f'"{places[0].alias}"' if len(places) == 1 else "the tables of this query"
+        hint = did_you_mean(name, known)
+        if exact and not hint.startswith("Did"):
+            hint = "Names between double quotes must be spelled exactly."
+        return self.failures.error(UnknownColumnError, f'{where} has no column "{name}"', node, hint=hint)
+
+
+_CORRELATED = "Sub-queries that look at the query around them are not answered yet; write a join."
+
+
+def refs(source: Source, name: str, *, exact: bool, offset: int | None) -> list[ColumnRef]:
+    """Return references to the columns of a source that a name may mean."""
+    if isinstance(source, TableSource):
+        return [table_ref(source, column, offset) for column in source.table.find_columns(name, exact=exact)]
+    if isinstance(source, QuerySource):
+        return [
+            item_ref(source, item, offset)
+            for item in source.query.items
+            if item.name == name or (not exact and item.name.lower() == name.lower())
+        ]
+    return []
+
+
+def table_ref(source: Source, column: Column, offset: int | None) -> ColumnRef:
+    """Return a reference to a table's column."""
+    return ColumnRef(type=column.datatype, source=source.id, label=column.physical, meta=column, offset=offset)
+
+
+def item_ref(source: Source, item: Item, offset: int | None) -> ColumnRef:
+    """Return a reference to a sub-query's item."""
+    meta = item.expr.meta if isinstance(item.expr, ColumnRef) else None
+    return ColumnRef(type=item.expr.type, source=source.id, label=item.label, meta=meta, offset=offset)
+
+
+def column_names(source: Source) -> Iterator[str]:
+    """Yield the names of a source's columns."""
+    if isinstance(source, TableSource):
+        yield from (column.name for column in source.table.columns)
+    elif isinstance(source, QuerySource):
+        yield from (item.name for item in source.query.items)
+
+
+def find_table(
+    catalog: Catalog, failures: Failures, *, database: tuple[str, bool] | None, name: tuple[str, bool], node: Any
+) -> tuple[Database, Table]:
+    """Return the published table that a written name means.
+
+    Parameters
+    ----------
+    catalog
+        What is known.
+    failures
+        Makes the errors.
+    database, name
+        The written names with whether they were delimited; ``database`` is None when it was left out.
+    node
+        Where it stands.
+    """
+    text, exact = name
+    if database is None:
+        databases: tuple[Database, ...] = catalog.databases
+    else:
+        databases = catalog.find_databases(database[0], exact=database[1])
+        if not databases:
+            known = [d.name for d in catalog.databases]
+            raise failures.error(
+                UnknownTableError,
+                f'database "{database[0]}" is not known',
+                node,
+                hint=did_you_mean(database[0], known) or f"Known: {', '.join(known) or 'none'}.",
+            )
+    found = [(d, table) for d in databases for table in d.find_tables(text, exact=exact)]
+    published = [(d, table) for d, table in found if d.state is DatabaseState.PUBLISHED]
+    if len(published) == 1:
+        return published[0]
+    written = f"{database[0]}.{text}" if database else text
+    if published:
+        shown = ", ".join(table.qualified for _, table in published)
+        raise failures.error(UnknownTableError, f'table "{written}" is ambiguous: {shown}', node)
+    if found:
+        raise failures.error(
+            QueryNotSupportedError,
+            f'database "{found[0][0].name}" is not published',
+            node,
+            hint=f"qserv publish {found[0][0].name} makes it visible to queries.",
+        )
+    candidates = [table.qualified if database else table.name for d in databases for table in d.tables]
+    raise failures.error(
+        UnknownTableError,
+        f'table "{written}" is not known',
+        node,
+        hint=did_you_mean(written, candidates) or "qserv list tables shows what is there.",
+    )

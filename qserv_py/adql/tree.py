@@ -1,0 +1,341 @@
+"""The resolved query: our own frozen tree, every name bound, every expression typed.
+
+sqlglot's tree stops at the border of ``adql.resolve``. A tree of our own is frozen, so two equal expressions compare
+equal (that is how a GROUP BY expression is found again in the select list), carries a type and a place in every node,
+and is rendered for either engine without being copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import TypeVar
+
+from qserv_py.adql.functions import Function
+from qserv_py.catalog.model import Column, Database, Table
+from qserv_py.catalog.types import DataType
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expr:
+    """An expression. ``type`` is None for a bare NULL; ``offset`` is its place in the ADQL text."""
+
+    type: DataType | None
+    offset: int | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnRef(Expr):
+    """A column of a source of this block or, when correlated, of a block around it."""
+
+    source: int
+    """``Source.id``, unique in the whole query."""
+
+    label: str
+    """Physical name of a table's column, label of a sub-query's item."""
+
+    meta: Column | None = field(default=None, compare=False, repr=False)
+    """The catalogue's description, when the reference is to a table's column, however deep."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Literal(Expr):
+    """A constant."""
+
+    value: bool | int | float | str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Negate(Expr):
+    """Unary minus."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arithmetic(Expr):
+    """``+ - * / %`` and ``||``."""
+
+    operator: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Expr):
+    """``= <> < <= > >=``."""
+
+    operator: str
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logic(Expr):
+    """AND or OR of two or more conditions."""
+
+    operator: str
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Not(Expr):
+    """NOT."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class IsNull(Expr):
+    """``IS NULL``; ``IS NOT NULL`` is a Not around it."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Between(Expr):
+    """``BETWEEN low AND high``."""
+
+    operand: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class InList(Expr):
+    """``IN (a, b, ...)``."""
+
+    operand: Expr
+    items: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InQuery(Expr):
+    """``IN (SELECT ...)``; the query has one item."""
+
+    operand: Expr
+    query: Select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Like(Expr):
+    """LIKE, or ILIKE when ``fold`` is set."""
+
+    operand: Expr
+    pattern: Expr
+    fold: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Expr):
+    """CASE WHEN ... THEN ... ELSE ... END; ``otherwise`` is NULL when there is no ELSE."""
+
+    branches: tuple[tuple[Expr, Expr], ...]
+    otherwise: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coalesce(Expr):
+    """The first operand that is not NULL."""
+
+    operands: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast(Expr):
+    """CAST to the expression's own type."""
+
+    operand: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call(Expr):
+    """A function of the function table."""
+
+    function: Function
+    arguments: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aggregate(Expr):
+    """COUNT, SUM, AVG, MIN or MAX; ``operand`` is None for ``COUNT(*)``."""
+
+    name: str
+    operand: Expr | None
+    distinct: bool = False
+
+
+class ShapeKind(StrEnum):
+    """Shapes on the sphere."""
+
+    POINT = "POINT"
+    CIRCLE = "CIRCLE"
+    BOX = "BOX"
+    POLYGON = "POLYGON"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape(Expr):
+    """A shape on the sphere, degrees. It lives only as the argument of a geometric function.
+
+    ``numbers`` are: POINT lon, lat; CIRCLE lon, lat, radius; BOX lon, lat, width, height; POLYGON lon, lat of each
+    vertex.
+    """
+
+    kind: ShapeKind
+    numbers: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InShape(Expr):
+    """Whether a point lies in a shape, its border included: ``1 = CONTAINS(point, shape)``."""
+
+    point: Shape
+    shape: Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Something in FROM: a table or a sub-query, under an alias."""
+
+    id: int
+    alias: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSource(Source):
+    """A table of the catalogue."""
+
+    database: Database = field(compare=False)
+    table: Table = field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuerySource(Source):
+    """A sub-query."""
+
+    query: Select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One output column of a block."""
+
+    expr: Expr
+    name: str
+    """As the user sees it; two items may share it."""
+
+    label: str
+    """Unique in the block; names the column inside generated SQL."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OrderItem:
+    """One ORDER BY key. NULLs order as PostgreSQL does: as if larger than every value."""
+
+    expr: Expr
+    descending: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Select:
+    """One query block. Inner joins only: their conditions stand among ``where``'s conjuncts."""
+
+    items: tuple[Item, ...]
+    sources: tuple[Source, ...]
+    where: tuple[Expr, ...] = ()
+    """Conditions that all must hold."""
+
+    group_by: tuple[Expr, ...] = ()
+    having: tuple[Expr, ...] = ()
+    order_by: tuple[OrderItem, ...] = ()
+    distinct: bool = False
+    top: int | None = None
+    offset: int = 0
+
+    @property
+    def is_aggregated(self) -> bool:
+        """Whether the block has groups: it aggregates, or says GROUP BY or HAVING."""
+        return bool(self.group_by or self.having or any(contains_aggregate(item.expr) for item in self.items)) or any(
+            contains_aggregate(item.expr) for item in self.order_by
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputColumn:
+    """What is known of a column of the result."""
+
+    name: str
+    datatype: DataType
+    length: int | None = None
+    unit: str = ""
+    ucd: str = ""
+    description: str = ""
+    xtype: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedQuery:
+    """A query whose every name and type is known."""
+
+    text: str
+    select: Select
+    columns: tuple[OutputColumn, ...]
+
+
+def children(expr: Expr) -> Iterator[Expr]:
+    """Yield the direct sub-expressions; sub-queries are not entered."""
+    for spec in fields(expr):
+        value = getattr(expr, spec.name)
+        if isinstance(value, Expr):
+            yield value
+        elif isinstance(value, tuple):
+            for element in value:
+                if isinstance(element, Expr):
+                    yield element
+                elif isinstance(element, tuple):
+                    yield from (inner for inner in element if isinstance(inner, Expr))
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """Yield the expression and everything below it."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+ExprT = TypeVar("ExprT", bound=Expr)
+
+
+def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
+    """Return the expression with parts replaced, from the top: what ``change`` answers is not entered again."""
+    changed = change(expr)
+    if changed is not None:
+        return changed
+    updates: dict[str, object] = {}
+    for spec in fields(expr):
+        value = getattr(expr, spec.name)
+        new = _rewrite_value(value, change)
+        if new is not value:
+            updates[spec.name] = new
+    return replace(expr, **updates) if updates else expr  # type: ignore[arg-type]
+
+
+def _rewrite_value(value: object, change: Callable[[Expr], Expr | None]) -> object:
+    if isinstance(value, Expr):
+        return rewrite(value, change)
+    if isinstance(value, tuple) and value and isinstance(value[0], (Expr, tuple)):
+        new = tuple(_rewrite_value(element, change) for element in value)
+        return value if all(a is b for a, b in zip(new, value, strict=True)) else new
+    return value
+
+
+def contains_aggregate(expr: Expr) -> bool:
+    """Whether an aggregate stands in the expression."""
+    return any(isinstance(part, Aggregate) for part in walk(expr))
+
+
+def column_refs(expr: Expr) -> Iterator[ColumnRef]:
+    """Yield the references to columns; those inside sub-queries are not included."""
+    return (part for part in walk(expr) if isinstance(part, ColumnRef))

@@ -1,0 +1,50 @@
+"""What type an expression has: PostgreSQL's rules for numbers, and which comparisons make sense."""
+
+from __future__ import annotations
+
+from qserv_py.catalog.types import DataType
+
+_RANK = {DataType.BYTE: 0, DataType.SHORT: 1, DataType.INT: 2, DataType.LONG: 3}
+
+
+def arithmetic_type(left: DataType | None, right: DataType | None) -> DataType | None:
+    """Return the type of a sum; None when an operand is no number. A bare NULL takes the other's type."""
+    if left is None or right is None:
+        known = left or right
+        return DataType.INT if known is None else (known if known.is_numeric else None)
+    if not (left.is_numeric and right.is_numeric):
+        return None
+    if left.is_integer and right.is_integer:
+        wider = left if _RANK[left] >= _RANK[right] else right
+        return DataType.SHORT if wider is DataType.BYTE else wider
+    if left is DataType.FLOAT and right is DataType.FLOAT:
+        return DataType.FLOAT
+    return DataType.DOUBLE
+
+
+def common_type(left: DataType | None, right: DataType | None) -> DataType | None:
+    """Return the type that holds both, as the branches of CASE need; None when there is none."""
+    if left is None or right is None:
+        return left or right
+    if left is right:
+        return left
+    if left.is_text and right.is_text:
+        return DataType.TEXT
+    return arithmetic_type(left, right)
+
+
+def comparable(left: DataType | None, right: DataType | None) -> bool:
+    """Whether two values can be compared."""
+    return left is None or right is None or common_type(left, right) is not None
+
+
+def literal_type(value: int) -> DataType:
+    """Return the type of a whole number: the narrowest that PostgreSQL would take."""
+    if -(2**31) <= value < 2**31:
+        return DataType.INT
+    return DataType.LONG if -(2**63) <= value < 2**63 else DataType.DOUBLE
+
+
+def sum_type(operand: DataType) -> DataType:
+    """Return the type of SUM: BIGINT of whole numbers, else DOUBLE PRECISION (also of REAL, summed in double)."""
+    return DataType.LONG if operand.is_integer else DataType.DOUBLE

@@ -1,0 +1,128 @@
+"""Director keys in a query: which sources follow the same chunk, and which ids it asks for.
+
+The key of a director is its id; a child's and a match table's is the column that holds the director's id. Two
+partitioned sources can be joined inside a chunk when the query says that their keys of one director are equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from qserv_py.adql.constants import constant_key
+from qserv_py.adql.tree import (
+    ColumnRef,
+    Comparison,
+    Expr,
+    InList,
+    InQuery,
+    QuerySource,
+    ResolvedQuery,
+    Select,
+    Source,
+    TableSource,
+    walk,
+)
+from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
+from qserv_py.planner.plan import KeyLookup
+
+Director = tuple[str, str]
+"""Database and name of a director table."""
+
+Keys = Mapping[str, Director]
+"""The key columns of a source: label to the director whose id it holds."""
+
+
+def keys_of_table(source: TableSource) -> Keys:
+    """Return the key column of a table's source; a ref table has none."""
+    table, database = source.table, source.database
+    match table:
+        case DirectorTable():
+            return {table.column(table.id).physical: (database.name, table.name)}
+        case ChildTable():
+            return {table.column(table.key).physical: (database.name, table.director)}
+        case MatchTable():
+            return {table.column(table.keys[0]).physical: (database.name, table.directors[0])}
+    return {}
+
+
+def are_joined(sources: Sequence[Source], keys: Mapping[int, Keys], conditions: Iterable[Expr]) -> bool:
+    """Whether equalities of keys connect all these sources."""
+    if len(sources) < 2:
+        return True
+    group = {source.id: source.id for source in sources}
+
+    def root(node: int) -> int:
+        while group[node] != node:
+            node = group[node]
+        return node
+
+    for condition in conditions:
+        pair = _equal_keys(condition, keys)
+        if pair is not None and pair[0] in group and pair[1] in group:
+            group[root(pair[0])] = root(pair[1])
+    return len({root(source.id) for source in sources}) == 1
+
+
+def _equal_keys(condition: Expr, keys: Mapping[int, Keys]) -> tuple[int, int] | None:
+    if not isinstance(condition, Comparison) or condition.operator != "=":
+        return None
+    left, right = condition.left, condition.right
+    first, second = director_of(left, keys), director_of(right, keys)
+    if first is None or first != second:
+        return None
+    assert isinstance(left, ColumnRef)
+    assert isinstance(right, ColumnRef)
+    return left.source, right.source
+
+
+def director_of(expr: Expr, keys: Mapping[int, Keys]) -> Director | None:
+    """Return the director whose id an expression is, None for anything but a bare key column."""
+    if not isinstance(expr, ColumnRef):
+        return None
+    return keys.get(expr.source, {}).get(expr.label)
+
+
+def wanted(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
+    """Return the look-ups that conditions such as ``id = 7`` and ``id IN (7, 8)`` ask for."""
+    found = []
+    for condition in conditions:
+        if isinstance(condition, Comparison) and condition.operator == "=":
+            director, values = director_of(condition.left, keys), [constant_key(condition.right)]
+        elif isinstance(condition, InList):
+            director, values = director_of(condition.operand, keys), [constant_key(item) for item in condition.items]
+        else:
+            continue
+        known = tuple(value for value in values if value is not None)
+        if director is not None and len(known) == len(values):
+            found.append(KeyLookup(database=director[0], director=director[1], values=known))
+    return found
+
+
+def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
+    """Return every look-up of a query; the caller asks the director index before it plans."""
+    found: list[KeyLookup] = []
+    for select in blocks(resolved.select):
+        keys = {source.id: keys_of_table(source) for source in select.sources if isinstance(source, TableSource)}
+        found += wanted(select.where, keys)
+    return list(dict.fromkeys(found))
+
+
+def blocks(select: Select) -> Iterable[Select]:
+    """Yield a block and every block inside it."""
+    yield select
+    for source in select.sources:
+        if isinstance(source, QuerySource):
+            yield from blocks(source.query)
+    for expr in expressions(select):
+        for part in walk(expr):
+            if isinstance(part, InQuery):
+                yield from blocks(part.query)
+
+
+def expressions(select: Select) -> Iterable[Expr]:
+    """Yield the expressions of a block."""
+    yield from (item.expr for item in select.items)
+    yield from select.where
+    yield from select.group_by
+    yield from select.having
+    yield from (item.expr for item in select.order_by)

@@ -1,0 +1,430 @@
+"""Our tree to SQL text, for PostgreSQL (chunk queries) and for DuckDB (merge queries).
+
+Everything that a user wrote comes out again as quoted identifiers and typed literals made here. Places that differ from
+chunk to chunk come out as marks between NUL characters, which no ADQL text can hold; ``Rendering.template`` turns them
+into slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from qserv_py.adql.constants import constant_number
+from qserv_py.adql.tree import (
+    Aggregate,
+    Arithmetic,
+    Between,
+    Call,
+    Case,
+    Cast,
+    Coalesce,
+    ColumnRef,
+    Comparison,
+    Expr,
+    InList,
+    InQuery,
+    InShape,
+    IsNull,
+    Like,
+    Literal,
+    Logic,
+    Negate,
+    Not,
+    OrderItem,
+    QuerySource,
+    Select,
+    Shape,
+    ShapeKind,
+    Source,
+    TableSource,
+)
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
+from qserv_py.planner.plan import RelationSlot, Slot, SpatialSlot, StageColumn, Template, ValuesSlot
+
+_MARK = "\0"
+
+MAX_SQL = 4_000_000
+"""Characters of one expression: a short text can ask for a very long one by nesting."""
+
+
+class Engine(Enum):
+    """The two dialects."""
+
+    POSTGRES = "postgres"
+    DUCKDB = "duckdb"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SqlTemplate(Expr):
+    """SQL of the planner's own around expressions: ``{0}``, ``{1}``, ... are the arguments."""
+
+    text: str
+    arguments: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class InStage(Expr):
+    """``IN`` over the rows of an earlier stage."""
+
+    operand: Expr
+    stage: str
+    column: StageColumn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranges(Expr):
+    """A region of one director as ranges of ``healpix29``; see ``SpatialSlot``."""
+
+    column: ColumnRef
+    inside: np.ndarray
+    maybe: np.ndarray
+    exact: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSource(Source):
+    """The result of an earlier stage, as a source."""
+
+    stage: str
+    columns: tuple[StageColumn, ...]
+
+
+def quoted(name: str) -> str:
+    """Return an identifier, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: bool | int | float | str | None, kind: DataType | None, engine: Engine) -> str:
+    """Return a constant as SQL, with its type where the text alone would not say it."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return _integer(value, kind)
+    if isinstance(value, float):
+        name = "DOUBLE" if engine is Engine.DUCKDB else "float8"
+        return f"'{value!r}'::{name}" if value != value or value in (np.inf, -np.inf) else f"{value!r}::{name}"
+    return _string(value)
+
+
+def _integer(value: int, kind: DataType | None) -> str:
+    text = str(value) if value >= 0 else f"({value})"
+    if kind is DataType.LONG and -(2**31) <= value < 2**31:
+        return f"{text}::bigint"
+    return "(-9223372036854775807 - 1)" if value == -(2**63) else text
+
+
+def _string(value: str) -> str:
+    if _MARK in value:
+        raise InternalError("a text constant holds a NUL character")
+    return "'" + value.replace("'", "''") + "'"
+
+
+def type_name(kind: DataType, engine: Engine) -> str:
+    """Return the name of a type in an engine."""
+    return kind.names.duckdb if engine is Engine.DUCKDB else kind.names.postgres
+
+
+@dataclass(slots=True)
+class Rendering:
+    """Renders one statement and keeps what its slots stand for."""
+
+    engine: Engine
+    aliases: dict[int, str] = field(default_factory=dict)
+    """Quoted alias of each source, by id."""
+
+    slots: list[Slot | TableSource] = field(default_factory=list)
+    used: dict[int, dict[str, DataType]] = field(default_factory=dict)
+    """Columns read of each source, by id."""
+
+    stages: list[str] = field(default_factory=list)
+    """Earlier stages that the statement reads."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Earlier stages that the statement reads, each once."""
+        return tuple(dict.fromkeys(self.stages))
+
+    def template(self, text: str) -> Template:
+        """Return the text with its marks replaced by slots."""
+        pieces: list[str | Slot] = []
+        for index, part in enumerate(text.split(_MARK)):
+            if index % 2 == 0:
+                pieces.append(part)
+                continue
+            slot = self.slots[int(part)]
+            pieces.append(self._relation(slot) if isinstance(slot, TableSource) else slot)
+        return Template(pieces=tuple(piece for piece in pieces if piece != ""))
+
+    def _relation(self, source: TableSource) -> RelationSlot:
+        used = self.used.get(source.id, {})
+        columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
+        return RelationSlot(schema=source.database.physical, table=source.table, columns=columns)
+
+    def _mark(self, slot: Slot | TableSource) -> str:
+        self.slots.append(slot)
+        return f"{_MARK}{len(self.slots) - 1}{_MARK}"
+
+    # blocks
+
+    def select(self, select: Select) -> str:
+        """Return a whole block."""
+        sources = ", ".join(self._source(source) for source in select.sources)
+        parts = ["SELECT DISTINCT" if select.distinct else "SELECT"]
+        parts.append(", ".join(f"{self.expr(item.expr)} AS {quoted(item.label)}" for item in select.items))
+        parts.append(f"FROM {sources}")
+        if select.where:
+            parts.append("WHERE " + " AND ".join(self._condition(part) for part in select.where))
+        if select.group_by:
+            parts.append("GROUP BY " + ", ".join(self._group_key(part) for part in select.group_by))
+        if select.having:
+            parts.append("HAVING " + " AND ".join(self._condition(part) for part in select.having))
+        parts += self._tail(select)
+        return " ".join(parts)
+
+    def _tail(self, select: Select) -> list[str]:
+        parts = []
+        if select.order_by:
+            parts.append("ORDER BY " + ", ".join(self._order_key(item, select) for item in select.order_by))
+        if select.top is not None:
+            parts.append(f"LIMIT {select.top}")
+        if select.offset:
+            parts.append(f"OFFSET {select.offset}")
+        return parts
+
+    def _group_key(self, expr: Expr) -> str:
+        # a bare constant would be read as the number of an output column
+        return f"({self.expr(expr)})" if not isinstance(expr, Literal) else f"CAST({self.expr(expr)} AS text)"
+
+    def _order_key(self, item: OrderItem, select: Select) -> str:
+        direction = "DESC NULLS FIRST" if item.descending else "ASC NULLS LAST"
+        for number, output in enumerate(select.items, start=1):
+            if output.expr == item.expr:
+                return f"{number} {direction}"
+        if isinstance(item.expr, Literal):
+            return f"CAST({self.expr(item.expr)} AS text) {direction}"
+        return f"{self.expr(item.expr)} {direction}"
+
+    def _source(self, source: Source) -> str:
+        alias = self._alias(source)
+        if isinstance(source, TableSource):
+            return f"{self._mark(source)} AS {alias}"
+        if isinstance(source, QuerySource):
+            return f"({self.select(source.query)}) AS {alias}"
+        if isinstance(source, StageSource):
+            self.stages.append(source.stage)
+            if self.engine is Engine.DUCKDB:
+                return f"{quoted(source.stage)} AS {alias}"
+            slot = ValuesSlot(stage=source.stage, columns=source.columns, as_list=False)
+            return f"{self._mark(slot)} AS {alias}"
+        raise InternalError(f"source {source!r} cannot be rendered")
+
+    def _alias(self, source: Source) -> str:
+        """Give a source an alias that no other source of the statement has."""
+        base = quoted(source.alias.lower()[:40])
+        taken = set(self.aliases.values())
+        alias = base if base not in taken else quoted(f"{source.alias.lower()[:40]}_{source.id}")
+        self.aliases[source.id] = alias
+        return alias
+
+    def _condition(self, expr: Expr) -> str:
+        text = self.expr(expr)
+        return f"({text})" if isinstance(expr, (Logic, Not, SqlTemplate)) else text
+
+    # expressions
+
+    def expr(self, expr: Expr) -> str:
+        """Return an expression; brackets around everything that an operator could tear apart."""
+        text = self._expr(expr)
+        if len(text) > MAX_SQL:
+            raise LimitError(f"the query makes an expression of more than {MAX_SQL} characters of SQL")
+        return text
+
+    def _expr(self, expr: Expr) -> str:
+        match expr:
+            case ColumnRef():
+                return self._column(expr)
+            case Literal():
+                return literal(expr.value, expr.type, self.engine)
+            case Negate():
+                return f"(- {self.expr(expr.operand)})"
+            case Arithmetic():
+                return self._arithmetic(expr)
+            case Comparison():
+                return f"({self.expr(expr.left)} {expr.operator} {self.expr(expr.right)})"
+            case Logic():
+                return "(" + f" {expr.operator} ".join(self.expr(part) for part in expr.operands) + ")"
+            case Not():
+                return f"(NOT {self.expr(expr.operand)})"
+            case IsNull():
+                return f"({self.expr(expr.operand)} IS NULL)"
+            case Between():
+                return f"({self.expr(expr.operand)} BETWEEN {self.expr(expr.low)} AND {self.expr(expr.high)})"
+            case InList():
+                return f"({self.expr(expr.operand)} IN ({', '.join(self.expr(item) for item in expr.items)}))"
+            case InQuery():
+                return f"({self.expr(expr.operand)} IN ({self.select(expr.query)}))"
+            case Like():
+                return f"({self.expr(expr.operand)} {'ILIKE' if expr.fold else 'LIKE'} {self.expr(expr.pattern)})"
+            case Case():
+                return self._case(expr)
+            case Coalesce():
+                return f"COALESCE({', '.join(self._as(part, expr.type) for part in expr.operands)})"
+            case Cast():
+                return self._cast(expr)
+            case Call():
+                return expr.function.sql(
+                    [self.expr(argument) for argument in expr.arguments], duckdb=self.engine is Engine.DUCKDB
+                )
+            case Aggregate():
+                return self._aggregate(expr)
+            case InShape():
+                return self._in_shape(expr)
+            case SqlTemplate():
+                return expr.text.format(*(self.expr(argument) for argument in expr.arguments))
+            case InStage():
+                return self._in_stage(expr)
+            case Ranges():
+                return self._ranges(expr)
+        raise InternalError(f"expression {expr!r} cannot be rendered")
+
+    def _column(self, ref: ColumnRef) -> str:
+        if ref.type is not None:
+            self.used.setdefault(ref.source, {})[ref.label] = ref.type
+        return f"{self.aliases[ref.source]}.{quoted(ref.label)}"
+
+    def _arithmetic(self, expr: Arithmetic) -> str:
+        left, right = self.expr(expr.left), self.expr(expr.right)
+        if self.engine is Engine.POSTGRES or expr.operator == "||" or expr.type is None:
+            return f"({left} {expr.operator} {right})"
+        name = type_name(expr.type, self.engine)
+        left = left if expr.left.type is expr.type else f"CAST({left} AS {name})"
+        right = right if expr.right.type is expr.type else f"CAST({right} AS {name})"
+        if expr.operator == "/":
+            return f"qserv_divide{'_whole' if expr.type.is_integer else ''}({left}, {right})"
+        if expr.operator == "%":
+            return f"qserv_remainder({left}, {right})"
+        return f"({left} {expr.operator} {right})"
+
+    def _case(self, expr: Case) -> str:
+        branches = " ".join(f"WHEN {self.expr(when)} THEN {self._as(then, expr.type)}" for when, then in expr.branches)
+        return f"(CASE {branches} ELSE {self._as(expr.otherwise, expr.type)} END)"
+
+    def _as(self, expr: Expr, kind: DataType | None) -> str:
+        text = self.expr(expr)
+        return text if kind is None or expr.type is kind else f"CAST({text} AS {type_name(kind, self.engine)})"
+
+    def _cast(self, expr: Cast) -> str:
+        if expr.type is None:
+            raise InternalError("a cast without a type")
+        operand = self.expr(expr.operand)
+        from_real = expr.operand.type in {DataType.FLOAT, DataType.DOUBLE}
+        if self.engine is Engine.DUCKDB and expr.type.is_integer and from_real:
+            operand = f"round_even({operand}, 0)"
+        return f"CAST({operand} AS {type_name(expr.type, self.engine)})"
+
+    def _aggregate(self, expr: Aggregate) -> str:
+        if expr.operand is None:
+            return "COUNT(*)"
+        operand = self.expr(expr.operand)
+        double = type_name(DataType.DOUBLE, self.engine)
+        if expr.name in {"SUM", "AVG"} and expr.type is DataType.DOUBLE and expr.operand.type is not DataType.DOUBLE:
+            operand = f"CAST({operand} AS {double})"
+        text = f"{expr.name}({'DISTINCT ' if expr.distinct else ''}{operand})"
+        return f"CAST({text} AS bigint)" if expr.name == "SUM" and expr.type is DataType.LONG else text
+
+    # geometry
+
+    def _in_shape(self, expr: InShape) -> str:
+        prefix = "qserv_" if self.engine is Engine.DUCKDB else "qserv."
+        position = ", ".join(self.expr(number) for number in expr.point.numbers)
+        if expr.shape.kind is ShapeKind.POLYGON:
+            return f"{prefix}in_polygon({position}, {self._plane(expr.shape)})"
+        name = "in_circle" if expr.shape.kind is ShapeKind.CIRCLE else "in_box"
+        return f"{prefix}{name}({position}, {', '.join(self.expr(number) for number in expr.shape.numbers)})"
+
+    def _plane(self, shape: Shape) -> str:
+        """Return centre and plane coordinates of a polygon's vertices, as ``qserv.in_polygon`` wants them."""
+        ra0, dec0, xs, ys = gnomonic(shape)
+        suffix = "DOUBLE" if self.engine is Engine.DUCKDB else "float8"
+        arrays = [", ".join(repr(float(value)) for value in values) for values in (xs, ys)]
+        if self.engine is Engine.DUCKDB:
+            lists = ", ".join(f"[{text}]::DOUBLE[]" for text in arrays)
+        else:
+            lists = ", ".join(f"'{{{text}}}'::float8[]" for text in arrays)
+        return f"{ra0!r}::{suffix}, {dec0!r}::{suffix}, {lists}"
+
+    def _in_stage(self, expr: InStage) -> str:
+        operand = self.expr(expr.operand)
+        self.stages.append(expr.stage)
+        if self.engine is Engine.DUCKDB:
+            return f"({operand} IN (SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)}))"
+        return f"({operand} {self._mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), as_list=True))})"
+
+    def _ranges(self, expr: Ranges) -> str:
+        exact = " AND ".join(self._condition(part) for part in expr.exact)
+        slot = SpatialSlot(column=self.expr(expr.column), inside=expr.inside, maybe=expr.maybe, exact=exact)
+        return self._mark(slot)
+
+
+def constant_numbers(shape: Shape) -> list[float] | None:
+    """Return the numbers of a shape when all are constant."""
+    values = [constant_number(number) for number in shape.numbers]
+    return None if any(value is None for value in values) else [value for value in values if value is not None]
+
+
+def gnomonic(shape: Shape) -> tuple[float, float, np.ndarray, np.ndarray]:
+    """Return the centre of a polygon and its vertices in the gnomonic plane around it.
+
+    Returns
+    -------
+    ra0, dec0
+        Centre, degrees.
+    xs, ys
+        Plane coordinates, shape (n,).
+
+    Raises
+    ------
+    QueryNotSupportedError
+        If no hemisphere around the mean of the vertices holds the polygon, or a vertex is not constant.
+    """
+    numbers = constant_numbers(shape)
+    if numbers is None:
+        raise QueryNotSupportedError("a POLYGON whose vertices are columns is not answered", offset=shape.offset)
+    lon, lat = np.radians(numbers[0::2]), np.radians(numbers[1::2])
+    points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    mean = points.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    depths = points @ mean / length if length > 1e-9 else np.zeros(len(points))
+    if (depths < 1e-3).any():
+        raise QueryNotSupportedError(
+            "the POLYGON is larger than a hemisphere", offset=shape.offset, hint="Split it into smaller ones with OR."
+        )
+    ra0, dec0 = np.arctan2(mean[1], mean[0]), np.arcsin(np.clip(mean[2] / length, -1, 1))
+    depth = np.cos(dec0) * np.cos(lat) * np.cos(lon - ra0) + np.sin(dec0) * np.sin(lat)
+    xs = np.cos(lat) * np.sin(lon - ra0) / depth
+    ys = (np.cos(dec0) * np.sin(lat) - np.sin(dec0) * np.cos(lat) * np.cos(lon - ra0)) / depth
+    return float(np.degrees(ra0)), float(np.degrees(dec0)), xs, ys
+
+
+def plain_sql(select: Select, relations: Mapping[str, str]) -> str:
+    """Return a whole query as one PostgreSQL statement over unsharded tables.
+
+    Parameters
+    ----------
+    select
+        The resolved query.
+    relations
+        SQL name of each table, by ``database.table``.
+    """
+    rendering = Rendering(Engine.POSTGRES)
+    pieces = rendering.template(rendering.select(select)).pieces
+    return "".join(
+        relations[piece.table.qualified] if isinstance(piece, RelationSlot) else str(piece) for piece in pieces
+    )

@@ -1,0 +1,102 @@
+-- sql/czar/merge_functions.sql
+-- The functions of sql/worker/functions.sql for the czar's DuckDB, with the same arithmetic, and PostgreSQL's meaning
+-- of division. DuckDB's dialect; every statement can be repeated.
+-- Parameters: none.   Returns: nothing.   Used by: executor.merge
+CREATE OR REPLACE MACRO qserv_distance(ra1, dec1, ra2, dec2) AS
+    degrees(2 * asin(least(1.0::DOUBLE, sqrt(
+        pow(sin(radians(dec2 - dec1) / 2), 2)
+        + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2)))));
+
+CREATE OR REPLACE MACRO qserv_in_circle(ra, "dec", ra0, dec0, radius) AS
+    qserv_distance(ra, "dec", ra0, dec0) <= radius;
+
+CREATE OR REPLACE MACRO qserv_in_box(ra, "dec", ra0, dec0, width, height) AS
+    abs(degrees(atan2(
+        cos(radians("dec")) * sin(radians(ra - ra0)),
+        cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+    ))) <= width / 2
+    AND abs(degrees(atan2(
+        cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)),
+        cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+    ))) <= height / 2;
+
+-- Depth, then plane coordinates, of a position in the gnomonic plane around (ra0, dec0).
+CREATE OR REPLACE MACRO qserv_depth(ra, "dec", ra0, dec0) AS
+    cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"));
+
+CREATE OR REPLACE MACRO qserv_plane_x(ra, "dec", ra0, dec0) AS
+    cos(radians("dec")) * sin(radians(ra - ra0)) / qserv_depth(ra, "dec", ra0, dec0);
+
+CREATE OR REPLACE MACRO qserv_plane_y(ra, "dec", ra0, dec0) AS
+    (cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)))
+    / qserv_depth(ra, "dec", ra0, dec0);
+
+CREATE OR REPLACE MACRO qserv_before(i, n) AS CASE WHEN i = 1 THEN n ELSE i - 1 END;
+
+CREATE OR REPLACE MACRO qserv_crossings(x, y, xs, ys) AS
+    list_sum([
+        CASE WHEN (ys[i] > y) <> (ys[qserv_before(i, len(xs))] > y)
+                  AND x < (xs[qserv_before(i, len(xs))] - xs[i]) * (y - ys[i])
+                          / (ys[qserv_before(i, len(xs))] - ys[i]) + xs[i]
+             THEN 1 ELSE 0 END
+        for i in range(1, len(xs) + 1)]);
+
+CREATE OR REPLACE MACRO qserv_in_polygon(ra, "dec", ra0, dec0, xs, ys) AS
+    CASE WHEN ra IS NULL OR "dec" IS NULL THEN NULL
+         WHEN qserv_depth(ra, "dec", ra0, dec0) <= 1e-12 THEN false
+         ELSE qserv_crossings(
+             qserv_plane_x(ra, "dec", ra0, dec0), qserv_plane_y(ra, "dec", ra0, dec0), xs, ys) % 2 = 1 END;
+
+CREATE OR REPLACE MACRO qserv_lower(t) AS translate(t, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
+
+CREATE OR REPLACE MACRO qserv_upper(t) AS translate(t, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ');
+
+-- Functions that fail where PostgreSQL's fail. The one-element list makes DuckDB compute each argument once, however the
+-- calls are nested.
+CREATE OR REPLACE MACRO qserv_divide(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a / v.b END)[1];
+
+CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a // v.b END)[1];
+
+CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a % v.b END)[1];
+
+CREATE OR REPLACE MACRO qserv_mod(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a - v.b * trunc(v.a / v.b) END)[1];
+
+CREATE OR REPLACE MACRO qserv_power(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN v.a = 0 AND v.b < 0 THEN error('zero raised to a negative power is undefined')
+             WHEN v.a < 0 AND v.b <> trunc(v.b)
+             THEN error('a negative number raised to a non-integer power yields a complex result')
+             ELSE pow(v.a, v.b) END)[1];
+
+CREATE OR REPLACE MACRO qserv_exp(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN isinf(exp(v)) AND NOT isinf(v) THEN error('value out of range: overflow') ELSE exp(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_ln(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN v <= 0 THEN error('cannot take logarithm of zero or of a negative number') ELSE ln(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_log10(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN v <= 0 THEN error('cannot take logarithm of zero or of a negative number') ELSE log10(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_sqrt(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN v < 0 THEN error('cannot take square root of a negative number') ELSE sqrt(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_acos(a) AS
+    list_transform([a], lambda v: CASE WHEN abs(v) > 1 THEN error('input is out of range') ELSE acos(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_asin(a) AS
+    list_transform([a], lambda v: CASE WHEN abs(v) > 1 THEN error('input is out of range') ELSE asin(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
+    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v: round_even(v.a * v.s, 0) / v.s)[1];
+
+CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
+    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v: trunc(v.a * v.s) / v.s)[1];

@@ -1,0 +1,80 @@
+-- sql/worker/functions.sql
+-- The functions that chunk queries call. Plain SQL and PL/pgSQL, so that any PostgreSQL >= 15 can be a worker.
+-- Angles in degrees. Positions are computed the same way here and in the czar's DuckDB (sql/czar/merge_functions.sql).
+-- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
+CREATE SCHEMA IF NOT EXISTS qserv;
+
+-- Angle between two positions by the haversine formula, exact down to milliarcseconds and below.
+CREATE OR REPLACE FUNCTION qserv.distance(ra1 float8, dec1 float8, ra2 float8, dec2 float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT degrees(2 * asin(least(1.0::float8, sqrt(
+        sin(radians(dec2 - dec1) / 2) ^ 2
+        + cos(radians(dec1)) * cos(radians(dec2)) * sin(radians(ra2 - ra1) / 2) ^ 2))))
+$$;
+
+-- Whether a position lies within radius of a centre, the border included.
+CREATE OR REPLACE FUNCTION qserv.in_circle(ra float8, "dec" float8, ra0 float8, dec0 float8, radius float8)
+    RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT degrees(2 * asin(least(1.0::float8, sqrt(
+        sin(radians(dec0 - "dec") / 2) ^ 2
+        + cos(radians("dec")) * cos(radians(dec0)) * sin(radians(ra0 - ra) / 2) ^ 2)))) <= radius
+$$;
+
+-- Whether a position lies in ADQL's BOX: the angles along the two great circles that are the arms of its cross.
+CREATE OR REPLACE FUNCTION qserv.in_box(ra float8, "dec" float8, ra0 float8, dec0 float8, width float8, height float8)
+    RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT abs(degrees(atan2(
+               cos(radians("dec")) * sin(radians(ra - ra0)),
+               cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+           ))) <= width / 2
+       AND abs(degrees(atan2(
+               cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)),
+               cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+           ))) <= height / 2
+$$;
+
+-- Whether a position lies in a polygon that a hemisphere around (ra0, dec0) holds. Great circles are straight lines in
+-- the gnomonic plane around (ra0, dec0), so the vertices come as plane coordinates xs, ys and the test is the plane's
+-- crossing number.
+CREATE OR REPLACE FUNCTION qserv.in_polygon(
+    ra float8, "dec" float8, ra0 float8, dec0 float8, xs float8[], ys float8[]
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    depth float8 := cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0))
+                    + sin(radians(dec0)) * sin(radians("dec"));
+    x float8;
+    y float8;
+    inside boolean := false;
+    j integer := array_length(xs, 1);
+BEGIN
+    IF depth IS NULL THEN
+        RETURN NULL;
+    END IF;
+    IF depth <= 1e-12 THEN
+        RETURN false;
+    END IF;
+    x := cos(radians("dec")) * sin(radians(ra - ra0)) / depth;
+    y := (cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)))
+         / depth;
+    FOR i IN 1 .. array_length(xs, 1) LOOP
+        IF (ys[i] > y) <> (ys[j] > y)
+           AND x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i] THEN
+            inside := NOT inside;
+        END IF;
+        j := i;
+    END LOOP;
+    RETURN inside;
+END
+$$;
+
+-- Remainder of a division, for doubles; the sign is that of a.
+CREATE OR REPLACE FUNCTION qserv.mod(a float8, b float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT a - b * trunc(a / b) $$;
+
+-- Rounded to n decimals, halves to the even digit.
+CREATE OR REPLACE FUNCTION qserv.round_to(a float8, n bigint) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT round(a * power(10::float8, n)) / power(10::float8, n) $$;
+
+-- Cut to n decimals.
+CREATE OR REPLACE FUNCTION qserv.truncate_to(a float8, n bigint) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT trunc(a * power(10::float8, n)) / power(10::float8, n) $$;
