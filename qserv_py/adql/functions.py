@@ -95,7 +95,7 @@ _ALL = (
     _math("LOG10", "log({0})", "Logarithm to base 10.", duckdb="qserv_log10({0})"),
     _math("SQRT", "sqrt({0})", "Square root.", duckdb="qserv_sqrt({0})"),
     _math("POWER", "power({0}, {1})", "x to the power of y.", duckdb="qserv_power({0}, {1})", arity=2),
-    _math("MOD", "qserv.mod({0}, {1})", "Remainder of x / y with the sign of x.", duckdb="qserv_mod({0}, {1})", arity=2),
+    _math("MOD", "qserv.mod({0}, {1})", "Remainder of x / y, sign of x.", duckdb="qserv_mod({0}, {1})", arity=2),
     _math("PI", "pi()", "The number pi.", arity=0),
     Function(
         name="RAND",

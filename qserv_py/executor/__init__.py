@@ -1,1 +1,1 @@
-"""Plan to rows: ``machine`` decides, ``runner`` does the I/O, ``merge`` combines."""
+"""Plan to rows: ``machine`` decides, ``runner`` and ``merge`` do the I/O, ``execute`` runs the stages."""

@@ -90,6 +90,8 @@ class ShardStage:
     """Rows after which the rest need not be asked for."""
 
     reads: tuple[str, ...] = ()
+    """Earlier stages that the statement reads, as often as it reads them."""
+
     notes: tuple[str, ...] = ()
     """What pruned the chunks and what did not, for EXPLAIN."""
 

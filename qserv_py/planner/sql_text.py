@@ -148,8 +148,8 @@ class Rendering:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Earlier stages that the statement reads, each once."""
-        return tuple(dict.fromkeys(self.stages))
+        """Earlier stages that the statement reads, as often as it reads them."""
+        return tuple(self.stages)
 
     def template(self, text: str) -> Template:
         """Return the text with its marks replaced by slots."""

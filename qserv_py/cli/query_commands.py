@@ -1,0 +1,175 @@
+"""``qserv query`` and ``qserv explain``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import click
+
+from qserv_py.cli.options import cluster_option, say, verbosity
+from qserv_py.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qserv_py.czar.session import Answer
+    from qserv_py.executor.runner import Progress
+
+FORMATS = ("table", "csv", "json", "parquet", "arrow", "votable")
+_SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".vot": "votable"}
+_SUFFIXES |= {".votable": "votable", ".xml": "votable", ".txt": "table"}
+_BINARY = {"parquet", "arrow"}
+MAX_QUERY_BYTES = 4_000_000
+
+
+def text_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command its query: an argument, ``-f FILE``, or ``-`` for standard input."""
+    function = click.option(
+        "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="Read the query from a file."
+    )(function)
+    return click.argument("adql", required=False)(function)
+
+
+@click.command()
+@text_options
+@cluster_option
+@click.option("--format", "row_format", type=click.Choice(FORMATS), help="How rows are written; default table.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a file.")
+@click.option("--maxrec", type=click.IntRange(min=0), metavar="N", help="Rows at the most.")
+@click.option("--timing", is_flag=True, help="Say how long it took and how many chunks were asked.")
+def query(
+    adql: str | None,
+    file: Path | None,
+    cluster_dir: Path,
+    row_format: str | None,
+    output: Path | None,
+    maxrec: int | None,
+    timing: bool,
+) -> None:
+    """Answer an ADQL query ("-" reads it from standard input).
+
+    Example: qserv query "SELECT TOP 5 objectId, coord_ra, coord_dec FROM Object"
+    """
+    text = _query_text(adql, file)
+    chosen = row_format or (_SUFFIXES.get(output.suffix.lower(), "") if output else "table")
+    if not chosen:
+        raise click.UsageError(f'"{output}" does not say the format; give --format.')
+    if chosen in _BINARY and output is None and sys.stdout.isatty():
+        raise click.UsageError(f"{chosen} is not for a terminal; give -o FILE or redirect the output.")
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.session import Session
+
+    with Session(open_cluster(cluster_dir)) as session, _progress() as on_progress:
+        answer = session.answer(text, maxrec=maxrec, on_progress=on_progress)
+        with _sink(output) as sink:
+            _write(chosen, answer, text, sink)
+    stats = answer.stats
+    if stats.overflow:
+        say(f"truncated: the answer has more than {maxrec} rows")
+    if timing:
+        say(
+            f"{stats.rows} rows, {stats.chunks} of {stats.chunks_total} chunks, "
+            f"{stats.seconds * 1000:.1f} ms (planning {stats.planning_s * 1000:.1f} ms)"
+        )
+
+
+@click.command()
+@text_options
+@cluster_option
+def explain(adql: str | None, file: Path | None, cluster_dir: Path) -> None:
+    """Show how a query would be answered: regions, chunks kept, chunk query, merge query."""
+    text = _query_text(adql, file)
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.session import Session
+
+    with Session(open_cluster(cluster_dir)) as session:
+        click.echo(session.explain(text))
+
+
+def _query_text(adql: str | None, file: Path | None) -> str:
+    if (adql is None) == (file is None):
+        raise click.UsageError("Give the query as an argument, or -f FILE, or - for standard input.")
+    if file is not None:
+        try:
+            raw = file.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"query file {file} cannot be read: {error.strerror}") from error
+    elif adql == "-":
+        raw = sys.stdin.buffer.read(MAX_QUERY_BYTES + 1)
+    else:
+        return adql or ""
+    if len(raw) > MAX_QUERY_BYTES:
+        raise ConfigError(f"the query has more than {MAX_QUERY_BYTES} bytes")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the query is not UTF-8: byte {error.start}") from error
+
+
+def _write(row_format: str, answer: Answer, text: str, sink: BinaryIO) -> None:
+    from qserv_py.czar import writers
+
+    if row_format == "votable":
+        from qserv_py.vo.votable import VOTableWriter
+
+        writer = VOTableWriter(answer.columns, infos=[("QUERY", text)])
+
+        def rows() -> Iterator[object]:
+            yield from answer.batches()
+            writer.overflow = answer.stats.overflow
+
+        writer.write(rows(), sink)
+        return
+    write = getattr(writers, f"write_{row_format}")
+    write(answer.schema, answer.batches(), sink)
+
+
+@contextmanager
+def _sink(output: Path | None) -> Iterator[BinaryIO]:
+    """Yield where rows go; a file appears under its name only when it is whole."""
+    if output is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        handle, name = tempfile.mkstemp(dir=output.absolute().parent, prefix=f".{output.name}.")
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written: {error.strerror}") from error
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as sink:
+            yield sink
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None] | None]:
+    """Show the chunks done of a long query on a terminal."""
+    if not sys.stderr.isatty() or verbosity() < 0:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("chunks"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, object] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.chunks < 8:
+                return
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bar.add_task(progress.stage, total=progress.chunks)
+            bar.update(tasks[progress.stage], completed=progress.chunks_done)  # type: ignore[arg-type]
+
+        yield show

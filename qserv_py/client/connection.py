@@ -1,0 +1,77 @@
+"""A connection to a cluster of this machine."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+
+from qserv_py.client.result import Result
+from qserv_py.config import cluster_directory
+from qserv_py.czar.cluster import open_cluster
+from qserv_py.czar.session import Session
+
+
+def connect(cluster: str | os.PathLike[str] | None = None) -> Connection:
+    """Open a connection.
+
+    Parameters
+    ----------
+    cluster
+        Directory of a running cluster; without it the one that ``QSERV_CLUSTER`` names.
+
+    Raises
+    ------
+    ConfigError
+        If no cluster was named.
+    NotFoundError
+        If the directory holds no cluster.
+    ClusterError
+        If the cluster does not run.
+    """
+    session = Session(open_cluster(cluster_directory(cluster)))
+    try:
+        session.catalog()
+    except BaseException:
+        session.close()
+        raise
+    return Connection(session)
+
+
+class Connection:
+    """A connection to a cluster; threads may share it. Use it as a context manager, or close it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it and everything it holds."""
+        self._session.close()
+
+    def query(self, adql: str, *, maxrec: int | None = None) -> Result:
+        """Return the answer of a query; its rows come when they are read.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        maxrec
+            Rows at the most; ``Result.stats.overflow`` says whether there were more.
+
+        Raises
+        ------
+        UserError
+            If the query is wrong; the message has the place in the text and what to do.
+        """
+        return Result(self._session.answer(adql, maxrec=maxrec))
+
+    def explain(self, adql: str) -> str:
+        """Return how a query would be answered: chunks, chunk query, merge query."""
+        return self._session.explain(adql)

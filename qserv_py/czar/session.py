@@ -1,0 +1,203 @@
+"""The life of one query in the czar: read, resolve, plan, run; and what is kept between queries.
+
+A session holds the catalogue as it last saw it (one cheap look at the registry's version tells when it is stale), the
+director indexes as memory maps, and the engines. Threads may share one session.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+
+from qserv_py.adql.parse import parse
+from qserv_py.adql.resolve import resolve
+from qserv_py.adql.tree import OutputColumn, ResolvedQuery
+from qserv_py.catalog.snapshot import Catalog, IntArray
+from qserv_py.czar.cluster import Cluster
+from qserv_py.errors import LimitError
+from qserv_py.executor.execute import Engines, Execution
+from qserv_py.executor.runner import Progress
+from qserv_py.partitioner.director_index import DirectorIndex, encode_ids
+from qserv_py.planner.build import plan_query
+from qserv_py.planner.explain import explain
+from qserv_py.planner.keys import wanted_keys
+from qserv_py.planner.plan import KeyLookup, QueryPlan
+from qserv_py.workers.index_files import open_director_index
+
+
+@dataclass(slots=True)
+class QueryStats:
+    """Figures of one query; complete when its rows have been read."""
+
+    chunks: int
+    """Chunk queries asked for."""
+
+    chunks_total: int
+    """Chunks that the query's tables have."""
+
+    rows: int = 0
+    overflow: bool = False
+    """Whether rows beyond ``maxrec`` were left out."""
+
+    planning_s: float = 0.0
+    seconds: float = 0.0
+    """From the start of planning to the last row."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The rows of a query on their way. ``batches`` may be iterated once."""
+
+    plan: QueryPlan
+    stats: QueryStats
+    execution: Execution
+    maxrec: int | None
+    started: float
+    _iterator: Iterator[pa.RecordBatch] | None = field(default=None, repr=False)
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns of the answer."""
+        return self.plan.columns
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the answer."""
+        return self.execution.schema
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, at most ``maxrec``; leaving early stops the servers."""
+        rows = self.execution.batches()
+        try:
+            for batch in rows:
+                left = None if self.maxrec is None else self.maxrec - self.stats.rows
+                if left is not None and batch.num_rows > left:
+                    self.stats.overflow = True
+                    batch = batch.slice(0, left)
+                self.stats.rows += batch.num_rows
+                if batch.num_rows:
+                    yield batch
+                if self.stats.overflow:
+                    break
+        finally:
+            rows.close()  # type: ignore[attr-defined]
+            self.stats.seconds = time.perf_counter() - self.started
+
+    def cancel(self) -> None:
+        """Stop the query; may be called from any thread."""
+        self.execution.cancel()
+
+
+class Session:
+    """Answers queries of one cluster.
+
+    Parameters
+    ----------
+    cluster
+        The cluster; it must run.
+    slots
+        Statements that one worker runs at a time for all queries of the session.
+    """
+
+    def __init__(self, cluster: Cluster, *, slots: int = 2) -> None:
+        self.cluster = cluster
+        self._registry = cluster.registry()
+        self._slots = slots
+        self._lock = threading.Lock()
+        self._catalog: Catalog | None = None
+        self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
+        self._engines = Engines(cluster.workers, spill_dir=cluster.config.czar_dir / "spill", slots=slots)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engines.close()
+        self._registry.close()
+
+    def catalog(self) -> Catalog:
+        """Return the catalogue as it is now."""
+        with self._lock:
+            version = self._registry.catalog_version()
+            if self._catalog is None or self._catalog.version != version:
+                self._catalog = self._registry.load_catalog()
+                self._indexes.clear()
+            return self._catalog
+
+    def plan(self, adql: str) -> QueryPlan:
+        """Return the plan of a query.
+
+        Raises
+        ------
+        UserError
+            If the text is not a query that the tables can answer; with the place in the text.
+        """
+        catalog = self.catalog()
+        try:
+            resolved = resolve(parse(adql), catalog)
+            return plan_query(resolved, catalog, self._key_cells(resolved, catalog))
+        except RecursionError:
+            raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
+
+    def answer(
+        self, adql: str, *, maxrec: int | None = None, on_progress: Callable[[Progress], None] | None = None
+    ) -> Answer:
+        """Plan a query and return its answer; nothing runs until its rows are read.
+
+        Parameters
+        ----------
+        adql
+            The query.
+        maxrec
+            Rows at the most; more set ``stats.overflow``.
+        on_progress
+            Called in the reader's thread, or the merge's, whenever chunks are done.
+        """
+        started = time.perf_counter()
+        if maxrec is not None and maxrec < 0:
+            raise LimitError(f"maxrec is {maxrec}, it must be 0 or more")
+        plan = self.plan(adql)
+        stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
+        stats.planning_s = time.perf_counter() - started
+        return Answer(plan, stats, Execution(plan, self._engines, on_progress), maxrec, started)
+
+    def explain(self, adql: str) -> str:
+        """Return how a query would be answered, as text."""
+        return explain(self.plan(adql))
+
+    def _key_cells(self, resolved: ResolvedQuery, catalog: Catalog) -> dict[KeyLookup, IntArray]:
+        """Ask the director indexes for the places of the ids that the query names."""
+        found = {}
+        for lookup in wanted_keys(resolved):
+            snapshot = catalog.snapshots.get(lookup.database)
+            table = snapshot.tables.get(lookup.director) if snapshot is not None else None
+            if table is None:
+                continue
+            cells = self._index(table.index_runs).lookup(_ids(lookup))
+            found[lookup] = np.unique(cells[cells >= 0])
+        return found
+
+    def _index(self, runs: tuple[str, ...]) -> DirectorIndex:
+        with self._lock:
+            if runs not in self._indexes:
+                self._indexes[runs] = open_director_index(self.cluster.config.czar_dir, runs)
+            return self._indexes[runs]
+
+
+def _ids(lookup: KeyLookup) -> np.ndarray:
+    """Return the ids of a look-up as the index takes them; what no 64-bit id can be is left out."""
+    if all(isinstance(value, str) for value in lookup.values):
+        return encode_ids([str(value) for value in lookup.values])
+    return np.array([v for v in lookup.values if isinstance(v, int) and -(2**63) <= v < 2**63], dtype=np.int64)

@@ -1,0 +1,246 @@
+"""A plan to rows: its stages in order, each as a stream where it is read once, else kept."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from qserv_py.catalog.snapshot import Worker
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
+from qserv_py.executor.arrow import answer_schema, conform, schema_of
+from qserv_py.executor.merge import MergeConnection, MergeEngine
+from qserv_py.executor.runner import Progress, ShardRun
+from qserv_py.planner.fill import StageRows
+from qserv_py.planner.plan import MergeStage, QueryPlan, ShardStage, StageColumn
+from qserv_py.workers.query import QueryPool
+
+MAX_SENT_ROWS = 200_000
+"""Rows of a sub-query's answer that can be written into the chunk queries around it."""
+
+_PATIENCE_S = 0.05
+
+
+class Engines:
+    """What queries run on: a pool of connections to each worker, threads, and the merge engine."""
+
+    def __init__(self, workers: Sequence[Worker], *, spill_dir: Path, slots: int = 2) -> None:
+        self.slots = slots
+        self.pools = [QueryPool(worker, slots=slots) for worker in workers]
+        self.threads: Executor = ThreadPoolExecutor(
+            max_workers=max(1, len(workers)) * slots * 4, thread_name_prefix="qserv-chunk"
+        )
+        self._spill_dir = spill_dir
+        self._merge: MergeEngine | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def merge(self) -> MergeEngine:
+        """The merge engine, made when it is first needed."""
+        with self._lock:
+            if self._merge is None:
+                self._merge = MergeEngine(spill_dir=self._spill_dir)
+            return self._merge
+
+    def close(self) -> None:
+        """Close all connections; no query may be running."""
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        for pool in self.pools:
+            pool.close()
+        with self._lock:
+            if self._merge is not None:
+                self._merge.close()
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run of a plan. ``batches`` may be iterated once."""
+
+    plan: QueryPlan
+    engines: Engines
+    on_progress: Callable[[Progress], None] | None = None
+    _running: list[ShardRun] = field(default_factory=list)
+    _merge: MergeConnection | None = None
+    _rows: dict[str, StageRows] = field(default_factory=dict)
+    _kept: dict[str, pa.Table] = field(default_factory=dict)
+    _failure: BaseException | None = None
+    _cancelled: bool = False
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Schema of the answer."""
+        return answer_schema(self.plan.columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of the answer; leaving early stops the servers."""
+        source = self._answer() if len(self.plan.stages) == 1 else _in_background(self._answer, self.cancel)
+        schema = self.schema
+        try:
+            for batch in source:
+                yield conform(batch, schema)
+        finally:
+            source.close()  # type: ignore[attr-defined]
+            if self._merge is not None:
+                self._merge.close()
+
+    def cancel(self) -> None:
+        """Stop; may be called from any thread."""
+        self._cancelled = True
+        for run in list(self._running):
+            run.cancel()
+        if self._merge is not None:
+            self._merge.interrupt()
+
+    def _answer(self) -> Iterator[pa.RecordBatch]:
+        readers = Counter(name for stage in self.plan.stages for name in stage.reads)
+        for stage in self.plan.stages[:-1]:
+            if not self._is_streamed(stage, readers):
+                self._keep(stage)
+        try:
+            yield from self._stream(self.plan.result)
+        except QservError as error:
+            if isinstance(self._failure, BaseException):
+                raise self._failure from error
+            raise
+
+    def _is_streamed(self, stage: ShardStage | MergeStage, readers: Counter[str]) -> bool:
+        """Whether one merge stage reads this stage and no other: then its rows need not be kept.
+
+        Two streams into one statement could wait for each other, as they share the threads.
+        """
+        users = [user for user in self.plan.stages if stage.name in user.reads]
+        return (
+            isinstance(stage, ShardStage)
+            and readers[stage.name] == 1
+            and isinstance(users[0], MergeStage)
+            and len(users[0].reads) == 1
+        )
+
+    def _keep(self, stage: ShardStage | MergeStage) -> None:
+        self._kept[stage.name] = pa.Table.from_batches(self._stream(stage), schema=schema_of(stage.columns))
+
+    def _stream(self, stage: ShardStage | MergeStage) -> Iterator[pa.RecordBatch]:
+        if self._cancelled:
+            raise QueryCancelledError("the query was cancelled")
+        if isinstance(stage, ShardStage):
+            yield from self._run_shards(stage)
+            return
+        if self._merge is None:
+            self._merge = self.engines.merge.connection()
+        for name in dict.fromkeys(stage.reads):
+            self._merge.add(name, self._input(name))
+        yield from self._merge.run(stage)
+
+    def _run_shards(self, stage: ShardStage) -> Iterator[pa.RecordBatch]:
+        rows = {name: self._rows_of(name) for name in stage.reads}
+        run = ShardRun(
+            stage,
+            self.plan.catalog,
+            pools=self.engines.pools,
+            threads=self.engines.threads,
+            slots=self.engines.slots,
+            rows=rows,
+            on_progress=self.on_progress,
+        )
+        self._running.append(run)
+        try:
+            yield from run.batches()
+        finally:
+            self._running.remove(run)
+
+    def _input(self, name: str) -> pa.RecordBatchReader | pa.Table:
+        """Return an earlier stage's rows for a merge statement: kept, or as they come."""
+        if name in self._kept:
+            return self._kept[name]
+        stage = next(stage for stage in self.plan.stages if stage.name == name)
+        return pa.RecordBatchReader.from_batches(schema_of(stage.columns), self._remembering(stage))
+
+    def _remembering(self, stage: ShardStage | MergeStage) -> Iterator[pa.RecordBatch]:
+        """Yield a stage's rows, and keep its error: DuckDB would report one of its own instead."""
+        try:
+            yield from self._stream(stage)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            self._failure = error
+            raise
+
+    def _rows_of(self, name: str) -> StageRows:
+        """Return a kept stage's rows as values that can be written into a statement."""
+        if name not in self._rows:
+            table = self._kept[name]
+            if table.num_rows > MAX_SENT_ROWS:
+                raise LimitError(
+                    f"a sub-query answers {table.num_rows} rows, at most {MAX_SENT_ROWS} can be sent to the chunks",
+                    hint="Restrict the sub-query, or join the tables by the director's key.",
+                )
+            stage = next(stage for stage in self.plan.stages if stage.name == name)
+            columns = zip(table.columns, stage.columns, strict=True)
+            self._rows[name] = StageRows(tuple(_python_values(column, about) for column, about in columns))
+        return self._rows[name]
+
+
+def _python_values(column: pa.ChunkedArray, about: StageColumn) -> tuple[bool | int | float | str | None, ...]:
+    if about.type is DataType.BINARY:
+        raise LimitError(f'column "{about.label}" of a sub-query is binary and cannot be sent to the chunks')
+    if about.type is DataType.TIMESTAMP:
+        column = column.cast(pa.string())
+    return tuple(column.to_pylist())
+
+
+def _in_background(
+    make: Callable[[], Iterator[pa.RecordBatch]], cancel: Callable[[], None]
+) -> Iterator[pa.RecordBatch]:
+    """Yield from an iterator that runs in a thread of its own.
+
+    A merge statement holds its thread inside DuckDB until it ends; the caller's thread stays free for Ctrl-C.
+    """
+    waiting: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(4)
+    gone = threading.Event()
+
+    def put(item: pa.RecordBatch | BaseException | None) -> bool:
+        while not gone.is_set():
+            try:
+                waiting.put(item, timeout=_PATIENCE_S)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for batch in make():
+                if not put(batch):
+                    return
+            put(None)
+        except QservError as error:
+            put(error)
+        except Exception as error:
+            failure = InternalError(f"the query failed in an unforeseen way: {error}")
+            failure.__cause__ = error
+            put(failure)
+
+    thread = threading.Thread(target=work, name="qserv-merge", daemon=True)
+    thread.start()
+    finished = False
+    try:
+        while True:
+            item = waiting.get()
+            if item is None or isinstance(item, BaseException):
+                finished = True
+                if item is not None:
+                    raise item
+                return
+            yield item
+    finally:
+        if not finished:
+            gone.set()
+            cancel()
+        thread.join()

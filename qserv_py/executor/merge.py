@@ -1,0 +1,97 @@
+"""Merge statements in DuckDB over the rows of earlier stages; it spills to disk beyond its memory limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from qserv_py import sql
+from qserv_py.errors import EvaluationError, InternalError, LimitError, QservError, QueryCancelledError
+from qserv_py.executor.arrow import conform, schema_of
+from qserv_py.planner.plan import MergeStage
+
+BATCH_ROWS = 50_000
+"""Rows of a batch that leaves a merge."""
+
+
+class MergeEngine:
+    """One DuckDB in memory, kept warm; each query has a connection of its own to it."""
+
+    def __init__(self, *, spill_dir: Path, memory_limit: str = "2GiB", threads: int = 2) -> None:
+        spill_dir.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "memory_limit": memory_limit,
+            "threads": str(threads),
+            "temp_directory": str(spill_dir),
+            # what a user's text could otherwise reach through DuckDB
+            "enable_external_access": "false",
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        self._database = duckdb.connect(":memory:", config=settings)
+        self._database.execute(sql.load("czar/merge_functions"))
+
+    def connection(self) -> MergeConnection:
+        """Return a connection for one query."""
+        return MergeConnection(self._database.cursor())
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+
+class MergeConnection:
+    """The stage results of one query, and the merge statements over them."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def add(self, name: str, rows: pa.RecordBatchReader | pa.Table) -> None:
+        """Make a stage's rows known under the stage's name; a reader can be read by one statement, once."""
+        self._connection.register(name, rows)
+
+    def run(self, stage: MergeStage) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a merge stage."""
+        schema = schema_of(stage.columns)
+        try:
+            reader = self._connection.sql(stage.sql).to_arrow_reader(BATCH_ROWS)
+            for batch in reader:
+                if batch.num_rows:
+                    yield conform(batch, schema)
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise _translate(error) from error
+
+    def interrupt(self) -> None:
+        """Stop the running statement; may be called from any thread."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Drop the stage results."""
+        self._connection.close()
+
+
+_KINDS: Mapping[type[Exception], type[QservError]] = {
+    duckdb.InvalidInputException: EvaluationError,
+    duckdb.ConversionException: EvaluationError,
+    duckdb.OutOfRangeException: EvaluationError,
+    duckdb.OutOfMemoryException: LimitError,
+    duckdb.InterruptException: QueryCancelledError,
+}
+
+
+def _translate(error: Exception) -> QservError:
+    text = str(error).strip().splitlines()[0]
+    for kind, ours in _KINDS.items():
+        if isinstance(error, kind):
+            shown = text.split("Error: ", 1)[-1]
+            return ours(f"merging the answers of the chunks failed: {shown}")
+    if "Interrupt" in text:
+        return QueryCancelledError("the query was cancelled")
+    for marker in ("Invalid Input Error: ", "Conversion Error: ", "Out of Range Error: "):
+        if marker in text:
+            return EvaluationError(f"an expression of the query failed: {text.split(marker, 1)[1]}")
+    return InternalError(f"the merge statement failed: {text}")

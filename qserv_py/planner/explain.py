@@ -1,0 +1,72 @@
+"""A plan as text: what pruned the chunks, the chunk query, the merge query."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from qserv_py.planner.fill import StageRows, chunk_queries
+from qserv_py.planner.plan import MergeStage, QueryPlan, ShardStage
+
+_SHOWN_RANGES = 6
+
+
+def explain(plan: QueryPlan) -> str:
+    """Return the plan as text for people, several lines."""
+    lines = []
+    for stage in plan.stages:
+        lines += _shard(stage, plan) if isinstance(stage, ShardStage) else _merge(stage)
+        lines.append("")
+    lines.append(f"result     {plan.result.name}, {len(plan.columns)} columns")
+    for column in plan.columns:
+        details = [column.datatype.names.adql, column.unit and f"[{column.unit}]", column.ucd]
+        lines.append(f"           {column.name}: {' '.join(part for part in details if part)}")
+    return "\n".join(lines)
+
+
+def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
+    lines = [f"stage {stage.name:<4} chunk queries"]
+    if stage.family is None:
+        lines.append("chunks     none: only ref tables are read, any one worker answers")
+    else:
+        lines.append(f"chunks     {len(stage.chunks)} of {stage.chunks_known} kept, family {stage.family}")
+        lines += [f"region     {note}" for note in stage.notes]
+        lines.append(f"workers    {_workers(stage, plan) or 'none'}")
+    if stage.row_limit is not None:
+        lines.append(f"limit      stops after {stage.row_limit} rows")
+    if stage.reads:
+        lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}, written into each statement")
+    rows = {name: StageRows(((),)) for name in stage.reads}
+    for query in chunk_queries(_first_chunk(stage), plan.catalog, rows):
+        where = f"chunk {query.chunk} on {plan.catalog.workers[query.worker].name}" if query.chunk else "any worker"
+        lines += [f"statement  {where}:", _indented(query.sql)]
+    return lines
+
+
+def _first_chunk(stage: ShardStage) -> ShardStage:
+    from dataclasses import replace
+
+    return replace(stage, chunks=stage.chunks[:1])
+
+
+def _workers(stage: ShardStage, plan: QueryPlan) -> str:
+    if stage.family is None:
+        return ""
+    numbers = plan.catalog.families[stage.family].workers[stage.chunks]
+    counts = Counter(np.asarray(numbers).tolist())
+    return ", ".join(f"{plan.catalog.workers[number].name}: {count}" for number, count in sorted(counts.items()))
+
+
+def _merge(stage: MergeStage) -> list[str]:
+    reads = ", ".join(dict.fromkeys(stage.reads))
+    return [f"stage {stage.name:<4} merge of {reads}", "statement  czar:", _indented(stage.sql)]
+
+
+def _indented(text: str) -> str:
+    """Return a statement, its long lists of ranges cut, indented."""
+    parts = text.split(" OR ")
+    if len(parts) > _SHOWN_RANGES * 2:
+        hidden = len(parts) - 2 * _SHOWN_RANGES
+        parts = [*parts[:_SHOWN_RANGES], f"... {hidden} more ...", *parts[-_SHOWN_RANGES:]]
+    return "    " + " OR ".join(parts)
