@@ -40,6 +40,9 @@ class TableSnapshot:
     ref_generation: int = 0
     """Generation of a ref table; 0 for a partitioned one or when nothing is loaded."""
 
+    index_runs: tuple[str, ...] = ()
+    """Files of a director's index, sorted runs of ids, relative to ``ClusterConfig.czar_dir``."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Snapshot:

@@ -1,0 +1,139 @@
+"""The command ``qserv``: it finds a command, and turns errors into a text and an exit code.
+
+Commands are imported when they run, so that ``qserv --help`` loads nothing but click; their one-line helps stand here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from qserv_py.cli.errors import exit_code, report_defect, report_error
+from qserv_py.errors import InternalError, QservError
+
+COMMANDS = {
+    "demo": ("qserv_py.cli.demo_commands:demo", "Make a cluster with a simulated survey and query it."),
+    "cluster": ("qserv_py.cli.cluster_commands:cluster", "Make, start, stop and watch a cluster."),
+    "schema": ("qserv_py.cli.schema_commands:schema", "Load, show and validate schemas (Felis)."),
+    "ingest": ("qserv_py.cli.ingest_commands:ingest", "Load files into a table."),
+    "publish": ("qserv_py.cli.ingest_commands:publish", "Make loaded rows visible to queries."),
+    "query": ("qserv_py.cli.query_commands:query", "Answer an ADQL query."),
+    "explain": ("qserv_py.cli.query_commands:explain", "Show how a query would be answered."),
+    "list": ("qserv_py.cli.list_commands:list_group", "List databases, tables, chunks and workers."),
+}
+"""Where each command is, and what ``qserv --help`` says of it; in the order of the help."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments; a usage error names those that are alike."""
+        name = click.utils.make_str(args[0])
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f'Did you mean "{close[0]}"?' if close else f"Commands are {', '.join(COMMANDS)}."
+            ctx.fail(f'There is no command "{name}". {hint}')
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"qserv {version('qserv-py')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--cluster",
+    "cluster_dir",
+    metavar="DIR",
+    type=click.Path(path_type=Path, readable=False),
+    help="Cluster; default QSERV_CLUSTER.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for the debug log.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Version.")
+@click.pass_context
+def cli(ctx: click.Context, cluster_dir: Path | None, quiet: bool, verbose: int) -> None:
+    """A sharded astronomical catalogue that answers ADQL.
+
+    Data go to standard output, everything else to standard error.
+    """
+    ctx.obj = {"cluster_dir": cluster_dir, "verbosity": -1 if quiet else verbose}
+    if verbose:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG if verbose > 1 else logging.INFO, format="%(name)s: %(message)s")
+
+
+def main() -> NoReturn:
+    """Run ``qserv`` and end the process."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run ``qserv`` with arguments; return the exit code.
+
+    Errors are text on standard error, never a traceback, unless ``QSERV_DEBUG`` is 1.
+    """
+    debug = os.environ.get("QSERV_DEBUG") == "1"
+    try:
+        result = cli.main(arguments, prog_name="qserv", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as in `qserv query ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except QservError as error:
+        if debug:
+            raise
+        if isinstance(error, InternalError):
+            report_defect(error)
+        else:
+            report_error(error)
+        return exit_code(error)
+    except Exception as error:
+        if debug:
+            raise
+        report_defect(error)
+        return 1
+
+
+if __name__ == "__main__":
+    main()

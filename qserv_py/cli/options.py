@@ -1,0 +1,88 @@
+"""Options that commands share: which cluster, which format; and what the top command was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from qserv_py.config import cluster_directory
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_NAMED = "qserv_py.cli.cluster"
+
+ROW_FORMATS = ("table", "json", "csv")
+
+
+def _chosen_cluster(ctx: click.Context, _option: click.Parameter, value: Path | None) -> Path:
+    if ctx.resilient_parsing:
+        return Path()
+    return cluster_directory(value or (ctx.find_root().obj or {}).get("cluster_dir"))
+
+
+def cluster_option(function: Function) -> Function:
+    """Give a command ``--cluster``; it receives ``cluster_dir``, the directory that is meant, as an absolute path."""
+    return click.option(
+        "--cluster",
+        "cluster_dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path, readable=False),
+        callback=_chosen_cluster,
+        help="Directory of the cluster; default QSERV_CLUSTER.",
+    )(function)
+
+
+def cluster_argument(function: Function) -> Function:
+    """Give a command an argument DIR and ``--cluster``, either of which names the cluster, as ``cluster_dir``."""
+
+    def note(ctx: click.Context, _option: click.Parameter, value: Path | None) -> None:
+        ctx.meta[_NAMED] = value
+
+    def choose(ctx: click.Context, option: click.Parameter, value: Path | None) -> Path:
+        return _chosen_cluster(ctx, option, value or ctx.meta.get(_NAMED))
+
+    option = click.option(
+        "--cluster",
+        metavar="DIR",
+        type=click.Path(path_type=Path, readable=False),
+        callback=note,
+        is_eager=True,
+        expose_value=False,
+        help="Directory of the cluster; default QSERV_CLUSTER.",
+    )
+    argument = click.argument(
+        "cluster_dir",
+        metavar="[DIR]",
+        type=click.Path(path_type=Path, readable=False),
+        required=False,
+        callback=choose,
+    )
+    return option(argument(function))
+
+
+def format_option(function: Function) -> Function:
+    """Give a command ``--format`` for a short list of rows; it receives ``row_format``."""
+    return click.option(
+        "--format",
+        "row_format",
+        type=click.Choice(ROW_FORMATS),
+        default="table",
+        show_default=True,
+        help="How rows are written.",
+    )(function)
+
+
+def verbosity() -> int:
+    """Return -1 after ``--quiet``, else the number of ``-v``."""
+    ctx = click.get_current_context(silent=True)
+    root = ctx.find_root().obj if ctx is not None else None
+    return int((root or {}).get("verbosity", 0))
+
+
+def say(text: str) -> None:
+    """Write a remark to standard error, unless ``--quiet``."""
+    if verbosity() >= 0:
+        click.echo(text, err=True)

@@ -1,0 +1,173 @@
+"""The way into the registry: one PostgreSQL connection, its locks, and the calls that describe the data.
+
+Whoever changes what queries can see bumps the catalogue's version in the same PostgreSQL transaction; a reader compares
+the number (one cheap query) and loads the catalogue again when it has grown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import RLock
+from types import TracebackType
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from qserv_py.catalog.model import Database
+from qserv_py.catalog.snapshot import Catalog, FamilyState, Worker
+from qserv_py.errors import ClusterError, InternalError
+from qserv_py.registry import catalog_reader, databases, migrations
+from qserv_py.registry.statements import Connection, run
+
+REGISTRY_DATABASE = "qserv_registry"
+
+
+class Registry:
+    """The czar's registry.
+
+    One connection, opened at first use and again after it broke; threads take turns on it.
+
+    Parameters
+    ----------
+    conninfo
+        libpq connection string of the registry's database.
+    """
+
+    def __init__(self, conninfo: str) -> None:
+        self.conninfo = conninfo
+        self.owned: set[int] = set()
+        """Super-transactions that this connection has claimed; ``registry.transactions`` keeps it."""
+
+        self._lock = RLock()
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; its locks and claims end."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            self.owned.clear()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Use the connection, in autocommit mode; PostgreSQL's errors come out as ours."""
+        with self._lock, translated_errors(self.conninfo):
+            if self._connection is None or self._connection.closed:
+                self.owned.clear()  # the locks went with the old connection
+                self._connection = psycopg.connect(self.conninfo, autocommit=True)
+            yield self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Use the connection in one PostgreSQL transaction that commits at the end or leaves nothing."""
+        with self.connection() as connection, connection.transaction():
+            yield connection
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a named lock, waiting for other holders in any process.
+
+        It has a connection of its own: the shared one would let a second thread of this process in.
+        """
+        with translated_errors(self.conninfo):
+            holder = psycopg.connect(self.conninfo, autocommit=True)
+        with holder:
+            with translated_errors(self.conninfo):
+                run(holder, "lock", name=name)
+            yield
+
+    def migrate(self) -> tuple[str, ...]:
+        """Apply the migrations that the registry lacks; return their names."""
+        with self.connection() as connection:
+            return migrations.apply_migrations(connection)
+
+    def catalog_version(self) -> int:
+        """Return the number that grows with every change that queries can see."""
+        try:
+            with self.connection() as connection:
+                return self._catalog_version(connection)
+        except ClusterError:  # the server was restarted since the last use: once more, on a new connection
+            with self.connection() as connection:
+                return self._catalog_version(connection)
+
+    def _catalog_version(self, connection: Connection) -> int:
+        row = run(connection, "catalog_version").fetchone()
+        if row is None:
+            raise InternalError("the registry has no catalogue version")
+        return int(row[0])
+
+    def load_catalog(self) -> Catalog:
+        """Return everything that the planner may know, as of one moment."""
+        with self.connection() as connection:
+            return catalog_reader.read_catalog(connection)
+
+    def family_state(self, family: str) -> FamilyState:
+        """Return a family's chunk map, with committed chunks that no snapshot holds yet; empty if it has none."""
+        with self.connection() as connection:
+            return catalog_reader.read_family(connection, family)
+
+    def workers(self) -> tuple[Worker, ...]:
+        """Return the workers in the order in which they were added."""
+        with self.connection() as connection:
+            return catalog_reader.read_workers(connection)
+
+    def put_worker(self, worker: Worker) -> None:
+        """Add a worker, or change where it is."""
+        with self.transaction() as connection:
+            databases.put_worker(connection, worker)
+
+    def databases(self) -> tuple[Database, ...]:
+        """Return all databases, published or not, by name."""
+        with self.connection() as connection:
+            return catalog_reader.read_databases(connection)
+
+    def database(self, name: str) -> Database:
+        """Return a database by its name in any case; NotFoundError if there is none."""
+        with self.connection() as connection:
+            return databases.find_database(catalog_reader.read_databases(connection), name)
+
+    def add_database(self, database: Database) -> None:
+        """Add an empty database, and its family unless the registry has it.
+
+        Raises
+        ------
+        SchemaError
+            If there is a database of this name, or if its family exists with other settings.
+        """
+        with self.transaction() as connection:
+            databases.add_database(connection, database)
+
+    def drop_database(self, name: str) -> None:
+        """Forget a database, its transactions and its parts; NotFoundError if there is none. Files stay."""
+        with self.transaction() as connection:
+            databases.drop_database(connection, name)
+
+
+@contextmanager
+def translated_errors(conninfo: str) -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        address = conninfo_to_dict(conninfo)
+        raise ClusterError(
+            f"the registry at {address.get('host')}, port {address.get('port')} does not answer",
+            detail=str(error).strip(),
+            hint="qserv cluster status says which servers run; qserv cluster start starts them.",
+        ) from error
+    except psycopg.errors.UndefinedTable as error:
+        raise ClusterError(
+            "the registry has not been set up", detail=str(error).strip(), hint="qserv cluster start sets it up."
+        ) from error
+    except psycopg.Error as error:
+        raise InternalError("the registry refused a statement", detail=str(error).strip()) from error

@@ -1,0 +1,147 @@
+"""Writing workers, families, databases, tables and columns into the registry."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Family, MatchTable, Table
+from qserv_py.catalog.snapshot import Worker
+from qserv_py.errors import NotFoundError, SchemaError
+from qserv_py.registry.statements import Connection, run
+
+
+def put_worker(connection: Connection, worker: Worker) -> None:
+    """Add a worker or change where it is."""
+    values = {"name": worker.name, "conninfo": worker.conninfo, "parts_dir": worker.parts_dir}
+    if run(connection, "put_worker", **values).fetchone() is not None:
+        run(connection, "bump_catalog_version")
+
+
+def find_database(known: Sequence[Database], name: str) -> Database:
+    """Return the database of a name: exactly it, or else in any case."""
+    for database in known:
+        if database.name == name:
+            return database
+    for database in known:
+        if database.name.lower() == name.lower():
+            return database
+    raise no_database(name, [database.name for database in known])
+
+
+def no_database(name: str, known: Sequence[str]) -> NotFoundError:
+    """Return the error that says which databases there are."""
+    close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=1)
+    meant = next((other for other in known if close and other.lower() == close[0]), None)
+    if meant is not None:
+        hint = f'Did you mean "{meant}"?'
+    elif known:
+        hint = f"There {'is' if len(known) == 1 else 'are'} " + ", ".join(sorted(known)[:10]) + "."
+    else:
+        hint = "There are no databases yet; qserv schema load makes one."
+    return NotFoundError(f'database "{name}" is not known', hint=hint)
+
+
+def add_database(connection: Connection, database: Database) -> None:
+    """Add an empty database; its family too, unless it exists with the same settings."""
+    family_id = _put_family(connection, database)
+    row = run(
+        connection,
+        "insert_database",
+        family_id=family_id,
+        name=database.name,
+        physical=database.physical,
+        description=database.description,
+        felis=database.felis,
+    ).fetchone()
+    if row is None:
+        raise SchemaError(
+            f'there is a database "{database.name}" already',
+            hint=f"qserv schema show {database.name} shows it; load the new one under another name.",
+        )
+    for place, table in enumerate(database.tables, 1):
+        _insert_table(connection, row[0], place, table)
+    run(connection, "bump_catalog_version")
+
+
+def drop_database(connection: Connection, name: str) -> None:
+    """Forget a database."""
+    if run(connection, "delete_database", name=name).fetchone() is None:
+        raise no_database(name, [row[1] for row in run(connection, "databases", name=None)])
+    run(connection, "bump_catalog_version")
+
+
+def _put_family(connection: Connection, database: Database) -> int:
+    wanted = database.family
+    settings = {
+        "target_rows": wanted.target_rows,
+        "min_order": wanted.min_order,
+        "max_order": wanted.max_order,
+        "overlap_arcsec": wanted.overlap_arcsec,
+    }
+    row: tuple[Any, ...] | None = run(connection, "put_family", name=wanted.name, **settings).fetchone()
+    if row is None:
+        raise SchemaError(f'family "{wanted.name}" cannot be made')
+    held = Family(
+        name=wanted.name, target_rows=row[1], min_order=row[2], max_order=row[3], overlap_arcsec=float(row[4])
+    )
+    differing = [key for key, value in settings.items() if getattr(held, key) != value]
+    if differing:
+        key = differing[0]
+        raise SchemaError(
+            f'family "{wanted.name}" exists with {key} {getattr(held, key)}, not {settings[key]}',
+            hint="Databases of one family share its chunk map: use the same settings, or another family name.",
+        )
+    return int(row[0])
+
+
+def _insert_table(connection: Connection, database_id: int, place: int, table: Table) -> None:
+    row = run(
+        connection,
+        "insert_table",
+        database_id=database_id,
+        place=place,
+        name=table.name,
+        physical=table.physical,
+        kind=table.kind.value,
+        roles=Jsonb(roles_of(table)),
+        primary_key=list(table.primary_key),
+        indexes=Jsonb([list(index) for index in table.indexes]),
+        description=table.description,
+    ).fetchone()
+    columns = table.columns
+    run(
+        connection,
+        "insert_columns",
+        table_id=row[0] if row else None,
+        names=[column.name for column in columns],
+        physicals=[column.physical for column in columns],
+        datatypes=[column.datatype.value for column in columns],
+        lengths=[column.length for column in columns],
+        nullables=[column.nullable for column in columns],
+        hiddens=[column.hidden for column in columns],
+        units=[column.unit for column in columns],
+        ucds=[column.ucd for column in columns],
+        xtypes=[column.xtype for column in columns],
+        descriptions=[column.description for column in columns],
+    )
+
+
+def roles_of(table: Table) -> dict[str, object]:
+    """Return what the registry writes down of a table's role."""
+    match table:
+        case DirectorTable():
+            return {
+                "id": table.id,
+                "ra": {"column": table.ra.column, "format": table.ra.format.value},
+                "dec": {"column": table.dec.column, "format": table.dec.format.value},
+            }
+        case ChildTable():
+            return {"director": table.director, "key": table.key}
+        case MatchTable():
+            return {"directors": list(table.directors), "keys": list(table.keys)}
+        case _:
+            return {}

@@ -1,0 +1,92 @@
+"""Reading a Felis file: the shape is checked with line numbers first, then ``lsst-felis`` judges the contents.
+
+Felis validates UCDs and units (through astropy); it takes a second to import, so nothing here is imported before a
+schema is really read, and what queries need is in the registry afterwards.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from copy import deepcopy
+from typing import Any
+
+from qserv_py.catalog.types import DataType
+from qserv_py.registry.yaml_file import Place, Problems, YamlFile, did_you_mean
+
+
+def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
+    """Return the ``felis.Schema`` of a file, or None after noting what is wrong with it."""
+    _check_shape(file, problems)
+    if problems.found:
+        return None
+    from felis import Schema
+    from pydantic import ValidationError
+
+    logging.getLogger("felis").addHandler(logging.NullHandler())  # else its remarks land on the terminal
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Schema.model_validate(deepcopy(file.data), context={"id_generation": True})
+    except ValidationError as error:
+        for entry in error.errors():
+            problems.add(*_explained(file, entry))
+    except (TypeError, ValueError, KeyError) as error:  # Felis's own checks trip over odd values
+        problems.add(file.at(), f"Felis cannot read this schema: {error}")
+    return None
+
+
+def _check_shape(file: YamlFile, problems: Problems) -> None:
+    """Check what Felis takes for granted: mappings, lists, names and known types."""
+    top = file.data
+    if not isinstance(top, dict):
+        problems.add(file.at(), "a Felis schema is a mapping with name and tables")
+        return
+    if not isinstance(top.get("name"), str):
+        problems.add(file.at("name"), "the schema needs a name")
+    if top.get("resources"):
+        problems.add(file.at("resources"), "qserv_py reads schemas of one file; resources of other files are not read")
+    tables = top.get("tables")
+    if not isinstance(tables, list) or not tables:
+        problems.add(file.at("tables"), "the schema needs a list of tables")
+        return
+    for number, table in enumerate(tables):
+        place: Place = ("tables", number)
+        if not isinstance(table, dict) or not isinstance(table.get("name"), str):
+            problems.add(file.at(*place), "a table needs a name")
+            continue
+        columns = table.get("columns")
+        if not isinstance(columns, list) or not columns:
+            problems.add(file.at(*place, "columns"), f'table "{table["name"]}" needs a list of columns')
+            continue
+        for index, column in enumerate(columns):
+            _check_column(file, table["name"], (*place, "columns", index), column, problems)
+
+
+def _check_column(file: YamlFile, table: str, place: Place, column: object, problems: Problems) -> None:
+    if not isinstance(column, dict) or not isinstance(column.get("name"), str):
+        problems.add(file.at(*place), f'a column of table "{table}" needs a name')
+        return
+    known = [entry.value for entry in DataType]
+    written = column.get("datatype")
+    if written not in known:
+        said = f'type "{written}" is not known{did_you_mean(written, known)}' if written else "the datatype is missing"
+        problems.add(file.at(*place, "datatype"), f'table "{table}", column "{column["name"]}": {said}')
+
+
+def _explained(file: YamlFile, entry: Any) -> tuple[str, str]:
+    """Return the place and the text of one of pydantic's complaints."""
+    place: Place = tuple(entry["loc"])
+    names, value = [], file.data
+    for depth, step in enumerate(place):
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            break
+        if isinstance(step, int) and isinstance(value, dict) and "name" in value:
+            kind = {"tables": "table", "columns": "column"}.get(str(place[depth - 1]), "")
+            names.append(f'{kind} "{value["name"]}"'.strip())
+    text = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "extra_forbidden":
+        text = f'key "{place[-1]}" is not known to Felis'
+    return file.at(*place), f"{', '.join(names)}: {text}" if names else text

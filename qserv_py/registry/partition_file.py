@@ -1,0 +1,183 @@
+"""The partition file: which table is a director, a child, a match or a ref table, and how a family is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from qserv_py.catalog.model import Family, Position, PositionFormat, TableKind
+from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean
+
+MAX_ORDER = 20
+"""Finest order of a chunk: cells of 0.2 arc seconds."""
+
+MAX_OVERLAP_ARCSEC = 18000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRole:
+    """What the partition file says of one table; names are not checked against the schema yet."""
+
+    kind: TableKind
+    id: str = ""
+    ra: Position | None = None
+    dec: Position | None = None
+    director: str = ""
+    key: str = ""
+    directors: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionFile:
+    """A partition file, read."""
+
+    file: YamlFile
+    database: str
+    """Empty when the file names none: then it has the schema's name."""
+
+    family: Family | None
+    roles: Mapping[str, TableRole] = field(default_factory=dict)
+
+    def at(self, table: str, key: str = "") -> str:
+        """Return file and line of a table's entry, or of a key in it."""
+        return self.file.at("tables", table, key) if key else self.file.at("tables", table)
+
+
+_KEYS = {
+    TableKind.DIRECTOR: ("id", "ra", "dec"),
+    TableKind.CHILD: ("director", "key"),
+    TableKind.MATCH: ("directors", "keys"),
+    TableKind.REF: (),
+}
+
+
+def parse_partition(file: YamlFile, problems: Problems) -> PartitionFile:
+    """Return what a partition file says; what is wrong with it goes into ``problems``."""
+    top = _mapping(file, (), ("database", "family", "tables"), problems)
+    name = top.get("database", "")
+    if not isinstance(name, str):
+        problems.add(file.at("database"), f"database is a name, not {name!r}")
+        name = ""
+    family = _family(file, name, problems) if "family" in top else None
+    roles = {}
+    if "tables" not in top:
+        problems.add(file.at(), '"tables" is missing: one entry for each table of the schema')
+    for table in _mapping(file, ("tables",), None, problems) if "tables" in top else {}:
+        role = _role(file, str(table), problems)
+        if role is not None:
+            roles[str(table)] = role
+    return PartitionFile(file=file, database=name, family=family, roles=roles)
+
+
+def _mapping(file: YamlFile, place: tuple[str, ...], known: Sequence[str] | None, problems: Problems) -> dict[str, Any]:
+    """Return the mapping at a place, without keys that are not known; empty when it is none."""
+    value = file.data
+    for key in place:
+        value = value[key]
+    what = f'"{place[-1]}"' if place else "the file"
+    if not isinstance(value, dict):
+        problems.add(file.at(*place), f"{what} must be a mapping (key: value), not {_kind_of(value)}")
+        return {}
+    for key in value:
+        if known is not None and key not in known:
+            meant = did_you_mean(key, known) or f"; known are {', '.join(known)}"
+            problems.add(file.at(*place, str(key)), f'key "{key}" of {what} is not known{meant}')
+    return {key: entry for key, entry in value.items() if known is None or key in known}
+
+
+def _family(file: YamlFile, database: str, problems: Problems) -> Family | None:
+    written = _mapping(file, ("family",), [entry.name for entry in fields(Family)], problems)
+    name = written.pop("name", database)
+    good = True
+    if not isinstance(name, str) or not name:
+        problems.add(file.at("family"), "the family needs a name")
+        good = False
+    limits = {
+        "target_rows": (1, 1_000_000_000),
+        "min_order": (0, MAX_ORDER),
+        "max_order": (0, MAX_ORDER),
+        "overlap_arcsec": (0, MAX_OVERLAP_ARCSEC),
+    }
+    for key, value in written.items():
+        low, high = limits[key]
+        kinds = (int, float) if key == "overlap_arcsec" else (int,)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            noun = "number" if key == "overlap_arcsec" else "whole number"
+            problems.add(file.at("family", key), f"{key} is a {noun} from {low:g} to {high:g}, not {value!r}")
+            good = False
+    if not good:
+        return None
+    if "overlap_arcsec" in written:
+        written["overlap_arcsec"] = float(written["overlap_arcsec"])
+    family = Family(name=name, **written)
+    if family.min_order > family.max_order:
+        problems.add(file.at("family"), f"min_order {family.min_order} is greater than max_order {family.max_order}")
+    return family
+
+
+def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
+    every = ("kind", *dict.fromkeys(key for keys in _KEYS.values() for key in keys))
+    written = _mapping(file, ("tables", table), every, problems)
+    kinds = [kind.value for kind in TableKind]
+    kind_text = written.pop("kind", None)
+    if kind_text not in kinds:
+        said = f'kind "{kind_text}" is not known{did_you_mean(kind_text, kinds)}' if kind_text else "kind is missing"
+        problems.add(file.at("tables", table, "kind"), f'table "{table}": {said}; it is one of {", ".join(kinds)}')
+        return None
+    kind = TableKind(kind_text)
+    before = len(problems.found)
+    for key in written:
+        if key not in _KEYS[kind]:
+            problems.add(file.at("tables", table, key), f'table "{table}": a {kind} table has no "{key}"')
+    missing = [key for key in _KEYS[kind] if key not in written]
+    if missing:
+        names = " and ".join(f'"{key}"' for key in missing)
+        problems.add(file.at("tables", table), f'table "{table}": a {kind} table needs {names}')
+    values = {key: _value(file, table, key, value, problems) for key, value in written.items()}
+    return TableRole(kind=kind, **values) if len(problems.found) == before else None
+
+
+def _value(file: YamlFile, table: str, key: str, value: object, problems: Problems) -> Any:
+    where = file.at("tables", table, key)
+    if key in {"ra", "dec"}:
+        return _position(file, table, key, value, problems)
+    if key in {"directors", "keys"}:
+        if isinstance(value, list) and len(value) == 2 and all(isinstance(entry, str) and entry for entry in value):
+            return tuple(value)
+        problems.add(where, f'table "{table}": "{key}" is a list of two names, not {value!r}')
+        return None
+    if not isinstance(value, str) or not value:
+        problems.add(where, f'table "{table}": "{key}" is a name, not {value!r}')
+    return value
+
+
+def _position(file: YamlFile, table: str, key: str, value: object, problems: Problems) -> Position | None:
+    if isinstance(value, str) and value:
+        return Position(column=value)
+    written = _mapping(file, ("tables", table, key), ("column", "format"), problems)
+    formats = [entry.value for entry in PositionFormat if not (key == "dec" and entry is PositionFormat.HMS)]
+    column, form = written.get("column"), written.get("format", "deg")
+    if not isinstance(column, str) or not column:
+        problems.add(file.at("tables", table, key), f'table "{table}": "{key}" needs the name of a column')
+        return None
+    if form not in formats:
+        problems.add(
+            file.at("tables", table, key, "format"),
+            f'table "{table}": format "{form}" of {key} is not one of {", ".join(formats)}',
+        )
+        return None
+    return Position(column=column, format=PositionFormat(form))
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case list():
+            return "a list"
+        case str():
+            return "a text"
+        case _:
+            return repr(value)

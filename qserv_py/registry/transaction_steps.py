@@ -1,0 +1,177 @@
+"""The steps within a super-transaction's calls: its lock, its row, chunks and parts; and records from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from psycopg.errors import UniqueViolation
+
+from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, Part, PartRole
+from qserv_py.errors import NotFoundError, TransactionStateError
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.statements import Connection, run
+
+Row = tuple[Any, ...]
+
+_MAP_CHANGED = "Chunks of a family never overlap; its map changed after this ingest had read it."
+
+
+class TransactionState(StrEnum):
+    """State of a super-transaction."""
+
+    OPEN = "OPEN"
+    COMMITTED = "COMMITTED"
+    LOADED = "LOADED"
+    ABORTED = "ABORTED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuperTransaction:
+    """Contributions over all workers that stand or fall together."""
+
+    transaction_id: int
+    database: str
+    state: TransactionState
+    context: Mapping[str, object]
+    """What its owner wrote down: files, host, process id."""
+
+    started_at: datetime
+
+
+def lock_name(transaction_id: int) -> str:
+    """Return the name of the lock that a transaction's owner holds."""
+    return f"qserv super-transaction {transaction_id}"
+
+
+def disown(registry: Registry, transaction_id: int) -> None:
+    """Give up the claim on a transaction that is done."""
+    with registry.connection() as connection:
+        if transaction_id in registry.owned:
+            run(connection, "unlock", name=lock_name(transaction_id))
+            registry.owned.discard(transaction_id)
+
+
+def hold(connection: Connection, transaction_id: int, allowed: set[TransactionState]) -> tuple[TransactionState, int]:
+    """Lock the rows of a transaction and its database; return its state and the family's id.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such transaction.
+    TransactionStateError
+        If its state is not among the allowed ones.
+    """
+    row = run(connection, "hold_transaction", transaction_id=transaction_id).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no super-transaction {transaction_id}")
+    database, state, family_id = row[0], TransactionState(row[1]), row[3]
+    if state not in allowed:
+        wanted = " or ".join(sorted(allowed))
+        taken = "An OPEN one becomes ABORTED when another process finds its owner gone; run the ingest again."
+        raise TransactionStateError(
+            f'super-transaction {transaction_id} of database "{database}" is {state}, not {wanted}',
+            hint=taken if state is TransactionState.ABORTED else "",
+        )
+    return state, int(family_id)
+
+
+def set_state(connection: Connection, transaction_id: int, state: TransactionState, reason: str = "") -> None:
+    """Move a transaction that is held to another state."""
+    run(connection, "set_transaction_state", transaction_id=transaction_id, state=state.value, reason=reason)
+
+
+def add_chunks(connection: Connection, family_id: int, chunks: Sequence[NewChunk]) -> None:
+    """Add chunks and their placements; TransactionStateError if two share sky or a worker is not known."""
+    family = run(connection, "hold_family", family_id=family_id).fetchone()
+    name = family[0] if family else family_id
+    try:
+        added = run(
+            connection,
+            "insert_chunks",
+            family_id=family_id,
+            orders=[new.chunk.order for new in chunks],
+            pixels=[new.chunk.pixel for new in chunks],
+            workers=[new.worker for new in chunks],
+        ).rowcount
+    except UniqueViolation as error:
+        raise TransactionStateError(
+            f'a new chunk of family "{name}" begins where an existing one does', detail=_MAP_CHANGED
+        ) from error
+    clash = run(connection, "overlapping_chunks", family_id=family_id).fetchone()
+    if clash is not None:
+        raise TransactionStateError(
+            f'chunks {clash[0]}/{clash[1]} and {clash[2]}/{clash[3]} of family "{name}" share sky', detail=_MAP_CHANGED
+        )
+    if added != len(chunks):
+        raise TransactionStateError(
+            f'{added} of {len(chunks)} new chunks of family "{name}" could be placed; the others name no known worker'
+        )
+
+
+def add_parts(connection: Connection, transaction_id: int, parts: Sequence[NewPart]) -> list[int]:
+    """Add parts; return their ids in the order given. TransactionStateError if one names what does not exist."""
+    rows = run(
+        connection,
+        "insert_parts",
+        transaction_id=transaction_id,
+        tables=[part.table for part in parts],
+        roles=[part.role.value for part in parts],
+        orders=[None if part.chunk is None else part.chunk.order for part in parts],
+        pixels=[None if part.chunk is None else part.chunk.pixel for part in parts],
+        workers=[part.worker for part in parts],
+        paths=[part.path for part in parts],
+        rows=[part.rows for part in parts],
+        bytes=[part.bytes for part in parts],
+        sha256s=[part.sha256 for part in parts],
+    ).fetchall()
+    if len(rows) != len(parts):
+        raise TransactionStateError(
+            f"{len(rows)} of {len(parts)} parts of super-transaction {transaction_id} could be recorded; "
+            "the others name a table, a chunk or a worker that the registry does not know"
+        )
+    return sorted(int(row[0]) for row in rows)
+
+
+def known_part(part: NewPart, *, part_id: int, transaction_id: int) -> Part:
+    """Return the part as the registry knows it after its commit."""
+    fields = {field: getattr(part, field) for field in NewPart.__slots__}
+    return Part(**fields, part_id=part_id, transaction_id=transaction_id, snapshot=None)
+
+
+def part_of(row: Row) -> Part:
+    """Return the part of a row of ``czar/parts``."""
+    return Part(
+        part_id=row[0],
+        table=row[1],
+        role=PartRole(row[2]),
+        chunk=_chunk(row[3], row[4]),
+        worker=row[5],
+        path=row[6],
+        rows=row[7],
+        bytes=row[8],
+        sha256=row[9],
+        transaction_id=row[10],
+        snapshot=row[11],
+    )
+
+
+def chunk_table_of(row: Row) -> ChunkTable:
+    """Return the chunk table of a row of ``czar/chunk_tables``."""
+    chunk = _chunk(row[1], row[2])
+    return ChunkTable(table=row[0], chunk=chunk, workers=tuple(row[3]), served=row[4], pending=row[5])
+
+
+def transaction_of(row: Row) -> SuperTransaction:
+    """Return the super-transaction of a row of ``czar/transaction``."""
+    return SuperTransaction(
+        transaction_id=row[0], database=row[1], state=TransactionState(row[2]), context=row[3], started_at=row[4]
+    )
+
+
+def _chunk(order: int | None, pixel: int | None) -> ChunkId | None:
+    return None if order is None or pixel is None else ChunkId(order, pixel)

@@ -1,0 +1,160 @@
+-- sql/migrations/0001_pre_registry.sql
+-- The czar's registry: what the data are, where they are, and what happened to them.
+-- Parameters: none.   Returns: nothing.   Used by: registry.migrations
+CREATE TABLE worker (
+    worker_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    conninfo text NOT NULL,
+    parts_dir text NOT NULL
+);
+COMMENT ON TABLE worker IS 'Shards; conninfo never holds a password.';
+
+CREATE TABLE family (
+    family_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name text NOT NULL UNIQUE,
+    target_rows bigint NOT NULL CHECK (target_rows > 0),
+    min_order smallint NOT NULL CHECK (min_order BETWEEN 0 AND 29),
+    max_order smallint NOT NULL CHECK (max_order BETWEEN min_order AND 29),
+    overlap_arcsec double precision NOT NULL CHECK (overlap_arcsec >= 0)
+);
+COMMENT ON TABLE family IS 'Databases of one family share its chunk map and overlap.';
+
+CREATE TABLE catalog_database (
+    database_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    family_id integer NOT NULL REFERENCES family,
+    name text NOT NULL UNIQUE,
+    physical text NOT NULL UNIQUE,
+    state text NOT NULL DEFAULT 'loading' CHECK (state IN ('loading', 'published')),
+    snapshot_number integer,
+    description text NOT NULL,
+    felis text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN catalog_database.snapshot_number IS 'What queries see now; NULL before the first publishing.';
+
+CREATE TABLE catalog_table (
+    table_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    place integer NOT NULL,
+    name text NOT NULL,
+    physical text NOT NULL,
+    kind text NOT NULL CHECK (kind IN ('director', 'child', 'match', 'ref')),
+    roles jsonb NOT NULL,
+    primary_key text[] NOT NULL,
+    indexes jsonb NOT NULL,
+    description text NOT NULL,
+    UNIQUE (database_id, name),
+    UNIQUE (database_id, physical)
+);
+COMMENT ON COLUMN catalog_table.roles IS 'What the partition file says of the table: key columns, directors, positions.';
+
+CREATE TABLE catalog_column (
+    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
+    place integer NOT NULL,
+    name text NOT NULL,
+    physical text NOT NULL,
+    datatype text NOT NULL,
+    length integer,
+    nullable boolean NOT NULL,
+    hidden boolean NOT NULL,
+    unit text NOT NULL,
+    ucd text NOT NULL,
+    xtype text NOT NULL,
+    description text NOT NULL,
+    PRIMARY KEY (table_id, place),
+    UNIQUE (table_id, name),
+    UNIQUE (table_id, physical)
+);
+
+CREATE TABLE chunk (
+    chunk_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    family_id integer NOT NULL REFERENCES family,
+    healpix_order smallint NOT NULL CHECK (healpix_order BETWEEN 0 AND 29),
+    pixel bigint NOT NULL CHECK (pixel >= 0 AND pixel < 12::bigint << (2 * healpix_order)),
+    first bigint NOT NULL GENERATED ALWAYS AS (pixel << (2 * (29 - healpix_order))) STORED,
+    UNIQUE (family_id, first)
+);
+COMMENT ON TABLE chunk IS 'HEALPix cells, NESTED; those of one family never overlap, which committing checks.';
+
+CREATE TABLE placement (
+    chunk_id bigint NOT NULL REFERENCES chunk ON DELETE CASCADE,
+    worker_id integer NOT NULL REFERENCES worker,
+    PRIMARY KEY (chunk_id, worker_id)
+);
+CREATE INDEX placement_worker ON placement (worker_id);
+
+CREATE TABLE super_transaction (
+    transaction_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    state text NOT NULL DEFAULT 'OPEN' CHECK (state IN ('OPEN', 'COMMITTED', 'LOADED', 'ABORTED')),
+    context jsonb NOT NULL,
+    reason text NOT NULL DEFAULT '',
+    started_at timestamptz NOT NULL DEFAULT now(),
+    ended_at timestamptz
+);
+CREATE INDEX super_transaction_unfinished ON super_transaction (database_id)
+ WHERE state IN ('OPEN', 'COMMITTED');
+
+CREATE TABLE contribution (
+    contribution_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    transaction_id bigint NOT NULL REFERENCES super_transaction ON DELETE CASCADE,
+    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
+    source text NOT NULL,
+    format text NOT NULL,
+    bytes bigint NOT NULL,
+    rows_read bigint NOT NULL,
+    rows_loaded bigint NOT NULL,
+    rows_rejected bigint NOT NULL,
+    reject_file text,
+    error text,
+    recorded_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX contribution_transaction ON contribution (transaction_id);
+
+CREATE TABLE snapshot (
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    number integer NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (database_id, number)
+);
+
+CREATE TABLE part (
+    part_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
+    transaction_id bigint NOT NULL REFERENCES super_transaction ON DELETE CASCADE,
+    role text NOT NULL CHECK (role IN ('chunk', 'overlap', 'ref', 'index')),
+    chunk_id bigint REFERENCES chunk,
+    worker_id integer REFERENCES worker,
+    path text NOT NULL,
+    rows bigint NOT NULL CHECK (rows >= 0),
+    bytes bigint NOT NULL CHECK (bytes >= 0),
+    sha256 text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
+    snapshot integer,
+    CHECK ((chunk_id IS NOT NULL AND worker_id IS NOT NULL) = (role IN ('chunk', 'overlap'))),
+    UNIQUE NULLS NOT DISTINCT (worker_id, path)
+);
+COMMENT ON COLUMN part.worker_id IS 'NULL: every worker holds the file (ref), or the czar (index).';
+COMMENT ON COLUMN part.snapshot IS 'First snapshot of the database that holds it; NULL until published.';
+CREATE INDEX part_table_chunk ON part (table_id, chunk_id);
+CREATE INDEX part_transaction ON part (transaction_id);
+CREATE INDEX part_chunk ON part (chunk_id);
+
+CREATE TABLE chunk_table (
+    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
+    chunk_id bigint REFERENCES chunk,
+    served integer CHECK (served > 0),
+    pending integer CHECK (pending > coalesce(served, 0)),
+    served_rows bigint NOT NULL DEFAULT 0,
+    served_bytes bigint NOT NULL DEFAULT 0,
+    UNIQUE NULLS NOT DISTINCT (table_id, chunk_id)
+);
+COMMENT ON TABLE chunk_table IS 'Generations of the row store''s tables; chunk_id NULL is a whole ref table.';
+COMMENT ON COLUMN chunk_table.served_rows IS 'Rows of the published chunk (or ref) parts, without overlap.';
+CREATE INDEX chunk_table_chunk ON chunk_table (chunk_id);
+
+CREATE TABLE catalog_version (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    version bigint NOT NULL
+);
+COMMENT ON TABLE catalog_version IS 'Grows with every change that queries can see.';
+INSERT INTO catalog_version (version) VALUES (1);

@@ -1,0 +1,53 @@
+"""Fixtures that all tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.cluster import running_cluster
+from support.postgres import DEBIAN_POSTGRES, TestServer, running_server
+
+from qserv_py.czar.cluster import Cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[TestServer]:
+    """One private PostgreSQL server for the session (of each xdist worker)."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["default", "debian-15"])
+def any_postgres_server(request: pytest.FixtureRequest) -> Iterator[TestServer]:
+    """Each PostgreSQL that can be tested here: the default one and Debian's 15 where it is installed."""
+    if request.param == "default":
+        yield request.getfixturevalue("postgres_server")
+        return
+    if not (DEBIAN_POSTGRES / "initdb").exists():
+        pytest.skip(f"Debian's PostgreSQL 15 is not installed in {DEBIAN_POSTGRES}")
+    with running_server(str(DEBIAN_POSTGRES)) as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres_server: TestServer) -> Iterator[str]:
+    """Connection string of an empty database of the test's own."""
+    conninfo = postgres_server.create_database()
+    yield conninfo
+    postgres_server.drop_database(conninfo)
+
+
+@pytest.fixture
+def shard(postgres_server: TestServer) -> Iterator[str]:
+    """Connection string of a database that is set up as a worker's."""
+    conninfo = postgres_server.create_shard()
+    yield conninfo
+    postgres_server.drop_database(conninfo)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """One running cluster of three workers for the session (of each xdist worker); databases in it are the test's."""
+    with running_cluster() as made:
+        yield made

@@ -1,0 +1,81 @@
+"""A cluster from its making to its end through the command line, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.postgres import private_directory
+from support.schemas import write_schema
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    directory = private_directory()
+    yield directory
+    from qserv_py.czar.cluster_init import remove_cluster
+
+    remove_cluster(directory / "c")
+    for path in directory.iterdir():
+        path.unlink()
+    directory.rmdir()
+
+
+def qserv(place: Path, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"QSERV_CLUSTER": str(place / "c"), "XDG_STATE_HOME": str(place)}
+    command = [sys.executable, "-m", "qserv_py.cli.main", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == code, (arguments, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def states(place: Path, *, code: int) -> dict[str, str]:
+    rows = json.loads(qserv(place, "cluster", "status", "--format", "json", code=code).stdout)
+    return {row["worker"]: row["state"] for row in rows}
+
+
+def test_the_life_of_a_cluster(place: Path) -> None:
+    felis, partition = write_schema(place)
+    made = qserv(place, "cluster", "init", str(place / "c"), "--workers", "2")
+    assert f"export QSERV_CLUSTER={place / 'c'}" in made.stderr
+    assert states(place, code=0) == {"w1": "running", "w2": "running"}  # it has survived the process that made it
+
+    qserv(place, "schema", "load", str(felis), "--partition", str(partition))
+    tables = json.loads(qserv(place, "list", "tables", "--format", "json").stdout)
+    assert [row["table"] for row in tables] == ["Object", "Source", "ObjectMatch", "Truth", "Visit"]
+    assert "Source by" not in qserv(place, "schema", "show", "small").stdout
+    assert "Object by objectId" in qserv(place, "schema", "show", "small").stdout
+    assert "healpix29 (hidden)" in qserv(place, "schema", "show", "small.object").stdout
+    again = qserv(place, "schema", "load", str(felis), "--partition", str(partition), code=1)
+    assert 'ERROR: there is a database "small" already' in again.stderr
+    missing = qserv(place, "schema", "show", "small.objetc", code=3)
+    assert 'HINT: Did you mean "small.Object"?' in missing.stderr
+    assert qserv(place, "list", "chunks").stdout.split()[:3] == ["database", "table", "chunk"]
+    assert qserv(place, "list", "databases", "--format", "csv").stdout.splitlines()[1] == "small,loading,small,5,0,0,0"
+
+    (pid,) = [row["pid"] for row in json.loads(qserv(place, "cluster", "status", "--format", "json").stdout)][:1]
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}/cwd").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert states(place, code=6) == {"w1": "stopped", "w2": "running"}
+    down = qserv(place, "list", "tables", code=1)
+    assert "ERROR: the registry at " in down.stderr
+    assert "HINT: qserv cluster status says which servers run" in down.stderr
+    qserv(place, "cluster", "start")
+    assert len(json.loads(qserv(place, "list", "tables", "--format", "json").stdout)) == 5
+    assert qserv(place, "cluster", "stop").stderr == "Stopped w1, w2.\n"
+    assert states(place, code=1) == {"w1": "stopped", "w2": "stopped"}
+    qserv(place, "cluster", "start")
+    assert [row["state"] for row in json.loads(qserv(place, "list", "workers", "--format", "json").stdout)] == [
+        "running",
+        "running",
+    ]

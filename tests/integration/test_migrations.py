@@ -1,0 +1,91 @@
+"""Migrations of the registry: together they are schema.sql, each once, and a changed one is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from dataclasses import replace
+
+import psycopg
+import pytest
+from support.postgres import TestServer
+
+from qserv_py.errors import ClusterError
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.migrations import Migration, apply_migrations, known_migrations
+from qserv_py.sql import load
+
+
+def dump(server: TestServer, conninfo: str) -> str:
+    """Return the schema of a database as pg_dump writes it, without its random key."""
+    program = server.server.programs.bin_dir / "pg_dump"
+    text = subprocess.run([program, "--schema-only", conninfo], check=True, capture_output=True, text=True).stdout
+    return "\n".join(line for line in text.splitlines() if "restrict" not in line)
+
+
+def test_all_migrations_together_equal_the_schema(any_postgres_server: TestServer) -> None:
+    migrated, written = any_postgres_server.create_database(), any_postgres_server.create_database()
+    with Registry(migrated) as registry:
+        assert registry.migrate() == tuple(migration.name for migration in known_migrations())
+    with psycopg.connect(written) as connection:
+        connection.execute(load("migrations/schema").encode())
+    assert dump(any_postgres_server, migrated) == dump(any_postgres_server, written)
+
+
+def test_numbers_have_no_gaps() -> None:
+    assert [migration.number for migration in known_migrations()] == list(range(1, len(known_migrations()) + 1))
+
+
+def test_migrating_again_does_nothing(database: str) -> None:
+    with Registry(database) as registry:
+        assert registry.migrate()
+        assert registry.migrate() == ()
+        assert registry.catalog_version() == 1
+
+
+def test_two_processes_may_migrate_at_the_same_time(database: str) -> None:
+    results: list[tuple[str, ...]] = []
+
+    def migrate() -> None:
+        with Registry(database) as registry:
+            results.append(registry.migrate())
+
+    threads = [threading.Thread(target=migrate) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(len, results)) == [0, 0, 0, len(known_migrations())]
+
+
+FIRST = Migration(number=1, name="0001_pre_first", text="CREATE TABLE first (a integer)")
+SECOND = Migration(number=2, name="0002_pre_second", text="CREATE TABLE second (a integer); SELECT 1/0")
+
+
+def test_a_changed_migration_is_refused(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        apply_migrations(connection, migrations=(FIRST,))
+        changed = replace(FIRST, text="CREATE TABLE first (a bigint)")
+        with pytest.raises(ClusterError, match='migration "0001_pre_first" has changed since it was applied'):
+            apply_migrations(connection, migrations=(changed,))
+
+
+def test_a_registry_of_a_later_version_is_refused(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        apply_migrations(connection, migrations=(FIRST,))
+        with pytest.raises(ClusterError, match='migration "0001_pre_first", which this version of qserv_py does not'):
+            apply_migrations(connection, migrations=())
+
+
+def test_a_migration_that_fails_leaves_nothing(database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            apply_migrations(connection, migrations=(FIRST, SECOND))
+        names = [row[0] for row in connection.execute("SELECT name FROM schema_migration")]
+        tables = [row[0] for row in connection.execute("SELECT relname FROM pg_class WHERE relname = 'second'")]
+    assert (names, tables) == (["0001_pre_first"], [])
+
+
+def test_an_empty_registry_is_said_to_be_so(database: str) -> None:
+    with Registry(database) as registry, pytest.raises(ClusterError, match="the registry has not been set up"):
+        registry.load_catalog()

@@ -1,0 +1,132 @@
+"""Every text of sql/ is planned by a real PostgreSQL (or DuckDB), so a misspelt column fails here and not at night.
+
+Statements that can be explained are, with NULL for every parameter; the others are run and rolled back. Texts of the
+registry see the registry's tables, those of a worker a shard with two tables that stand for a catalogue's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import psycopg
+import pytest
+from psycopg import sql
+from support.postgres import TestServer
+
+from qserv_py.registry.migrations import apply_migrations
+from qserv_py.sql import load, names
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = sorted(path.relative_to(ROOT / "sql").with_suffix("").as_posix() for path in (ROOT / "sql").rglob("*.sql"))
+SCRIPTS = {name for name in NAMES if name.startswith("migrations/")} | {
+    "worker/schema",
+    "worker/functions",
+    "worker/bookkeeping",
+    "worker/reader",
+}
+"""Texts of several statements; applied whole by the fixtures here and by their own tests."""
+
+EXPLAINABLE = {"SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "VALUES", "MERGE"}
+
+TABLES = """
+CREATE SCHEMA test;
+CREATE TABLE test.parent (id bigint, healpix29 bigint NOT NULL) PARTITION BY RANGE (healpix29);
+CREATE TABLE test.attached PARTITION OF test.parent FOR VALUES FROM (0) TO (10);
+CREATE TABLE test.loose (id bigint, healpix29 bigint NOT NULL);
+CREATE VIEW test.view AS SELECT * FROM test.loose;
+"""
+
+IDENTIFIERS = {
+    "schema": sql.Identifier("test"),
+    "parent": sql.Identifier("test", "parent"),
+    "table": sql.Identifier("test", "loose"),
+    "relation": sql.Identifier("test", "loose"),
+    "new_table": sql.Identifier("test", "made_here"),
+    "view": sql.Identifier("test", "view"),
+    "column": sql.Identifier("healpix29"),
+    "columns": sql.Identifier("healpix29"),
+    "index": sql.Identifier("index_made_here"),
+}
+"""What stands in for the names in braces, and for names that are relations of the catalogue."""
+
+
+def code_of(text: str) -> str:
+    return re.sub(r"^\s*--.*$", "", text, flags=re.MULTILINE).strip()
+
+
+def parameters_of(text: str) -> set[str]:
+    return set(re.findall(r"%\((\w+)\)s", text))
+
+
+@pytest.fixture(scope="module")
+def connection(postgres_server: TestServer) -> Iterator[psycopg.Connection]:
+    """A database that is a registry and a shard at once."""
+    conninfo = postgres_server.create_shard()
+    with psycopg.connect(conninfo, autocommit=True) as opened:
+        apply_migrations(opened)
+        opened.execute(TABLES)
+        opened.autocommit = False
+        yield opened
+    postgres_server.drop_database(conninfo)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SCRIPTS])
+def test_every_statement_is_understood(connection: psycopg.Connection, name: str) -> None:
+    text = load(name)
+    if "DuckDB's dialect" in text:
+        duckdb.connect().execute(text)
+        return
+    braces = set(re.findall(r"\{(\w+)\}", code_of(text)))
+    assert braces <= IDENTIFIERS.keys(), f"add {braces - IDENTIFIERS.keys()} to IDENTIFIERS"
+    body = code_of(text).rstrip(";")
+    statement = sql.SQL(body).format(**{key: IDENTIFIERS[key] for key in braces}) if braces else sql.SQL(body)
+    values = dict.fromkeys(parameters_of(body))
+    explained = body.split(None, 1)[0].upper() in EXPLAINABLE
+    with connection.transaction(force_rollback=True):
+        connection.execute(sql.SQL("EXPLAIN ") + statement if explained else statement, values or None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_text_says_what_it_is(name: str) -> None:
+    text = load(name)
+    head = re.match(r"(?:--.*\n)+", text)
+    assert head is not None
+    assert head[0].startswith(f"-- sql/{name}.sql\n")
+    for word in ("Parameters:", "Returns:", "Used by:"):
+        assert word in head[0], f"the header does not say {word}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_value_is_bound_with_a_cast(name: str) -> None:
+    bare = re.findall(r"%\(\w+\)s(?!::)", code_of(load(name)))
+    assert not bare, f"{bare} need a cast"
+
+
+def test_the_header_names_the_parameters() -> None:
+    for name in NAMES:
+        text = load(name)
+        described = text[: text.index("Used by:")]
+        for parameter in parameters_of(code_of(text)):
+            assert re.search(rf"\b{parameter}\b", described), f"{name} does not describe {parameter}"
+
+
+def test_no_text_lies_unused() -> None:
+    folders = ("qserv_py", "sql", "partitioner", "workers", "ingest", "pipelines", "replication", "tests", "benchmarks")
+    code = "\n".join(
+        path.read_text()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if not any(part.is_symlink() for part in path.parents)
+    )
+    for name in NAMES:
+        folder, _, short = name.partition("/")
+        named = f'"{name}"' in code or (folder != "migrations" and f'"{short}"' in code)
+        assert named or folder == "migrations", f"nobody names sql/{name}.sql"
+
+
+def test_the_loader_finds_every_text() -> None:
+    folders = {name.partition("/")[0] for name in NAMES}
+    assert sorted(name for folder in folders for name in names(folder)) == NAMES

@@ -1,0 +1,277 @@
+"""Super-transactions in the registry: all of one or nothing, one owner, and what publishing makes visible."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.postgres import TestServer
+from support.schemas import small_database
+
+from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, PartRole
+from qserv_py.catalog.snapshot import Worker
+from qserv_py.errors import NotFoundError, TransactionStateError
+from qserv_py.registry import transactions
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.listing import list_chunks, list_tables, list_workers
+from qserv_py.registry.transactions import TransactionState
+
+ONE, TWO, THREE = ChunkId(2, 100), ChunkId(3, 5), ChunkId(2, 0)
+
+
+@pytest.fixture
+def registry(database: str, tmp_path: Path) -> Iterator[Registry]:
+    with Registry(database) as made:
+        made.migrate()
+        for name in ("w1", "w2"):
+            made.put_worker(Worker(name=name, conninfo=f"host={name} port=5", parts_dir=f"/{name}"))
+        made.add_database(small_database(tmp_path))
+        yield made
+
+
+def part(table: str, chunk: ChunkId | None, worker: str | None, path: str, **further: object) -> NewPart:
+    """Return a part of ten rows."""
+    role = further.pop("role", PartRole.CHUNK)
+    assert isinstance(role, PartRole)
+    return NewPart(table=table, role=role, chunk=chunk, worker=worker, path=path, rows=10, bytes=99, sha256="a" * 64)
+
+
+def ingest(registry: Registry, parts: list[NewPart], chunks: list[NewChunk] | None = None) -> int:
+    """Commit and load parts; return the transaction."""
+    transaction_id = transactions.begin_transaction(registry, "small", context={"host": "here"})
+    transactions.commit_transaction(registry, transaction_id, parts=parts, chunks=chunks or [])
+    transactions.mark_loaded(registry, transaction_id)
+    return transaction_id
+
+
+FIRST_CHUNKS = [NewChunk(chunk=ONE, worker="w2"), NewChunk(chunk=TWO, worker="w1")]
+FIRST_PARTS = [
+    part("Object", ONE, "w2", "a"),
+    part("Object", TWO, "w1", "b"),
+    part("Object", ONE, "w2", "c", role=PartRole.OVERLAP),
+    part("Object", None, None, "d", role=PartRole.INDEX),
+    part("Visit", None, None, "e", role=PartRole.REF),
+]
+
+
+def test_a_committed_transaction_is_there_and_unseen_until_published(registry: Registry) -> None:
+    transaction_id = transactions.begin_transaction(registry, "small")
+    parts = transactions.commit_transaction(registry, transaction_id, parts=FIRST_PARTS, chunks=FIRST_CHUNKS)
+    assert [(known.path, known.transaction_id, known.snapshot) for known in parts] == [
+        (name, transaction_id, None) for name in "abcde"
+    ]
+    assert transactions.parts_of(registry, "small") == parts
+    state = registry.family_state("small")
+    assert list(zip(state.orders, state.pixels, state.workers, strict=True)) == [(3, 5, 0), (2, 100, 1)]
+    assert registry.load_catalog().snapshots == {}
+    with pytest.raises(TransactionStateError, match='1 super-transactions of database "small" are committed and not'):
+        transactions.publish_snapshot(registry, "small")
+    transactions.mark_loaded(registry, transaction_id)
+    before = registry.catalog_version()
+    assert transactions.publish_snapshot(registry, "small") == 1
+    assert registry.catalog_version() > before
+    catalog = registry.load_catalog()
+    assert catalog.databases[0].state == "published"
+    tables = catalog.snapshots["small"].tables
+    assert tables["Object"].chunks.tolist() == [0, 1]
+    assert tables["Object"].rows.tolist() == [10, 10]
+    assert tables["Object"].generations.tolist() == [1, 1]
+    assert (tables["Object"].total_rows, tables["Object"].index_runs) == (20, ("d",))
+    assert (tables["Visit"].ref_generation, tables["Visit"].total_rows) == (1, 10)
+    assert (tables["Source"].chunks.size, tables["Source"].total_rows) == (0, 0)
+    assert not tables["Object"].rows.flags.writeable
+
+
+def test_generations_grow_only_when_a_served_chunk_gets_rows(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    ingest(registry, [part("Object", ONE, "w2", "f")])  # not published yet: appended to generation 1
+    both = ("w1", "w2")
+    expected = [("Object", TWO, ("w1",)), ("Object", ONE, ("w2",)), ("Visit", None, both)]
+    assert transactions.chunk_tables(registry, "small") == tuple(
+        ChunkTable(table=table, chunk=chunk, workers=workers, served=None, pending=1)
+        for table, chunk, workers in expected
+    )
+    assert transactions.publish_snapshot(registry, "small") == 1
+    appended = ingest(registry, [part("Object", ONE, "w2", "g"), part("Visit", None, None, "h", role=PartRole.REF)])
+    waiting = transactions.chunk_tables(registry, "small", pending=True)
+    assert [(entry.table, entry.served, entry.pending) for entry in waiting] == [("Object", 1, 2), ("Visit", 1, 2)]
+    assert transactions.chunk_tables(registry, "small", transaction_id=appended) == waiting
+    assert registry.load_catalog().snapshots["small"].number == 1
+    assert registry.load_catalog().snapshots["small"].tables["Object"].total_rows == 30
+    assert transactions.publish_snapshot(registry, "small") == 2
+    assert transactions.publish_snapshot(registry, "small") == 2  # nothing new
+    table = registry.load_catalog().snapshots["small"].tables["Object"]
+    assert (table.rows.tolist(), table.generations.tolist()) == ([10, 30], [1, 2])
+    assert [entry.snapshot for entry in transactions.parts_of(registry, "small", published=True)] == [1] * 6 + [2] * 2
+
+
+def test_chunks_of_overlap_alone_are_not_queried(registry: Registry) -> None:
+    ingest(registry, [part("Object", ONE, "w2", "a"), part("Truth", ONE, "w2", "b", role=PartRole.OVERLAP)],
+           [NewChunk(chunk=ONE, worker="w2")])  # fmt: skip
+    transactions.publish_snapshot(registry, "small")
+    assert registry.load_catalog().snapshots["small"].tables["Truth"].chunks.size == 0
+
+
+def test_parts_are_narrowed(registry: Registry) -> None:
+    first = ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    ingest(registry, [part("Source", ONE, "w2", "s")])
+
+    def paths(**narrow: object) -> str:
+        return "".join(found.path for found in transactions.parts_of(registry, "small", **narrow))  # type: ignore[arg-type]
+
+    assert paths() == "abcdes"
+    assert paths(tables=["Object"]) == "abcd"
+    assert paths(roles=[PartRole.INDEX, PartRole.REF]) == "de"
+    assert paths(chunks=[ONE]) == "acs"
+    assert paths(chunks=[ChunkId(3, 400)]) == ""  # the first quarter of ONE is not ONE
+    assert paths(transaction_id=first, chunks=[TWO]) == "b"
+    assert paths(published=True) == ""
+
+
+def test_an_aborted_transaction_leaves_nothing_and_cannot_commit(registry: Registry) -> None:
+    transaction_id = transactions.begin_transaction(registry, "small")
+    transactions.abort_transaction(registry, transaction_id, reason="a test")
+    transactions.abort_transaction(registry, transaction_id)
+    with pytest.raises(TransactionStateError, match=f"super-transaction {transaction_id} .* is ABORTED, not OPEN"):
+        transactions.commit_transaction(registry, transaction_id, parts=FIRST_PARTS, chunks=FIRST_CHUNKS)
+    assert transactions.parts_of(registry, "small") == ()
+    assert registry.family_state("small").orders.size == 0
+    assert transactions.transaction(registry, transaction_id).state is TransactionState.ABORTED
+
+
+def test_a_committed_transaction_cannot_be_aborted(registry: Registry) -> None:
+    transaction_id = ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    transactions.mark_loaded(registry, transaction_id)
+    with pytest.raises(TransactionStateError, match="is LOADED, not ABORTED or OPEN"):
+        transactions.abort_transaction(registry, transaction_id)
+    with pytest.raises(NotFoundError, match="there is no super-transaction 999"):
+        transactions.mark_loaded(registry, 999)
+
+
+REFUSED = [
+    ([part("Object", THREE, "w1", "x")], [], r"0 of 1 parts of super-transaction \d+ could be recorded"),
+    ([part("Objekt", None, None, "x", role=PartRole.REF)], [], r"the others name a table, a chunk or a worker"),
+    ([part("Object", THREE, "w9", "x")], [NewChunk(chunk=THREE, worker="w1")], "0 of 1 parts"),
+    ([], [NewChunk(chunk=THREE, worker="w9")], '0 of 1 new chunks of family "small" could be placed'),
+    ([], [NewChunk(chunk=ChunkId(1, 25), worker="w1")], r'a new chunk of family "small" begins where an existing one'),
+    ([], [NewChunk(chunk=ChunkId(3, 401), worker="w1")], r'chunks 2/100 and 3/401 of family "small" share sky'),
+]
+
+
+@pytest.mark.parametrize(("parts", "chunks", "message"), REFUSED)
+def test_a_commit_that_does_not_fit_changes_nothing(
+    registry: Registry, parts: list[NewPart], chunks: list[NewChunk], message: str
+) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    before = (transactions.parts_of(registry, "small"), registry.family_state("small").pixels.tolist())
+    transaction_id = transactions.begin_transaction(registry, "small")
+    with pytest.raises(TransactionStateError, match=message):
+        transactions.commit_transaction(registry, transaction_id, parts=parts, chunks=chunks)
+    assert (transactions.parts_of(registry, "small"), registry.family_state("small").pixels.tolist()) == before
+    assert transactions.transaction(registry, transaction_id).state is TransactionState.OPEN
+
+
+def test_only_the_transactions_of_the_dead_can_be_claimed(registry: Registry) -> None:
+    owner = Registry(registry.conninfo)
+    transaction_id = transactions.begin_transaction(owner, "small")
+    assert transactions.claim_transaction(owner, transaction_id)
+    assert not transactions.claim_transaction(registry, transaction_id)
+    assert [found.transaction_id for found in transactions.unfinished_transactions(registry)] == [transaction_id]
+    owner.close()
+    assert transactions.claim_transaction(registry, transaction_id, wait_s=5)
+    with Registry(registry.conninfo) as third:
+        assert not transactions.claim_transaction(third, transaction_id)
+        transactions.abort_transaction(registry, transaction_id)
+        assert transactions.claim_transaction(third, transaction_id)  # the claim has ended
+    assert transactions.unfinished_transactions(registry, database="small") == ()
+
+
+def test_locks_exclude_threads_and_processes(registry: Registry) -> None:
+    order: list[str] = []
+    with transactions.family_lock(registry, "small"), transactions.database_lock(registry, "small"):
+
+        def wait() -> None:
+            with transactions.family_lock(registry, "small"):
+                order.append("second")
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(timeout=0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_contributions_are_recorded(registry: Registry) -> None:
+    transaction_id = transactions.begin_transaction(registry, "small")
+    counts = {"bytes": 7, "rows_read": 3, "rows_loaded": 2, "rows_rejected": 1}
+    args = {"source": "a.csv", "format": "csv", "reject_file": "r", **counts}
+    assert transactions.record_contribution(registry, transaction_id, table="Object", **args) > 0  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError, match='has no table "Objekt" in its database'):
+        transactions.record_contribution(registry, transaction_id, table="Objekt", **args)  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError, match='database "big" is not known'):
+        transactions.begin_transaction(registry, "big")
+    with pytest.raises(NotFoundError, match='database "big" is not known'):
+        transactions.publish_snapshot(registry, "big")
+
+
+def test_lists_count_what_there_is(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    transactions.publish_snapshot(registry, "small")
+    ingest(registry, [part("Object", ONE, "w2", "g")])
+    lines = {line.table: (line.rows, line.waiting, line.chunks) for line in list_tables(registry, database="SMALL")}
+    assert lines == {"Object": (20, 10, 2), "Source": (0, 0, 0), "ObjectMatch": (0, 0, 0), "Truth": (0, 0, 0),
+                     "Visit": (10, 0, 0)}  # fmt: skip
+    chunks = [(str(line.chunk), line.worker, line.rows, line.overlap_rows) for line in list_chunks(registry)]
+    assert chunks == [("3/5", "w1", 10, 0), ("2/100", "w2", 20, 10)]
+    assert list_chunks(registry, database="small", table="source") == ()
+    assert [(line.worker, line.port, line.chunks, line.rows) for line in list_workers(registry)] == [
+        ("w1", 5, 1, 10),
+        ("w2", 5, 1, 20),
+    ]
+    assert transactions.worker_rows(registry) == {"w1": 10, "w2": 20}
+
+
+@pytest.fixture(scope="module")
+def shared_registry(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    conninfo = postgres_server.create_database()
+    with Registry(conninfo) as made:
+        made.migrate()
+        made.put_worker(Worker(name="w1", conninfo="host=w1", parts_dir="/w1"))
+        made.add_database(small_database(tmp_path_factory.mktemp("schema")))
+        yield made
+    postgres_server.drop_database(conninfo)
+
+
+CELLS = st.integers(0, 4).flatmap(lambda order: st.builds(ChunkId, st.just(order), st.integers(0, 12 * 4**order - 1)))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(CELLS, min_size=1, max_size=8, unique=True))
+def test_a_chunk_map_never_overlaps(shared_registry: Registry, cells: list[ChunkId]) -> None:
+    """Cells are added one transaction at a time; exactly those that touch no earlier one get in."""
+    state = shared_registry.family_state("small")
+    pairs = zip(state.orders.tolist(), state.pixels.tolist(), strict=True)
+    held = {ChunkId(order, pixel) for order, pixel in pairs}
+    for cell in cells:
+        transaction_id = transactions.begin_transaction(shared_registry, "small")
+        fits = all(cell.end <= other.first or other.end <= cell.first for other in held)
+        new = [NewChunk(chunk=cell, worker="w1")]
+        if fits:
+            transactions.commit_transaction(shared_registry, transaction_id, parts=[], chunks=new)
+            transactions.mark_loaded(shared_registry, transaction_id)
+            held.add(cell)
+        else:
+            with pytest.raises(TransactionStateError):
+                transactions.commit_transaction(shared_registry, transaction_id, parts=[], chunks=new)
+            transactions.abort_transaction(shared_registry, transaction_id)
+    state = shared_registry.family_state("small")
+    first = state.pixels << (2 * (29 - state.orders))
+    assert np.all(np.diff(first) > 0)
+    assert len(held) == first.size

@@ -1,0 +1,55 @@
+"""The made-up catalogues of ``support.sky``, loaded into a cluster by the product's own ingest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from support.sky import FELIS, PARTITION, catalogue
+
+from qserv_py.catalog.model import Database
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.ingest_destination import open_destination
+from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.run import run_ingest
+from qserv_py.registry.felis_schema import read_schema
+
+CATALOGUES = ("clustered", "polar", "wrap", "sparse")
+"""Databases; each is the kind of its positions."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A published database and the rows that are in it."""
+
+    database: Database
+    tables: dict[str, pa.Table]
+
+
+def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target_rows: int = 25) -> list[Loaded]:
+    """Make, ingest and publish all catalogues, with chunks so small that a query meets many."""
+    return [
+        load_catalogue(cluster, scratch, name=name, tables=catalogue(seed, name, count=count), target_rows=target_rows)
+        for seed, name in enumerate(CATALOGUES)
+    ]
+
+
+def load_catalogue(
+    cluster: Cluster, scratch: Path, *, name: str, tables: dict[str, pa.Table], target_rows: int
+) -> Loaded:
+    """Make, ingest and publish one catalogue."""
+    felis, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
+    felis.write_text(FELIS.format(name=name))
+    partition.write_text(PARTITION.format(name=name, target_rows=target_rows))
+    database = read_schema(felis, partition)
+    with cluster.registry() as registry:
+        registry.add_database(database)
+    with open_destination(cluster, sync=False) as destination:
+        for table, rows in tables.items():
+            path = scratch / f"{name}-{table}.parquet"
+            pq.write_table(rows, path)
+            run_ingest(destination, database=name, table=table, files=[path])
+        publish_database(destination, name)
+    return Loaded(database, tables)

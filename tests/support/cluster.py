@@ -1,0 +1,36 @@
+"""One embedded cluster for the tests of a session."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.postgres import FAST_SETTINGS, private_directory
+
+from qserv_py.czar.cluster import Cluster, stop_cluster
+from qserv_py.czar.cluster_init import init_cluster
+
+
+@contextmanager
+def running_cluster(*, workers: int = 3, postgres_bin: str = "") -> Iterator[Cluster]:
+    """Run a cluster in a private directory that is stopped and removed at the end.
+
+    Parameters
+    ----------
+    workers
+        Number of PostgreSQL servers.
+    postgres_bin
+        Directory of the PostgreSQL programs; empty for those of ``QSERV_PG_BIN`` or of the wheel.
+    """
+    directory = private_directory()
+    try:
+        cluster = init_cluster(
+            directory / "c", workers=workers, postgres_bin=postgres_bin, settings=FAST_SETTINGS, sync=False
+        )
+        try:
+            yield cluster
+        finally:
+            stop_cluster(cluster.config.directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

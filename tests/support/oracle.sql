@@ -1,0 +1,38 @@
+-- Geometry of the tests' own, by vectors: written apart from sql/worker/functions.sql to be compared with it.
+CREATE SCHEMA IF NOT EXISTS oracle;
+
+CREATE OR REPLACE FUNCTION oracle.separation(ra1 float8, dec1 float8, ra2 float8, dec2 float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE AS $$
+    SELECT degrees(atan2(sqrt(
+        power(cosd(dec2) * sind(ra2 - ra1), 2)
+        + power(cosd(dec1) * sind(dec2) - sind(dec1) * cosd(dec2) * cosd(ra2 - ra1), 2)),
+        sind(dec1) * sind(dec2) + cosd(dec1) * cosd(dec2) * cosd(ra2 - ra1)))
+$$;
+
+-- The four sides of ADQL's BOX are great circles: the sign of the triple product with each.
+CREATE OR REPLACE FUNCTION oracle.in_box(
+    ra float8, "dec" float8, ra0 float8, dec0 float8, width float8, height float8
+) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT x * sind(width / 2) - y * cosd(width / 2) >= -1e-15 AND x * sind(width / 2) + y * cosd(width / 2) >= -1e-15
+       AND x * sind(height / 2) - z * cosd(height / 2) >= -1e-15
+       AND x * sind(height / 2) + z * cosd(height / 2) >= -1e-15 AND x > 0
+      FROM (SELECT cosd("dec") * cosd(ra - ra0) AS px, cosd("dec") * sind(ra - ra0) AS y, sind("dec") AS pz) AS p,
+           LATERAL (SELECT px * cosd(dec0) + pz * sind(dec0) AS x, pz * cosd(dec0) - px * sind(dec0) AS z) AS r
+$$;
+
+CREATE OR REPLACE FUNCTION oracle.triple(
+    ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8
+) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT cosd("dec") * cosd(ra) * (cosd(dec1) * sind(ra1) * sind(dec2) - sind(dec1) * cosd(dec2) * sind(ra2))
+         + cosd("dec") * sind(ra) * (sind(dec1) * cosd(dec2) * cosd(ra2) - cosd(dec1) * cosd(ra1) * sind(dec2))
+         + sind("dec") * cosd(dec1) * cosd(dec2) * sind(ra2 - ra1)
+$$;
+
+CREATE OR REPLACE FUNCTION oracle.in_triangle(
+    ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8, ra3 float8, dec3 float8
+) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT sign(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) = side
+       AND sign(oracle.triple(ra, "dec", ra2, dec2, ra3, dec3)) = side
+       AND sign(oracle.triple(ra, "dec", ra3, dec3, ra1, dec1)) = side
+      FROM (SELECT sign(oracle.triple(ra3, dec3, ra1, dec1, ra2, dec2)) AS side) AS s
+$$;

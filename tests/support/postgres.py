@@ -1,0 +1,114 @@
+"""One private PostgreSQL server for the tests of a session, and databases on it."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from qserv_py.workers.server import Server
+from qserv_py.workers.server_address import free_port
+from qserv_py.workers.server_programs import default_bin_dir, find_programs, server_account
+from qserv_py.workers.server_setup import apply_scripts, prepare_server, server_conninfo
+
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+FAST_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "64MB",
+    "max_wal_size": "512MB",
+}
+"""A test's data need not outlive the machine."""
+
+_PASSWORD = "test"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class TestServer:
+    """A running server; ``conninfo`` names its superuser and the shard database ``qserv``."""
+
+    __test__ = False  # not a test class, whatever its name
+
+    server: Server
+    conninfo: str
+    directory: Path
+    made: list[str] = field(default_factory=list)
+
+    def create_database(self, *, template: str = "template0") -> str:
+        """Make a database and return the superuser's connection string to it."""
+        name = f"t{next(_numbers)}"
+        with psycopg.connect(make_conninfo(self.conninfo, dbname="postgres"), autocommit=True) as connection:
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        return make_conninfo(self.conninfo, dbname=name)
+
+    def create_shard(self) -> str:
+        """Make a database with our schema and functions, as on a worker; return its connection string."""
+        conninfo = self.create_database()
+        apply_scripts(conninfo)
+        return conninfo
+
+    def drop_database(self, conninfo: str) -> None:
+        """Drop a database, breaking off its sessions."""
+        name = psycopg.conninfo.conninfo_to_dict(conninfo)["dbname"]
+        with psycopg.connect(make_conninfo(self.conninfo, dbname="postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(str(name))))
+
+
+def private_directory() -> Path:
+    """Make a directory with a short name that the account of the servers can reach."""
+    directory = Path(tempfile.mkdtemp(prefix="qs", dir="/tmp" if Path("/tmp").is_dir() else None))
+    directory.chmod(0o711)
+    return directory
+
+
+@contextmanager
+def running_server(bin_dir: str | None = None) -> Iterator[TestServer]:
+    """Run a private server that is stopped and removed at the end.
+
+    Parameters
+    ----------
+    bin_dir
+        Directory of the PostgreSQL programs; None for those of ``QSERV_PG_BIN`` or of the wheel.
+    """
+    directory = private_directory()
+    try:
+        account = server_account(directory / "w1" / "pg")
+        programs = find_programs(
+            default_bin_dir() if bin_dir is None else bin_dir, account, copy_to=directory / "programs"
+        )
+        (directory / "w1").mkdir()
+        server = Server(
+            name="test",
+            data_dir=directory / "w1" / "pg",
+            port=free_port(),
+            socket_dir=directory / "run",
+            programs=programs,
+            account=account,
+            settings=FAST_SETTINGS,
+        )
+        server.initialise(_PASSWORD, sync=False)
+        passfile = directory / "pgpass"
+        passfile.write_text(f"*:*:*:qserv:{_PASSWORD}\n*:*:*:qserv_reader:{_PASSWORD}\n")
+        passfile.chmod(0o600)
+        server.start()
+        try:
+            conninfo = server_conninfo(host=str(server.socket_dir), port=server.port, passfile=str(passfile))
+            prepare_server(conninfo, reader_password=_PASSWORD)
+            apply_scripts(conninfo)
+            yield TestServer(server=server, conninfo=conninfo, directory=directory)
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

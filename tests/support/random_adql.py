@@ -1,0 +1,431 @@
+"""Random queries, each in ADQL and, written independently of our translation, in PostgreSQL's SQL.
+
+Both texts are made side by side from one grammar, so a mistake in the translation shows as a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+
+@dataclass(frozen=True)
+class Text:
+    """The same thing in both languages."""
+
+    adql: str
+    sql: str
+
+
+@dataclass(frozen=True)
+class RandomQuery:
+    """A query, and how its answers are compared."""
+
+    adql: str
+    sql: str
+    ordered: bool = False
+    """Whether the order of the rows is fixed."""
+
+    any_of: str = ""
+    """SQL of all rows, when any TOP n of them are right."""
+
+    top: int = 0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that an expression may use."""
+
+    numbers: tuple[Text, ...]
+    integers: tuple[Text, ...]
+    texts: tuple[Text, ...]
+    booleans: tuple[Text, ...]
+    unique: Text
+    position: tuple[Text, Text] | None
+
+
+def _same(*names: str) -> tuple[Text, ...]:
+    return tuple(Text(name, _folded(name)) for name in names)
+
+
+def _folded(name: str) -> str:
+    return ".".join(f'"{part.lower()}"' for part in name.split("."))
+
+
+def object_columns(prefix: str = "") -> Columns:
+    """Return the columns of Object."""
+    p = prefix
+    return Columns(
+        numbers=_same(f"{p}gFlux", f"{p}rFlux", f"{p}n", f"{p}k", f"{p}coord_dec"),
+        integers=_same(f"{p}n", f"{p}k", f"{p}objectId"),
+        texts=_same(f"{p}label"),
+        booleans=_same(f"{p}isPrimary"),
+        unique=_same(f"{p}objectId")[0],
+        position=(_same(f"{p}coord_ra")[0], _same(f"{p}coord_dec")[0]),
+    )
+
+
+def source_columns(prefix: str = "") -> Columns:
+    """Return the columns of Source."""
+    p = prefix
+    return Columns(
+        numbers=_same(f"{p}flux", f"{p}visit"),
+        integers=_same(f"{p}visit", f"{p}sourceId"),
+        texts=_same(f"{p}band"),
+        booleans=(),
+        unique=_same(f"{p}sourceId")[0],
+        position=None,
+    )
+
+
+def both(first: Columns, second: Columns) -> Columns:
+    """Return the columns of a join; rows are told apart by the second's key."""
+    return Columns(
+        numbers=first.numbers + second.numbers,
+        integers=first.integers + second.integers,
+        texts=first.texts + second.texts,
+        booleans=first.booleans + second.booleans,
+        unique=second.unique,
+        position=first.position,
+    )
+
+
+_reals = st.sampled_from(["0.5", "1.25", "3.0", "40.5", "1e2", "150.75"])
+_wholes = st.integers(-6, 25)
+
+
+def _real(text: str) -> Text:
+    return Text(text, f"{text}::float8")
+
+
+def _whole(value: int) -> Text:
+    return Text(str(value), f"({value})")
+
+
+@st.composite
+def numbers(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
+    """A numeric expression that never fails, whatever the rows."""
+    kind = draw(st.sampled_from(["column", "column", "column", "literal", "arithmetic", "function", "case"]))
+    if depth == 0 or kind == "column":
+        return draw(st.sampled_from(columns.numbers))
+    if kind == "literal":
+        return draw(st.one_of(_reals.map(_real), _wholes.map(_whole)))
+    inner = numbers(columns, depth - 1)
+    if kind == "arithmetic":
+        operator = draw(st.sampled_from("+-*"))
+        left, right = draw(inner), draw(inner)
+        return Text(f"({left.adql} {operator} {right.adql})", f"({left.sql} {operator} {right.sql})")
+    one = draw(inner)
+    if kind == "case":
+        default = draw(_wholes)
+        return Text(f"COALESCE({one.adql}, {default})", f"COALESCE({one.sql}, ({default}))")
+    name = draw(st.sampled_from(["ABS", "FLOOR", "CEILING", "SQRT", "LOG", "LOG10", "ROUND", "DEGREES", "SIN", "DIV"]))
+    safe = f"abs({one.sql})::float8"
+    forms = {
+        "ABS": (f"ABS({one.adql})", f"abs({one.sql})"),
+        "FLOOR": (f"FLOOR({one.adql})", f"floor(({one.sql})::float8)"),
+        "CEILING": (f"CEILING({one.adql})", f"ceiling(({one.sql})::float8)"),
+        "SQRT": (f"SQRT(ABS({one.adql}))", f"sqrt({safe})"),
+        "LOG": (f"LOG(1 + ABS({one.adql}))", f"ln(1 + {safe})"),
+        "LOG10": (f"LOG10(1.0 + ABS({one.adql}))", f"log(1.0::float8 + {safe})"),
+        "ROUND": (f"ROUND({one.adql})", f"round(({one.sql})::float8)"),
+        "DEGREES": (f"DEGREES({one.adql})", f"degrees(({one.sql})::float8)"),
+        "SIN": (f"SIN({one.adql})", f"sin(({one.sql})::float8)"),
+        "DIV": (f"({one.adql} / 4)", f"({one.sql} / 4)"),
+    }
+    return Text(*forms[name])
+
+
+@st.composite
+def regions(draw: st.DrawFn, position: tuple[Text, Text]) -> Text:
+    """A condition on the place."""
+    ra, dec = position
+    lon = draw(st.sampled_from([0.0, 359.9, 10.0, 11.0, 45.0, 90.0, 180.0, 315.0, 200.0]))
+    lat = draw(st.sampled_from([-30.0, -29.5, 44.9, 0.0, -70.0, 89.7, -89.5, 41.8]))
+    size = draw(st.sampled_from([0.002, 0.05, 0.7, 3.0, 25.0]))
+    kind = draw(st.sampled_from(["circle", "distance", "box", "polygon", "between", "bounds"]))
+    separation = f"oracle.separation({ra.sql}, {dec.sql}, {lon}, {lat})"
+    if kind == "circle":
+        form = draw(st.sampled_from(["1 = {}", "{} = 1"]))
+        shape = f"CONTAINS(POINT('ICRS', {ra.adql}, {dec.adql}), CIRCLE('ICRS', {lon}, {lat}, {size}))"
+        return Text(form.format(shape), f"{separation} <= {size}")
+    if kind == "distance":
+        operator = draw(st.sampled_from(["<", "<=", ">"]))
+        form = draw(st.sampled_from(["DISTANCE(POINT({0}, {1}), POINT({2}, {3}))", "DISTANCE({2}, {3}, {0}, {1})"]))
+        return Text(f"{form.format(ra.adql, dec.adql, lon, lat)} {operator} {size}", f"{separation} {operator} {size}")
+    if kind == "box":
+        height = draw(st.sampled_from([0.01, 0.9, 8.0]))
+        shape = f"CONTAINS(POINT({ra.adql}, {dec.adql}), BOX({lon}, {lat}, {size}, {height}))"
+        return Text(f"1 = {shape}", f"oracle.in_box({ra.sql}, {dec.sql}, {lon}, {lat}, {size}, {height})")
+    if kind == "polygon":
+        lat = max(-80.0, min(80.0, lat))
+        far = min(size, 8.0)
+        corners = [(lon + far, lat), (lon, lat + far), (lon - far, lat - far / 3)]
+        flat = ", ".join(f"{x % 360}, {y}" for x, y in corners)
+        return Text(
+            f"1 = CONTAINS(POINT({ra.adql}, {dec.adql}), POLYGON({flat}))",
+            f"oracle.in_triangle({ra.sql}, {dec.sql}, {flat})",
+        )
+    if kind == "between":
+        west, south = max(0.0, lon - size), max(-90.0, lat - size)
+        text = "{0} BETWEEN {2} AND {3} AND {1} BETWEEN {4} AND {5}"
+        numbers_ = (west, lon + size, south, lat + size)
+        return Text(
+            "(" + text.format(ra.adql, dec.adql, *numbers_) + ")", "(" + text.format(ra.sql, dec.sql, *numbers_) + ")"
+        )
+    operator = draw(st.sampled_from(["<", ">", "<=", ">="]))
+    which, value = draw(st.sampled_from([(ra, lon), (dec, lat)]))
+    return Text(f"{which.adql} {operator} {value}", f"{which.sql} {operator} {value}")
+
+
+@st.composite
+def conditions(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
+    """A condition."""
+    kinds = ["compare", "compare", "between", "in", "null", "like", "key"]
+    kinds += ["region"] * 4 if columns.position else []
+    kinds += ["boolean"] if columns.booleans else []
+    kinds += ["and", "or", "not"] if depth else []
+    kind = draw(st.sampled_from(kinds))
+    if kind in {"and", "or"}:
+        a, b = draw(conditions(columns, depth - 1)), draw(conditions(columns, depth - 1))
+        return Text(f"({a.adql} {kind.upper()} {b.adql})", f"({a.sql} {kind.upper()} {b.sql})")
+    if kind == "not":
+        one = draw(conditions(columns, depth - 1))
+        return Text(f"NOT ({one.adql})", f"NOT ({one.sql})")
+    if kind == "region" and columns.position:
+        return draw(regions(columns.position))
+    if kind == "boolean":
+        one = draw(st.sampled_from(columns.booleans))
+        value = draw(st.sampled_from([0, 1]))
+        return Text(f"{one.adql} = {value}", one.sql if value else f"NOT {one.sql}")
+    if kind == "like":
+        one = draw(st.sampled_from(columns.texts))
+        pattern = draw(st.sampled_from(["%a", "b%", "_", "%%%", "o''%", "g"]))
+        return Text(f"{one.adql} LIKE '{pattern}'", f"{one.sql} LIKE '{pattern}'")
+    if kind == "null":
+        one = draw(st.sampled_from(columns.numbers + columns.texts))
+        negated = draw(st.sampled_from(["", "NOT "]))
+        return Text(f"{one.adql} IS {negated}NULL", f"{one.sql} IS {negated}NULL")
+    if kind == "in":
+        one = draw(st.sampled_from(columns.integers))
+        values = ", ".join(str(draw(_wholes)) for _ in range(draw(st.integers(1, 4))))
+        negated = draw(st.sampled_from(["", "NOT "]))
+        return Text(f"{one.adql} {negated}IN ({values})", f"{one.sql} {negated}IN ({values})")
+    if kind == "key":
+        key = draw(st.integers(0, 300)) * 7 + 1_000_000_000_000
+        one = columns.unique
+        value = key if one.adql.endswith("objectId") else draw(st.integers(0, 900)) * 3 + 5
+        return Text(f"{one.adql} = {value}", f"{one.sql} = {value}")
+    one = draw(numbers(columns, 1))
+    if kind == "between":
+        low = draw(_wholes)
+        high = low + draw(st.integers(0, 60))
+        return Text(f"{one.adql} BETWEEN {low} AND {high}", f"{one.sql} BETWEEN {low} AND {high}")
+    operator = draw(st.sampled_from(["<", "<=", "=", "<>", ">", ">="]))
+    other = draw(st.one_of(_reals.map(_real), _wholes.map(_whole), numbers(columns, 0)))
+    return Text(f"{one.adql} {operator} {other.adql}", f"{one.sql} {operator} {other.sql}")
+
+
+@st.composite
+def aggregates(draw: st.DrawFn, columns: Columns) -> Text:
+    """An aggregate."""
+    kind = draw(st.sampled_from(["count", "count_of", "distinct", "sum", "sum_whole", "avg", "min", "max", "ratio"]))
+    if kind == "count":
+        return Text("COUNT(*)", "COUNT(*)")
+    if kind == "distinct":
+        one = draw(st.sampled_from(columns.integers + columns.texts))
+        return Text(f"COUNT(DISTINCT {one.adql})", f"COUNT(DISTINCT {one.sql})")
+    if kind == "sum_whole":
+        one = draw(st.sampled_from(columns.integers))
+        return Text(f"SUM({one.adql})", f"SUM({one.sql})::bigint")
+    one = draw(numbers(columns, 1))
+    if kind == "count_of":
+        return Text(f"COUNT({one.adql})", f"COUNT({one.sql})")
+    if kind == "ratio":
+        return Text(f"(MAX({one.adql}) - MIN({one.adql})) / 2.0", f"(MAX({one.sql}) - MIN({one.sql})) / 2.0::float8")
+    if kind in {"sum", "avg"}:
+        # of positive numbers: the order of summation must not show
+        name = kind.upper()
+        return Text(f"{name}(1.0 * ABS({one.adql}))", f"{name}((1.0::float8 * abs({one.sql})))")
+    return Text(f"{kind.upper()}({one.adql})", f"{kind.upper()}({one.sql})")
+
+
+@st.composite
+def queries(draw: st.DrawFn, database: str) -> RandomQuery:
+    """A query over one database whose plain tables stand in a schema of the same name."""
+    origin, columns = draw(_origins(database))
+    where = draw(st.one_of(st.none(), conditions(columns), conditions(columns)))
+    if draw(st.integers(0, 5)) == 0:
+        extra = draw(_in_query(database, columns))
+        where = extra if where is None else Text(f"{where.adql} AND {extra.adql}", f"({where.sql}) AND {extra.sql}")
+    tail = Text(
+        f"FROM {origin.adql}" + (f" WHERE {where.adql}" if where else ""),
+        f"FROM {origin.sql}" + (f" WHERE {where.sql}" if where else ""),
+    )
+    shape = draw(
+        st.sampled_from(["rows", "top", "any", "distinct", "total", "groups", "groups", "key_groups", "derived"])
+    )
+    if shape in {"rows", "top", "any", "distinct"}:
+        return draw(_rows(tail, columns, shape))
+    if shape == "derived":
+        return draw(_derived(tail, columns))
+    return draw(_grouped(tail, columns, shape))
+
+
+@st.composite
+def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
+    kind = draw(st.sampled_from(["object", "object", "source", "join", "join", "ref", "star"]))
+    tables = {
+        name: Text(f"{database}.{name}", f'"{database}"."{name.lower()}"') for name in ("Object", "Source", "Visit")
+    }
+    o, s, v = tables["Object"], tables["Source"], tables["Visit"]
+    if kind == "object":
+        return o, object_columns()
+    if kind == "source":
+        return s, source_columns()
+    joined = both(object_columns("o."), source_columns("s."))
+    on = Text("o.objectId = s.objectId", '"o"."objectid" = "s"."objectid"')
+    form = draw(st.sampled_from(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"]))
+    if kind == "join":
+        return Text(form.format(o.adql, s.adql, on.adql), form.format(o.sql, s.sql, on.sql)), joined
+    visit = Text("s.visit = v.visit", '"s"."visit" = "v"."visit"')
+    numbers_ = _same("v.seeing")
+    if kind == "ref":
+        columns = source_columns("s.")
+        columns = Columns(
+            columns.numbers + numbers_, columns.integers, (*columns.texts, *_same("v.site")), (), columns.unique, None
+        )
+        return Text(f"{s.adql} s JOIN {v.adql} v ON {visit.adql}", f"{s.sql} s JOIN {v.sql} v ON {visit.sql}"), columns
+    joined = Columns(
+        joined.numbers + numbers_, joined.integers, joined.texts, joined.booleans, joined.unique, joined.position
+    )
+    text = form + " JOIN {3} v ON {4}"
+    return Text(
+        text.format(o.adql, s.adql, on.adql, v.adql, visit.adql), text.format(o.sql, s.sql, on.sql, v.sql, visit.sql)
+    ), joined
+
+
+@st.composite
+def _in_query(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    key, inner, table = draw(
+        st.sampled_from(
+            [
+                ("objectId", source_columns(), "Source"),
+                ("objectId", object_columns(), "Object"),
+                ("visit", source_columns(), "Source"),
+                ("visit", None, "Visit"),
+            ]
+        )
+    )
+    mine = [c for c in columns.integers if c.adql.endswith(key)] or [columns.integers[0]]
+    negated = draw(st.sampled_from(["", "", "NOT "])) if key != "visit" else ""
+    where = Text("", "")
+    if inner is not None:
+        condition = draw(conditions(inner, 1))
+        where = Text(f" WHERE {condition.adql}", f" WHERE {condition.sql}")
+    return Text(
+        f"{mine[0].adql} {negated}IN (SELECT {key} FROM {database}.{table}{where.adql})",
+        f'{mine[0].sql} {negated}IN (SELECT "{key.lower()}" FROM "{database}"."{table.lower()}"{where.sql})',
+    )
+
+
+def _list(parts: list[Text]) -> Text:
+    return Text(
+        ", ".join(f"{part.adql} AS c{number}" for number, part in enumerate(parts)),
+        ", ".join(f"{part.sql} AS c{number}" for number, part in enumerate(parts)),
+    )
+
+
+@st.composite
+def _rows(draw: st.DrawFn, tail: Text, columns: Columns, shape: str) -> RandomQuery:
+    values = st.one_of(numbers(columns, 2), st.sampled_from(columns.texts + columns.integers + columns.booleans))
+    parts = draw(st.lists(values, min_size=1, max_size=4))
+    if shape == "distinct":
+        shown = _list(
+            draw(
+                st.lists(
+                    st.sampled_from(columns.texts + columns.integers[:1] + columns.booleans), min_size=1, max_size=2
+                )
+            )
+        )
+        return RandomQuery(f"SELECT DISTINCT {shown.adql} {tail.adql}", f"SELECT DISTINCT {shown.sql} {tail.sql}")
+    shown = _list([*parts, columns.unique])
+    if shape == "rows":
+        return RandomQuery(f"SELECT {shown.adql} {tail.adql}", f"SELECT {shown.sql} {tail.sql}")
+    top, offset = draw(st.integers(0, 12)), draw(st.sampled_from([0, 0, 3]))
+    if shape == "any":
+        everything = f"SELECT {shown.sql} {tail.sql}"
+        return RandomQuery(
+            f"SELECT TOP {top} {shown.adql} {tail.adql}", f"{everything} LIMIT {top}", any_of=everything, top=top
+        )
+    order = draw(st.lists(numbers(columns, 1), max_size=2))
+    directions = [draw(st.sampled_from(["", " ASC", " DESC"])) for _ in range(len(order) + 1)]
+    # "+ 0": a bare number would be the place of a column
+    keys = [*(Text(f"({key.adql} + 0)", f"({key.sql} + 0)") for key in order), columns.unique]
+    by = Text(
+        ", ".join(key.adql + way for key, way in zip(keys, directions, strict=True)),
+        ", ".join(f"({key.sql}){way}" for key, way in zip(keys, directions, strict=True)),
+    )
+    after = f" OFFSET {offset}" if offset else ""
+    return RandomQuery(
+        f"SELECT TOP {top} {shown.adql} {tail.adql} ORDER BY {by.adql}{after}",
+        f"SELECT {shown.sql} {tail.sql} ORDER BY {by.sql} LIMIT {top}{after}",
+        ordered=True,
+    )
+
+
+@st.composite
+def _grouped(draw: st.DrawFn, tail: Text, columns: Columns, shape: str) -> RandomQuery:
+    found = draw(st.lists(aggregates(columns), min_size=1, max_size=4))
+    if shape == "total":
+        shown = _list(found)
+        return RandomQuery(f"SELECT {shown.adql} {tail.adql}", f"SELECT {shown.sql} {tail.sql}")
+    if shape == "key_groups":
+        key = next((c for c in columns.integers if c.adql.endswith("objectId")), columns.integers[0])
+        keys = [key]
+    else:
+        small = [*columns.texts, *columns.booleans, columns.integers[0]]
+        keys = draw(st.lists(st.sampled_from(small), min_size=1, max_size=2, unique=True))
+        if draw(st.booleans()):
+            one = columns.integers[0]
+            keys.append(Text(f"{one.adql} / 3", f"{one.sql} / 3"))
+    shown = _list([*keys, *found])
+    group = Text(", ".join(key.adql for key in keys), ", ".join(f"({key.sql})" for key in keys))
+    having = Text("", "")
+    if draw(st.booleans()):
+        least = draw(st.integers(0, 6))
+        having = Text(f" HAVING COUNT(*) > {least}", f" HAVING COUNT(*) > {least}")
+    return RandomQuery(
+        f"SELECT {shown.adql} {tail.adql} GROUP BY {group.adql}{having.adql}",
+        f"SELECT {shown.sql} {tail.sql} GROUP BY {group.sql}{having.sql}",
+    )
+
+
+@st.composite
+def _derived(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
+    """A query over a sub-query in FROM."""
+    inner = draw(st.sampled_from(["rows", "groups", "key_groups"]))
+    if inner == "rows":
+        number = draw(numbers(columns, 1))
+        shown = _list([columns.integers[0], number])
+        sub = Text(f"SELECT {shown.adql} {tail.adql}", f"SELECT {shown.sql} {tail.sql}")
+    else:
+        key = columns.integers[0] if inner == "groups" else columns.unique
+        number = draw(numbers(columns, 1))
+        shown = _list([key, Text(f"MAX({number.adql})", f"MAX({number.sql})")])
+        sub = Text(
+            f"SELECT {shown.adql} {tail.adql} GROUP BY {key.adql}", f"SELECT {shown.sql} {tail.sql} GROUP BY {key.sql}"
+        )
+    least = draw(_wholes)
+    outer = draw(
+        st.sampled_from(
+            [
+                "SELECT COUNT(*) AS a, MIN(t.c1) AS b, MAX(t.c0) AS c FROM ({}) AS t",
+                "SELECT t.c0 AS a, COUNT(t.c1) AS b FROM ({}) AS t GROUP BY t.c0",
+                "SELECT DISTINCT t.c0 AS a FROM ({}) AS t WHERE t.c1 > " + str(least),
+                "SELECT c1 AS a, c0 AS b FROM ({}) AS t WHERE c0 >= " + str(least),
+            ]
+        )
+    )
+    return RandomQuery(outer.format(sub.adql), outer.format(sub.sql))

@@ -1,0 +1,134 @@
+"""Small made-up catalogues with hard positions, as Arrow tables: clustered, polar, across RA 0, sparse."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+FELIS = """\
+name: {name}
+"@id": "#{name}"
+description: Made-up catalogue of the tests.
+tables:
+  - name: Object
+    "@id": "#{name}.Object"
+    primaryKey: "#{name}.Object.objectId"
+    columns:
+      - {{name: objectId, "@id": "#{name}.Object.objectId", datatype: long, nullable: false, "ivoa:ucd": meta.id}}
+      - {{name: coord_ra, "@id": "#{name}.Object.coord_ra", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: coord_dec, "@id": "#{name}.Object.coord_dec", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: gFlux, "@id": "#{name}.Object.gFlux", datatype: double, "ivoa:unit": nJy}}
+      - {{name: rFlux, "@id": "#{name}.Object.rFlux", datatype: float, "ivoa:unit": nJy}}
+      - {{name: wild, "@id": "#{name}.Object.wild", datatype: double, description: "NaN and infinities, too"}}
+      - {{name: n, "@id": "#{name}.Object.n", datatype: int}}
+      - {{name: k, "@id": "#{name}.Object.k", datatype: short}}
+      - {{name: isPrimary, "@id": "#{name}.Object.isPrimary", datatype: boolean}}
+      - {{name: label, "@id": "#{name}.Object.label", datatype: string, length: 20}}
+  - name: Source
+    "@id": "#{name}.Source"
+    primaryKey: "#{name}.Source.sourceId"
+    columns:
+      - {{name: sourceId, "@id": "#{name}.Source.sourceId", datatype: long, nullable: false}}
+      - {{name: objectId, "@id": "#{name}.Source.objectId", datatype: long, nullable: false}}
+      - {{name: visit, "@id": "#{name}.Source.visit", datatype: long}}
+      - {{name: band, "@id": "#{name}.Source.band", datatype: char, length: 1}}
+      - {{name: flux, "@id": "#{name}.Source.flux", datatype: double}}
+      - {{name: seenAt, "@id": "#{name}.Source.seenAt", datatype: timestamp}}
+  - name: Visit
+    "@id": "#{name}.Visit"
+    primaryKey: "#{name}.Visit.visit"
+    columns:
+      - {{name: visit, "@id": "#{name}.Visit.visit", datatype: long, nullable: false}}
+      - {{name: seeing, "@id": "#{name}.Visit.seeing", datatype: double}}
+      - {{name: site, "@id": "#{name}.Visit.site", datatype: string, length: 10}}
+"""
+
+PARTITION = """\
+database: {name}
+family: {{name: {name}, target_rows: {target_rows}, min_order: 0, max_order: 12, overlap_arcsec: 60}}
+tables:
+  Object: {{kind: director, id: objectId, ra: coord_ra, dec: coord_dec}}
+  Source: {{kind: child, director: Object, key: objectId}}
+  Visit: {{kind: ref}}
+"""
+
+LABELS = ["alpha", "Beta", "b%eta", "o'Hara", "Ångström", "x_y", "", "Zeta"]
+
+
+def positions(rng: np.random.Generator, count: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return right ascensions in [0, 360) and declinations, degrees."""
+    if kind == "polar":
+        away = rng.exponential(0.5, count)
+        dec = np.where(rng.random(count) < 0.5, 90 - away, -90 + away)
+        dec[:2] = (90.0, -90.0)
+        ra = rng.uniform(0, 360, count)
+    elif kind == "wrap":
+        ra, dec = rng.normal(0, 1.5, count) % 360, rng.normal(0, 1.5, count)
+        ra[:3] = (0.0, 359.9999999, 0.0000001)
+    elif kind == "clustered":
+        centre = rng.integers(0, 6, count)
+        size = np.array([0.001, 0.02, 0.1, 1.0, 3.0, 0.05])[centre]
+        dec = np.array([-30.0, -29.5, 44.9, -70.0, 41.810, 0.0])[centre] + rng.normal(0, 1, count) * size
+        ra = np.array([10.0, 11.0, 45.0, 180.0, 315.0, 90.0])[centre] + rng.normal(0, 1, count) * size
+    else:
+        ra, dec = rng.uniform(0, 360, count), np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
+    return ra % 360 % 360, np.clip(dec, -90, 90)
+
+
+def objects(rng: np.random.Generator, count: int, kind: str) -> pa.Table:
+    """Return the director's rows."""
+    ra, dec = positions(rng, count, kind)
+    wild = rng.normal(0, 10, count)
+    wild[rng.random(count) < 0.05] = np.nan
+    wild[rng.random(count) < 0.03] = np.inf
+    return pa.table(
+        {
+            "objectId": pa.array(rng.permutation(count) * 7 + 1_000_000_000_000),
+            "coord_ra": ra,
+            "coord_dec": dec,
+            "gFlux": pa.array(np.round(rng.exponential(100, count), 6), mask=rng.random(count) < 0.1),
+            "rFlux": pa.array(rng.exponential(100, count).astype(np.float32), mask=rng.random(count) < 0.1),
+            "wild": pa.array(wild, mask=rng.random(count) < 0.05),
+            "n": pa.array(rng.integers(-5, 20, count).astype(np.int32), mask=rng.random(count) < 0.1),
+            "k": pa.array(rng.integers(0, 4, count).astype(np.int16)),
+            "isPrimary": pa.array(rng.random(count) < 0.6, mask=rng.random(count) < 0.05),
+            "label": pa.array(rng.choice(LABELS, count), mask=rng.random(count) < 0.1),
+        }
+    )
+
+
+def sources(rng: np.random.Generator, found: pa.Table, visits: int) -> pa.Table:
+    """Return the child's rows: 0 to 6 for each object, none for a part of the sky."""
+    ids = np.asarray(found["objectId"])
+    counts = np.where(np.asarray(found["coord_dec"]) > 60, 0, rng.integers(0, 7, len(ids)))
+    keys = rng.permutation(np.repeat(ids, counts))
+    count = len(keys)
+    times = np.datetime64("2026-01-01") + rng.integers(0, 10**12, count).astype("timedelta64[us]")
+    return pa.table(
+        {
+            "sourceId": pa.array(np.arange(count) * 3 + 5),
+            "objectId": pa.array(keys),
+            "visit": pa.array(rng.integers(0, visits + 2, count), mask=rng.random(count) < 0.03),
+            "band": pa.array(rng.choice(list("ugrizy"), count), mask=rng.random(count) < 0.03),
+            "flux": pa.array(rng.exponential(50, count), mask=rng.random(count) < 0.1),
+            "seenAt": pa.array(times.astype("datetime64[us]"), mask=rng.random(count) < 0.05),
+        }
+    )
+
+
+def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
+    """Return the ref table's rows."""
+    return pa.table(
+        {
+            "visit": pa.array(np.arange(visits)),
+            "seeing": pa.array(rng.uniform(0.5, 2, visits), mask=rng.random(visits) < 0.1),
+            "site": pa.array(rng.choice(["Pachon", "Palma"], visits)),
+        }
+    )
+
+
+def catalogue(seed: int, kind: str, *, count: int, visits: int = 12) -> dict[str, pa.Table]:
+    """Return the rows of a whole catalogue by table name."""
+    rng = np.random.default_rng(seed)
+    found = objects(rng, count, kind)
+    return {"Object": found, "Source": sources(rng, found, visits), "Visit": visit_rows(rng, visits)}

@@ -1,0 +1,178 @@
+"""Felis and partition files: what becomes of good ones, and what is said of bad ones."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.schemas import FELIS, PARTITION, small_database, write_schema
+
+from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, PositionFormat, RefTable
+from qserv_py.errors import NotFoundError, SchemaError
+from qserv_py.registry.felis_schema import find_problems, read_schema
+
+
+def test_a_good_schema_becomes_a_database(tmp_path: Path) -> None:
+    database = small_database(tmp_path)
+    assert [(table.name, table.physical) for table in database.tables] == [
+        ("Object", "object"),
+        ("Source", "source"),
+        ("ObjectMatch", "objectmatch"),
+        ("Truth", "truth"),
+        ("Visit", "visit"),
+    ]
+    kinds = [type(table) for table in database.tables]
+    assert kinds == [DirectorTable, ChildTable, MatchTable, DirectorTable, RefTable]
+    assert (database.family.target_rows, database.family.overlap_arcsec) == (100, 60.0)
+    assert database.felis.startswith("name: small")
+
+
+def test_partitioned_tables_end_with_a_hidden_healpix29(tmp_path: Path) -> None:
+    for table in small_database(tmp_path).tables:
+        last = table.columns[-1]
+        assert (last.name == "healpix29" and last.hidden and not last.nullable) == table.is_partitioned
+        assert not any(column.hidden for column in table.columns[:-1])
+
+
+def test_keys_and_positions_are_never_null(tmp_path: Path) -> None:
+    required = {
+        "Object": {"objectId", "ra", "dec", "healpix29"},
+        "Source": {"sourceId", "objectId", "healpix29"},
+        "ObjectMatch": {"objectId", "truthId", "healpix29"},
+        "Truth": {"truthId", "ra", "dec", "healpix29"},
+        "Visit": {"visit"},
+    }
+    for table in small_database(tmp_path).tables:
+        assert {column.name for column in table.columns if not column.nullable} == required[table.name]
+
+
+def test_indexes_and_primary_keys_name_columns(tmp_path: Path) -> None:
+    source = small_database(tmp_path).table("Source")
+    assert source.indexes == (("visit",),)
+    assert source.primary_key == ("sourceId",)
+
+
+def test_names_that_differ_in_case_alone_stay_apart_on_the_shards(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = felis.read_text().replace("name: gFlux", "name: RA").replace("name: label", "name: xmin")
+    felis.write_text(text.replace("name: Truth\n", "name: object_3_1\n"))
+    partition.write_text(partition.read_text().replace("Truth", "object_3_1"))
+    database = read_schema(felis, partition)
+    assert [column.physical for column in database.table("Object").columns] == [
+        "objectid", "ra", "dec", "ra_2", "xmin_2", "healpix29",
+    ]  # fmt: skip
+    assert database.table("object_3_1").physical == "object_3_1_2"  # not a chunk table of Object
+
+
+@pytest.mark.parametrize(("name", "physical"), [("DR1", "dr1"), ("qserv", "qserv_db"), ("pg_x", "pg_x_db")])
+def test_schemas_of_the_shards_have_names_of_their_own(tmp_path: Path, name: str, physical: str) -> None:
+    assert small_database(tmp_path, name=name).physical == physical
+
+
+def test_positions_may_be_sexagesimal_in_the_files(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    roles = "ra: {column: ra, format: hms}, dec: {column: dec, format: dms}}\n  Source"
+    partition.write_text(partition.read_text().replace("ra: ra, dec: dec}\n  Source", roles))
+    table = read_schema(felis, partition).table("Object")
+    assert isinstance(table, DirectorTable)
+    assert (table.ra.format, table.dec.format) == (PositionFormat.HMS, PositionFormat.DMS)
+
+
+def test_family_and_database_have_defaults(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    partition.write_text("\n".join(partition.read_text().splitlines()[2:]))
+    database = read_schema(felis, partition)
+    assert (database.name, database.family.name, database.family.target_rows) == ("small", "small", 500_000)
+
+
+PARTITION_MISTAKES = [
+    ("kind: ref", "kind: reference", r'line 8: table "Visit": kind "reference" is not known.* is one of director,'),
+    ("kind: ref", "kid: ref", r'line 8: key "kid" of "Visit" is not known; did you mean "kind"\?'),
+    ("target_rows: 100", "target_row: 100", r'line 2: key "target_row" of "family" .* did you mean "target_rows"'),
+    ("target_rows: 100", "target_rows: 0", r"line 2: target_rows is a whole number from 1 to 1e\+09, not 0"),
+    ("overlap_arcsec: 60", "overlap_arcsec: -1", r"overlap_arcsec is a number from 0 to 18000, not -1"),
+    ("min_order: 1", "min_order: 9", r"line 2: min_order 9 is greater than max_order 8"),
+    ("family: {", "familly: {", r'line 2: key "familly" of the file is not known; did you mean "family"\?'),
+    ("id: objectId", "id: objectID", r'line 4: table "Object" has no column "objectID"; did you mean "objectId"\?'),
+    ("id: objectId", "id: gFlux", r'line 4: table "Object": the id "gFlux" is float; an id is an integer or a text'),
+    ("ra: ra, dec: dec}\n  S", "ra: objectId, dec: dec}\n  S", r'the position "objectId" is long; it holds degrees'),
+    ("ra: ra, dec: dec}\n  S", "ra: {column: ra, format: hmx}, dec: dec}\n  S", r'format "hmx" of ra is not one of'),
+    ("id: objectId, ", "", r'line 4: table "Object": a director table needs "id"'),
+    ("director: Object", "director: Objekt", r'line 5: .* director "Objekt" is not in the schema; did you mean "Obj'),
+    ("director: Object", "director: Visit", r'table "Source": its director "Visit" is a ref table'),
+    ("key: objectId", "key: visit", r'the key "visit" is int, the id "Object.objectId" is long; they must be of one'),
+    ("keys: [objectId, truthId]", "keys: [truthId, truthId]", r'line 6: .* the key "truthId" is string, the id "Obj'),
+    ("keys: [objectId, truthId]", "keys: objectId", r'"keys" is a list of two names, not .objectId.'),
+    ("  Visit:", "  Visits:", r'line 8: table "Visits" is not in .*small.yaml; did you mean "Visit"\?'),
+    ("  Visit: {kind: ref}\n", "", r'line 3: table "Visit" of .* has no entry, such as {kind: ref}'),
+    ("database: small", "database: ../small", r'line 1: "../small" cannot name a database: letters, digits'),
+    ("database: small", "database: [small", r"this is not YAML"),
+    ("  Visit: {kind: ref}\n", "  Visit: {kind: ref}\n  Visit: {kind: ref}\n", r'line 9: "Visit" stands in line 8'),
+    ("{kind: ref}", "ref", r'"Visit" must be a mapping .* not a text'),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), PARTITION_MISTAKES)
+def test_a_mistake_in_the_partition_file_is_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = PARTITION.format(name="small")
+    assert right in text
+    partition.write_text(text.replace(right, wrong, 1))
+    with pytest.raises(SchemaError) as caught:
+        read_schema(felis, partition)
+    assert re.search(message, caught.value.render()), caught.value.render()
+
+
+FELIS_MISTAKES = [
+    ("datatype: float", "datatype: flaot", r'line 11: .*"gFlux": type "flaot" is not known; did you mean "float"\?'),
+    (", length: 12", "", r'line 12: table "Object", column "label": Length must be provided'),
+    ("ivoa:ucd: meta.id", "ivoa:ucd: meta.idd", r'line 8: .*column "objectId": Invalid IVOA UCD'),
+    ("ivoa:unit: nJy", "ivoa:unit: nJoy", r'line 11: table "Object", column "gFlux": Invalid unit'),
+    ("ivoa:unit: nJy", "unit: nJy", r'line 11: .*"gFlux": key "unit" is not known to Felis'),
+    ("'#Object.objectId'", "'#Object.objectID'", r'has no column "#Object.objectID", which a key or an index names'),
+    ("name: gFlux", "name: healpix29", r"the name is taken, qserv_py adds a column healpix29"),
+    ("ivoa:unit: nJy", "votable:arraysize: '3'", r"columns of arrays are not supported \(arraysize 3\)"),
+    ("name: Visit\n", "name: a/b\n", r'"a/b" cannot name a table: letters, digits'),
+    ("tables:", "tables: 3\nx:", r"the schema needs a list of tables"),
+    ("name: small", "nme: small", r"the schema needs a name"),
+]
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), FELIS_MISTAKES)
+def test_a_mistake_in_the_felis_file_is_named(tmp_path: Path, right: str, wrong: str, message: str) -> None:
+    felis, _ = write_schema(tmp_path)
+    text = FELIS.format(name="small")
+    assert right in text
+    felis.write_text(text.replace(right, wrong, 1))
+    problems = find_problems(felis)
+    assert problems, "nothing was found"
+    assert any(re.search(message, problem) for problem in problems), problems
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = partition.read_text().replace("id: objectId", "id: nothing").replace("key: objectId", "key: nothing")
+    partition.write_text(text)
+    with pytest.raises(SchemaError, match=r'table "Object" has no column "nothing"') as caught:
+        read_schema(felis, partition)
+    assert "1 further problem:" in caught.value.detail
+    assert len(find_problems(felis, partition)) == 2
+
+
+def test_wide_tables_are_refused_before_postgresql_does(tmp_path: Path) -> None:
+    felis = tmp_path / "wide.yaml"
+    columns = "\n".join(f"  - {{name: c{n}, datatype: double}}" for n in range(1700))
+    felis.write_text(f"name: wide\ntables:\n- name: T\n  columns:\n{columns}\n")
+    problems = "\n".join(find_problems(felis))
+    assert 'table "T" has 1700 columns; at most 1600 fit' in problems
+    assert "takes 13837 bytes; at most 8160 fit into PostgreSQL" in problems
+
+
+def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    with pytest.raises(NotFoundError, match=r"there is no file .*absent.yaml"):
+        read_schema(felis, tmp_path / "absent.yaml")
+    felis.write_bytes(b"\xff\xfe")
+    with pytest.raises(SchemaError, match="is not UTF-8 text: byte 0 is wrong"):
+        read_schema(felis, partition)
