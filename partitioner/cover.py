@@ -14,6 +14,7 @@ import numpy as np
 
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner import ranges
+from qserv_py.partitioner.healpix import block_of_neighbours
 
 MAX_ORDER = 24
 """Finest order of a cover: cells of 0.01 arcsec."""
@@ -62,26 +63,20 @@ def order_for(radius_deg: float) -> int:
 
 
 def circle(ra: float, dec: float, radius: float) -> Cover:
-    """Return the cover of the positions within ``radius`` of a centre, all in degrees.
-
-    Notes
-    -----
-    The inside cells are those of a circle smaller by ``MARGIN_DEG``, so that a row which the exact test would refuse
-    by rounding is never taken untested.
-    """
-    from cdshealpix import cdshealpix as kernel
-
+    """Return the cover of the positions within ``radius`` of a centre, all in degrees."""
     if radius >= 180:
         return EVERYWHERE
     order = order_for(max(radius, MARGIN_DEG))
-    lon, lat = math.radians(ra % 360), math.radians(dec)
-    pixels, orders, _ = kernel.cone_search(order, 0, lon, lat, math.radians(radius + MARGIN_DEG), False)
-    maybe = ranges.of_cells(pixels, orders)
-    if radius <= 2 * MARGIN_DEG:
-        return Cover(ranges.NOTHING, maybe)
-    pixels, orders, full = kernel.cone_search(order, 0, lon, lat, math.radians(radius - MARGIN_DEG), False)
-    full = full.astype(bool)
-    return Cover(ranges.of_cells(pixels[full], orders[full]), maybe)
+    lon0, lat0 = math.radians(ra % 360), math.radians(dec)
+
+    def judge(lon: FloatArray, lat: FloatArray, reach: float) -> tuple[BoolArray, BoolArray]:
+        chord = np.sin((lat - lat0) / 2) ** 2 + np.cos(lat) * math.cos(lat0) * np.sin((lon - lon0) / 2) ** 2
+        inner = math.radians(radius - MARGIN_DEG) - reach
+        outer = min(math.pi, math.radians(radius + MARGIN_DEG) + reach)
+        inside = chord <= math.sin(inner / 2) ** 2 if inner > 0 else np.zeros(len(lon), dtype=bool)
+        return chord <= math.sin(outer / 2) ** 2, inside
+
+    return _descend(order, judge, (lon0, lat0, math.radians(radius)))
 
 
 def polygon(ra: Sequence[float], dec: Sequence[float]) -> Cover:
@@ -92,11 +87,11 @@ def polygon(ra: Sequence[float], dec: Sequence[float]) -> Cover:
     ``maybe`` covers the convex hull; ``inside`` is known only where the polygon is its own hull.
     """
     vertices = _unit_vectors(np.asarray(ra, dtype=np.float64), np.asarray(dec, dtype=np.float64))
-    normals = _hull_normals(vertices)
     centre = vertices.mean(axis=0)
     centre /= np.linalg.norm(centre)
+    normals = _hull_normals(vertices, centre)
     radius = math.degrees(float(np.arccos(np.clip(vertices @ centre, -1, 1)).max()))
-    convex = len(normals) == len(vertices)
+    convex = _is_convex(vertices)
 
     def judge(lon: FloatArray, lat: FloatArray, reach: float) -> tuple[BoolArray, BoolArray]:
         points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
@@ -113,14 +108,59 @@ def polygon(ra: Sequence[float], dec: Sequence[float]) -> Cover:
     return found if convex else Cover(ranges.NOTHING, found.maybe)
 
 
-def _hull_normals(vertices: FloatArray) -> FloatArray:
+def _hull_normals(vertices: FloatArray, centre: FloatArray) -> FloatArray:
     """Return the inward normals, shape (k, 3), of the sides of the convex hull of points of one hemisphere."""
-    first, second = np.nonzero(~np.eye(len(vertices), dtype=bool))
-    normals = np.cross(vertices[first], vertices[second])
+    # Great circles are straight lines in the gnomonic plane around the centre.
+    east = np.cross((0.0, 0.0, 1.0) if abs(centre[2]) < 0.9 else (1.0, 0.0, 0.0), centre)
+    east /= np.linalg.norm(east)
+    depths = vertices @ centre
+    xs, ys = vertices @ east / depths, vertices @ np.cross(centre, east) / depths
+    hull = vertices[_hull_of_plane(xs, ys)]
+    normals = np.cross(hull, np.roll(hull, -1, axis=0))
     lengths = np.linalg.norm(normals, axis=1)
-    normals = normals[lengths > 1e-12] / lengths[lengths > 1e-12, None]
-    kept: FloatArray = normals[(vertices @ normals.T >= -1e-12).all(axis=0)]
+    kept: FloatArray = normals[lengths > 0] / lengths[lengths > 0, None]
     return kept
+
+
+def _hull_of_plane(xs: FloatArray, ys: FloatArray) -> list[int]:
+    """Return the indices of the corners of the convex hull, counter-clockwise (Andrew's monotone chain)."""
+    points = list(zip(xs.tolist(), ys.tolist(), strict=True))
+    order = sorted(range(len(points)), key=points.__getitem__)
+    corners: list[int] = []
+    for indices in (order, order[::-1]):
+        chain: list[int] = []
+        for index in indices:
+            x, y = points[index]
+            while len(chain) > 1:
+                (x1, y1), (x2, y2) = points[chain[-2]], points[chain[-1]]
+                if (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1) > 0:
+                    break
+                chain.pop()
+            chain.append(index)
+        corners += chain[:-1]
+    return corners
+
+
+def _is_convex(vertices: FloatArray) -> bool:
+    """Whether the polygon is its own hull: every side has all other vertices on the same hand, none upon it.
+
+    To count the corners of the hull is not enough: a bow tie and a pentagram have all their vertices on it.
+    """
+    sides = np.cross(vertices, np.roll(vertices, -1, axis=0))
+    lengths = np.linalg.norm(sides, axis=1)
+    if (lengths < _SHORTEST_SIDE).any() or len(vertices) > _MOST_VERTICES:
+        return False
+    heights = vertices @ (sides / lengths[:, None]).T
+    number = np.arange(len(vertices))
+    others = (number[:, None] != number) & (number[:, None] != (number + 1) % len(vertices))
+    return bool((heights[others] > _SHORTEST_SIDE).all() or (heights[others] < -_SHORTEST_SIDE).all())
+
+
+_SHORTEST_SIDE = 1e-12
+"""Radians: 0.2 microarcseconds, some rounding errors of a unit vector."""
+
+_MOST_VERTICES = 1000
+"""Vertices of a polygon that is tested for convexity; the test takes their square of memory."""
 
 
 def zone(ra: tuple[float, float], dec: tuple[float, float]) -> Cover:
@@ -139,7 +179,8 @@ def zone(ra: tuple[float, float], dec: tuple[float, float]) -> Cover:
     if south > north or west > east:
         return NOWHERE
     if (west, east, south, north) == (0.0, 360.0, -90.0, 90.0):
-        return EVERYWHERE
+        # Not EVERYWHERE: "ra > 0" is false on the border itself.
+        return UNKNOWN
     middle, half = math.radians((west + east) / 2), math.radians((east - west) / 2)
     low, high = math.radians(south), math.radians(north)
 
@@ -157,9 +198,10 @@ def zone(ra: tuple[float, float], dec: tuple[float, float]) -> Cover:
     equator = 0.0 if south <= 0 <= north else min(abs(south), abs(north))
     longest = max(north - south, (east - west) * math.cos(math.radians(equator)), MARGIN_DEG)
     centre = (low + high) / 2
-    # The corners are furthest from the middle.
+    # The corners are furthest from the middle, unless the zone goes round to the other side of the sphere.
     corners = [math.sin(centre) * math.sin(d) + math.cos(centre) * math.cos(d) * math.cos(half) for d in (low, high)]
-    around = (middle, centre, math.acos(max(-1.0, min(1.0, *corners))))
+    radius = math.pi if half > math.pi / 2 else math.acos(max(-1.0, min(1.0, *corners)))
+    around = (middle, centre, radius)
     return _descend(order_for(min(longest, 90.0) / 2), judge, around)
 
 
@@ -172,26 +214,54 @@ def _descend(order: int, judge: Judge, around: tuple[float, float, float]) -> Co
 
     ``around`` is a circle that holds the region: lon, lat, radius in radians. The cells to start from come from it.
     """
+    depth, pixels = _start(*around)
+    if depth > order:
+        depth, pixels = order, np.unique(pixels >> (2 * (depth - order)))
+    inside: list[IntArray] = []
+    while True:
+        found, pixels = _judged(depth, pixels, judge)
+        inside.append(found.inside)
+        if depth >= order:
+            return Cover(ranges.merged(np.concatenate(inside)), ranges.merged(np.concatenate([*inside, found.maybe])))
+        step = min(2, order - depth)
+        pixels = (pixels[:, None] * 4**step + np.arange(4**step)).ravel()
+        depth += step
+
+
+def _start(lon0: float, lat0: float, radius: float) -> tuple[int, IntArray]:
+    """Return an order, and the few cells of it that hold a circle (radians): a cell and its neighbours.
+
+    Notes
+    -----
+    Not ``cdshealpix.cone_search``: it misses cells at the rim of some circles (13.12 degrees around lon 314.9,
+    lat -81.07), and calls cells inside that are not (28 degrees around 0, 0).
+    """
     from cdshealpix import cdshealpix as kernel
 
-    start = max(0, order - 2)
-    lon0, lat0, radius = around
-    lon0 %= 2 * math.pi
-    pixels, _, _ = kernel.cone_search(start, 0, lon0, lat0, min(math.pi, radius + math.radians(MARGIN_DEG)), True)
-    pixels = pixels.astype(np.int64)
-    inside: list[IntArray] = []
-    for depth in range(start, order + 1):
-        lon, lat = np.empty(len(pixels)), np.empty(len(pixels))
-        depths = np.full(len(pixels), depth, dtype=np.uint8)
-        kernel.healpix_to_lonlat(depths, pixels.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
-        maybe, whole = judge(lon, lat, _CELL_RADIUS / 2**depth)
-        inside.append(ranges.of_cells(pixels[whole], np.full(int(whole.sum()), depth)))
-        pixels = pixels[maybe & ~whole]
-        if depth < order:
-            pixels = (pixels[:, None] * 4 + np.arange(4)).ravel()
-    known = ranges.merged(np.concatenate(inside))
-    border = ranges.of_cells(pixels, np.full(len(pixels), order))
-    return Cover(known, ranges.union(known, border))
+    size = math.degrees(radius) + MARGIN_DEG
+    # No cell is narrower than 40 degrees / 2**order, so the neighbours reach further than the circle.
+    order = min(MAX_ORDER, math.floor(math.log2(40.0 / size)))
+    if order < 0:
+        return 0, np.arange(12, dtype=np.int64)
+    pixel, dx, dy = np.empty(1, dtype=np.uint64), np.empty(1), np.empty(1)
+    depths = np.array([order], dtype=np.uint8)
+    kernel.lonlat_to_healpix(depths, np.array([lon0 % (2 * math.pi)]), np.array([lat0]), pixel, dx, dy, np.uint16(1))
+    block = block_of_neighbours(pixel.astype(np.int64), order=order)
+    return order, np.unique(block[block >= 0])
+
+
+def _judged(order: int, pixels: IntArray, judge: Judge) -> tuple[Cover, IntArray]:
+    """Judge cells; return their cover, and those that are neither inside nor outside."""
+    from cdshealpix import cdshealpix as kernel
+
+    lon, lat = np.empty(len(pixels)), np.empty(len(pixels))
+    depths = np.full(len(pixels), order, dtype=np.uint8)
+    kernel.healpix_to_lonlat(depths, pixels.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
+    maybe, whole = judge(lon, lat, _CELL_RADIUS / 2**order)
+    inside, border = pixels[whole], pixels[maybe & ~whole]
+    inside_ranges = ranges.of_cells(inside, np.full(len(inside), order))
+    border_ranges = ranges.of_cells(border, np.full(len(border), order))
+    return Cover(inside_ranges, ranges.union(inside_ranges, border_ranges)), border
 
 
 def _unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:

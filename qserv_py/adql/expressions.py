@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 from sqlglot import exp
@@ -41,7 +40,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.adql.typing_rules import arithmetic_type, common_type, comparable, literal_type, sum_type
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
+from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownFunctionError
 
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -61,6 +60,30 @@ _CAST_TYPES = {
 }
 
 
+_USUAL_PARTS = {"this", "expression"}
+_PARTS = {
+    exp.Column: {"this", "table", "db", "catalog"},
+    exp.Literal: {"this", "is_string"},
+    exp.Is: {"this", "expression", "negate"},
+    exp.Between: {"this", "low", "high", "symmetric"},
+    exp.In: {"this", "expressions", "query", "unnest", "field"},
+    exp.Like: {"this", "expression", "negate"},
+    exp.ILike: {"this", "expression", "negate"},
+    exp.Case: {"this", "ifs", "default"},
+    exp.Coalesce: {"this", "expressions"},
+    exp.Cast: {"this", "to"},
+    exp.DPipe: {"this", "expression", "safe"},
+    exp.Div: {"this", "expression", "typed", "safe"},
+    exp.Anonymous: {"this", "expressions"},
+    exp.Count: {"this", "expressions", "big_int"},
+    exp.Min: {"this", "expressions"},
+    exp.Max: {"this", "expressions"},
+}
+
+MAX_NESTING = 200
+"""Operators and calls inside one another; whatever walks our tree recurses."""
+
+
 class ExpressionBuilder:
     """Builds the expressions of one block."""
 
@@ -68,6 +91,7 @@ class ExpressionBuilder:
         self.scope = scope
         self.failures: Failures = scope.failures
         self._subquery = subquery
+        self._nesting = 0
         self._handlers: dict[type, Callable[[Any], Expr]] = {
             exp.Column: self._column,
             exp.Literal: self._literal,
@@ -98,7 +122,21 @@ class ExpressionBuilder:
         handler = self._handlers.get(type(node))
         if handler is None:
             raise self._refuse(node)
-        return handler(node)
+        # A part that no handler looks at would be lost in silence: "x IS NOT NULL" is an Is with a part `negate`.
+        known = _PARTS.get(type(node), _USUAL_PARTS)
+        unknown = [key for key, value in node.args.items() if value not in (None, [], False) and key not in known]
+        if unknown:
+            raise self.failures.unsupported(f"{type(node).__name__} with {', '.join(unknown)} is not answered", node)
+        if self._nesting >= MAX_NESTING:
+            raise LimitError(
+                f"an expression nests more than {MAX_NESTING} operators",
+                hint="Take a long sum in parts: (a + b + ...) + (c + d + ...).",
+            )
+        self._nesting += 1
+        try:
+            return handler(node)
+        finally:
+            self._nesting -= 1
 
     def condition(self, node: Any, clause: str) -> Expr:
         """Return an expression that is true or false."""
@@ -192,12 +230,7 @@ class ExpressionBuilder:
 
     def _arithmetic(self, node: Any) -> Expr:
         operator = _ARITHMETIC[type(node)]
-        parts = [self.value(part) for part in _chain(node, type(node))] if operator in "+*" else []
-        if not parts:
-            parts = [self.value(node.left), self.value(node.right)]
-        return reduce(lambda left, right: self._combine(operator, left, right, node), parts)
-
-    def _combine(self, operator: str, left: Expr, right: Expr, node: Any) -> Expr:
+        left, right = self.value(node.left), self.value(node.right)
         kind = arithmetic_type(left.type, right.type)
         if kind is None:
             culprit = left if left.type is not None and not left.type.is_numeric else right
@@ -237,7 +270,8 @@ class ExpressionBuilder:
         operand = self.value(node.this)
         if not isinstance(node.expression, exp.Null):
             raise self.failures.unsupported("IS can be followed only by NULL or NOT NULL", node)
-        return IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+        null = IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+        return _negated(null) if node.args.get("negate") else null
 
     def _between(self, node: Any) -> Expr:
         if node.args.get("symmetric"):
@@ -291,7 +325,8 @@ class ExpressionBuilder:
             if side.type is not None and not side.type.is_text:
                 raise self._mismatch("LIKE needs text", side, node)
         fold = isinstance(node, exp.ILike)
-        return Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
+        like = Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
+        return _negated(like) if node.args.get("negate") else like
 
     def _case(self, node: Any) -> Expr:
         subject = self.value(node.this) if node.this is not None else None

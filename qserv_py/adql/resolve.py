@@ -7,7 +7,7 @@ refused, so that nothing reaches a server that was not understood.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 from sqlglot import exp
@@ -38,7 +38,7 @@ from qserv_py.adql.typing_rules import comparable
 from qserv_py.catalog.model import physical_name
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownColumnError
+from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownColumnError
 
 _SELECT_PARTS = {
     "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "kind",
@@ -46,6 +46,12 @@ _SELECT_PARTS = {
 _CLAUSE_NAMES = {"with_": "WITH", "windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
 MAX_SUBQUERIES = 30
 """Nested blocks of one query."""
+
+MAX_TABLES = 50
+"""Tables in FROM, of all blocks together."""
+
+MAX_COLUMNS = 1600
+"""Expressions of a select list, of GROUP BY and of ORDER BY; PostgreSQL's rows have no more columns."""
 
 
 def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
@@ -59,9 +65,14 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
         If an operator or a function does not fit its arguments.
     QueryNotSupportedError
         If the text asks for something that is not answered; the message names it.
+    LimitError
+        If it has too many tables, columns or sub-queries, or nests too deeply.
     """
     resolver = _Resolver(parsed.text, catalog)
-    select = resolver.block(parsed.tree, None)
+    try:
+        select = resolver.block(parsed.tree, None)
+    except RecursionError:
+        raise LimitError("the query is nested too deeply") from None
     return ResolvedQuery(text=parsed.text, select=select, columns=tuple(_describe(item) for item in select.items))
 
 
@@ -71,6 +82,7 @@ class _Resolver:
         self.catalog = catalog
         self._ids = itertools.count()
         self._blocks = 0
+        self._tables = 0
 
     def block(self, node: Any, outer: Scope | None) -> Select:
         while isinstance(node, (exp.Subquery, exp.Paren)) and not _extras(node, {"this", "alias"}):
@@ -93,6 +105,7 @@ class _Resolver:
         group_by = tuple(self._group_key(part, items, scope, builder) for part in self._group_parts(node))
         having = node.args.get("having")
         order = node.args.get("order")
+        _check_count(order.expressions if order else (), "ORDER BY")
         select = Select(
             items=items,
             sources=tuple(scope.sources),
@@ -179,6 +192,9 @@ class _Resolver:
         if extras or not isinstance(node.this, exp.Identifier):
             what = "a function" if isinstance(node.this, exp.Anonymous) else (extras or ["this"])[0]
             raise self.failures.unsupported(f"{what} cannot stand in FROM", node)
+        self._tables += 1
+        if self._tables > MAX_TABLES:
+            raise LimitError(f"the query has more than {MAX_TABLES} tables in FROM")
         db = node.args.get("db")
         database, table = find_table(
             self.catalog,
@@ -217,6 +233,7 @@ class _Resolver:
             else:
                 expr = builder.value(part)
                 found.append((_item_name(expr, part, position), expr))
+            _check_count(found, "the select list")
         labels = _labels([name for name, _ in found])
         return tuple(Item(expr=expr, name=name, label=label) for (name, expr), label in zip(found, labels, strict=True))
 
@@ -247,6 +264,7 @@ class _Resolver:
             return []
         if _extras(group, {"expressions"}):
             raise self.failures.unsupported("ROLLUP, CUBE and GROUPING SETS are not ADQL", group)
+        _check_count(group.expressions, "GROUP BY")
         return list(group.expressions)
 
     def _group_key(self, part: Any, items: tuple[Item, ...], scope: Scope, builder: ExpressionBuilder) -> Expr:
@@ -298,7 +316,7 @@ class _Resolver:
             return None
         value = node.args.get("expression")
         text = str(value.this) if isinstance(value, exp.Literal) and not value.is_string else ""
-        if not text.isdigit() or int(text) >= 2**63:
+        if not _is_short_number(text) or int(text) >= 2**63:
             raise self.failures.error(AdqlSyntaxError, f"{clause} needs a whole number, 0 or more", node)
         return int(text)
 
@@ -361,9 +379,19 @@ def _all_columns(source: Source, place: int | None) -> Iterator[tuple[str, Expr]
 
 
 def _ordinal(node: Any) -> int | None:
-    if isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit():
+    if isinstance(node, exp.Literal) and not node.is_string and _is_short_number(str(node.this)):
         return int(str(node.this))
     return None
+
+
+def _is_short_number(text: str) -> bool:
+    """Whether a text is a whole number that is worth reading: Python refuses more than 4300 digits."""
+    return text.isascii() and text.isdecimal() and len(text) < 20
+
+
+def _check_count(expressions: Sized, what: str) -> None:
+    if len(expressions) > MAX_COLUMNS:
+        raise LimitError(f"{what} has more than {MAX_COLUMNS} expressions")
 
 
 def _item_name(expr: Expr, node: Any, position: int) -> str:

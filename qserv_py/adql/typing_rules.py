@@ -30,6 +30,8 @@ def common_type(left: DataType | None, right: DataType | None) -> DataType | Non
         return left
     if left.is_text and right.is_text:
         return DataType.TEXT
+    if DataType.FLOAT in {left, right} and (left.is_integer or right.is_integer):
+        return DataType.FLOAT  # unlike in a sum, where PostgreSQL takes double precision
     return arithmetic_type(left, right)
 
 

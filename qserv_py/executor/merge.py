@@ -27,13 +27,14 @@ class MergeEngine:
             "memory_limit": memory_limit,
             "threads": str(threads),
             "temp_directory": str(spill_dir),
-            # what a user's text could otherwise reach through DuckDB
-            "enable_external_access": "false",
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }
         self._database = duckdb.connect(":memory:", config=settings)
         self._database.execute(sql.load("czar/merge_functions"))
+        # No statement of ours reads files or the network, so none may. It comes last: it also freezes temp_directory.
+        self._database.execute("SET enable_external_access = false")
+        self._database.execute("SET lock_configuration = true")
 
     def connection(self) -> MergeConnection:
         """Return a connection for one query."""

@@ -28,12 +28,16 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import InternalError, QueryNotSupportedError
+from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, expressions, keys_of_table
 from qserv_py.planner.plan import KeyCells, MergeStage, QueryPlan, ShardStage, StageColumn
 from qserv_py.planner.sql_text import Engine, InStage, Rendering, SqlTemplate, StageSource
+
+
+MAX_SENT_COLUMNS = 1664
+"""Columns that a PostgreSQL statement can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,8 @@ def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | 
     ------
     QueryNotSupportedError
         If the shards cannot answer the query; says why and what would help.
+    LimitError
+        If a chunk query would have more columns than PostgreSQL answers.
     """
     planner = _Planner(resolved.text, catalog, key_cells or {})
     try:
@@ -91,6 +97,8 @@ def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | 
     except QueryNotSupportedError as error:
         error.text = resolved.text
         raise
+    except RecursionError:
+        raise LimitError("the query is nested too deeply") from None
     return QueryPlan(text=resolved.text, stages=tuple(planner.stages), columns=resolved.columns, catalog=catalog)
 
 
@@ -290,6 +298,10 @@ class _Planner:
     # stages
 
     def _shard_stage(self, select: Select, chunks: ChunkSet, *, limit: int | None) -> ShardStage:
+        if len(select.items) > MAX_SENT_COLUMNS:
+            raise LimitError(
+                f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
+            )
         rendering = Rendering(Engine.POSTGRES)
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",

@@ -1,0 +1,76 @@
+"""The sharded answer equals the answer of one plain PostgreSQL that holds the same rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.catalogues import CATALOGUES, load_catalogues
+from support.plain import differences, is_part, make_plain
+from support.postgres import TestServer
+from support.random_adql import RandomQuery, queries
+
+import qserv_py
+from qserv_py.czar.cluster import Cluster
+from qserv_py.errors import EvaluationError
+
+EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "400"))
+
+
+@dataclass
+class Servers:
+    sharded: qserv_py.Connection
+    plain: psycopg.Connection
+
+
+@pytest.fixture(scope="module")
+def servers(
+    cluster: Cluster, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    databases = load_catalogues(cluster, tmp_path_factory.mktemp("catalogues"))
+    conninfo = postgres_server.create_database()
+    for made in databases:
+        make_plain(conninfo, made.database, made.tables)
+    with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
+        yield Servers(sharded, plain)
+    postgres_server.drop_database(conninfo)
+
+
+def check(servers: Servers, query: RandomQuery) -> None:
+    """Compare the answers; a query whose evaluation fails on the plain server says nothing."""
+    try:
+        theirs = [tuple(row) for row in servers.plain.execute(query.sql, binary=True).fetchall()]  # type: ignore[call-overload]
+    except (psycopg.errors.DataError, psycopg.errors.NumericValueOutOfRange):
+        with pytest.raises(EvaluationError):
+            servers.sharded.query(query.adql).to_arrow()
+        return
+    table = servers.sharded.query(query.adql).to_arrow()
+    ours = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    if query.any_of:
+        everything = servers.plain.execute(query.any_of, binary=True).fetchall()  # type: ignore[call-overload]
+        assert len(ours) == len(theirs), query.adql
+        assert is_part(ours, everything), query.adql
+        return
+    found = differences(ours, theirs, ordered=query.ordered)
+    assert not found, f"{found}\nADQL: {query.adql}\nSQL: {query.sql}"
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+@settings(
+    max_examples=EXAMPLES // len(CATALOGUES), deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+)
+@given(data=st.data())
+def test_random_queries_agree(servers: Servers, name: str, data: st.DataObject) -> None:
+    check(servers, data.draw(queries(name)))
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_whole_tables_agree(servers: Servers, name: str, tmp_path: Path) -> None:
+    for table in ("Object", "Source", "Visit"):
+        check(servers, RandomQuery(f"SELECT * FROM {name}.{table}", f'SELECT * FROM "{name}"."{table.lower()}"'))
