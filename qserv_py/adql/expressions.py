@@ -393,7 +393,7 @@ class ExpressionBuilder:
             kind = DataType.DOUBLE if name == "AVG" or kind is None else sum_type(kind)
         elif name == "COUNT":
             kind = DataType.LONG
-        elif kind is DataType.BOOLEAN:
+        elif kind in {DataType.BOOLEAN, DataType.BINARY}:
             raise self._mismatch(f"{name} needs numbers, text or times", operand, node)
         return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
 

@@ -85,6 +85,9 @@ def parse(text: str) -> ParsedQuery:
         raise _syntax_error(text, error) from None
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
+    except (TypeError, AttributeError, LookupError, ValueError, AssertionError) as error:
+        # sqlglot trips over some ungrammatical texts instead of refusing them: "x IN ?" is a TypeError.
+        raise AdqlSyntaxError("the query cannot be read", text=text) from error
     if len(trees) != 1 or trees[0] is None:
         raise AdqlSyntaxError("one query was expected", text=text, offset=0)
     tree = trees[0]
@@ -112,7 +115,7 @@ def _open_quote(text: str) -> int:
     for quote in ("'", '"'):
         if text.count(quote) % 2:
             return text.rfind(quote)
-    return 0
+    return max(0, text.rfind("/*"))
 
 
 def _check_bounds(tokens: list[Token]) -> None:
@@ -167,11 +170,17 @@ _ENDS_A_LIST = {TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.H
 _ENDS_A_LIST |= {TokenType.R_PAREN, TokenType.COMMA, TokenType.OFFSET, TokenType.LIMIT, TokenType.UNION}
 
 
+_BEGINS_A_LIST = {TokenType.SELECT, TokenType.FROM, TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.L_PAREN}
+_BEGINS_A_LIST |= {TokenType.WHERE, TokenType.HAVING, TokenType.DISTINCT}
+
+
 def _check_commas(text: str, tokens: list[Token]) -> None:
-    """Refuse a comma with nothing after it; sqlglot reads over one before FROM."""
+    """Refuse a comma with nothing before or after it; sqlglot reads over some of them."""
     for index, token in enumerate(tokens):
         if token.token_type is not TokenType.COMMA:
             continue
+        if index and tokens[index - 1].token_type in _BEGINS_A_LIST:
+            raise AdqlSyntaxError('expected an expression, found ","', text=text, offset=token.start)
         follows = tokens[index + 1] if index + 1 < len(tokens) else None
         if follows is None or follows.token_type in _ENDS_A_LIST:
             found = f'"{follows.text}"' if follows else "the end"

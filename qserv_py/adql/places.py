@@ -21,7 +21,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
     if not close:
         return ""
-    return "Did you mean " + " or ".join(f'"{folded[match]}"' for match in close) + "?"
+    # A long common prefix makes everything close: keep what is nearly as close as the best.
+    likeness = [difflib.SequenceMatcher(None, name.lower(), match).ratio() for match in close]
+    best = [match for match, ratio in zip(close, likeness, strict=True) if ratio >= max(likeness) - 0.08]
+    return "Did you mean " + " or ".join(f'"{folded[match]}"' for match in best) + "?"
 
 
 class Failures:

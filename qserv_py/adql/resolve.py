@@ -126,7 +126,9 @@ class _Resolver:
             name = _CLAUSE_NAMES.get(extras[0], extras[0].strip("_").upper())
             raise self.failures.unsupported(f"{name} is not answered", node)
         if not node.expressions:
-            raise self.failures.error(AdqlSyntaxError, "the select list is empty", node)
+            place = offset_of(node)
+            place = len(self.failures.text.rstrip()) if place is None else place
+            raise self.failures.error(AdqlSyntaxError, "the select list is empty", place)
         if node.args.get("from_") is None:
             raise self.failures.error(
                 AdqlSyntaxError,

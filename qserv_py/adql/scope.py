@@ -62,7 +62,12 @@ class Scope:
             owners = {source.id: source.alias for source in self.sources}
             shown = ", ".join(f"{owners[ref.source]}.{ref.meta.name if ref.meta else ref.label}" for ref in found)
             raise self.failures.error(
-                UnknownColumnError, f'column "{name}" is ambiguous: {shown}', node, hint="Write it with its table."
+                UnknownColumnError,
+                f'column "{name}" is ambiguous: {shown}',
+                node,
+                hint="Write it with its table."
+                if len({ref.source for ref in found}) > 1
+                else "Write it between double quotes, as the schema spells it.",
             )
         raise self._unknown(name, exact=exact, places=places, node=node)
 

@@ -114,6 +114,11 @@ class StageMachine:
         self.batches_done = 0
         self.batches_total = len(batches)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last instruction was Finish or Fail."""
+        return self._state is _State.ENDED
+
     def start(self) -> list[Instruction]:
         """Return the first instructions."""
         return self._send_all() or [self._end()]

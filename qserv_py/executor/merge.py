@@ -86,10 +86,11 @@ _KINDS: Mapping[type[Exception], type[QservError]] = {
 
 def _translate(error: Exception) -> QservError:
     text = str(error).strip().splitlines()[0]
+    if "INT128" in text:
+        return EvaluationError("an expression of the query failed: a sum is beyond the range of BIGINT")
     for kind, ours in _KINDS.items():
         if isinstance(error, kind):
-            shown = text.split("Error: ", 1)[-1]
-            return ours(f"merging the answers of the chunks failed: {shown}")
+            return ours(f"an expression of the query failed: {text.split('Error: ', 1)[-1]}")
     if "Interrupt" in text:
         return QueryCancelledError("the query was cancelled")
     for marker in ("Invalid Input Error: ", "Conversion Error: ", "Out of Range Error: "):

@@ -74,22 +74,21 @@ class ShardRun:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the stage, in no order; stops the servers when it is left early."""
-        ended = self._follow(self._machine.start())
         try:
-            while not ended:
+            self._follow(self._machine.start())
+            while not self._machine.ended:
                 received = self._queue.get()
                 if isinstance(received, pa.RecordBatch):
                     self._rows += received.num_rows
                     yield received
                     limit = self._stage.row_limit
                     if limit is not None and self._rows >= limit:
-                        ended = self._follow(self._machine.handle(machine.EnoughRows()))
+                        self._follow(self._machine.handle(machine.EnoughRows()))
                 else:
-                    ended = self._follow(self._machine.handle(received))
+                    self._follow(self._machine.handle(received))
                     self._report(received)
         finally:
-            if not ended:
-                self._abandon()
+            self._abandon()
             self._closed.set()
 
     def cancel(self) -> None:
@@ -99,14 +98,14 @@ class ShardRun:
 
     def _abandon(self) -> None:
         """Stop the servers and wait until no thread works for this run."""
-        ended = self._follow(self._machine.handle(machine.CancelRequested()), failing=False)
-        while not ended:
+        self._follow(self._machine.handle(machine.CancelRequested()), failing=False)
+        while not self._machine.ended:
             received = self._queue.get()
             if not isinstance(received, pa.RecordBatch):
-                ended = self._follow(self._machine.handle(received), failing=False)
+                self._follow(self._machine.handle(received), failing=False)
 
-    def _follow(self, instructions: Sequence[machine.Instruction], *, failing: bool = True) -> bool:
-        """Carry instructions out; return whether the stage has ended."""
+    def _follow(self, instructions: Sequence[machine.Instruction], *, failing: bool = True) -> None:
+        """Carry instructions out; with ``failing`` a failure is raised."""
         for instruction in instructions:
             match instruction:
                 case machine.SendBatch(batch=batch):
@@ -116,13 +115,8 @@ class ShardRun:
                     self._threads.submit(self._run, batch, statement)
                 case machine.CancelRunning():
                     self._cancel_running()
-                case machine.Finish():
-                    return True
-                case machine.Fail(error=error):
-                    if failing:
-                        raise error
-                    return True
-        return False
+                case machine.Fail(error=error) if failing:
+                    raise error
 
     def _cancel_running(self) -> None:
         with self._lock:

@@ -1,0 +1,210 @@
+"""Queries of one session on a real cluster: cancelling, errors, limits, restarts, threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.catalogues import Loaded, load_catalogue
+from support.sky import catalogue
+
+import qserv_py
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.session import Session
+from qserv_py.errors import (
+    EvaluationError,
+    LimitError,
+    NotFoundError,
+    QueryCancelledError,
+    QueryNotSupportedError,
+    UnknownTableError,
+    UserError,
+)
+
+SLOW = (
+    "SELECT COUNT(*) FROM field.Source a JOIN field.Source b ON a.objectId = b.objectId"
+    " JOIN field.Source c ON c.objectId = b.objectId JOIN field.Source d ON d.objectId = c.objectId"
+    " JOIN field.Source e ON e.objectId = d.objectId JOIN field.Source f ON f.objectId = e.objectId"
+    " JOIN field.Source g ON g.objectId = f.objectId JOIN field.Source h ON h.objectId = g.objectId"
+)
+"""6**8 rows for each of some objects: minutes."""
+
+
+@pytest.fixture(scope="module")
+def field(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    tables = catalogue(5, "sparse", count=800)
+    return load_catalogue(cluster, tmp_path_factory.mktemp("field"), name="field", tables=tables, target_rows=30)
+
+
+@pytest.fixture
+def session(cluster: Cluster, field: Loaded) -> Iterator[Session]:
+    with Session(cluster) as opened:
+        yield opened
+
+
+@pytest.fixture
+def db(cluster: Cluster, field: Loaded) -> Iterator[qserv_py.Connection]:
+    with qserv_py.connect(cluster.config.directory) as connection:
+        yield connection
+
+
+def running(cluster: Cluster) -> int:
+    """Count the chunk queries that run on the servers."""
+    count = 0
+    for conninfo in cluster.admin.values():
+        with psycopg.connect(conninfo) as connection:
+            statement = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'qserv_reader' AND state = 'active'"
+            row = connection.execute(statement).fetchone()
+            count += row[0] if row else 0
+    return count
+
+
+def wait_until(condition, *, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_cancel_reaches_the_servers(cluster: Cluster, session: Session) -> None:
+    answer = session.answer(SLOW)
+    seen: list[BaseException] = []
+
+    def read() -> None:
+        try:
+            list(answer.batches())
+        except QueryCancelledError as error:
+            seen.append(error)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert wait_until(lambda: running(cluster) > 0)
+    answer.cancel()
+    reader.join(20)
+    assert not reader.is_alive()
+    assert len(seen) == 1
+    assert wait_until(lambda: running(cluster) == 0)
+    assert session.answer("SELECT COUNT(*) FROM field.Object").batches().__next__()["count"].to_pylist() == [800]
+
+
+def test_leaving_the_rows_early_stops_the_servers(cluster: Cluster, session: Session) -> None:
+    query = SLOW.replace("COUNT(*)", "a.sourceId")
+    rows = session.answer(query).batches()
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    assert wait_until(lambda: running(cluster) == 0)
+
+
+def test_a_failing_expression_ends_the_query_and_the_next_one_works(session: Session) -> None:
+    for query in (
+        "SELECT 1 / (k - k) AS x FROM field.Object",
+        "SELECT COUNT(*) / (MIN(k) - MIN(k)) AS x FROM field.Object",
+        "SELECT MAX(LOG(k - k)) FROM field.Object",
+    ):
+        with pytest.raises(EvaluationError, match="division by zero|logarithm"):
+            list(session.answer(query).batches())
+    with pytest.raises(EvaluationError, match="BIGINT|out of range"):
+        list(session.answer("SELECT SUM(objectId * 9000000) FROM field.Object").batches())
+    assert len(list(session.answer("SELECT COUNT(*) FROM field.Object").batches())) == 1
+
+
+def test_a_dropped_connection_is_opened_again(cluster: Cluster, session: Session) -> None:
+    count = "SELECT COUNT(*) FROM field.Object"
+    list(session.answer(count).batches())
+    for conninfo in cluster.admin.values():
+        with psycopg.connect(conninfo) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'qserv_reader'"
+                " AND state = 'idle'"
+            )
+    assert wait_until(lambda: running(cluster) == 0)
+    assert next(session.answer(count).batches())["count"].to_pylist() == [800]
+
+
+def test_the_reader_role_cannot_write(cluster: Cluster, field: Loaded) -> None:
+    with psycopg.connect(cluster.workers[0].conninfo, autocommit=True) as connection:
+        with pytest.raises(psycopg.errors.Error, match="read-only|permission denied"):
+            connection.execute("CREATE TABLE field.mine (x int)")
+        connection.execute("SET default_transaction_read_only = off")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("CREATE TABLE field.mine (x int)")
+
+
+def test_maxrec_cuts_and_says_so(db: qserv_py.Connection) -> None:
+    result = db.query("SELECT objectId FROM field.Object", maxrec=10)
+    assert len(result) == 10
+    assert result.stats.overflow
+    exact = db.query("SELECT TOP 10 objectId FROM field.Object", maxrec=10)
+    assert len(exact) == 10
+    assert not exact.stats.overflow
+    assert len(db.query("SELECT objectId FROM field.Object", maxrec=0)) == 0
+    with pytest.raises(LimitError, match="maxrec is -1"):
+        db.query("SELECT objectId FROM field.Object", maxrec=-1)
+
+
+def test_results_come_in_many_forms(db: qserv_py.Connection, tmp_path: Path) -> None:
+    result = db.query("SELECT objectId, gFlux, label, isPrimary FROM field.Object ORDER BY objectId")
+    table = result.to_arrow()
+    assert table.schema.field("gFlux").metadata == {b"unit": b"nJy"}
+    sky = result.to_astropy()
+    assert str(sky["gFlux"].unit) == "nJy"
+    assert sky["gFlux"].mask.sum() == table["gFlux"].null_count
+    result.to_parquet(tmp_path / "x.parquet")
+    assert pq.read_table(tmp_path / "x.parquet").num_rows == 800
+    streamed = db.query("SELECT objectId FROM field.Object")
+    assert sum(batch.num_rows for batch in streamed.batches()) == 800
+    with pytest.raises(UserError, match="have been read"):
+        list(streamed.batches())
+
+
+def test_repeated_names_are_kept(db: qserv_py.Connection) -> None:
+    result = db.query("SELECT o.*, s.* FROM field.Object o JOIN field.Source s ON o.objectId = s.objectId")
+    names = [column.name for column in result.columns]
+    assert names.count("objectId") == 2
+    assert len(result.to_astropy().colnames) == len(names)
+
+
+def test_pruning_counts_chunks(db: qserv_py.Connection, field: Loaded) -> None:
+    key = field.tables["Object"]["objectId"][3].as_py()
+    one = db.query(f"SELECT * FROM field.Source WHERE objectId = {key}")
+    one.to_arrow()
+    assert one.stats.chunks <= 1
+    assert one.stats.chunks_total > 10
+    cone = db.query("SELECT * FROM field.Object WHERE DISTANCE(coord_ra, coord_dec, 10, 10) < 5")
+    assert 0 < cone.stats.chunks < cone.stats.chunks_total
+    nothing = db.query("SELECT COUNT(*) AS n FROM field.Object WHERE objectId = 12")
+    assert nothing.to_arrow()["n"].to_pylist() == [0]
+    assert nothing.stats.chunks == 0
+
+
+def test_threads_share_a_connection(db: qserv_py.Connection) -> None:
+    queries = [
+        "SELECT COUNT(*) FROM field.Object",
+        "SELECT k, COUNT(*) FROM field.Object GROUP BY k",
+        "SELECT TOP 3 objectId FROM field.Object ORDER BY objectId",
+        "SELECT objectId FROM field.Object WHERE k = 1",
+    ] * 6
+    with ThreadPoolExecutor(8) as threads:
+        tables: list[pa.Table] = list(threads.map(lambda text: db.query(text).to_arrow(), queries))
+    assert {table.num_rows for table in tables[0::4]} == {1}
+    assert len({table.num_rows for table in tables[3::4]}) == 1
+
+
+def test_mistakes_get_one_message(db: qserv_py.Connection) -> None:
+    with pytest.raises(UnknownTableError, match='table "field.Objekt" is not known') as caught:
+        db.query("SELECT *\nFROM field.Objekt")
+    assert "line 2, column 6" in caught.value.render()
+    assert caught.value.hint == 'Did you mean "field.Object"?'
+    with pytest.raises(QueryNotSupportedError, match="not joined by the key"):
+        db.query("SELECT 1 FROM field.Object a, field.Object b WHERE a.k = b.k")
+    with pytest.raises(NotFoundError, match="there is no cluster in /nowhere"):
+        qserv_py.connect("/nowhere")
