@@ -28,6 +28,24 @@ CONE = (
 )
 
 
+def compare(
+    db: qserv_py.Connection, session: Session, bare: list[psycopg.Connection], query: str
+) -> tuple[float, float, float, int]:
+    """Return seconds through the API, seconds by psycopg, seconds of planning, rows."""
+    started = time.perf_counter()
+    answer = db.query(query)
+    table = answer.to_arrow()
+    through_api = time.perf_counter() - started
+    plan = session.plan(query)
+    stages = [stage for stage in plan.stages if isinstance(stage, ShardStage)]
+    statements = [statement for stage in stages for statement in chunk_queries(stage, plan.catalog)]
+    started = time.perf_counter()
+    found = sum(len(bare[one.worker].execute(one.sql.encode(), binary=True).fetchall()) for one in statements)
+    directly = time.perf_counter() - started
+    assert found == table.num_rows
+    return through_api, directly, answer.stats.planning_s, found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cluster")
@@ -44,31 +62,16 @@ def main() -> None:
             for ra, dec in zip(*(column.to_pylist()[: options.cones] for column in places.columns), strict=True)
         ]
         bare = [psycopg.connect(worker.conninfo, autocommit=True) for worker in cluster.workers]
-        ours, theirs, planning, rows = [], [], [], 0
-        for warm_up in (True, False):
-            for query in queries:
-                started = time.perf_counter()
-                answer = db.query(query)
-                table = answer.to_arrow()
-                through_api = time.perf_counter() - started
-                plan = session.plan(query)
-                statements = [q for s in plan.stages if isinstance(s, ShardStage) for q in chunk_queries(s, plan.catalog)]
-                started = time.perf_counter()
-                found = sum(len(bare[q.worker].execute(q.sql, binary=True).fetchall()) for q in statements)  # type: ignore[call-overload]
-                directly = time.perf_counter() - started
-                assert found == table.num_rows
-                if not warm_up:
-                    ours.append(through_api)
-                    theirs.append(directly)
-                    planning.append(answer.stats.planning_s)
-                    rows += found
+        for query in queries:
+            compare(db, session, bare, query)  # warm up
+        ours, theirs, planning, rows = zip(*(compare(db, session, bare, query) for query in queries), strict=True)
     beyond = np.array(ours) - np.array(theirs)
     print(
         json.dumps(
             {
                 "benchmark": "cone",
                 "cones": len(ours),
-                "rows": rows,
+                "rows": sum(rows),
                 "api_p50_ms": round(float(np.median(ours)) * 1e3, 3),
                 "api_p95_ms": round(float(np.percentile(ours, 95)) * 1e3, 3),
                 "bare_p50_ms": round(float(np.median(theirs)) * 1e3, 3),

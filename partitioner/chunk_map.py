@@ -13,9 +13,14 @@ import numpy as np
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER, ChunkId
 from qserv_py.catalog.model import Family
-from qserv_py.catalog.snapshot import FamilyState, IntArray
+from qserv_py.catalog.snapshot import BoolArray, FamilyState, IntArray
 from qserv_py.errors import InternalError
 from qserv_py.partitioner.density import Density
+
+_TABLE_ORDER = 6
+"""Order of the table of the sky that ``index_of`` uses for many cells: 49,152 entries."""
+
+_MANY_CELLS = 1 << 14
 
 
 def _no_chunks() -> IntArray:
@@ -80,9 +85,28 @@ class ChunkMap:
         """Return the index of the chunk that holds each ``healpix29``, -1 where there is none; shape as ``cells``."""
         if not len(self):
             return np.full(cells.shape, -1, dtype=np.int64)
-        index = np.searchsorted(self.firsts, cells, side="right") - 1
-        inside = (index >= 0) & (cells < self.ends[index])  # -1 reads the last chunk; the first condition discards it
+        index = self._candidates(cells)
+        inside = (index >= 0) & (cells >= self.firsts[index]) & (cells < self.ends[index])
         return np.where(inside, index, -1)
+
+    def _candidates(self, cells: IntArray) -> IntArray:
+        """Return for each cell the only chunk that may hold it."""
+        if cells.size < _MANY_CELLS:
+            return np.asarray(np.searchsorted(self.firsts, cells, side="right") - 1, dtype=np.int64)
+        # A binary search misses the processor's cache at every step; a table of the sky settles most cells at once.
+        low, several = self._table
+        place = cells >> (2 * (HEALPIX_ORDER - _TABLE_ORDER))
+        index: IntArray = low[place]
+        hard = np.flatnonzero(several[place])
+        index[hard] = np.searchsorted(self.firsts, cells[hard], side="right") - 1
+        return index
+
+    @cached_property
+    def _table(self) -> tuple[IntArray, BoolArray]:
+        """For each cell of a fixed order: the first chunk that it meets (or any), and whether it meets several."""
+        starts = np.arange(12 << (2 * _TABLE_ORDER), dtype=np.int64) << (2 * (HEALPIX_ORDER - _TABLE_ORDER))
+        low, high = self.spans(starts, starts + (1 << (2 * (HEALPIX_ORDER - _TABLE_ORDER))))
+        return np.minimum(low, len(self) - 1), high - low > 1
 
     def overlapping(self, starts: IntArray, ends: IntArray) -> IntArray:
         """Return the indices of the chunks that share a cell with any of the ranges [start, end).
@@ -154,11 +178,11 @@ class ChunkMap:
         free = self.index_of(density.pixels << (2 * (HEALPIX_ORDER - density.order))) < 0
         return density.pixels[free], density.counts[free]
 
-    def _meets(self, pixels: IntArray, *, order: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _meets(self, pixels: IntArray, *, order: int) -> BoolArray:
         """Return which cells of an order share a cell with a chunk of the map."""
         shift = 2 * (HEALPIX_ORDER - order)
         low, high = self.spans(pixels << shift, (pixels + 1) << shift)
-        meets: np.ndarray[tuple[int], np.dtype[np.bool_]] = high > low
+        meets: BoolArray = high > low
         return meets
 
 

@@ -239,8 +239,8 @@ def _start(lon0: float, lat0: float, radius: float) -> tuple[int, IntArray]:
     from cdshealpix import cdshealpix as kernel
 
     size = math.degrees(radius) + MARGIN_DEG
-    # No cell is narrower than 40 degrees / 2**order, so the neighbours reach further than the circle.
-    order = min(MAX_ORDER, math.floor(math.log2(40.0 / size)))
+    # No cell is narrower than 39.5 degrees / 2**order (39.8 at order 7): the neighbours reach further than the circle.
+    order = min(MAX_ORDER, math.floor(math.log2(39.0 / size)))
     if order < 0:
         return 0, np.arange(12, dtype=np.int64)
     pixel, dx, dy = np.empty(1, dtype=np.uint64), np.empty(1), np.empty(1)

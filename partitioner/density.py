@@ -50,10 +50,16 @@ class DensityCounter:
         if self._waiting_cells > max(_MERGE_AT_LEAST, len(self._merged[0])):
             self._merge()
 
+    def remove(self, cells: IntArray) -> None:
+        """Take rows back that were counted, by their ``healpix29``."""
+        pixels, counts = np.unique(cells >> (2 * (HEALPIX_ORDER - self._order)), return_counts=True)
+        self._waiting.append((pixels, -counts.astype(np.int64)))
+
     def density(self) -> Density:
         """Return what was counted so far."""
         self._merge()
-        return Density(self._order, *self._merged)
+        pixels, counts = self._merged
+        return Density(self._order, pixels[counts > 0], counts[counts > 0])
 
     def _merge(self) -> None:
         if not self._waiting:

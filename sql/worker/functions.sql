@@ -5,9 +5,10 @@
 CREATE SCHEMA IF NOT EXISTS qserv;
 
 -- Angle between two positions by the haversine formula, exact down to milliarcseconds and below.
+-- least() passes over a NULL, so its other side must be NULL too when a coordinate is missing.
 CREATE OR REPLACE FUNCTION qserv.distance(ra1 float8, dec1 float8, ra2 float8, dec2 float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT degrees(2 * asin(least(1.0::float8, sqrt(
+    SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra1 + dec1 + ra2 + dec2), sqrt(
         sin(radians(dec2 - dec1) / 2) ^ 2
         + cos(radians(dec1)) * cos(radians(dec2)) * sin(radians(ra2 - ra1) / 2) ^ 2))))
 $$;
@@ -15,7 +16,7 @@ $$;
 -- Whether a position lies within radius of a centre, the border included.
 CREATE OR REPLACE FUNCTION qserv.in_circle(ra float8, "dec" float8, ra0 float8, dec0 float8, radius float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT degrees(2 * asin(least(1.0::float8, sqrt(
+    SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra + "dec" + ra0 + dec0), sqrt(
         sin(radians(dec0 - "dec") / 2) ^ 2
         + cos(radians("dec")) * cos(radians(dec0)) * sin(radians(ra0 - ra) / 2) ^ 2)))) <= radius
 $$;

@@ -20,7 +20,7 @@ from qserv_py.errors import InternalError
 from qserv_py.workers import copy_binary
 from qserv_py.workers.copy_binary import CopyColumn, encode_copy
 
-TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 VALUES: dict[DataType, st.SearchStrategy[object]] = {
     DataType.BOOLEAN: st.booleans(),
     DataType.BYTE: st.integers(-128, 127),
@@ -33,7 +33,7 @@ VALUES: dict[DataType, st.SearchStrategy[object]] = {
     DataType.STRING: TEXTS,
     DataType.UNICODE: TEXTS,
     DataType.TEXT: TEXTS,
-    DataType.BINARY: st.binary(max_size=20),
+    DataType.BINARY: st.binary(max_size=60),
     DataType.TIMESTAMP: st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)),
 }
 

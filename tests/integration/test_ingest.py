@@ -65,9 +65,15 @@ def shards(cluster: Cluster, database: Database) -> Shards:
 
 
 def ingest_all(
-    destination: Destination, directory: Path, database: Database, rows: pa.Table, **further: object
+    destination: Destination,
+    directory: Path,
+    database: Database,
+    rows: pa.Table,
+    *,
+    first_visit: int = 0,
+    **further: object,
 ) -> dict[str, pa.Table]:
-    tables = {"Object": rows, **followers(rows, seed=int(rows.num_rows))}
+    tables = {"Object": rows, **followers(rows, seed=int(rows.num_rows), first_visit=first_visit)}
     for table in ORDER:
         ingest(destination, directory, database.name, table, tables[table], **further)
     return tables
@@ -109,7 +115,7 @@ def check_overlap(destination: Destination, database: Database, table: str, rows
         database.family.overlap_arcsec / 3600.0
     )
     keys = rows.column(key).to_pylist()
-    assert (near & (own[:, np.newaxis] != own[np.newaxis])).sum() > 100
+    assert (near & (own[:, np.newaxis] != own[np.newaxis])).sum() > 10
     for one, other in zip(*np.nonzero(near & (own[:, np.newaxis] != own[np.newaxis])), strict=True):
         assert beside[keys[one], chunk_map.chunk(int(own[other]))] == 1
     assert all(own[keys.index(one)] != chunk_map.index_of(np.array([chunk.first]))[0] for one, chunk in beside)  # type: ignore[attr-defined]
@@ -158,7 +164,7 @@ def test_appending_before_and_after_publishing(
     ]
     collected: dict[str, list[pa.Table]] = {table: [] for table in COLUMNS}
     for number, piece in enumerate(pieces):
-        tables = ingest_all(destination, tmp_path, database, piece)
+        tables = ingest_all(destination, tmp_path, database, piece, first_visit=50 * number)
         for table, rows in tables.items():
             collected[table].append(rows)
         if number:
@@ -179,7 +185,7 @@ def test_appending_before_and_after_publishing(
         for overlap in (False, True)
     }
     assert held <= served, "older generations are gone"
-    assert shards.rows("Visit", ["visit"]) == sorted([(number,) for number in range(50)] * 3, key=repr)
+    assert shards.rows("Visit", ["visit"]) == sorted([(number,) for number in range(150)], key=repr)
 
 
 def test_superseded_tables_stay_for_running_queries(
@@ -316,6 +322,25 @@ def test_ids_and_keys_are_checked_against_what_is_there(
     assert shards.rows("ObjectMatch", COLUMNS["ObjectMatch"]) == [(5, "ä")]
     assert shards.rows("Truth", ["truthId", "ra"]) == [("ab", 2.0), ("ä", 1.0)]
     assert shards.rows("Source", ["sourceId"]) == [(1,)]
+
+
+def test_keys_of_ref_tables_are_checked(
+    destination: Destination, database: Database, shards: Shards, tmp_path: Path
+) -> None:
+    one = write_csv(tmp_path / "one.csv", "visit,band", "1,u", "2,g", "1,r")
+    two = write_csv(tmp_path / "two.csv", "visit,band", "3,u", "2,z")
+    with pytest.raises(ContributionError, match=r"1 of 3 rows rejected.*; 1 more file has too many") as caught:
+        run_ingest(destination, database=database.name, table="Visit", files=[one, two], rejects_dir=tmp_path)
+    assert "1 x visit: another row of these files has this id (row 3)" in caught.value.detail
+    run_ingest(
+        destination, database=database.name, table="Visit", files=[one, two], rejects_dir=tmp_path, max_rejects=1
+    )
+    with pytest.raises(ContributionError, match="2 of 2 rows rejected") as caught:
+        run_ingest(destination, database=database.name, table="Visit", files=[two], rejects_dir=tmp_path)
+    assert f'"{database.name}.Visit" has a row of this key already' in caught.value.detail
+    publish_database(destination, database.name)
+    assert shards.rows("Visit", ["visit", "band"]) == [(1, "u"), (2, "g"), (3, "u")]
+    check_parts(destination, database)
 
 
 def test_reject_file_can_be_ingested_when_it_is_mended(

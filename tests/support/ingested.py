@@ -53,7 +53,7 @@ def objects(count: int, *, seed: int, first_id: int = 0, spread: float = 20.0, r
     )
 
 
-def followers(rows: pa.Table, *, seed: int) -> Rows:
+def followers(rows: pa.Table, *, seed: int, first_visit: int = 0) -> Rows:
     """Return tables that go with objects: sources, truths, matches, visits."""
     random = np.random.default_rng(seed)
     ids = rows.column("objectId").to_numpy()
@@ -70,7 +70,7 @@ def followers(rows: pa.Table, *, seed: int) -> Rows:
         ),
         "Truth": pa.table({"truthId": truth, "ra": rows.column("ra"), "dec": rows.column("dec")}),
         "ObjectMatch": pa.table({"objectId": ids, "truthId": random.permutation(truth)}),
-        "Visit": pa.table({"visit": np.arange(50, dtype=np.int32), "band": [*"ugrizy" * 8, "u", "g"]}),
+        "Visit": pa.table({"visit": np.arange(50, dtype=np.int32) + first_visit, "band": [*"ugrizy" * 8, "u", "g"]}),
     }
 
 

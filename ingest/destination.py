@@ -1,0 +1,52 @@
+"""Where ingest puts rows: the registry, the workers, and the czar's directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from qserv_py.catalog.part import NewPart, PartRole
+from qserv_py.catalog.snapshot import Worker
+from qserv_py.errors import InternalError
+from qserv_py.registry.connection import Registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """A running cluster, as ingest uses it."""
+
+    registry: Registry
+    workers: tuple[Worker, ...]
+    """In the registry's order."""
+
+    admin: Mapping[str, str]
+    """Connection string of the superuser of each worker's shard, by the worker's name."""
+
+    czar_dir: Path
+    """Director index files and spool."""
+
+    sync: bool = True
+    """Flush files to the disk before a commit names them; tests do without."""
+
+    def worker(self, name: str) -> Worker:
+        """Return a worker by its name."""
+        for worker in self.workers:
+            if worker.name == name:
+                return worker
+        raise InternalError(f'the registry names worker "{name}", which the cluster does not have')
+
+    def parts_dir(self, worker: str) -> Path:
+        """Return the directory of a worker's parts."""
+        return Path(self.worker(worker).parts_dir)
+
+    def file_of(self, part: NewPart, *, worker: str | None = None) -> Path:
+        """Return where a part's file stands; of a ref part, on the given worker."""
+        if part.role is PartRole.INDEX:
+            return self.czar_dir / part.path
+        holder = part.worker or worker or self.workers[0].name
+        return self.parts_dir(holder) / part.path
+
+    def spool_dir(self, transaction_id: int) -> Path:
+        """Return the directory for a transaction's rows on their way."""
+        return self.czar_dir / "spool" / f"t{transaction_id}"

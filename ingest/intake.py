@@ -1,0 +1,181 @@
+"""Input files to a spool of rows: read, convert, locate, turn away what does not fit.
+
+Reading goes on in a thread while the rows of the batch before are worked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from qserv_py.catalog.model import HEALPIX_COLUMN, Table
+from qserv_py.catalog.snapshot import IntArray
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.placing import Locator
+from qserv_py.ingest.prefetch import read_ahead
+from qserv_py.ingest.readers import RawBatch, Reader, open_reader
+from qserv_py.ingest.rejects import RejectLog, reject_paths, texts_of
+from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
+from qserv_py.ingest.row_converter import RowConverter
+from qserv_py.workers.parts import part_schema
+
+ROW_COLUMN = "qserv_row"
+"""Number of a row over all files, beside its own columns while it is spooled."""
+
+_FILE_SHIFT = 40
+"""Bits of a row number within its file."""
+
+
+@dataclass(slots=True)
+class InputFile:
+    """One input file and what came of it so far."""
+
+    path: Path
+    format: InputFormat
+    rejects: RejectLog
+    sources: Mapping[str, str]
+    """The file's column for each of the table's."""
+
+    rows_read: int = 0
+
+
+class Intake:
+    """Takes the rows of input files.
+
+    Parameters
+    ----------
+    table
+        Table of the rows.
+    accept
+        Called with each batch of accepted rows: the table's columns, for partitioned tables ``healpix29``, and
+        ``qserv_row``.
+    locator
+        Gives rows their place; None for a ref table without a key.
+    progress
+        Called with the rows read so far, and all rows where that is known.
+    files
+        Empty list that the files are put into, for callers who want to see them when reading fails.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        *,
+        options: InputOptions,
+        accept: Callable[[pa.Table], None],
+        locator: Locator | None,
+        progress: Callable[[int, int | None], None],
+        files: list[InputFile],
+    ) -> None:
+        self._table = table
+        self._options = options
+        self._accept = accept
+        self._locator = locator
+        self._progress = progress
+        self._done = 0
+        self._schema = part_schema(table).append(pa.field(ROW_COLUMN, pa.int64()))
+        self.files = files
+
+    def read(self, paths: Sequence[Path], *, rejects_dir: Path) -> None:
+        """Read all files.
+
+        Raises
+        ------
+        ContributionError
+            If a file cannot be read or has the wrong columns; all headers are looked at before the first row.
+        """
+        opened: list[tuple[Reader, RowConverter]] = []
+        for path, reject_path in zip(paths, reject_paths(paths, rejects_dir), strict=True):
+            format = format_of(path, self._options)
+            reader = open_reader(path, format, self._options)
+            converter = RowConverter(path, reader.names, self._table, ignore_extra=self._options.ignore_extra)
+            opened.append((reader, converter))
+            self.files.append(InputFile(path, format, RejectLog(reject_path, reader.names), converter.sources))
+        totals = [reader.total_rows for reader, _ in opened]
+        total = None if None in totals else sum(rows or 0 for rows in totals)
+        for number, (reader, converter) in enumerate(opened):
+            self._read_file(number, reader, converter, total)
+
+    def reject(self, rows: pa.Table, column: str, reason: str) -> None:
+        """Turn away rows that were accepted before, given as they were handed over."""
+        numbers = rows.column(ROW_COLUMN).to_pylist()
+        for number, values in zip(numbers, texts_of(rows), strict=True):
+            file = self.files[number >> _FILE_SHIFT]
+            raw = {name: values[column] for column, name in file.sources.items()}
+            file.rejects.write(number & ((1 << _FILE_SHIFT) - 1), column, reason, raw)
+
+    def _read_file(self, number: int, reader: Reader, converter: RowConverter, total: int | None) -> None:
+        file = self.files[number]
+        names = reader.names
+        if self._options.ignore_extra:  # without it, columns that are not used cannot be there
+            names = tuple(converter.sources.values())
+        with read_ahead(reader.batches(names)) as batches:
+            for batch in batches:
+                self._take(number, batch, converter)
+                file.rows_read += batch.rows.num_rows
+                self._done += batch.rows.num_rows
+                self._progress(self._done, total)
+        for row in reader.malformed.rows:
+            file.rejects.write(row.number, "", row.reason, {reader.names[0]: row.text})
+            file.rows_read += 1
+
+    def _take(self, number: int, batch: RawBatch, converter: RowConverter) -> None:
+        converted = converter.convert(batch.rows)
+        located = None if self._locator is None else self._locator.locate(converted.columns)
+        rejected = [*converted.rejected, *(located.rejected if located else ())]
+        rows = (np.int64(number) << _FILE_SHIFT) | batch.numbers
+        columns = dict(converted.columns)
+        if located is not None:
+            columns[HEALPIX_COLUMN] = pa.array(located.cells)
+        columns[ROW_COLUMN] = pa.array(rows)
+        accepted = pa.table([columns[name] for name in self._schema.names], names=self._schema.names)
+        if rejected:
+            turned_away = self.files[number].rejects.add(batch.numbers, batch.rows, rejected)
+            keep = np.ones(len(rows), dtype=np.bool_)
+            keep[turned_away] = False
+            accepted = accepted.filter(pa.array(keep)).combine_chunks()
+        if accepted.num_rows:
+            self._hand_over(accepted)
+
+    def _hand_over(self, accepted: pa.Table) -> None:
+        if self._locator is not None:
+            names = [name for name in accepted.column_names if name not in (HEALPIX_COLUMN, ROW_COLUMN)]
+            columns = {name: accepted.column(name).combine_chunks() for name in names}
+            rows = _numbers(accepted, ROW_COLUMN)
+            cells = _numbers(accepted, HEALPIX_COLUMN) if HEALPIX_COLUMN in accepted.column_names else rows
+            self._locator.accept(columns, cells, rows)
+        self._accept(accepted.cast(self._schema))
+
+
+def _numbers(rows: pa.Table, name: str) -> IntArray:
+    numbers: IntArray = rows.column(name).to_numpy()
+    return numbers
+
+
+def check_rejects(files: Sequence[InputFile], *, max_rejects: int) -> None:
+    """Fail if a file has more rejected rows than allowed.
+
+    Raises
+    ------
+    ContributionError
+        Names the first such file, counts its reasons, and says where the rows are.
+    """
+    failed = [file for file in files if file.rejects.count > max_rejects]
+    if not failed:
+        return
+    for file in files:
+        file.rejects.close()
+    worst = failed[0]
+    more = len(failed) - 1
+    others = f"; {more} more {'file has' if more == 1 else 'files have'} too many" if more else ""
+    raise ContributionError(
+        f"{worst.path}: {worst.rejects.count} of {worst.rows_read} rows rejected, "
+        f"--max-rejects allows {max_rejects}{others}; nothing was loaded",
+        detail="\n        ".join(f"{file.path.name}: {file.rejects.describe()}" for file in failed),
+        hint=f"The rows with reasons are in {', '.join(str(file.rejects.path) for file in failed)}. "
+        "Mend them, or let them go with --max-rejects.",
+    )

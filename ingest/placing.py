@@ -1,0 +1,158 @@
+"""Where the rows of a table go: a director's by their position, others by their director's row.
+
+A locator gives each row its ``healpix29`` and names the rows that have no place: an id that is in the table already,
+a key that no director row has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from qserv_py.catalog.model import ChildTable, Database, DirectorTable, MatchTable, Table
+from qserv_py.catalog.part import PartRole
+from qserv_py.catalog.snapshot import IntArray
+from qserv_py.errors import InternalError
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.director_ids import IdSorter, ids_of
+from qserv_py.ingest.rejects import Rejected
+from qserv_py.ingest.row_converter import coordinates
+from qserv_py.partitioner.director_index import DirectorIndex, IndexRun
+from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range
+from qserv_py.registry.transactions import parts_of
+from qserv_py.workers.index_files import open_director_index
+from qserv_py.workers.parts import read_part
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Cells of the rows of a batch (anything for rejected ones), and rows that have no place."""
+
+    cells: IntArray
+    rejected: tuple[Rejected, ...] = ()
+
+
+class Locator(Protocol):
+    """Gives the rows of a table their place."""
+
+    def locate(self, columns: Mapping[str, pa.Array]) -> Located:
+        """Return the ``healpix29`` of each row of a batch."""
+
+    def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
+        """Take notice of rows that were accepted; ``rows`` are their numbers over all files."""
+
+
+class DirectorLocator:
+    """Places a director's rows by their position, and gathers their ids."""
+
+    def __init__(self, table: DirectorTable, known: DirectorIndex, sorter: IdSorter) -> None:
+        self._table = table
+        self._known = known
+        self._sorter = sorter
+
+    def locate(self, columns: Mapping[str, pa.Array]) -> Located:
+        """Return the cell of each position."""
+        ra = coordinates(columns[self._table.ra.column])
+        dec = coordinates(columns[self._table.dec.column])
+        nowhere = positions_out_of_range(ra, dec)  # rejected before; they only must not stop the others
+        if nowhere.any():
+            ra, dec = np.where(nowhere, 0.0, ra), np.where(nowhere, 0.0, dec)
+        cells = healpix29_of(ra, dec)
+        taken = self._known.lookup(ids_of(columns[self._table.id])) >= 0
+        if not taken.any():
+            return Located(cells)
+        reason = f'"{self._table.qualified}" has a row of this id already'
+        return Located(cells, (Rejected(np.flatnonzero(taken), self._table.id, reason),))
+
+    def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
+        """Gather the ids."""
+        self._sorter.add(ids_of(columns[self._table.id]), cells, rows)
+
+
+class FollowingLocator:
+    """Places rows at their director's row; of several directors the first decides, all must have the row."""
+
+    def __init__(self, directors: list[tuple[str, DirectorTable, DirectorIndex]]) -> None:
+        self._directors = directors
+
+    def locate(self, columns: Mapping[str, pa.Array]) -> Located:
+        """Return the cell of each row's director row."""
+        found: list[IntArray] = []
+        rejected: list[Rejected] = []
+        for key, director, index in self._directors:
+            cells = index.lookup(ids_of(columns[key]))
+            missing = np.flatnonzero(cells < 0)
+            if len(missing):
+                rejected.append(Rejected(missing, key, f'"{director.qualified}" has no row of this id'))
+            found.append(cells)
+        return Located(found[0], tuple(rejected))
+
+    def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
+        """Do nothing."""
+
+
+class RefLocator:
+    """Finds no place, as rows of a ref table stand everywhere; but keys that are there already, and gathers the new."""
+
+    def __init__(self, table: Table, key: str, known: DirectorIndex, sorter: IdSorter) -> None:
+        self._table = table
+        self._key = key
+        self._known = known
+        self._sorter = sorter
+
+    def locate(self, columns: Mapping[str, pa.Array]) -> Located:
+        """Return no cells, and the rows whose key is taken."""
+        ids = ids_of(columns[self._key])
+        taken = np.flatnonzero(self._known.lookup(ids) >= 0)
+        reason = f'"{self._table.qualified}" has a row of this key already'
+        rejected = (Rejected(taken, self._key, reason),) if len(taken) else ()
+        return Located(np.zeros(len(ids), dtype=np.int64), rejected)
+
+    def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
+        """Gather the keys; what stands in for the cell is the row's number, by which the spool sorts."""
+        self._sorter.add(ids_of(columns[self._key]), rows, rows)
+
+
+def checked_key(table: Table) -> str | None:
+    """Return the column of a ref table whose values must differ: its primary key, if that is one number or text."""
+    if len(table.primary_key) != 1:
+        return None
+    column = table.column(table.primary_key[0])
+    return column.name if column.datatype.is_integer or column.datatype.is_text else None
+
+
+def ref_locator(destination: Destination, database: Database, table: Table, key: str, sorter: IdSorter) -> RefLocator:
+    """Return the locator of a ref table, with the keys as committed by now."""
+    runs = []
+    for part in parts_of(destination.registry, database.name, tables=[table.name], roles=[PartRole.REF]):
+        ids = np.sort(ids_of(read_part(destination.file_of(part)).column(key).combine_chunks()))
+        runs.append(IndexRun(ids, np.zeros(len(ids), dtype=np.int64)))
+    return RefLocator(table, key, DirectorIndex(runs), sorter)
+
+
+def following_locator(destination: Destination, database: Database, table: Table) -> FollowingLocator:
+    """Return the locator of a child or match table, with the director indexes as committed by now."""
+    match table:
+        case ChildTable():
+            keys = [(table.key, table.director)]
+        case MatchTable():
+            keys = list(zip(table.keys, table.directors, strict=True))
+        case _:
+            raise InternalError(f'table "{table.qualified}" follows no director')
+    directors = []
+    for key, name in keys:
+        director = database.table(name)
+        if not isinstance(director, DirectorTable):
+            raise InternalError(f'"{director.qualified}" is no director')
+        directors.append((key, director, known_ids(destination, database, director)))
+    return FollowingLocator(directors)
+
+
+def known_ids(destination: Destination, database: Database, director: DirectorTable) -> DirectorIndex:
+    """Return the index of a director's committed rows."""
+    runs = parts_of(destination.registry, database.name, tables=[director.name], roles=[PartRole.INDEX])
+    return open_director_index(destination.czar_dir, [run.path for run in runs])

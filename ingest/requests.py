@@ -1,0 +1,155 @@
+"""What the user of ingest asks for and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from qserv_py.errors import UserError
+
+
+class InputFormat(StrEnum):
+    """Format of an input file."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    FITS = "fits"
+    VOTABLE = "votable"
+
+
+_SUFFIXES = {
+    ".parquet": InputFormat.PARQUET,
+    ".parq": InputFormat.PARQUET,
+    ".pq": InputFormat.PARQUET,
+    ".csv": InputFormat.CSV,
+    ".tsv": InputFormat.CSV,
+    ".txt": InputFormat.CSV,
+    ".fits": InputFormat.FITS,
+    ".fit": InputFormat.FITS,
+    ".vot": InputFormat.VOTABLE,
+    ".votable": InputFormat.VOTABLE,
+    ".xml": InputFormat.VOTABLE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputOptions:
+    """How input files are to be read."""
+
+    format: InputFormat | None = None
+    """None: by the file's suffix."""
+
+    delimiter: str | None = None
+    """Between the fields of a CSV file; by default a comma, or a tab in ``.tsv`` files."""
+
+    null: str = ""
+    """Unquoted text that means NULL in a CSV file."""
+
+    ignore_extra: bool = False
+    """Leave out columns that the table does not have, instead of refusing the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSummary:
+    """What came of one input file."""
+
+    path: Path
+    format: InputFormat
+    bytes: int
+    rows_read: int
+    rows_rejected: int
+    reject_file: Path | None
+
+    @property
+    def rows_loaded(self) -> int:
+        """Rows that became part of the catalogue."""
+        return self.rows_read - self.rows_rejected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestSummary:
+    """What came of one ingest."""
+
+    transaction_id: int
+    database: str
+    table: str
+    files: tuple[FileSummary, ...]
+    chunks: int
+    """Chunks that got rows."""
+
+    new_chunks: int
+    parts: int
+    """Files written, those of overlap and director index included."""
+
+    seconds: float
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of all files."""
+        return sum(file.rows_read for file in self.files)
+
+    @property
+    def rows_loaded(self) -> int:
+        """Rows that became part of the catalogue."""
+        return sum(file.rows_loaded for file in self.files)
+
+    @property
+    def rows_rejected(self) -> int:
+        """Rows in reject files."""
+        return sum(file.rows_rejected for file in self.files)
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows that became part of the catalogue, per second."""
+        return self.rows_loaded / self.seconds if self.seconds > 0 else 0.0
+
+
+class IngestStage(StrEnum):
+    """What an ingest is doing."""
+
+    READING = "reading"
+    STAGING = "writing parts"
+    LOADING = "loading"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestProgress:
+    """How far an ingest is in one stage."""
+
+    stage: IngestStage
+    done: int
+    """Rows."""
+
+    total: int | None
+    """Rows; None when not known."""
+
+
+ProgressListener = Callable[[IngestProgress], None]
+"""Called often, from any thread; must be quick."""
+
+
+def ignore_progress(progress: IngestProgress) -> None:
+    """Listen to nothing."""
+
+
+def format_of(path: Path, options: InputOptions) -> InputFormat:
+    """Return the format of a file: as the options say, else by its suffix (before ``.gz`` and the like).
+
+    Raises
+    ------
+    UserError
+        If neither tells.
+    """
+    if options.format is not None:
+        return options.format
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in {".gz", ".bz2", ".zst", ".lz4"}:
+        suffixes.pop()
+    if suffixes and suffixes[-1] in _SUFFIXES:
+        return _SUFFIXES[suffixes[-1]]
+    raise UserError(
+        f"the format of {path} cannot be told from its name",
+        hint=f"Give --format, one of {', '.join(InputFormat)}.",
+    )

@@ -1,0 +1,208 @@
+"""One ingest: files of one table, in one super-transaction that commits whole or leaves nothing.
+
+    read        files to a spool of converted, located rows; rejects to files
+    stage       spool to parts on disk; for a director: new chunks, overlap, director index
+    commit      one transaction of the registry: the moment of truth
+    load        parts to the row stores; whoever comes next finishes it when this process dies
+
+Before the commit nothing that anybody reads has changed. After it nothing can be lost.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from difflib import get_close_matches
+from pathlib import Path
+
+from qserv_py.catalog.model import Database, DirectorTable, RefTable, Table, names_of
+from qserv_py.catalog.part import PartRole
+from qserv_py.errors import NotFoundError, QservError, UserError
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.intake import InputFile
+from qserv_py.ingest.progress import RowCounter
+from qserv_py.ingest.recovery import finish_transaction, recover, remove_staged
+from qserv_py.ingest.requests import (
+    FileSummary,
+    IngestStage,
+    IngestSummary,
+    InputOptions,
+    ProgressListener,
+    ignore_progress,
+)
+from qserv_py.ingest.spool import DEFAULT_BUDGET
+from qserv_py.ingest.table_staging import IngestJob, Staged, stage_director, stage_following, stage_ref
+from qserv_py.registry.transactions import (
+    abort_transaction,
+    begin_transaction,
+    commit_transaction,
+    family_lock,
+    record_contribution,
+)
+
+
+def run_ingest(
+    destination: Destination,
+    *,
+    database: str,
+    table: str,
+    files: Sequence[Path],
+    options: InputOptions | None = None,
+    max_rejects: int = 0,
+    rejects_dir: Path | None = None,
+    budget: int = DEFAULT_BUDGET,
+    progress: ProgressListener = ignore_progress,
+) -> IngestSummary:
+    """Ingest files into a table; queries see the rows after the next publishing.
+
+    Parameters
+    ----------
+    database, table
+        Names, in any case.
+    max_rejects
+        Rows of each file that may be turned away; one more makes the whole ingest fail.
+    rejects_dir
+        Directory of reject files; the working directory by default.
+    budget
+        Bytes of rows in memory.
+    progress
+        Told how far each stage is, from any thread.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such database or table.
+    ContributionError
+        If a file cannot be read, has wrong columns, or has more rejects than allowed; nothing is left of the ingest.
+    WorkerError
+        If a shard refuses rows. The ingest is committed then and is finished by the next one, or by publishing.
+    """
+    started = time.monotonic()
+    found = destination.registry.database(database)
+    target = _find_table(found, table)
+    if not files:
+        raise UserError(f'no files to ingest into "{target.qualified}" were given')
+    recover(destination, database=found.name)
+    transaction_id = begin_transaction(destination.registry, found.name, context=_context(target, files))
+    job = IngestJob(
+        destination=destination,
+        database=found,
+        table=target,
+        transaction_id=transaction_id,
+        files=tuple(files),
+        options=options or InputOptions(),
+        max_rejects=max_rejects,
+        rejects_dir=rejects_dir or Path.cwd(),
+        budget=budget,
+        progress=progress,
+    )
+    inputs: list[InputFile] = []
+    with _aborting(job, inputs):
+        staged = _stage_and_commit(job, inputs)
+    rows = sum(part.rows for part in staged.parts if part.role is not PartRole.INDEX)
+    counter = RowCounter(progress, IngestStage.LOADING, rows)
+    finish_transaction(destination, found, transaction_id, loaded=counter.add)
+    return _summary(job, inputs, staged, seconds=time.monotonic() - started)
+
+
+def _stage_and_commit(job: IngestJob, inputs: list[InputFile]) -> Staged:
+    registry = job.destination.registry
+    # Ids are compared with those that are there, chunks are added: nobody else may do so until the commit.
+    alone = isinstance(job.table, DirectorTable | RefTable)
+    with family_lock(registry, job.database.family.name) if alone else nullcontext():
+        staged = _stage(job, inputs)
+        for file in inputs:
+            _record(job, file)
+        commit_transaction(registry, job.transaction_id, parts=staged.parts, chunks=staged.new_chunks)
+    return staged
+
+
+def _stage(job: IngestJob, inputs: list[InputFile]) -> Staged:
+    match job.table:
+        case DirectorTable():
+            return stage_director(job, job.table, inputs)
+        case RefTable():
+            return stage_ref(job, inputs)
+        case _:
+            return stage_following(job, inputs)
+
+
+@contextmanager
+def _aborting(job: IngestJob, inputs: list[InputFile]) -> Iterator[None]:
+    """Abort the super-transaction and remove its files when its work fails or is broken off."""
+    try:
+        yield
+    except BaseException as error:
+        reason = error.message if isinstance(error, QservError) else type(error).__name__
+        with suppress(QservError):  # the registry may be what failed; the next ingest recovers
+            for file in inputs:
+                _record(job, file, error=reason)
+            abort_transaction(job.destination.registry, job.transaction_id, reason=reason)
+            remove_staged(job.destination, job.database, job.transaction_id)
+        raise
+    finally:
+        for file in inputs:
+            file.rejects.close()
+
+
+def _record(job: IngestJob, file: InputFile, *, error: str | None = None) -> None:
+    record_contribution(
+        job.destination.registry,
+        job.transaction_id,
+        table=job.table.name,
+        source=str(file.path),
+        format=file.format.value,
+        bytes=file.path.stat().st_size,
+        rows_read=file.rows_read,
+        rows_loaded=0 if error else file.rows_read - file.rejects.count,
+        rows_rejected=file.rejects.count,
+        reject_file=str(file.rejects.path) if file.rejects.count else None,
+        error=error,
+    )
+
+
+def _summary(job: IngestJob, inputs: list[InputFile], staged: Staged, *, seconds: float) -> IngestSummary:
+    return IngestSummary(
+        transaction_id=job.transaction_id,
+        database=job.database.name,
+        table=job.table.name,
+        files=tuple(
+            FileSummary(
+                path=file.path,
+                format=file.format,
+                bytes=file.path.stat().st_size,
+                rows_read=file.rows_read,
+                rows_rejected=file.rejects.count,
+                reject_file=file.rejects.path if file.rejects.count else None,
+            )
+            for file in inputs
+        ),
+        chunks=staged.chunks,
+        new_chunks=len(staged.new_chunks),
+        parts=len(staged.parts),
+        seconds=seconds,
+    )
+
+
+def _context(table: Table, files: Sequence[Path]) -> dict[str, object]:
+    return {
+        "table": table.name,
+        "files": [str(file) for file in files],
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+    }
+
+
+def _find_table(database: Database, name: str) -> Table:
+    exact = database.find_tables(name, exact=True) or database.find_tables(name, exact=False)
+    if len(exact) == 1:
+        return exact[0]
+    known = names_of(database.tables)
+    meant = get_close_matches(name, known, n=1)
+    raise NotFoundError(
+        f'database "{database.name}" has no table "{name}"',
+        hint=f'Did you mean "{meant[0]}"?' if meant else f"It has {', '.join(known)}.",
+    )

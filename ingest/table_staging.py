@@ -1,0 +1,253 @@
+"""The files of one table to staged parts: what differs between director, following and ref tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.model import HEALPIX_COLUMN, Database, DirectorTable, Table
+from qserv_py.catalog.part import NewChunk, NewPart, PartRole
+from qserv_py.catalog.snapshot import FamilyState, IntArray
+from qserv_py.ingest.chunk_growth import ChunkPlan, plan_chunks
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.director_ids import IdSorter
+from qserv_py.ingest.intake import ROW_COLUMN, InputFile, Intake, check_rejects
+from qserv_py.ingest.placing import DirectorLocator, Locator, checked_key, following_locator, known_ids, ref_locator
+from qserv_py.ingest.progress import RowCounter
+from qserv_py.ingest.requests import IngestStage, InputOptions, ProgressListener
+from qserv_py.ingest.spool import Spool
+from qserv_py.ingest.staging import STAGING_THREADS, TARGET_COLUMN, Staging, in_parallel, without_rows
+from qserv_py.partitioner.chunk_map import ChunkMap
+from qserv_py.partitioner.overlap import neighbours_of
+from qserv_py.registry.transactions import parts_of, worker_rows
+from qserv_py.workers.parts import PartWriter, WrittenFile, read_part
+
+_NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
+_ROWS_AT_ONCE = 1 << 19
+_END_OF_ROWS = 1 << 62
+"""More than any row number and any cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IngestJob:
+    """One ingest, as its stages see it."""
+
+    destination: Destination
+    database: Database
+    table: Table
+    transaction_id: int
+    files: tuple[Path, ...]
+    options: InputOptions
+    max_rejects: int
+    rejects_dir: Path
+    budget: int
+    """Bytes of rows in memory."""
+
+    progress: ProgressListener
+
+    @property
+    def spool_dir(self) -> Path:
+        """Directory of the rows on their way."""
+        return self.destination.spool_dir(self.transaction_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """What is on disk and ready to be committed."""
+
+    parts: tuple[NewPart, ...]
+    new_chunks: tuple[NewChunk, ...]
+    chunks: int
+    """Chunks that got rows."""
+
+
+def read_files(job: IngestJob, spool: Spool, locator: Locator | None, files: list[InputFile]) -> Intake:
+    """Read the job's files into the spool; ``files`` shows what came of them even when this fails."""
+    counter = RowCounter(job.progress, IngestStage.READING, None)
+    intake = Intake(
+        job.table, options=job.options, accept=spool.add, locator=locator, progress=counter.tell, files=files
+    )
+    intake.read(job.files, rejects_dir=job.rejects_dir)
+    spool.finish()
+    return intake
+
+
+def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile]) -> Staged:
+    """Read and stage a director's rows; the caller holds the ``family_lock`` until it has committed."""
+    destination, database = job.destination, job.database
+    known = known_ids(destination, database, table)
+    with ExitStack() as spools:
+        ids = IdSorter(table.column(table.id), job.spool_dir / "ids", budget=job.budget // 6)
+        spools.enter_context(closing(ids))
+        spool = Spool(HEALPIX_COLUMN, job.spool_dir / "rows", budget=job.budget * 2 // 3)
+        spools.enter_context(closing(spool))
+        intake = read_files(job, spool, DirectorLocator(table, known, ids), files)
+        ids.finish()
+        dropped_rows, dropped_cells = _repeated_ids(ids)
+        _reject_repeated(intake, spool, table.id, dropped_rows, dropped_cells)
+        check_rejects(files, max_rejects=job.max_rejects)
+
+        state = destination.registry.family_state(database.family.name)
+        plan = plan_chunks(
+            state,
+            [worker.name for worker in destination.workers],
+            spool.run_keys(),
+            dropped_cells,
+            family=database.family,
+            rows_held=worker_rows(destination.registry),
+        )
+        staging = _staging(job, plan.chunk_map, plan.workers)
+        for piece in ids.pieces():
+            staging.stage_index_run(table, piece.run())
+        overlaps = {
+            other.name: spools.enter_context(
+                closing(Spool(TARGET_COLUMN, job.spool_dir / f"overlap-{other.physical}", budget=job.budget // 6))
+            )
+            for other in _directors(database)
+        }
+        chunks = _stage_rows(job, staging, spool, dropped=dropped_rows, overlap=overlaps[table.name])
+        _stage_overlap(job, staging, plan, overlaps)
+    return Staged(parts=tuple(staging.parts), new_chunks=plan.new_chunks, chunks=len(chunks))
+
+
+def stage_following(job: IngestJob, files: list[InputFile]) -> Staged:
+    """Read and stage the rows of a child or match table."""
+    locator = following_locator(job.destination, job.database, job.table)
+    with closing(Spool(HEALPIX_COLUMN, job.spool_dir / "rows", budget=job.budget)) as spool:
+        read_files(job, spool, locator, files)
+        check_rejects(files, max_rejects=job.max_rejects)
+        # Read after the director index: every cell in that has its chunk by now.
+        state = job.destination.registry.family_state(job.database.family.name)
+        staging = _staging(job, ChunkMap.of_state(state), _worker_names(job.destination, state))
+        chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
+    return Staged(parts=tuple(staging.parts), new_chunks=(), chunks=len(chunks))
+
+
+def stage_ref(job: IngestJob, files: list[InputFile]) -> Staged:
+    """Read and stage the rows of a ref table, in the order of the files."""
+    key = checked_key(job.table)
+    with ExitStack() as spools:
+        spool = Spool(ROW_COLUMN, job.spool_dir / "rows", budget=job.budget * 2 // 3)
+        spools.enter_context(closing(spool))
+        locator, dropped = None, _NO_ROWS
+        if key is not None:
+            keys = IdSorter(job.table.column(key), job.spool_dir / "keys", budget=job.budget // 3)
+            spools.enter_context(closing(keys))
+            locator = ref_locator(job.destination, job.database, job.table, key, keys)
+        intake = read_files(job, spool, locator, files)
+        if key is not None:
+            keys.finish()
+            dropped, _ = _repeated_ids(keys)
+            _reject_repeated(intake, spool, key, dropped, dropped)
+        check_rejects(files, max_rejects=job.max_rejects)
+        staging = _staging(job, ChunkMap.empty(), [])
+        if spool.rows > len(dropped):
+            _stage_ref_rows(job, staging, spool, dropped)
+    return Staged(parts=tuple(staging.parts), new_chunks=(), chunks=0)
+
+
+def _stage_ref_rows(job: IngestJob, staging: Staging, spool: Spool, dropped: IntArray) -> None:
+    counter = RowCounter(job.progress, IngestStage.STAGING, spool.rows)
+
+    def write(path: Path) -> WrittenFile:
+        with PartWriter(path, job.table, sync=job.destination.sync) as writer:
+            for low, high in pairwise(spool.split_points(0, _END_OF_ROWS, rows=_ROWS_AT_ONCE)):
+                rows = spool.between(low, high)
+                if rows is not None:
+                    writer.write(without_rows(rows, dropped).drop_columns([ROW_COLUMN]))
+                    counter.add(rows.num_rows)
+        assert writer.written is not None
+        return writer.written
+
+    staging.stage_ref(job.table, write)
+
+
+def _staging(job: IngestJob, chunk_map: ChunkMap, workers: Sequence[str]) -> Staging:
+    return Staging(
+        job.destination, job.database, transaction_id=job.transaction_id, chunk_map=chunk_map, workers=workers
+    )
+
+
+def _stage_rows(
+    job: IngestJob, staging: Staging, spool: Spool, *, dropped: IntArray, overlap: Spool | None
+) -> IntArray:
+    counter = RowCounter(job.progress, IngestStage.STAGING, spool.rows)
+    return staging.stage_chunks(job.table, spool, dropped=dropped, overlap=overlap, staged=counter.add)
+
+
+def _worker_names(destination: Destination, state: FamilyState) -> list[str]:
+    names = [worker.name for worker in destination.workers]
+    return [names[index] for index in state.workers.tolist()]
+
+
+def _directors(database: Database) -> list[DirectorTable]:
+    return [table for table in database.tables if isinstance(table, DirectorTable)]
+
+
+def _repeated_ids(ids: IdSorter) -> tuple[IntArray, IntArray]:
+    """Return rows whose id another row of these files has already, ascending, and their cells."""
+    rows, cells = [_NO_ROWS], [_NO_ROWS]
+    for piece in ids.pieces():
+        again = piece.repeated()
+        if again.any():
+            rows.append(piece.rows[again])
+            cells.append(piece.cells[again])
+    all_rows, all_cells = np.concatenate(rows), np.concatenate(cells)
+    order = np.argsort(all_rows)
+    return all_rows[order], all_cells[order]
+
+
+def _reject_repeated(intake: Intake, spool: Spool, key: str, rows: IntArray, places: IntArray) -> None:
+    """Write the rows of repeated ids to the reject files; they are read back from the spool.
+
+    Parameters
+    ----------
+    key
+        Column of the ids.
+    rows, places
+        The rows' numbers, and their keys in the spool.
+    """
+    if not len(rows):
+        return
+    for low, high in pairwise(spool.split_points(0, _END_OF_ROWS, rows=_ROWS_AT_ONCE)):
+        here = rows[(places >= low) & (places < high)]
+        found = spool.between(low, high) if len(here) else None
+        if found is None:
+            continue
+        chosen = np.isin(found.column(ROW_COLUMN).to_numpy(), here)
+        again = found.filter(pa.array(chosen)).sort_by(ROW_COLUMN)
+        intake.reject(again, key, "another row of these files has this id")
+
+
+def _stage_overlap(job: IngestJob, staging: Staging, plan: ChunkPlan, overlaps: dict[str, Spool]) -> None:
+    """Add rows that were there before to the gathered overlap, and write it all."""
+    _gather_old_overlap(job, staging, plan, overlaps)
+    for name, overlap in overlaps.items():
+        overlap.finish()
+        staging.stage_overlap(job.database.table(name), overlap)
+
+
+def _gather_old_overlap(job: IngestJob, staging: Staging, plan: ChunkPlan, overlaps: dict[str, Spool]) -> None:
+    """Gather rows that are in the database already and come near to one of the new chunks."""
+    arcsec = job.database.family.overlap_arcsec
+    near = neighbours_of(plan.chunk_map, plan.new_indices, overlap_arcsec=arcsec)
+    chunks: list[ChunkId] = [plan.chunk_map.chunk(int(index)) for index in near]
+    if not chunks:
+        return
+    names = [table.name for table in _directors(job.database)]
+    parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.CHUNK], chunks=chunks)
+
+    def gather(part: NewPart) -> None:
+        table = job.database.table(part.table)
+        assert isinstance(table, DirectorTable)
+        rows = read_part(job.destination.file_of(part))
+        staging.add_overlap_rows(table, rows, overlaps[table.name], targets=plan.new_indices)
+
+    in_parallel(gather, parts, threads=STAGING_THREADS)

@@ -1,0 +1,70 @@
+"""The director index: id to ``healpix29``, as sorted runs of arrays that may be memory maps of files.
+
+Ids are int64, or UTF-8 text as numpy's fixed-width bytes (whose order is that of the code points). The runs of a table
+never share an id; a look-up is a binary search in each run whose span the id falls into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.catalog.snapshot import IntArray
+
+IdArray = npt.NDArray[Any]
+"""Ids, int64 or fixed-width bytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class IndexRun:
+    """One sorted run: ``cells[i]`` is the ``healpix29`` of ``ids[i]``; ids ascend, each once."""
+
+    ids: IdArray
+    cells: IntArray
+
+
+class DirectorIndex:
+    """All runs of a director table.
+
+    Parameters
+    ----------
+    runs
+        Runs without common ids; empty ones are left out.
+    """
+
+    def __init__(self, runs: Sequence[IndexRun]) -> None:
+        self.runs = tuple(run for run in runs if len(run.ids))
+
+    def lookup(self, ids: IdArray) -> IntArray:
+        """Return the ``healpix29`` of each id, -1 where it is not known; shape as ``ids``."""
+        found = np.full(len(ids), -1, dtype=np.int64)
+        for run in self.runs:
+            candidates = np.flatnonzero(_may_hold(run, ids))
+            if len(candidates):
+                found[candidates] = np.maximum(found[candidates], _lookup_in(run, ids[candidates]))
+        return found
+
+
+def encode_ids(ids: Sequence[str | None] | npt.NDArray[np.object_]) -> IdArray:
+    """Return text ids as the fixed-width bytes that ``lookup`` takes; None becomes the empty text."""
+    encoded = [(value or "").encode() for value in ids]
+    width = max((len(value) for value in encoded), default=1)
+    return np.array(encoded, dtype=f"S{max(1, width)}")
+
+
+def _may_hold(run: IndexRun, ids: IdArray) -> npt.NDArray[np.bool_]:
+    inside: npt.NDArray[np.bool_] = (ids >= run.ids[0]) & (ids <= run.ids[-1])
+    return inside
+
+
+def _lookup_in(run: IndexRun, ids: IdArray) -> IntArray:
+    wanted = ids
+    if ids.dtype.kind == "S" and ids.dtype != run.ids.dtype:
+        # searchsorted would convert the whole run to the wider type; cut ids are told apart below.
+        wanted = ids.astype(run.ids.dtype)
+    place = np.minimum(np.searchsorted(run.ids, wanted), len(run.ids) - 1)
+    return np.where(run.ids[place] == ids, run.cells[place], -1)

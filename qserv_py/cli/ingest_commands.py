@@ -1,0 +1,189 @@
+"""``qserv ingest`` and ``qserv publish``."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qserv_py.cli.options import cluster_option, say, verbosity
+
+if TYPE_CHECKING:
+    from qserv_py.ingest.requests import IngestProgress, IngestSummary
+
+FORMATS = ("parquet", "csv", "fits", "votable")
+_SECONDS_BETWEEN_LINES = 5.0
+
+
+@click.group()
+def ingest() -> None:
+    """Load files into tables."""
+
+
+@ingest.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--database", metavar="DB", required=True, help="Database, as `qserv schema load` made it.")
+@click.option("--table", metavar="T", required=True, help="Table of the rows.")
+@click.option("--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix.")
+@click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma.")
+@click.option("--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty.")
+@click.option(
+    "--max-rejects",
+    metavar="N",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Rows of a file that may be turned away before the ingest fails.",
+)
+@click.option(
+    "--rejects", "rejects_dir", metavar="DIR", type=click.Path(path_type=Path), help="Where reject files go; default ."
+)
+@click.option("--ignore-extra", is_flag=True, help="Leave out columns that the table does not have.")
+@cluster_option
+def run(
+    files: tuple[Path, ...],
+    database: str,
+    table: str,
+    file_format: str | None,
+    delimiter: str | None,
+    null: str,
+    max_rejects: int,
+    rejects_dir: Path | None,
+    ignore_extra: bool,
+    cluster_dir: Path,
+) -> None:
+    """Load files into one table, all or nothing.
+
+    Queries see the rows after `qserv publish DB`. Rows that do not fit are written to FILE.rejects.csv with the reason.
+
+    Example: qserv ingest run --database dr1 --table Object object-*.parquet
+    """
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.ingest_destination import open_destination
+    from qserv_py.ingest.requests import InputFormat, InputOptions
+    from qserv_py.ingest.run import run_ingest
+
+    options = InputOptions(
+        format=InputFormat(file_format) if file_format else None,
+        delimiter=delimiter,
+        null=null,
+        ignore_extra=ignore_extra,
+    )
+    with (
+        open_destination(open_cluster(cluster_dir)) as destination,
+        ingest_progress() as listener,
+        _interruptible(listener) as progress,
+    ):
+        summary = run_ingest(
+            destination,
+            database=database,
+            table=table,
+            files=files,
+            options=options,
+            max_rejects=max_rejects,
+            rejects_dir=rejects_dir,
+            progress=progress,
+        )
+    print_summary(summary)
+
+
+@click.command()
+@click.argument("database", metavar="DB")
+@cluster_option
+def publish(database: str, cluster_dir: Path) -> None:
+    """Make everything that is ingested into a database visible to queries."""
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.ingest_destination import open_destination
+    from qserv_py.ingest.publishing import publish_database
+
+    with open_destination(open_cluster(cluster_dir)) as destination:
+        summary = publish_database(destination, database)
+    say(
+        f"Published {summary.database}, snapshot {summary.snapshot}: {summary.chunk_tables} chunk tables, "
+        f"{summary.seconds:.1f} s."
+    )
+
+
+@contextmanager
+def _interruptible(listener: Callable[[IngestProgress], None]) -> Iterator[Callable[[IngestProgress], None]]:
+    """Say what Ctrl-C left: nothing before the commit, rows still to be loaded after it."""
+    stage = ""
+
+    def listen(progress: IngestProgress) -> None:
+        nonlocal stage
+        stage = progress.stage
+        listener(progress)
+
+    try:
+        yield listen
+    except KeyboardInterrupt:
+        if stage == "loading":
+            say("The rows are committed; the next ingest, publish or cluster start loads what is left.")
+        else:
+            say("Nothing was loaded.")
+        raise
+
+
+def print_summary(summary: IngestSummary) -> None:
+    """Say what came of an ingest: the files with rejects, then all together."""
+    for file in summary.files:
+        if file.rows_rejected:
+            say(f"{file.path}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
+    chunks = f"{summary.chunks} chunks ({summary.new_chunks} new), " if summary.chunks else ""
+    say(
+        f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded, "
+        f"{summary.rows_rejected} rejected; {chunks}{summary.parts} parts, {summary.seconds:.1f} s, "
+        f"{summary.rows_per_second:,.0f} rows/s"
+    )
+
+
+@contextmanager
+def ingest_progress() -> Iterator[Callable[[IngestProgress], None]]:
+    """Show how far an ingest is: a bar for each stage on a terminal, else a line from time to time."""
+    if verbosity() < 0:
+        yield lambda progress: None
+    elif sys.stderr.isatty():
+        with _bars() as show:
+            yield show
+    else:
+        yield _lines()
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[IngestProgress], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:>13}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(progress: IngestProgress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
+            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)
+
+        yield show
+
+
+def _lines() -> Callable[[IngestProgress], None]:
+    lock = threading.Lock()
+    last = time.monotonic()
+
+    def show(progress: IngestProgress) -> None:
+        nonlocal last
+        with lock:
+            now = time.monotonic()
+            if now - last < _SECONDS_BETWEEN_LINES:
+                return
+            last = now
+        of = f" of {progress.total}" if progress.total is not None else ""
+        say(f"{progress.stage}: {progress.done}{of} rows")
+
+    return show

@@ -1,0 +1,162 @@
+"""Ingest killed at many moments: after recovery its rows are there exactly once, or not at all, and no file is left."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.ingested import Shards, add_small, check_parts, followers, ingest, objects
+
+from qserv_py.catalog.model import Database
+from qserv_py.catalog.part import PartRole
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.ingest_destination import open_destination
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.recovery import recover
+from qserv_py.registry.transactions import TransactionState, parts_of, unfinished_transactions
+
+DRIVER = Path(__file__).parents[1] / "support" / "killed_ingest.py"
+POINTS = 24
+TIMED = 8
+
+
+class Driver:
+    """The program that runs ingests and kills them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        environment = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1])}
+        self._process = subprocess.Popen(
+            [sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    def run(self, database: str, table: str, file: Path, *, point: int = 0, delay_ms: int = 0) -> tuple[str, int]:
+        """Run an ingest; return how it ended and how many moments it passed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        command = (self._cluster.config.directory, database, table, file, point, delay_ms)
+        self._process.stdin.write(" ".join(map(str, command)) + "\n")
+        self._process.stdin.flush()
+        ended, passed = self._process.stdout.readline().split()
+        return ended, int(passed)
+
+    def close(self) -> None:
+        """End the program."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def driver(cluster: Cluster) -> Iterator[Driver]:
+    made = Driver(cluster)
+    yield made
+    made.close()
+
+
+def test_killed_at_any_moment(cluster: Cluster, driver: Driver, tmp_path: Path) -> None:
+    database = add_small(cluster, tmp_path, "killed")
+    shards = Shards(cluster, database)
+    chooser = random.Random(20)
+    with open_destination(cluster, sync=False) as destination:
+        present: dict[str, list[int]] = {"Object": [], "Source": []}
+        moments = {}
+        for table in present:
+            ended, moments[table] = driver.run("killed", table, batch(tmp_path, table, 0))
+            assert ended == "0"
+            present[table] += settled(destination, database, table, 0)
+        assert min(moments.values()) > 30, "many moments to be killed at"
+        kills = {True: 0, False: 0}
+        for number in range(1, POINTS + TIMED + 1):
+            table = "Object" if number % 3 else "Source"
+            if number <= POINTS:
+                step = (moments[table] - 2) / POINTS
+                how = {"point": 1 + int((number - 1) * step) + chooser.randrange(max(1, int(step)))}
+            else:
+                how = {"delay_ms": chooser.randrange(20, 600)}
+            ended, _ = driver.run("killed", table, batch(tmp_path, table, number), **how)
+            there = settled(destination, database, table, number)
+            assert there == [] or there == ids_of(table, number), f"half of a batch after {how}"
+            present[table] += there
+            kills[bool(there)] += ended == "killed"
+            if number % 8 == 0:
+                publish_database(destination, "killed", grace_s=0)
+                for name, key in (("Object", "objectId"), ("Source", "sourceId")):
+                    assert [one for (one,) in shards.rows(name, [key])] == sorted(
+                        present[name], key=lambda i: repr((i,))
+                    )
+        check_rows_once(destination, database, shards)
+        assert sum(kills.values()) >= 20
+        assert min(kills.values()) >= 4, "some kills before the commit, some after it"
+
+
+def batch(directory: Path, table: str, number: int) -> Path:
+    """Write the rows of an ingest."""
+    rows = objects(240, seed=number, first_id=1000 * number, ra=7.0 * number)
+    if table == "Source":
+        rows = objects(240, seed=0, first_id=0)
+        sources = followers(rows, seed=number)["Source"]
+        rows = sources.set_column(0, "sourceId", pa.array(ids_of(table, number)))
+    path = directory / f"{table}-{number}.parquet"
+    pq.write_table(rows, path)
+    return path
+
+
+def ids_of(table: str, number: int) -> list[int]:
+    return list(range(1000 * number, 1000 * number + (240 if table == "Object" else 720)))
+
+
+def settled(destination: Destination, database: Database, table: str, number: int) -> list[int]:
+    """Recover, check that nothing is left half done, and return the ids of a batch that are in the parts."""
+    recover(destination, database=database.name)
+    assert unfinished_transactions(destination.registry, database=database.name) == ()
+    check_parts(destination, database)
+    key = "objectId" if table == "Object" else "sourceId"
+    found: list[int] = []
+    for part in parts_of(destination.registry, database.name, tables=[table], roles=[PartRole.CHUNK]):
+        found += pq.ParquetFile(destination.file_of(part)).read([key]).column(key).to_pylist()
+    assert len(found) == len(set(found)), "no row twice"
+    return sorted(set(found) & set(ids_of(table, number)))
+
+
+def check_rows_once(destination: Destination, database: Database, shards: Shards) -> None:
+    """Check that each relation holds its parts once, those of the overlap among them."""
+    publish_database(destination, database.name, grace_s=0)
+    expected: dict[tuple[str, bool], int] = {}
+    for part in parts_of(destination.registry, database.name, roles=[PartRole.CHUNK, PartRole.OVERLAP]):
+        name = (part.table.lower(), part.role is PartRole.OVERLAP)
+        expected[name] = expected.get(name, 0) + part.rows
+    held: dict[tuple[str, bool], int] = {}
+    for (_, relation), rows in shards.relations().items():
+        key = (relation.partition("_")[0], "_overlap_" in relation)
+        held[key] = held.get(key, 0) + rows
+    assert held == expected
+
+
+def test_the_spool_goes_and_others_are_left_alone(cluster: Cluster, driver: Driver, tmp_path: Path) -> None:
+    add_small(cluster, tmp_path, "killed2")
+    database = add_small(cluster, tmp_path, "alive")
+    with open_destination(cluster, sync=False) as destination, open_destination(cluster, sync=False) as other:
+        from qserv_py.registry.transactions import begin_transaction
+
+        busy = begin_transaction(other.registry, "alive")
+        file = tmp_path / "x.parquet"
+        pq.write_table(objects(240, seed=3), file)
+        ended, _ = driver.run("killed2", "Object", file, point=20)
+        assert ended == "killed"
+        ends = recover(destination)
+        assert [(end.database, end.state) for end in ends] == [("killed2", TransactionState.ABORTED)]
+        assert [left.transaction_id for left in unfinished_transactions(destination.registry)] == [busy]
+        ingest(destination, tmp_path, database.name, "Object", objects(10, seed=1))
+        other.registry.close()
+        assert [end.transaction_id for end in recover(destination)] == [busy]

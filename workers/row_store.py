@@ -1,0 +1,245 @@
+"""The row store of one shard: chunk tables in its PostgreSQL, filled from parts.
+
+Each load of a part is recorded in the PostgreSQL transaction that brings its rows, so it happens once however often it
+is tried. A relation is made, filled with COPY FREEZE and indexed in one transaction; with ``wal_level = minimal`` that
+writes no WAL for the rows. The catalogue's relations are: the parent (a partitioned table that psql sees), chunk
+tables attached to it when they are published, overlap tables that never are, and a view for each ref table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.model import Database, Table
+from qserv_py.errors import WorkerError, WorkerUnavailableError
+from qserv_py.sql import load
+from qserv_py.workers import chunk_tables
+from qserv_py.workers.copy_binary import CopyColumn, encode_copy
+from qserv_py.workers.parts import read_part
+
+ROUGH_STATISTICS = 10
+"""Statistics target of all columns; the default of 100 costs ten times as much and changes few plans."""
+
+KEY_STATISTICS = 30
+"""Statistics target of columns with an index."""
+
+LOCK_TIMEOUT = "30s"
+"""How long attaching and dropping wait for queries that read the relation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFile:
+    """A part to load."""
+
+    part_id: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """A relation to fill from parts: a chunk table, an overlap table, or (``chunk`` None) a ref table."""
+
+    table: Table
+    chunk: ChunkId | None
+    generation: int
+    overlap: bool
+    parts: tuple[PartFile, ...]
+
+    @property
+    def relation(self) -> str:
+        """Name of the relation."""
+        return self.table.relation(self.chunk, generation=self.generation, overlap=self.overlap)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRelation:
+    """A relation that holds parts."""
+
+    relation: str
+    attached: bool
+    rows: int
+    superseded_s: float | None
+    """Seconds since it was superseded; None when it is not."""
+
+
+class RowStore:
+    """One connection to a shard, as its administrator; for one thread at a time. Use as a context manager.
+
+    Parameters
+    ----------
+    worker
+        Name of the worker, for messages.
+    conninfo
+        libpq connection string of the shard's superuser.
+    """
+
+    def __init__(self, worker: str, conninfo: str) -> None:
+        self.worker = worker
+        with self._translated_errors():
+            self._connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(conninfo, autocommit=True)
+
+    def __enter__(self) -> RowStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; an unfinished transaction leaves nothing."""
+        self._connection.close()
+
+    def prepare(self, database: Database) -> None:
+        """Make the schema of a database and the parents of its partitioned tables, where they are missing."""
+        with self._transaction() as connection:
+            # Two loads may begin together, and CREATE ... IF NOT EXISTS is no protection against that.
+            self._lock("qserv schemas")
+            name = sql.Identifier(database.physical)
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+            connection.execute(sql.SQL("GRANT USAGE ON SCHEMA {} TO qserv_reader").format(name))
+            for table in database.tables:
+                if table.is_partitioned:
+                    connection.execute(chunk_tables.create_parent(database.physical, table))
+
+    def load(self, schema: str, job: Load) -> int:
+        """Bring the parts into a relation that it does not hold yet, all or none; return the rows brought.
+
+        Parameters
+        ----------
+        schema
+            Physical name of the database.
+
+        Raises
+        ------
+        WorkerError
+            If a part cannot be read or PostgreSQL refuses its rows.
+        WorkerUnavailableError
+            If the server does not answer.
+        """
+        with self._transaction() as connection:
+            # A load of a killed process may be ending in its backend at this moment.
+            self._lock(f"qserv relation {schema}.{job.relation}")
+            held = self._held_parts(schema, job.relation)
+            missing = [part for part in job.parts if part.part_id not in held]
+            if not missing:
+                return 0
+            if not held:
+                connection.execute(self._create(schema, job))
+            rows = sum(self._copy(schema, job, part, freeze=not held) for part in missing)
+            if not held:
+                for statement in chunk_tables.create_indexes(schema, job.relation, job.table, overlap=job.overlap):
+                    connection.execute(statement)
+            self._analyze(schema, job)
+            return rows
+
+    def held_relations(self, schema: str) -> list[HeldRelation]:
+        """Return the relations of a schema that hold parts."""
+        with self._translated_errors():
+            rows = self._connection.execute(load("worker/held_relations").encode(), {"schema_name": schema})
+            return [HeldRelation(*row) for row in rows]
+
+    def swap_partitions(
+        self, schema: str, table: Table, *, attach: Collection[tuple[str, ChunkId]], detach: Collection[str]
+    ) -> None:
+        """Take superseded chunk tables from the parent and put the served ones in, in one transaction."""
+        with self._transaction() as connection:
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+            for relation in detach:
+                connection.execute(chunk_tables.detach(schema, table, relation))
+            for relation, chunk in attach:
+                connection.execute(chunk_tables.attach(schema, table, relation, chunk))
+
+    def show_ref_table(self, schema: str, table: Table, relation: str) -> None:
+        """Let the view of a ref table show a generation of it."""
+        with self._transaction() as connection:
+            connection.execute(chunk_tables.ref_view(schema, table, relation))
+
+    def supersede(self, schema: str, relations: Sequence[str]) -> None:
+        """Write down that relations are superseded, for `drop` to come later."""
+        with self._translated_errors():
+            values = {"schema_name": schema, "relations": list(relations)}
+            self._connection.execute(load("worker/supersede").encode(), values)
+
+    def drop(self, schema: str, relations: Sequence[str]) -> None:
+        """Drop relations and forget what they held; waits for queries that read them."""
+        with self._transaction() as connection:
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+            for relation in relations:
+                name = sql.Identifier(schema, relation)
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
+            values = {"schema_name": schema, "relations": list(relations)}
+            connection.execute(load("worker/forget_relations").encode(), values)
+
+    def drop_database(self, schema: str) -> None:
+        """Drop the schema of a database with all it holds."""
+        with self._transaction() as connection:
+            relations = [held.relation for held in self.held_relations(schema)]
+            connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+            values = {"schema_name": schema, "relations": relations}
+            connection.execute(load("worker/forget_relations").encode(), values)
+
+    def _lock(self, name: str) -> None:
+        self._connection.execute(load("worker/lock_name").encode(), {"name": name})
+
+    def _held_parts(self, schema: str, relation: str) -> set[int]:
+        values = {"schema_name": schema, "relation": relation}
+        return {row[0] for row in self._connection.execute(load("worker/loaded_parts").encode(), values)}
+
+    def _create(self, schema: str, job: Load) -> sql.Composed:
+        chunk = None if job.overlap else job.chunk
+        return chunk_tables.create_chunk_table(schema, job.relation, job.table, chunk=chunk)
+
+    def _copy(self, schema: str, job: Load, part: PartFile, *, freeze: bool) -> int:
+        rows = read_part(part.path)
+        count: int = rows.num_rows
+        columns = [CopyColumn(column.name, column.datatype) for column in chunk_tables.stored_columns(job.table)]
+        statement = chunk_tables.copy_statement(schema, job.relation, job.table, freeze=freeze)
+        with self._connection.cursor() as cursor:
+            with cursor.copy(statement) as copy:
+                for block in encode_copy(rows, columns):
+                    copy.write(block)
+            if cursor.rowcount != count:
+                raise WorkerError(f'worker "{self.worker}" took {cursor.rowcount} of {count} rows of part {part.path}')
+        values = {"schema_name": schema, "relation": job.relation, "part_id": part.part_id, "rows": count}
+        self._connection.execute(load("worker/record_load").encode(), values)
+        return count
+
+    def _analyze(self, schema: str, job: Load) -> None:
+        indexed = chunk_tables.index_columns(job.table, overlap=job.overlap)
+        keys = dict.fromkeys(job.table.column(name).physical for names in indexed for name in names)
+        for target, columns in ((ROUGH_STATISTICS, ()), (KEY_STATISTICS, keys)):
+            setting = sql.SQL("SET LOCAL default_statistics_target = {}").format(sql.Literal(target))
+            self._connection.execute(setting)
+            self._connection.execute(chunk_tables.analyze(schema, job.relation, columns))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
+        with self._translated_errors(), self._connection.transaction():
+            yield self._connection
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.errors.LockNotAvailable as error:
+            raise WorkerError(
+                f'worker "{self.worker}": a running query still reads a relation that is to be replaced',
+                detail=str(error).strip(),
+                hint="Try again when it has ended; nothing is lost.",
+            ) from error
+        except psycopg.OperationalError as error:
+            raise WorkerUnavailableError(
+                f'worker "{self.worker}" does not answer', detail=str(error).strip(), hint="qserv cluster start"
+            ) from error
+        except psycopg.Error as error:
+            raise WorkerError(f'worker "{self.worker}" refused a load', detail=str(error).strip()) from error
