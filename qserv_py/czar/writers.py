@@ -48,6 +48,8 @@ def write_json(schema: pa.Schema, batches: Iterable[pa.RecordBatch], sink: Binar
     sink.write(b'{"metadata": ' + json.dumps(metadata).encode() + b',\n"data": [')
     before = "\n"
     for batch in batches:
+        if not batch.num_rows:
+            continue
         columns = [_json_values(column) for column in times_as_text(batch).columns]
         rows = [json.dumps(row, ensure_ascii=False) for row in zip(*columns, strict=True)]
         sink.write((before + ",\n".join(rows)).encode())
@@ -63,9 +65,17 @@ def _json_field(field: pa.Field) -> dict[str, str]:
 def _json_values(column: pa.Array) -> list[object]:
     if pa.types.is_binary(column.type):
         return [None if value is None else value.hex() for value in column.to_pylist()]
-    values: list[object] = column.to_pylist()
+    values = _python_values(column)
     if pa.types.is_floating(column.type):
         return [_json_float(value) for value in values]
+    return values
+
+
+def _python_values(column: pa.Array) -> list[object]:
+    """Return the values; a REAL is the shortest number that is that REAL, without the digits of a DOUBLE behind it."""
+    if pa.types.is_float32(column.type):
+        return [None if text is None else float(text) for text in column.cast(pa.string()).to_pylist()]
+    values: list[object] = column.to_pylist()
     return values
 
 
@@ -119,7 +129,7 @@ def _text_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[list[tuple[str, ..
     for batch in batches:
         for start in range(0, batch.num_rows, 1000):
             part = times_as_text(batch.slice(start, 1000))
-            columns = [[_shown(value) for value in column.to_pylist()] for column in part.columns]
+            columns = [[_shown(value) for value in _python_values(column)] for column in part.columns]
             yield list(zip(*columns, strict=True))
 
 

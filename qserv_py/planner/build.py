@@ -35,7 +35,6 @@ from qserv_py.planner.keys import Director, Keys, are_joined, director_of, expre
 from qserv_py.planner.plan import KeyCells, MergeStage, QueryPlan, ShardStage, StageColumn
 from qserv_py.planner.sql_text import Engine, InStage, Rendering, SqlTemplate, StageSource
 
-
 MAX_SENT_COLUMNS = 1664
 """Columns that a PostgreSQL statement can answer."""
 
@@ -187,10 +186,12 @@ class _Planner:
 
     def _not_joined(self, sources: _Sources) -> QueryNotSupportedError:
         names = ", ".join(f'"{source.alias}"' for source in sources.partitioned)
-        keys = [
-            f"{source.alias}.{label}" for source in sources.partitioned for label in sources.keys.get(source.id, {})
-        ]
-        hint = f"Join them by the director's key: {' = '.join(keys[:2])}." if len(keys) > 1 else ""
+        keys: dict[Director, list[str]] = {}
+        for source in sources.partitioned:
+            for label, director in sources.keys.get(source.id, {}).items():
+                keys.setdefault(director, []).append(f"{source.alias}.{label}")
+        pair = next((shared[:2] for shared in keys.values() if len(shared) > 1), None)
+        hint = f"Join them by the director's key: {' = '.join(pair)}." if pair else ""
         return QueryNotSupportedError(
             f"{names} are not joined by the key of one director, so no chunk alone can answer", hint=hint
         )
@@ -210,7 +211,7 @@ class _Planner:
                 if keys is not None and not planned.whole and (aligned or not planned.chunks.is_partitioned):
                     return replace(expr, operand=operand, query=planned.select)
                 # IN asks whether a value is there, not how often.
-                once = replace(planned.select, distinct=planned.select.distinct or not planned.whole)
+                once = _set_of(planned)
                 planned = self._materialise(replace(planned, select=once))
             return InStage(
                 type=DataType.BOOLEAN,
@@ -274,7 +275,7 @@ class _Planner:
         items = list(select.items)
         for number, order in enumerate(select.order_by, start=1):
             if all(item.expr != order.expr for item in items):
-                items.append(Item(expr=order.expr, name="", label=f"_order_{number}"))
+                items.append(Item(expr=order.expr, name="", label=_order_label(number, items)))
         enough = None if select.top is None else select.top + select.offset
         shard = replace(select, items=tuple(items), top=enough, offset=0)
         if enough is None:
@@ -331,6 +332,15 @@ def _columns(items: Sequence[Item]) -> tuple[StageColumn, ...]:
     return tuple(StageColumn(label=item.label, type=item.expr.type or DataType.TEXT) for item in items)
 
 
+def _order_label(number: int, items: Sequence[Item]) -> str:
+    """Return a name for a column that only carries an order; a user may have taken the first choice."""
+    taken = {item.label for item in items}
+    label = f"_order_{number}"
+    while label in taken:
+        label = f"_{label}"
+    return label
+
+
 def _item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Director]:
     found = {item.label: director_of(item.expr, keys) for item in select.items}
     return {label: director for label, director in found.items() if director is not None}
@@ -340,6 +350,13 @@ def _is_aligned(operand: Expr, planned: Local, keys: Mapping[int, Keys]) -> bool
     """Whether ``operand IN (planned)`` compares keys of one director, so that a chunk has all it needs."""
     director = director_of(operand, keys)
     return director is not None and planned.keys.get(planned.select.items[0].label) == director
+
+
+def _set_of(planned: Local) -> Select:
+    """Return a block with each of its values once; an order that cuts nothing off is dropped, DISTINCT forbids it."""
+    if planned.whole:
+        return planned.select
+    return replace(planned.select, distinct=True, order_by=())
 
 
 def _depends_on_all_rows(select: Select) -> bool:

@@ -29,6 +29,7 @@ from qserv_py.adql.tree import (
     TableSource,
     walk,
 )
+from qserv_py.catalog.chunk import HEALPIX_CELLS
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.partitioner import cover, ranges
 from qserv_py.partitioner.cover import Cover
@@ -143,7 +144,7 @@ def region_of(conditions: Sequence[Expr], position: Position) -> Region | None:
     if zone != _Bounds():
         pure.append(zone.cover())
     # A condition that is only partly about the place says where rows can be, and is still tested on every row.
-    partly = [other.cover for _, other in found if not other.spatial and other.cover.maybe is not cover.UNKNOWN.maybe]
+    partly = [other.cover for _, other in found if not other.spatial and not _is_anywhere(other.cover)]
     if not pure and not partly:
         return None
     whole = reduce(lambda a, b: a & b, pure, cover.EVERYWHERE)
@@ -284,6 +285,10 @@ def _from_plane(ra: float, dec: float, x: float, y: float) -> tuple[float, float
         math.degrees(lon + math.atan2(x, depth)) % 360,
         math.degrees(math.asin(max(-1.0, min(1.0, (math.sin(lat) + y * math.cos(lat)) / length)))),
     )
+
+
+def _is_anywhere(found: Cover) -> bool:
+    return ranges.total(found.maybe) == HEALPIX_CELLS
 
 
 def _describe(conditions: Iterable[Expr]) -> str:

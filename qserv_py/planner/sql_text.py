@@ -227,9 +227,13 @@ class Rendering:
 
     def _alias(self, source: Source) -> str:
         """Give a source an alias that no other source of the statement has."""
-        base = quoted(source.alias.lower()[:40])
+        # PostgreSQL keeps 63 bytes of a name: two long ones could become the same.
+        base = source.alias.lower().encode()[:40].decode(errors="ignore")
         taken = set(self.aliases.values())
-        alias = base if base not in taken else quoted(f"{source.alias.lower()[:40]}_{source.id}")
+        alias = quoted(base)
+        while alias in taken:
+            base = f"{base}_{source.id}"
+            alias = quoted(base)
         self.aliases[source.id] = alias
         return alias
 
@@ -271,7 +275,7 @@ class Rendering:
             case InQuery():
                 return f"({self.expr(expr.operand)} IN ({self.select(expr.query)}))"
             case Like():
-                return f"({self.expr(expr.operand)} {'ILIKE' if expr.fold else 'LIKE'} {self.expr(expr.pattern)})"
+                return self._like(expr)
             case Case():
                 return self._case(expr)
             case Coalesce():
@@ -311,6 +315,16 @@ class Rendering:
         if expr.operator == "%":
             return f"qserv_remainder({left}, {right})"
         return f"({left} {expr.operator} {right})"
+
+    def _like(self, expr: Like) -> str:
+        """Return LIKE without an escape character, as in ADQL: a backslash is PostgreSQL's, DuckDB has none."""
+        operand, pattern = self.expr(expr.operand), self.expr(expr.pattern)
+        if self.engine is Engine.POSTGRES:
+            return f"({operand} {'ILIKE' if expr.fold else 'LIKE'} {pattern} ESCAPE '')"
+        if expr.fold:
+            # DuckDB's ILIKE folds every letter of Unicode, PostgreSQL's those of ASCII in the database's "C" locale
+            return f"(qserv_lower({operand}) LIKE qserv_lower({pattern}))"
+        return f"({operand} LIKE {pattern})"
 
     def _case(self, expr: Case) -> str:
         branches = " ".join(f"WHEN {self.expr(when)} THEN {self._as(then, expr.type)}" for when, then in expr.branches)

@@ -3,7 +3,7 @@
 -- of division. DuckDB's dialect; every statement can be repeated.
 -- Parameters: none.   Returns: nothing.   Used by: executor.merge
 CREATE OR REPLACE MACRO qserv_distance(ra1, dec1, ra2, dec2) AS
-    degrees(2 * asin(least(1.0::DOUBLE, sqrt(
+    degrees(2 * asin(least(1.0::DOUBLE + 0 * (ra1 + dec1 + ra2 + dec2), sqrt(
         pow(sin(radians(dec2 - dec1) / 2), 2)
         + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2)))));
 
@@ -54,28 +54,32 @@ CREATE OR REPLACE MACRO qserv_upper(t) AS translate(t, 'abcdefghijklmnopqrstuvwx
 -- Functions that fail where PostgreSQL's fail. The one-element list makes DuckDB compute each argument once, however the
 -- calls are nested.
 CREATE OR REPLACE MACRO qserv_divide(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a / v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a / v.b END)[1];
 
 CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a // v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a // v.b END)[1];
 
 CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a % v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a % v.b END)[1];
 
 CREATE OR REPLACE MACRO qserv_mod(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN v.b = 0 THEN error('division by zero') ELSE v.a - v.b * trunc(v.a / v.b) END)[1];
+        CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a - v.b * trunc(v.a / v.b) END)[1];
 
 CREATE OR REPLACE MACRO qserv_power(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
         CASE WHEN v.a = 0 AND v.b < 0 THEN error('zero raised to a negative power is undefined')
              WHEN v.a < 0 AND v.b <> trunc(v.b)
              THEN error('a negative number raised to a non-integer power yields a complex result')
+             WHEN isinf(pow(v.a, v.b)) AND NOT isinf(v.a) AND NOT isinf(v.b) THEN error('value out of range: overflow')
+             WHEN pow(v.a, v.b) = 0 AND v.a <> 0 AND NOT isinf(v.a) AND NOT isinf(v.b)
+             THEN error('value out of range: underflow')
              ELSE pow(v.a, v.b) END)[1];
 
 CREATE OR REPLACE MACRO qserv_exp(a) AS
     list_transform([a], lambda v:
-        CASE WHEN isinf(exp(v)) AND NOT isinf(v) THEN error('value out of range: overflow') ELSE exp(v) END)[1];
+        CASE WHEN isinf(exp(v)) AND NOT isinf(v) THEN error('value out of range: overflow')
+             WHEN exp(v) = 0 AND NOT isinf(v) THEN error('value out of range: underflow') ELSE exp(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_ln(a) AS
     list_transform([a], lambda v:

@@ -1,0 +1,100 @@
+"""Hostile texts end in an error of ours, whatever they nest or repeat; none may end in RecursionError or hang."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from support.catalogs import plan
+
+from qserv_py import errors
+from qserv_py.adql.parse import MAX_CHAIN, MAX_DEPTH, MAX_TEXT
+from qserv_py.planner.explain import explain
+
+REFUSED = {
+    "long text": "SELECT nObs FROM Object WHERE label = '" + "x" * MAX_TEXT + "'",
+    "AND": "SELECT nObs FROM Object WHERE " + " AND ".join(["nObs=1"] * 50_000),
+    "plus": "SELECT " + "+".join(["nObs"] * 4900) + " FROM Object",
+    "minus": "SELECT " + "-".join(["nObs"] * 500) + " FROM Object",
+    "concatenation": "SELECT " + "||".join(["label"] * 4900) + " FROM Object",
+    "NOT": "SELECT nObs FROM Object WHERE " + "NOT " * 4900 + "nObs = 1",
+    "signs": "SELECT " + "- " * 4900 + "nObs FROM Object",
+    "comparisons": "SELECT nObs FROM Object WHERE nObs" + " = 1" * 2400,
+    "IS NULL": "SELECT nObs FROM Object WHERE nObs" + " IS NULL" * 2400,
+    "CASE": "SELECT " + "CASE WHEN nObs = 1 THEN " * 800 + "1" + " END" * 800 + " FROM Object",
+    "parentheses": "SELECT " + "(" * 100_000 + "nObs" + ")" * 100_000 + " FROM Object",
+    "parentheses that do not close": "SELECT " + "(" * MAX_DEPTH + " FROM Object",
+    "sub-queries": "SELECT * FROM " + "(SELECT * FROM " * 90 + "Object" + "".join(f") t{n}" for n in range(90)),
+    "columns": "SELECT " + ", ".join(["nObs"] * 50_000) + " FROM Object",
+    "columns of stars": "SELECT " + ", ".join(["*"] * 300) + " FROM Object",
+    "aggregates": "SELECT " + ", ".join(f"AVG(nObs + {n})" for n in range(1200)) + " FROM Object",
+    "groups": "SELECT COUNT(*) FROM Object GROUP BY " + ", ".join(["nObs"] * 50_000),
+    "order": "SELECT nObs FROM Object ORDER BY " + ", ".join(["nObs"] * 50_000),
+    "tables": "SELECT 1 FROM " + ", ".join(f"Visit v{n}" for n in range(3000)),
+    "joins": "SELECT 1 FROM Visit v" + "".join(f" JOIN Visit v{n} USING (visit)" for n in range(1200)),
+    "digits": "SELECT nObs FROM Object WHERE nObs = " + "9" * 900_000,
+    "exponent": "SELECT nObs FROM Object WHERE nObs = 1e" + "9" * 9000,
+    "TOP": "SELECT TOP " + "9" * 9000 + " nObs FROM Object",
+    "ordinal": "SELECT nObs FROM Object ORDER BY " + "9" * 9000,
+    "strange digit": "SELECT TOP ² nObs FROM Object",
+    "long name": "SELECT " + "a" * 900_000 + " FROM Object",
+    "dots": "SELECT " + ".".join(["a"] * 50_000) + " FROM Object",
+    "comments": "SELECT nObs FROM Object " + "/*" * 100_000 + "*/" * 100_000,
+    "brackets": "SELECT " + "[" * 2000 + "1" + "]" * 2000 + " FROM Object",
+    "UNION": " UNION ALL ".join(["SELECT nObs FROM Object"] * 800),
+    "polygon": "SELECT nObs FROM Object WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON("
+    + ", ".join(["1, -1"] * 20_000)
+    + "))",
+}
+
+ANSWERED = {
+    "parentheses": "SELECT " + "(" * (MAX_DEPTH - 1) + "nObs" + ")" * (MAX_DEPTH - 1) + " FROM Object",
+    "AND": "SELECT nObs FROM Object WHERE " + " AND ".join(["nObs=1"] * (MAX_CHAIN // 2 - 5)),
+    "OR": "SELECT nObs FROM Object WHERE " + " OR ".join(["nObs=1"] * 1000),
+    "calls": "SELECT " + "POWER(1," * (MAX_DEPTH - 1) + "nObs" + ")" * (MAX_DEPTH - 1) + " FROM Object",
+    "calls in the merge": "SELECT " + "MOD(" * 98 + "AVG(nObs)" + ", 3)" * 98 + " FROM Object",
+    "IN": "SELECT nObs FROM Object WHERE objectId IN (" + ", ".join(map(str, range(20_000))) + ")",
+    "IN of IN": "SELECT objectId FROM Object WHERE "
+    + "nObs IN (SELECT nObs FROM Object WHERE " * 25
+    + "nObs = 1"
+    + ")" * 25,
+    "literal": "SELECT nObs FROM Object WHERE label = '" + "x" * 900_000 + "'",
+    "comments": "SELECT nObs FROM Object " + "/* */" * 50_000,
+    "circles": "SELECT nObs FROM Object WHERE " + " OR ".join(f"DISTANCE(ra, dec, {n}, 5) < 1" for n in range(200)),
+    "polygon": "SELECT nObs FROM Object WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON("
+    + ", ".join(f"{10 + 5 * math.cos(n / 300):.9f}, {5 * math.sin(n / 300):.9f}" for n in range(1880))
+    + "))",
+}
+
+
+@pytest.mark.parametrize("query", REFUSED.values(), ids=REFUSED)
+def test_refused(query: str) -> None:
+    with pytest.raises((errors.LimitError, errors.AdqlError)) as caught:
+        explain(plan(query))
+    assert len(caught.value.message) < 200 or caught.value.message.startswith(("the number", '"Object" has no'))
+
+
+@pytest.mark.parametrize("query", ANSWERED.values(), ids=ANSWERED)
+def test_answered(query: str) -> None:
+    assert "result" in explain(plan(query))
+
+
+def test_messages_of_the_bounds() -> None:
+    with pytest.raises(errors.LimitError, match=r"^the query has 1000040 characters, the most is 1000000$"):
+        plan(REFUSED["long text"])
+    with pytest.raises(errors.LimitError, match=r"^the query nests parentheses more than 100 deep$"):
+        plan(REFUSED["parentheses"])
+    with pytest.raises(errors.LimitError, match=r"^the query has 100003 operators and keywords, the most is 5000$"):
+        plan(REFUSED["AND"])
+    with pytest.raises(errors.LimitError, match=r"^an expression nests more than 200 operators$"):
+        plan(REFUSED["minus"])
+    with pytest.raises(errors.LimitError, match=r"^the query is nested too deeply$"):
+        plan(REFUSED["NOT"])
+    with pytest.raises(errors.LimitError, match=r"^the query has more than 50 tables in FROM$"):
+        plan(REFUSED["tables"])
+    with pytest.raises(errors.LimitError, match=r"^the select list has more than 1600 expressions$"):
+        plan(REFUSED["columns"])
+    with pytest.raises(
+        errors.LimitError, match=r"^the query needs 2400 columns of a chunk, PostgreSQL answers at most"
+    ):
+        plan(REFUSED["aggregates"])
