@@ -220,8 +220,8 @@ class ExpressionBuilder:
             value = -operand.value
             literal = literal_type(value) if isinstance(value, int) else DataType.DOUBLE
             return Literal(type=literal, value=value, offset=operand.offset)
-        kind = operand.type if operand.type is not DataType.BYTE else DataType.SHORT
-        return Negate(type=kind, operand=operand, offset=operand.offset)
+        kind = arithmetic_type(operand.type, None) or DataType.INT
+        return Negate(type=kind, operand=_typed(operand, kind), offset=operand.offset)
 
     def _logic(self, node: Any) -> Expr:
         operator = "AND" if isinstance(node, exp.And) else "OR"
@@ -238,6 +238,7 @@ class ExpressionBuilder:
         if operator == "%" and not kind.is_integer:
             arguments = (_as_double(left), _as_double(right))
             return Call(type=DataType.DOUBLE, function=FUNCTIONS["MOD"], arguments=arguments, offset=left.offset)
+        left, right = _typed(left, kind), _typed(right, kind)
         return Arithmetic(type=kind, operator=operator, left=left, right=right, offset=left.offset)
 
     def _concatenate(self, node: Any) -> Expr:
@@ -362,6 +363,8 @@ class ExpressionBuilder:
         kind = _CAST_TYPES.get(getattr(target.this, "value", str(target.this)))
         if kind is None or target.expressions:
             raise self.failures.unsupported(f"CAST to {target.sql()} is not answered", node)
+        if operand.type is not None and not _can_cast(operand.type, kind):
+            raise self._mismatch(f"CAST to {kind.names.adql} is not possible", operand, node)
         return Cast(type=kind, operand=operand, offset=operand.offset)
 
     # calls
@@ -429,7 +432,7 @@ class ExpressionBuilder:
                     argument.offset,
                     hint=f"Write {function.signature}.",
                 )
-            passed.append(_as_double(argument) if kind is Kind.NUMBER else argument)
+            passed.append(_as_double(argument) if kind is Kind.NUMBER else _typed(argument, _TYPE_OF_NULL[kind]))
         kind_of_result = function.returns or (passed[0].type if passed else None)
         return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
 
@@ -511,6 +514,24 @@ def _as_double(expr: Expr) -> Expr:
     if isinstance(expr, Literal) and isinstance(expr.value, int) and not isinstance(expr.value, bool):
         return Literal(type=DataType.DOUBLE, value=float(expr.value), offset=expr.offset)
     return Cast(type=DataType.DOUBLE, operand=expr, offset=expr.offset)
+
+
+_TYPE_OF_NULL = {Kind.ANY_NUMBER: DataType.DOUBLE, Kind.INTEGER: DataType.INT, Kind.TEXT: DataType.TEXT}
+
+
+def _typed(expr: Expr, kind: DataType) -> Expr:
+    """Give a bare NULL a type: PostgreSQL could not choose an operator for it."""
+    return Cast(type=kind, operand=expr, offset=expr.offset) if expr.type is None else expr
+
+
+def _can_cast(given: DataType, wanted: DataType) -> bool:
+    if given is DataType.BINARY or wanted is DataType.BINARY:
+        return given is wanted
+    if DataType.BOOLEAN in {given, wanted}:
+        return given is wanted or wanted is DataType.INT
+    if DataType.TIMESTAMP in {given, wanted}:
+        return given is wanted or given.is_text or wanted.is_text
+    return True
 
 
 def _doubles(shape: Shape) -> Shape:

@@ -338,9 +338,8 @@ class Rendering:
         if expr.type is None:
             raise InternalError("a cast without a type")
         operand = self.expr(expr.operand)
-        from_real = expr.operand.type in {DataType.FLOAT, DataType.DOUBLE}
-        if self.engine is Engine.DUCKDB and expr.type.is_integer and from_real:
-            operand = f"round_even({operand}, 0)"
+        if self.engine is Engine.DUCKDB:
+            operand = _as_postgres_casts(operand, expr.operand.type, expr.type)
         return f"CAST({operand} AS {type_name(expr.type, self.engine)})"
 
     def _aggregate(self, expr: Aggregate) -> str:
@@ -385,6 +384,18 @@ class Rendering:
         exact = " AND ".join(self._condition(part) for part in expr.exact)
         slot = SpatialSlot(column=self.expr(expr.column), inside=expr.inside, maybe=expr.maybe, exact=exact)
         return self._mark(slot)
+
+
+def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -> str:
+    """Return what DuckDB must cast so that the answer is PostgreSQL's."""
+    real = given in {DataType.FLOAT, DataType.DOUBLE}
+    if wanted.is_integer and real:
+        return f"round_even({operand}, 0)"
+    if wanted.is_integer and given is not None and given.is_text:
+        return f"qserv_whole_number({operand})"
+    if wanted.is_text and real:
+        return f"qserv_number_text({operand})"
+    return operand
 
 
 def constant_numbers(shape: Shape) -> list[float] | None:

@@ -104,3 +104,14 @@ CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
 
 CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
     list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v: trunc(v.a * v.s) / v.s)[1];
+
+-- Casts that PostgreSQL writes or refuses in its own way. (From 1e15 to 1e17 it writes an exponent, DuckDB does not.)
+CREATE OR REPLACE MACRO qserv_whole_number(t) AS
+    list_transform([trim(t)], lambda v:
+        CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[+-]?[0-9]+')
+             THEN error('invalid input syntax for type integer: "' || v || '"') ELSE v END)[1];
+
+CREATE OR REPLACE MACRO qserv_number_text(x) AS
+    list_transform([x], lambda v:
+        CASE WHEN isnan(v) THEN 'NaN' WHEN isinf(v) THEN CASE WHEN v > 0 THEN 'Infinity' ELSE '-Infinity' END
+             ELSE regexp_replace(CAST(v AS VARCHAR), '\.0$', '') END)[1];
