@@ -1,20 +1,33 @@
 # One command for each job; each does all the set-up that it needs.
+#   make demo    a cluster with a simulated sky, five queries, and how to go on
+#   make test    lint, types, the default tests, and the built wheel in a clean environment
+# PYTHON names the interpreter (3.11 or later), VENV the directory of the virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup test lint types demo bench docs test-long wheel-test clean
+.PHONY: setup demo test lint types unit test-long wheel-test bench docs clean
 
 setup: $(STAMP)
 
+# pyproject.toml and setup.py are what an editable installation depends on; sources are read in place.
 $(STAMP): pyproject.toml setup.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $(STAMP)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "qserv_py needs Python 3.11 or later; name one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+	  { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable '.[dev]'
+	@touch $(STAMP)
 
 demo: $(STAMP)
-	$(BIN)/qserv demo --keep
+	@$(BIN)/qserv demo --keep
+
+test: lint types unit wheel-test
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -24,12 +37,21 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy -p qserv_py
 
-test: lint types $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m "not long"
-	$(MAKE) wheel-test
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -n 2 -m long
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
+
+# The examples of README.md and docs/ against a real cluster, and the links between the pages.
+docs: $(STAMP)
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_docs.py tests/unit/test_docs_links.py tests/unit/test_docs_commands.py
+
+wheel-test: $(STAMP)
+	$(BIN)/python tests/support/wheel_smoke.py
+
+bench: $(STAMP)
+	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf $(VENV) build dist report *.egg-info
+	rm -rf $(VENV) build dist report *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -3,20 +3,28 @@
 For each of some cones around catalogue positions, the same chunk query runs twice: through ``Connection.query`` and by
 psycopg on the worker that holds the chunk. Prints one JSON document.
 
-    python benchmarks/cone.py --cluster DIR [--cones 200] [--radius-arcmin 1]
+    python benchmarks/cone.py [--cluster DIR] [--cones 200] [--radius-arcmin 1]
+
+Without a cluster it makes a demo of 200,000 objects in a temporary directory and removes it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import psycopg
 
 import qserv_py
-from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
 from qserv_py.planner.fill import chunk_queries
@@ -52,34 +60,60 @@ def main() -> None:
     parser.add_argument("--cones", type=int, default=200)
     parser.add_argument("--radius-arcmin", type=float, default=1.0)
     options = parser.parse_args()
-    directory = cluster_directory(options.cluster)
+    with demo_cluster() if options.cluster is None else nullcontext(Path(options.cluster)) as directory:
+        print(json.dumps(measure(directory, cones=options.cones, radius_arcmin=options.radius_arcmin)))
+
+
+@contextmanager
+def demo_cluster() -> Iterator[Path]:
+    """Yield the directory of a demo that is removed at the end."""
+    # beside the account of this process, the servers' account must reach it
+    scratch = Path(tempfile.mkdtemp(prefix="qb"))
+    scratch.chmod(0o711)
+    directory = scratch / "demo"
+    command = [sys.executable, "-c", "from qserv_py.cli.main import main; main()"]
+    try:
+        subprocess.run(
+            [*command, "demo", "--objects", "200000", "--keep", "--dir", str(directory)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        yield directory
+    finally:
+        subprocess.run([*command, "cluster", "stop", str(directory)], check=False)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def measure(directory: Path, *, cones: int, radius_arcmin: float) -> dict[str, object]:
+    """Return the figures of some cones."""
     cluster = open_cluster(directory)
     with qserv_py.connect(directory) as db, Session(cluster) as session:
-        step = max(1, len(db.query("SELECT objectId FROM dr1.Object")) // options.cones)
+        step = max(1, len(db.query("SELECT objectId FROM dr1.Object")) // cones)
         places = db.query(f"SELECT coord_ra, coord_dec FROM dr1.Object WHERE MOD(objectId, {step}) = 0").to_arrow()
         queries = [
-            CONE.format(ra=ra, dec=dec, radius=options.radius_arcmin / 60)
-            for ra, dec in zip(*(column.to_pylist()[: options.cones] for column in places.columns), strict=True)
+            CONE.format(ra=ra, dec=dec, radius=radius_arcmin / 60)
+            for ra, dec in zip(*(column.to_pylist()[:cones] for column in places.columns), strict=True)
         ]
         bare = [psycopg.connect(worker.conninfo, autocommit=True) for worker in cluster.workers]
         for query in queries:
             compare(db, session, bare, query)  # warm up
         ours, theirs, planning, rows = zip(*(compare(db, session, bare, query) for query in queries), strict=True)
     beyond = np.array(ours) - np.array(theirs)
-    print(
-        json.dumps(
-            {
-                "benchmark": "cone",
-                "cones": len(ours),
-                "rows": sum(rows),
-                "api_p50_ms": round(float(np.median(ours)) * 1e3, 3),
-                "api_p95_ms": round(float(np.percentile(ours, 95)) * 1e3, 3),
-                "bare_p50_ms": round(float(np.median(theirs)) * 1e3, 3),
-                "planning_p50_ms": round(float(np.median(planning)) * 1e3, 3),
-                "beyond_bare_p50_ms": round(float(np.median(beyond)) * 1e3, 3),
-            }
-        )
-    )
+    return {
+        "benchmark": "cone",
+        "cones": len(ours),
+        "rows": sum(rows),
+        "api_p50_ms": milliseconds(ours),
+        "api_p95_ms": milliseconds(ours, 95),
+        "bare_p50_ms": milliseconds(theirs),
+        "planning_p50_ms": milliseconds(planning),
+        "beyond_bare_p50_ms": milliseconds(beyond),
+    }
+
+
+def milliseconds(seconds: Sequence[float] | np.ndarray, percentile: int = 50) -> float:
+    """Return a percentile in milliseconds."""
+    return round(float(np.percentile(seconds, percentile)) * 1e3, 3)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
@@ -59,7 +61,8 @@ class Answer:
     execution: Execution
     maxrec: int | None
     started: float
-    _iterator: Iterator[pa.RecordBatch] | None = field(default=None, repr=False)
+    open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = field(default_factory=WeakSet, repr=False)
+    """The session's rows on their way, of all answers; closing the session closes them."""
 
     @property
     def columns(self) -> tuple[OutputColumn, ...]:
@@ -71,8 +74,13 @@ class Answer:
         """The Arrow schema of the answer."""
         return self.execution.schema
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
+    def batches(self) -> Generator[pa.RecordBatch, None, None]:
         """Yield the rows, at most ``maxrec``; leaving early stops the servers."""
+        rows = self._rows()
+        self.open_rows.add(rows)
+        return rows
+
+    def _rows(self) -> Generator[pa.RecordBatch, None, None]:
         rows = self.execution.batches()
         try:
             for batch in rows:
@@ -112,6 +120,7 @@ class Session:
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
         self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
+        self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
         self._engines = Engines(cluster.workers, spill_dir=cluster.config.czar_dir / "spill", slots=slots)
 
     def __enter__(self) -> Session:
@@ -123,7 +132,10 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; queries whose rows were left half read are stopped."""
+        for rows in list(self._open_rows):
+            with suppress(ValueError):  # another thread reads them, and is waited for
+                rows.close()
         self._engines.close()
         self._registry.close()
 
@@ -171,7 +183,8 @@ class Session:
         plan = self.plan(adql)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
-        return Answer(plan, stats, Execution(plan, self._engines, on_progress), maxrec, started)
+        execution = Execution(plan, self._engines, on_progress)
+        return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
     def explain(self, adql: str) -> str:
         """Return how a query would be answered, as text."""

@@ -20,7 +20,10 @@ import qserv_py
 from qserv_py.czar.cluster import Cluster
 from qserv_py.errors import EvaluationError
 
-EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "400"))
+EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "1000"))
+"""Random queries of the default run, over all catalogues."""
+
+LONG_EXAMPLES = int(os.environ.get("QSERV_TEST_LONG_QUERIES", "20000"))
 
 
 @dataclass
@@ -67,6 +70,20 @@ def check(servers: Servers, query: RandomQuery) -> None:
 )
 @given(data=st.data())
 def test_random_queries_agree(servers: Servers, name: str, data: st.DataObject) -> None:
+    check(servers, data.draw(queries(name)))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("name", CATALOGUES)
+@settings(
+    max_examples=LONG_EXAMPLES // len(CATALOGUES),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+@given(data=st.data())
+def test_many_random_queries_agree(servers: Servers, name: str, data: st.DataObject) -> None:
     check(servers, data.draw(queries(name)))
 
 

@@ -1,0 +1,83 @@
+"""Every example of README.md and docs/ is run as a reader would, on real clusters."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import examples
+from support.postgres import private_directory
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+NGC = ROOT.parent / "shared" / "data" / "NGC.csv"
+QSERV = Path(sys.executable).with_name("qserv")
+
+ON_THE_DEMO = ["README.md", "docs/how-to/query.md", "docs/how-to/shard.md", "docs/how-to/recover.md"]
+WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
+DEMO_OBJECTS = "20000"
+
+
+def qserv(*arguments: str, check: bool = True) -> str:
+    done = subprocess.run([QSERV, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert not check or done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def stop_clusters(directory: Path) -> None:
+    for cluster in directory.glob("*/cluster.json"):
+        if not cluster.parent.is_symlink():
+            qserv("cluster", "stop", "--cluster", str(cluster.parent), check=False)
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """A directory that the account of the servers can reach; clusters in it are stopped at the end."""
+    directory = private_directory()
+    yield directory
+    stop_clusters(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="module")
+def demo_cluster() -> Iterator[Path]:
+    """The cluster of a small demo."""
+    directory = private_directory()
+    cluster = directory / "demo-cluster"
+    qserv("demo", "--keep", "--objects", DEMO_OBJECTS, "--dir", str(cluster))
+    yield cluster
+    stop_clusters(directory)
+    shutil.rmtree(directory)
+
+
+@pytest.mark.parametrize("page", ON_THE_DEMO)
+def test_examples_on_the_demo(page: str, demo_cluster: Path, tmp_path: Path) -> None:
+    (tmp_path / "demo-cluster").symlink_to(demo_cluster)
+    examples.run_page(ROOT / page, tmp_path, environment={"QSERV_CLUSTER": str(demo_cluster)})
+
+
+@pytest.mark.parametrize("page", WITH_THEIR_OWN_CLUSTER)
+def test_examples_with_their_own_cluster(page: str, scratch: Path) -> None:
+    examples.run_page(ROOT / page, scratch, environment={})
+
+
+def test_the_tutorial(scratch: Path) -> None:
+    if not NGC.exists():
+        pytest.skip(f"{NGC} is not here; the catalogue is not part of the project")
+    for name in ("ngc.yaml", "ngc-partition.yaml"):
+        shutil.copy(DOCS / "examples" / name, scratch)
+    shutil.copy(NGC, scratch)
+    examples.run_page(DOCS / "tutorial.md", scratch, environment={})
+
+
+def test_no_page_with_examples_is_forgotten() -> None:
+    with_examples = {
+        page.relative_to(ROOT).as_posix()
+        for page in (ROOT / "README.md", *DOCS.rglob("*.md"))
+        if any(example.kind in {"console", "python"} for example in examples.examples_of(page.read_text()))
+    }
+    assert with_examples == {*ON_THE_DEMO, *WITH_THEIR_OWN_CLUSTER, "docs/tutorial.md"}

@@ -1,0 +1,92 @@
+"""The pages of docs/ lead to each other, and their tables say what the code says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from qserv_py import errors
+from qserv_py.adql.functions import FUNCTIONS
+from qserv_py.catalog.model import Family
+from qserv_py.catalog.types import TYPE_NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", without_code(page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def rows_of(page: Path) -> Iterator[list[str]]:
+    """Yield the cells of the rows of all tables of a page, without backquotes."""
+    for line in page.read_text().splitlines():
+        if line.startswith("|") and not re.fullmatch(r"[|: -]+", line):
+            yield [cell.strip().strip("`") for cell in line.strip("|").split("|")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", without_code(page.read_text())):
+        if re.match(r"https?://", target):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (page.parent / name).resolve() if name else page
+        assert found.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(found), f"{page.name} links to {target}, which has no such heading"
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    linked = set(re.findall(r"\]\(([^)#]+\.md)\)", (DOCS / "index.md").read_text()))
+    pages = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"index.md"}
+    assert linked == pages
+
+
+def test_every_error_code_is_explained() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.QservError)]
+    listed = {row[0]: row[2] for row in rows_of(DOCS / "reference" / "errors.md") if row[0] != "code"}
+    assert listed == {kind.code: kind.__name__ for kind in kinds}
+
+
+def test_the_type_table_is_that_of_the_code() -> None:
+    listed = {row[0]: tuple(row[1:]) for row in rows_of(DOCS / "reference" / "types.md") if row[0] != "Felis"}
+    names = {kind.value: (n.adql, n.postgres, n.arrow, n.votable) for kind, n in TYPE_NAMES.items()}
+    assert listed == names
+
+
+def test_the_defaults_of_the_partition_file_are_those_of_the_code() -> None:
+    family = Family(name="x")
+    listed = {row[0]: row[1] for row in rows_of(DOCS / "reference" / "partition-file.md") if hasattr(family, row[0])}
+    assert listed.pop("name") == "the database's"
+    assert {name: float(value) for name, value in listed.items()} == {
+        "target_rows": family.target_rows,
+        "min_order": family.min_order,
+        "max_order": family.max_order,
+        "overlap_arcsec": family.overlap_arcsec,
+    }
+
+
+def test_the_example_schema_has_the_columns_of_the_file() -> None:
+    schema = yaml.safe_load((DOCS / "examples" / "ngc.yaml").read_text())
+    columns = [column["name"] for column in schema["tables"][0]["columns"]]
+    assert len(columns) == 32
+    source = ROOT.parent / "shared" / "data" / "NGC.csv"
+    if not source.exists():
+        pytest.skip(f"{source} is not here; it is not part of the project")
+    assert columns == source.read_text(encoding="utf-8").split("\n", 1)[0].split(";")
+
+
+def test_every_function_of_adql_is_explained() -> None:
+    listed = {row[0]: row[1] for row in rows_of(DOCS / "reference" / "adql.md") if row[0].split("(")[0] in FUNCTIONS}
+    assert listed == {function.signature: function.doc for function in FUNCTIONS.values()}
