@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.postgres import private_directory
+from support.processes import hear_interrupts
 
 QSERV = Path(sys.executable).with_name("qserv")
 SMALL = ("--objects", "2000", "--workers", "2")
@@ -100,7 +101,9 @@ def test_a_full_disk_is_noticed_before_anything_is_made(place: Path) -> None:
 def test_ctrl_c_leaves_nothing(place: Path, after: str) -> None:
     cluster = place / "demo"
     command = [QSERV, "demo", "--objects", "100000", "--workers", "2", "--dir", str(cluster)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_interrupts
+    ) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if after in line:

@@ -17,7 +17,13 @@ DOCS = ROOT / "docs"
 NGC = ROOT.parent / "shared" / "data" / "NGC.csv"
 QSERV = Path(sys.executable).with_name("qserv")
 
-ON_THE_DEMO = ["README.md", "docs/how-to/query.md", "docs/how-to/shard.md", "docs/how-to/recover.md"]
+ON_THE_DEMO = [
+    "README.md",
+    "docs/how-to/query.md",
+    "docs/how-to/recover.md",
+    "docs/how-to/shard.md",
+    "docs/reference/adql.md",
+]
 WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
 DEMO_OBJECTS = "20000"
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 from support.ingested import Shards, add_small, check_parts, objects
+from support.processes import hear_interrupts
 
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
@@ -34,6 +35,7 @@ def start(cluster: Cluster, directory: Path, *arguments: str) -> subprocess.Pope
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=hear_interrupts,
     )
 
 
