@@ -104,6 +104,15 @@ def test_leaving_the_rows_early_stops_the_servers(cluster: Cluster, session: Ses
     assert wait_until(lambda: running(cluster) == 0)
 
 
+def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field: Loaded) -> None:
+    """As in ``qserv query ... | head``: writing fails while the rows are on their way."""
+    with Session(cluster) as opened:
+        rows = opened.answer(SLOW.replace("COUNT(*)", "a.sourceId")).batches()
+        assert next(rows).num_rows > 0
+    assert wait_until(lambda: running(cluster) == 0)
+    assert next(rows, None) is None
+
+
 def test_a_failing_expression_ends_the_query_and_the_next_one_works(session: Session) -> None:
     for query in (
         "SELECT 1 / (k - k) AS x FROM field.Object",
