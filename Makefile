@@ -40,8 +40,9 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
+# 20,000 random queries, and every property test with new examples.
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
+	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
 
 # The examples of README.md and docs/ against a real cluster, and the links between the pages.
 docs: $(STAMP)

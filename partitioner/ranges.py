@@ -74,7 +74,7 @@ def clipped(ranges: IntArray, first: int, end: int) -> IntArray:
     """Return the part of a set that lies in ``[first, end)``; costs what is returned, not what the set holds."""
     low = int(np.searchsorted(ranges[:, 1], first, side="right"))
     high = int(np.searchsorted(ranges[:, 0], end, side="left"))
-    return np.clip(ranges[low:high], first, end)
+    return np.clip(ranges[low:high], first, max(first, end)) if first < end else NOTHING
 
 
 def simplified(ranges: IntArray, most: int) -> IntArray:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.cluster import running_cluster
 from support.postgres import DEBIAN_POSTGRES, TestServer, running_server
 
 from qserv_py.czar.cluster import Cluster
+
+# The default run is the same every time, on a machine of any speed; `make test-long` sets QSERV_TEST_RANDOM and looks
+# for what nobody has seen.
+_ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, database=None, **_ANY_SPEED)
+settings.register_profile("random", **_ANY_SPEED)
+settings.load_profile("random" if os.environ.get("QSERV_TEST_RANDOM") == "1" else "same")
 
 
 @pytest.fixture(scope="session")

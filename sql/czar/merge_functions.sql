@@ -100,10 +100,14 @@ CREATE OR REPLACE MACRO qserv_asin(a) AS
     list_transform([a], lambda v: CASE WHEN abs(v) > 1 THEN error('input is out of range') ELSE asin(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
-    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v: round_even(v.a * v.s, 0) / v.s)[1];
+    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
+        CASE WHEN isinf(v.a * v.s) AND NOT isinf(v.a) THEN error('value out of range: overflow')
+             ELSE round_even(v.a * v.s, 0) / v.s END)[1];
 
 CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
-    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v: trunc(v.a * v.s) / v.s)[1];
+    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
+        CASE WHEN isinf(v.a * v.s) AND NOT isinf(v.a) THEN error('value out of range: overflow')
+             ELSE trunc(v.a * v.s) / v.s END)[1];
 
 -- Casts that PostgreSQL writes or refuses in its own way. (From 1e15 to 1e17 it writes an exponent, DuckDB does not.)
 CREATE OR REPLACE MACRO qserv_whole_number(t) AS
