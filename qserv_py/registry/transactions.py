@@ -57,7 +57,8 @@ def begin_transaction(registry: Registry, database: str, *, context: Mapping[str
     NotFoundError
         If there is no such database.
     """
-    with registry.connection() as connection:
+    # The claim comes before the row can be seen: a recovery would take a transaction without an owner for abandoned.
+    with registry.transaction() as connection:
         row = run(connection, "insert_transaction", database=database, context=Jsonb(dict(context or {}))).fetchone()
         if row is None:
             raise no_database(database, [known.name for known in registry.databases()])

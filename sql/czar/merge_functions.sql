@@ -60,7 +60,8 @@ CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a // v.b END)[1];
 
 CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a % v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero')
+             WHEN v.b = -1 THEN v.a - v.a ELSE v.a % v.b END)[1];
 
 CREATE OR REPLACE MACRO qserv_mod(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:

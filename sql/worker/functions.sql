@@ -4,33 +4,37 @@
 -- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
 CREATE SCHEMA IF NOT EXISTS qserv;
 
+-- An angle, in degrees, with next to nothing made nothing: PostgreSQL calls a product too small for a double an error.
+CREATE OR REPLACE FUNCTION qserv.calm(x float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN abs(x) < 1e-30 THEN 0 ELSE x END $$;
+
 -- Angle between two positions by the haversine formula, exact down to milliarcseconds and below.
 -- least() passes over a NULL, so its other side must be NULL too when a coordinate is missing.
 CREATE OR REPLACE FUNCTION qserv.distance(ra1 float8, dec1 float8, ra2 float8, dec2 float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra1 + dec1 + ra2 + dec2), sqrt(
-        sin(radians(dec2 - dec1) / 2) ^ 2
-        + cos(radians(dec1)) * cos(radians(dec2)) * sin(radians(ra2 - ra1) / 2) ^ 2))))
+        sin(radians(qserv.calm(dec2 - dec1)) / 2) ^ 2
+        + cos(radians(qserv.calm(dec1))) * cos(radians(qserv.calm(dec2))) * sin(radians(qserv.calm(ra2 - ra1)) / 2) ^ 2))))
 $$;
 
 -- Whether a position lies within radius of a centre, the border included.
 CREATE OR REPLACE FUNCTION qserv.in_circle(ra float8, "dec" float8, ra0 float8, dec0 float8, radius float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra + "dec" + ra0 + dec0), sqrt(
-        sin(radians(dec0 - "dec") / 2) ^ 2
-        + cos(radians("dec")) * cos(radians(dec0)) * sin(radians(ra0 - ra) / 2) ^ 2)))) <= radius
+        sin(radians(qserv.calm(dec0 - "dec")) / 2) ^ 2
+        + cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm(ra0 - ra)) / 2) ^ 2)))) <= radius
 $$;
 
 -- Whether a position lies in ADQL's BOX: the angles along the two great circles that are the arms of its cross.
 CREATE OR REPLACE FUNCTION qserv.in_box(ra float8, "dec" float8, ra0 float8, dec0 float8, width float8, height float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT abs(degrees(atan2(
-               cos(radians("dec")) * sin(radians(ra - ra0)),
-               cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+               cos(radians(qserv.calm("dec"))) * sin(radians(qserv.calm(ra - ra0))),
+               cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))) + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")))
            ))) <= width / 2
        AND abs(degrees(atan2(
-               cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)),
-               cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
+               cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec"))) - sin(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))),
+               cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))) + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")))
            ))) <= height / 2
 $$;
 
@@ -41,8 +45,8 @@ CREATE OR REPLACE FUNCTION qserv.in_polygon(
     ra float8, "dec" float8, ra0 float8, dec0 float8, xs float8[], ys float8[]
 ) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    depth float8 := cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0))
-                    + sin(radians(dec0)) * sin(radians("dec"));
+    depth float8 := cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0)))
+                    + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")));
     x float8;
     y float8;
     inside boolean := false;
@@ -54,8 +58,8 @@ BEGIN
     IF depth <= 1e-12 THEN
         RETURN false;
     END IF;
-    x := cos(radians("dec")) * sin(radians(ra - ra0)) / depth;
-    y := (cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)))
+    x := cos(radians(qserv.calm("dec"))) * sin(radians(qserv.calm(ra - ra0))) / depth;
+    y := (cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec"))) - sin(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))))
          / depth;
     FOR i IN 1 .. array_length(xs, 1) LOOP
         IF (ys[i] > y) <> (ys[j] > y)

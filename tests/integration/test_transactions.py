@@ -20,6 +20,7 @@ from qserv_py.errors import NotFoundError, TransactionStateError
 from qserv_py.registry import transactions
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.listing import list_chunks, list_tables, list_workers
+from qserv_py.registry.transaction_steps import lock_name
 from qserv_py.registry.transactions import TransactionState
 
 ONE, TWO, THREE = ChunkId(2, 100), ChunkId(3, 5), ChunkId(2, 0)
@@ -190,6 +191,23 @@ def test_only_the_transactions_of_the_dead_can_be_claimed(registry: Registry) ->
         transactions.abort_transaction(registry, transaction_id)
         assert transactions.claim_transaction(third, transaction_id)  # the claim has ended
     assert transactions.unfinished_transactions(registry, database="small") == ()
+
+
+def test_nobody_sees_a_transaction_before_it_has_its_owner(registry: Registry) -> None:
+    """Else a recovery at that moment would take it for abandoned."""
+    following = transactions.begin_transaction(registry, "small") + 1
+    own = Registry(registry.conninfo)
+    with registry.lock(lock_name(following)):
+        beginning = threading.Thread(target=transactions.begin_transaction, args=[own, "small"])
+        beginning.start()
+        beginning.join(0.3)
+        assert beginning.is_alive()  # it waits for its claim, which this test holds
+        with Registry(registry.conninfo) as other:
+            seen = [transaction.transaction_id for transaction in transactions.unfinished_transactions(other)]
+        assert following not in seen
+    beginning.join(10)
+    assert not beginning.is_alive()
+    own.close()
 
 
 def test_locks_exclude_threads_and_processes(registry: Registry) -> None:
