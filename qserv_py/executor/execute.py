@@ -87,6 +87,8 @@ class Execution:
                 yield conform(batch, schema)
         finally:
             source.close()  # type: ignore[attr-defined]
+            for run in list(self._running):
+                run.stop()
             if self._merge is not None:
                 self._merge.close()
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from qserv_py.catalog.snapshot import Catalog
-from qserv_py.errors import InternalError, QservError
+from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
 from qserv_py.planner.fill import StageRows, chunk_queries
@@ -68,6 +68,8 @@ class ShardRun:
         self._running: dict[int, RunningStatement] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
+        self._cancelled = threading.Event()
+        self._cancel_told = False
         self._machine = machine.StageMachine(self._make_batches(slots), slots=slots)
         self._rows = 0
         self._chunks_done = 0
@@ -77,7 +79,7 @@ class ShardRun:
         try:
             self._follow(self._machine.start())
             while not self._machine.ended:
-                received = self._queue.get()
+                received = self._next()
                 if isinstance(received, pa.RecordBatch):
                     self._rows += received.num_rows
                     yield received
@@ -92,15 +94,39 @@ class ShardRun:
             self._closed.set()
 
     def cancel(self) -> None:
-        """Stop the servers; ``batches`` then ends with QueryCancelledError."""
-        self._put(machine.CancelRequested())
+        """Stop the servers; ``batches`` then ends with QueryCancelledError. It never waits."""
+        self._cancelled.set()
         self._cancel_running()
+
+    def stop(self) -> None:
+        """End a run that nobody will read further, and let its threads go.
+
+        DuckDB leaves a stream where its statement ended or failed, without a word to whoever fills it; the threads
+        would wait for a reader, and hold connections that later queries need.
+        """
+        self._closed.set()
+        self._cancel_running()
+
+    def _next(self) -> pa.RecordBatch | machine.Event:
+        """Return what comes next: rows, or an event for the machine."""
+        while True:
+            if self._cancelled.is_set() and not self._cancel_told:
+                self._cancel_told = True
+                return machine.CancelRequested()
+            if self._closed.is_set():
+                raise QueryCancelledError("the query was cancelled")
+            try:
+                return self._queue.get(timeout=_PATIENCE_S)
+            except queue.Empty:
+                continue
 
     def _abandon(self) -> None:
         """Stop the servers and wait until no thread works for this run."""
+        if self._closed.is_set():
+            return
         self._follow(self._machine.handle(machine.CancelRequested()), failing=False)
-        while not self._machine.ended:
-            received = self._queue.get()
+        while not self._machine.ended and not self._closed.is_set():
+            received = self._next()
             if not isinstance(received, pa.RecordBatch):
                 self._follow(self._machine.handle(received), failing=False)
 
@@ -110,6 +136,8 @@ class ShardRun:
             match instruction:
                 case machine.SendBatch(batch=batch):
                     statement = RunningStatement()
+                    if self._cancelled.is_set():
+                        statement.cancel()
                     with self._lock:
                         self._running[batch.number] = statement
                     self._threads.submit(self._run, batch, statement)

@@ -1,0 +1,88 @@
+"""A shard run whose reader goes away: its threads must end, whatever the reader does."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pytest
+from support.catalogs import catalog, plan
+
+from qserv_py.errors import QueryCancelledError
+from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
+from qserv_py.planner.plan import ShardStage
+from qserv_py.workers.query import RunningStatement
+
+
+class EndlessPool:
+    """Answers every statement with rows without end, until it is cancelled or its reader goes."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self._lock = threading.Lock()
+
+    def run(self, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
+        with self._lock:
+            self.running += 1
+        try:
+            while True:
+                if statement.cancelled:
+                    raise QueryCancelledError("the query was cancelled")
+                yield pa.record_batch([pa.array([1.0])], names=["ra"])
+        finally:
+            with self._lock:
+                self.running -= 1
+
+
+@pytest.fixture
+def pool() -> EndlessPool:
+    return EndlessPool()
+
+
+@pytest.fixture
+def run(pool: EndlessPool) -> Iterator[ShardRun]:
+    [stage] = plan("SELECT ra FROM Object").stages
+    assert isinstance(stage, ShardStage)
+    with ThreadPoolExecutor(8) as threads:
+        yield ShardRun(stage, catalog(), pools=[pool] * 3, threads=threads, slots=2, rows={})  # type: ignore[list-item]
+
+
+def ends(pool: EndlessPool) -> bool:
+    deadline = time.monotonic() + 20
+    while pool.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return pool.running == 0
+
+
+def test_leaving_the_rows_ends_the_threads(run: ShardRun, pool: EndlessPool) -> None:
+    rows = run.batches()
+    next(rows)
+    rows.close()  # type: ignore[attr-defined]
+    assert ends(pool)
+
+
+def test_stopping_ends_the_threads_though_the_rows_are_left_half_read(run: ShardRun, pool: EndlessPool) -> None:
+    """As DuckDB leaves them when its statement fails: the iterator lives on, and nobody closes it."""
+    rows = run.batches()
+    next(rows)
+    time.sleep(0.2)  # the queue is full, the threads wait for a reader
+    run.stop()
+    assert ends(pool)
+    rows.close()  # type: ignore[attr-defined]
+
+
+def test_cancelling_does_not_wait_for_a_reader(run: ShardRun, pool: EndlessPool) -> None:
+    rows = run.batches()
+    next(rows)
+    time.sleep(0.2)
+    started = threading.Thread(target=run.cancel)
+    started.start()
+    started.join(10)
+    assert not started.is_alive()
+    with pytest.raises(QueryCancelledError):
+        list(itertools.islice(rows, 10 * QUEUE_LENGTH))
+    assert ends(pool)
