@@ -48,6 +48,17 @@ class DirectorIndex:
                 found[candidates] = np.maximum(found[candidates], _lookup_in(run, ids[candidates]))
         return found
 
+    def between(self, low: int | None, high: int | None, *, most: int) -> IntArray | None:
+        """Return the ``healpix29`` of the whole-number ids of a range, borders included; None if over ``most`` ids."""
+        slices = []
+        for run in self.runs:
+            start = 0 if low is None else int(np.searchsorted(run.ids, low, side="left"))
+            end = len(run.ids) if high is None else int(np.searchsorted(run.ids, high, side="right"))
+            slices.append(run.cells[start : max(start, end)])
+        if sum(len(cells) for cells in slices) > most:
+            return None
+        return np.concatenate(slices) if slices else np.empty(0, dtype=np.int64)
+
 
 def encode_ids(ids: Sequence[str | None] | npt.NDArray[np.object_]) -> IdArray:
     """Return text ids as the fixed-width bytes that ``lookup`` takes; None becomes the empty text."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from cdshealpix import cdshealpix as _kernel
 
-from qserv_py.catalog.chunk import HEALPIX_ORDER
+from qserv_py.catalog.chunk import HEALPIX_ORDER, ChunkId
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.errors import UserError
 
@@ -98,3 +98,11 @@ def block_of_neighbours(pixels: IntArray, *, order: int) -> IntArray:
     found = np.zeros((len(pixels), 9), dtype=np.int64)
     _kernel.neighbours(order, pixels.astype(np.uint64), found, np.uint16(1))
     return found
+
+
+def centre_dec(chunk: ChunkId) -> float:
+    """Return the declination of the centre of a chunk, degrees."""
+    lon, lat = np.empty(1), np.empty(1)
+    depth, pixel = np.array([chunk.order], dtype=np.uint8), np.array([chunk.pixel], dtype=np.uint64)
+    _kernel.healpix_to_lonlat(depth, pixel, 0.5, 0.5, lon, lat, np.uint16(1))
+    return float(np.degrees(lat[0]))

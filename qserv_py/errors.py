@@ -147,6 +147,12 @@ class QueryNotSupportedError(AdqlError):
     code = "query_not_supported"
 
 
+class StatementError(UserError):
+    """A line of a collection of queries that is no statement."""
+
+    code = "bad_statement"
+
+
 class NotFoundError(UserError):
     """A named thing that does not exist; exit code 3."""
 

@@ -16,7 +16,7 @@ from qserv_py.workers.server import SUPERUSER
 SHARD_DATABASE = "qserv"
 READER = "qserv_reader"
 
-SETUP_SCRIPTS = ("worker/schema", "worker/bookkeeping", "worker/functions")
+SETUP_SCRIPTS = ("worker/schema", "worker/bookkeeping", "worker/functions", "worker/catalogue_functions")
 """Scripts applied at every start, in this order; each may run again and again."""
 
 

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
-from qserv_py.adql.functions import AGGREGATES, DISTANCE, FUNCTIONS, SHAPE_NAMES, Function, Kind
+from qserv_py.adql.constants import constant_number
+from qserv_py.adql.functions import (
+    AGGREGATE_FUNCTIONS,
+    AGGREGATES,
+    DISTANCE,
+    FUNCTIONS,
+    SHAPE_NAMES,
+    AggregateFunction,
+    Function,
+    Kind,
+)
+from qserv_py.adql.functions.positions import HEALPIX_INDEX
+from qserv_py.adql.geometry import GeometricForms, as_double, doubles, is_form
 from qserv_py.adql.parse import MARK
 from qserv_py.adql.places import Failures, did_you_mean, offset_of
 from qserv_py.adql.scope import Scope
@@ -23,6 +35,7 @@ from qserv_py.adql.tree import (
     Cast,
     Coalesce,
     Comparison,
+    ExistsQuery,
     Expr,
     InList,
     InQuery,
@@ -33,12 +46,15 @@ from qserv_py.adql.tree import (
     Logic,
     Negate,
     Not,
-    Select,
+    Query,
+    ScalarQuery,
     Shape,
     ShapeKind,
+    Window,
     contains_aggregate,
 )
 from qserv_py.adql.typing_rules import arithmetic_type, common_type, comparable, literal_type, sum_type
+from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownFunctionError
 
@@ -61,6 +77,22 @@ _CAST_TYPES = {
 
 
 _USUAL_PARTS = {"this", "expression"}
+_ANY_PARTS = {
+    "with_",
+    "expressions",
+    "from_",
+    "joins",
+    "where",
+    "group",
+    "having",
+    "order",
+    "limit",
+    "offset",
+    "distinct",
+    "kind",
+}
+"""Of a query in an expression; ``resolve`` looks at its parts."""
+
 _PARTS = {
     exp.Column: {"this", "table", "db", "catalog"},
     exp.Literal: {"this", "is_string"},
@@ -75,10 +107,28 @@ _PARTS = {
     exp.DPipe: {"this", "expression", "safe"},
     exp.Div: {"this", "expression", "typed", "safe"},
     exp.Anonymous: {"this", "expressions"},
+    exp.Window: {"this", "partition_by", "order", "spec", "over"},
     exp.Count: {"this", "expressions", "big_int"},
     exp.Min: {"this", "expressions"},
     exp.Max: {"this", "expressions"},
 }
+
+WINDOW_FUNCTIONS: dict[str, tuple[int, int, DataType | None]] = {
+    "ROW_NUMBER": (0, 0, DataType.LONG),
+    "RANK": (0, 0, DataType.LONG),
+    "DENSE_RANK": (0, 0, DataType.LONG),
+    "PERCENT_RANK": (0, 0, DataType.DOUBLE),
+    "CUME_DIST": (0, 0, DataType.DOUBLE),
+    "NTILE": (1, 1, DataType.INT),
+    "LAG": (1, 2, None),
+    "LEAD": (1, 2, None),
+    "FIRST_VALUE": (1, 1, None),
+    "LAST_VALUE": (1, 1, None),
+    "NTH_VALUE": (2, 2, None),
+}
+"""Functions that only a window has: fewest and most arguments, type (None: that of the first argument)."""
+
+_BORDER = re.compile(r"UNBOUNDED (PRECEDING|FOLLOWING)|CURRENT ROW|\d{1,18} (PRECEDING|FOLLOWING)")
 
 MAX_NESTING = 200
 """Operators and calls inside one another; whatever walks our tree recurses."""
@@ -87,7 +137,7 @@ MAX_NESTING = 200
 class ExpressionBuilder:
     """Builds the expressions of one block."""
 
-    def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Select]) -> None:
+    def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Query]) -> None:
         self.scope = scope
         self.failures: Failures = scope.failures
         self._subquery = subquery
@@ -105,6 +155,10 @@ class ExpressionBuilder:
             exp.Is: self._is,
             exp.Between: self._between,
             exp.In: self._in,
+            exp.Exists: self._exists,
+            exp.Window: self._window,
+            exp.Subquery: self._scalar_query,
+            exp.Select: self._scalar_query,
             exp.Like: self._like,
             exp.ILike: self._like,
             exp.Case: self._case,
@@ -123,10 +177,10 @@ class ExpressionBuilder:
         if handler is None:
             raise self._refuse(node)
         # A part that no handler looks at would be lost in silence: "x IS NOT NULL" is an Is with a part `negate`.
-        known = _PARTS.get(type(node), _USUAL_PARTS)
+        known = set(node.args) if isinstance(node, exp.Query) else _PARTS.get(type(node), _USUAL_PARTS)
         unknown = [key for key, value in node.args.items() if value not in (None, [], False) and key not in known]
         if unknown:
-            raise self.failures.unsupported(f"{type(node).__name__} with {', '.join(unknown)} is not answered", node)
+            raise self.failures.unsupported(f"{describe(node)} is not answered in this form", node)
         if self._nesting >= MAX_NESTING:
             raise LimitError(
                 f"an expression nests more than {MAX_NESTING} operators",
@@ -156,16 +210,9 @@ class ExpressionBuilder:
         return built
 
     def _refuse(self, node: Any) -> Exception:
-        kind = type(node).__name__
-        if isinstance(node, exp.Window):
-            kind = "window functions (OVER)"
-        elif isinstance(node, exp.Exists):
-            kind = "EXISTS"
-        elif isinstance(node, (exp.Subquery, exp.Select)):
-            kind = "a sub-query as a value"
-        elif isinstance(node, exp.Star):
+        if isinstance(node, exp.Star):
             return self.failures.error(AdqlSyntaxError, '"*" can stand only alone or in COUNT(*)', node)
-        return self.failures.unsupported(f"{kind} is not answered", node)
+        return self.failures.unsupported(f"{describe(node)} is not answered", node, hint=remedy(node))
 
     # leaves
 
@@ -236,7 +283,7 @@ class ExpressionBuilder:
             culprit = left if left.type is not None and not left.type.is_numeric else right
             raise self._mismatch(f'"{operator}" needs numbers', culprit, node)
         if operator == "%" and not kind.is_integer:
-            arguments = (_as_double(left), _as_double(right))
+            arguments = (as_double(left), as_double(right))
             return Call(type=DataType.DOUBLE, function=FUNCTIONS["MOD"], arguments=arguments, offset=left.offset)
         left, right = _typed(left, kind), _typed(right, kind)
         return Arithmetic(type=kind, operator=operator, left=left, right=right, offset=left.offset)
@@ -319,6 +366,93 @@ class ExpressionBuilder:
         if not items:
             raise self.failures.error(AdqlSyntaxError, "IN needs at least one value", node)
         return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
+
+    def _window(self, node: Any) -> Expr:
+        function = node.this
+        if isinstance(function, exp.Anonymous):
+            name = str(function.this).removeprefix(MARK).upper()
+            arguments = [self.value(part) for part in function.expressions]
+            kind = self._window_type(name, arguments, function)
+        else:
+            built = self.build(function)
+            if not isinstance(built, Aggregate) or built.distinct:
+                raise self.failures.unsupported("OVER can follow only an aggregate or a window function", node)
+            name, kind = built.name, built.type
+            arguments = [built.operand] if built.operand is not None else []
+        order = node.args.get("order")
+        keys = []
+        for part in order.expressions if order is not None else ():
+            descending = bool(part.args.get("desc"))
+            if bool(part.args.get("nulls_first")) != descending:
+                raise self.failures.unsupported("NULLS FIRST and NULLS LAST are not answered", part)
+            keys.append((self.value(part.this), descending))
+        return Window(
+            type=kind,
+            name=name,
+            arguments=tuple(arguments),
+            partition_by=tuple(self.value(part) for part in node.args.get("partition_by") or ()),
+            order_by=tuple(keys),
+            frame=self._frame(node.args.get("spec"), node),
+            offset=offset_of(node),
+        )
+
+    def _window_type(self, name: str, arguments: Sequence[Expr], node: Any) -> DataType | None:
+        if name in AGGREGATE_FUNCTIONS:
+            raise self.failures.unsupported(
+                f"{AGGREGATE_FUNCTIONS[name].name} with OVER is not answered",
+                node,
+                hint="Group in a sub-query of FROM and join it.",
+            )
+        known = WINDOW_FUNCTIONS.get(name)
+        if known is None:
+            raise self.failures.error(
+                UnknownFunctionError,
+                f'window function "{name}" is not known',
+                node,
+                hint=did_you_mean(name, [*WINDOW_FUNCTIONS, *AGGREGATES]),
+            )
+        least, most, kind = known
+        if not least <= len(arguments) <= most:
+            raise self.failures.error(UnknownFunctionError, f"{name} does not take {len(arguments)} arguments", node)
+        for count in arguments[1:2] if kind is None else arguments:
+            if count.type is None or not count.type.is_integer:
+                raise self._mismatch(f"{name} needs a whole number", count, node)
+        return kind or arguments[0].type
+
+    def _frame(self, spec: Any, node: Any) -> str:
+        """Return a frame as SQL, made of its known words and numbers."""
+        if spec is None:
+            return ""
+        kind = str(spec.args.get("kind") or "").upper()
+        borders = []
+        for end in ("start", "end"):
+            border = spec.args.get(end)
+            if border is None:
+                continue
+            side = str(spec.args.get(f"{end}_side") or "").upper()
+            if isinstance(border, exp.Literal) and not border.is_string and str(border.this).isdigit():
+                text = str(int(str(border.this)))
+            else:
+                text = str(border).upper()
+            shown = f"{text} {side}".strip()
+            if not _BORDER.fullmatch(shown):
+                raise self.failures.unsupported(f"the frame border {shown} is not answered", node)
+            borders.append(shown)
+        if kind not in {"ROWS", "RANGE", "GROUPS"} or spec.args.get("exclude") or not borders:
+            raise self.failures.unsupported("this frame of a window is not answered", node)
+        return f"{kind} BETWEEN {borders[0]} AND {borders[1] if len(borders) > 1 else 'CURRENT ROW'}"
+
+    def _exists(self, node: Any) -> Expr:
+        inner = self._subquery(node.this, self.scope)
+        return ExistsQuery(type=DataType.BOOLEAN, query=inner, offset=offset_of(node))
+
+    def _scalar_query(self, node: Any) -> Expr:
+        inner = self._subquery(node, self.scope)
+        if len(inner.items) != 1:
+            raise self.failures.error(
+                TypeMismatchError, f"a sub-query that stands for a value has {len(inner.items)} columns", node
+            )
+        return ScalarQuery(type=inner.items[0].expr.type, query=inner, offset=offset_of(node))
 
     def _like(self, node: Any) -> Expr:
         operand, pattern = self.value(node.this), self.value(node.expression)
@@ -404,6 +538,8 @@ class ExpressionBuilder:
         name = str(node.this)
         written = name.removeprefix(MARK)
         upper, place = written.upper(), offset_of(node)
+        if upper in AGGREGATE_FUNCTIONS:
+            return self._further_aggregate(AGGREGATE_FUNCTIONS[upper], node.expressions, place)
         arguments = [self.build(part) for part in node.expressions]
         if upper in SHAPE_NAMES:
             return self._geometry(upper, arguments, place)
@@ -413,7 +549,52 @@ class ExpressionBuilder:
             raise self.failures.error(
                 UnknownFunctionError, f'function "{written}" is not known', place, hint=did_you_mean(written, known)
             )
+        if function is HEALPIX_INDEX:
+            return GeometricForms(self.scope, self._checked_call).healpix_index(arguments, place)
         return self._checked_call(function, arguments, place)
+
+    def _further_aggregate(self, function: AggregateFunction, parts: Sequence[Any], place: int | None) -> Expr:
+        distinct = bool(parts) and isinstance(parts[0], exp.Distinct)
+        if distinct:
+            parts = [*parts[0].expressions, *parts[1:]]
+        if len(parts) != 1 + len(function.parameters) or (distinct and not function.distinct):
+            what = "DISTINCT" if distinct and not function.distinct else f"{len(parts)} arguments"
+            raise self.failures.error(
+                UnknownFunctionError,
+                f"{function.name} does not take {what}",
+                place,
+                hint=f"Write {function.signature}.",
+            )
+        condition = function.operand is Kind.CONDITION
+        operand = self.condition(parts[0], function.name) if condition else self.value(parts[0])
+        if contains_aggregate(operand):
+            raise self.failures.error(TypeMismatchError, f"{function.name} holds another aggregate", operand.offset)
+        if not _accepts(function.operand, operand.type):
+            raise self._mismatch(f"{function.name} needs {function.operand.value}", operand, place)
+        operand = as_double(operand) if function.operand is Kind.NUMBER else operand
+        operand = _typed(operand, _TYPE_OF_NULL[function.operand])
+        return Aggregate(
+            type=function.returns or operand.type,
+            name=function.name.upper(),
+            operand=operand,
+            distinct=distinct and function.repeats_matter,
+            parameters=tuple(self._parameter(function, part) for part in parts[1:]),
+            offset=place,
+        )
+
+    def _parameter(self, function: AggregateFunction, part: Any) -> Expr:
+        """Return the constant after the operand of an aggregate."""
+        given = self.value(part)
+        if Kind.TEXT in function.parameters:
+            if not isinstance(given, Literal) or not isinstance(given.value, str):
+                raise self._mismatch(f"{function.name} needs a text constant", given, part)
+            return given
+        number = constant_number(given)
+        if number is None or not 0 <= number <= function.largest:
+            raise self.failures.error(
+                TypeMismatchError, f"{function.name} needs a constant, 0 to {function.largest:g}", part
+            )
+        return Literal(type=DataType.DOUBLE, value=number, offset=given.offset)
 
     def _checked_call(self, function: Function, arguments: Sequence[Expr], place: int | None) -> Expr:
         if not function.accepts(len(arguments)):
@@ -424,7 +605,10 @@ class ExpressionBuilder:
                 hint=f"Write {function.signature}.",
             )
         passed = []
-        for kind, argument in zip(function.parameters, arguments, strict=False):
+        for index, argument in enumerate(arguments):
+            kind = function.kind_of(index)
+            if kind is Kind.TIME and isinstance(argument, Literal) and isinstance(argument.value, str):
+                argument = Cast(type=DataType.TIMESTAMP, operand=argument, offset=argument.offset)
             if isinstance(argument, Shape) or not _accepts(kind, argument.type):
                 raise self._mismatch(
                     f"{function.name} needs {kind.value}",
@@ -432,7 +616,15 @@ class ExpressionBuilder:
                     argument.offset,
                     hint=f"Write {function.signature}.",
                 )
-            passed.append(_as_double(argument) if kind is Kind.NUMBER else _typed(argument, _TYPE_OF_NULL[kind]))
+            if kind is Kind.VALUE:
+                passed.append(argument)
+            else:
+                passed.append(as_double(argument) if kind is Kind.NUMBER else _typed(argument, _TYPE_OF_NULL[kind]))
+        if Kind.VALUE in function.parameters:
+            common = self._common(passed, function.name, place) or _TYPE_OF_NULL[Kind.VALUE]
+            passed = [
+                part if part.type is common else Cast(type=common, operand=part, offset=part.offset) for part in passed
+            ]
         kind_of_result = function.returns or (passed[0].type if passed else None)
         return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
 
@@ -441,6 +633,8 @@ class ExpressionBuilder:
             return self._contains(arguments, place)
         if name == "DISTANCE":
             return self._distance(arguments, place)
+        if is_form(name):
+            return GeometricForms(self.scope, self._checked_call).build(name, arguments, place)
         return build_shape(ShapeKind(name), arguments, self.failures, place)
 
     def _contains(self, arguments: Sequence[Expr], place: int | None) -> Expr:
@@ -458,7 +652,7 @@ class ExpressionBuilder:
             raise self.failures.unsupported(
                 "CONTAINS is answered for a POINT in a CIRCLE, BOX or POLYGON", place, hint="The point comes first."
             )
-        inside = InShape(type=DataType.BOOLEAN, point=_doubles(point), shape=_doubles(shape), offset=place)
+        inside = InShape(type=DataType.BOOLEAN, point=doubles(point), shape=doubles(shape), offset=place)
         return Cast(type=DataType.INT, operand=inside, offset=place)
 
     def _distance(self, arguments: Sequence[Expr], place: int | None) -> Expr:
@@ -508,15 +702,15 @@ def _negated(operand: Expr) -> Expr:
     )
 
 
-def _as_double(expr: Expr) -> Expr:
-    if expr.type is DataType.DOUBLE:
-        return expr
-    if isinstance(expr, Literal) and isinstance(expr.value, int) and not isinstance(expr.value, bool):
-        return Literal(type=DataType.DOUBLE, value=float(expr.value), offset=expr.offset)
-    return Cast(type=DataType.DOUBLE, operand=expr, offset=expr.offset)
-
-
-_TYPE_OF_NULL = {Kind.ANY_NUMBER: DataType.DOUBLE, Kind.INTEGER: DataType.INT, Kind.TEXT: DataType.TEXT}
+_TYPE_OF_NULL = {
+    Kind.NUMBER: DataType.DOUBLE,
+    Kind.ANY_NUMBER: DataType.DOUBLE,
+    Kind.INTEGER: DataType.INT,
+    Kind.TEXT: DataType.TEXT,
+    Kind.TIME: DataType.TIMESTAMP,
+    Kind.VALUE: DataType.DOUBLE,
+    Kind.CONDITION: DataType.BOOLEAN,
+}
 
 
 def _typed(expr: Expr, kind: DataType) -> Expr:
@@ -534,10 +728,6 @@ def _can_cast(given: DataType, wanted: DataType) -> bool:
     return True
 
 
-def _doubles(shape: Shape) -> Shape:
-    return replace(shape, numbers=tuple(_as_double(number) for number in shape.numbers))
-
-
 def _accepts(kind: Kind, given: DataType | None) -> bool:
     if given is None:
         return True
@@ -548,6 +738,12 @@ def _accepts(kind: Kind, given: DataType | None) -> bool:
             return given.is_integer
         case Kind.TEXT:
             return given.is_text
+        case Kind.TIME:
+            return given is DataType.TIMESTAMP
+        case Kind.VALUE:
+            return given.is_numeric or given.is_text or given is DataType.TIMESTAMP
+        case Kind.CONDITION:
+            return given is DataType.BOOLEAN
 
 
 def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
@@ -557,7 +753,7 @@ def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
     if right.value not in {0, 1} or not isinstance(right.value, int):
         return None
     wanted = (right.value == 1) == (operator == "=")
-    if isinstance(left, Cast) and isinstance(left.operand, InShape):
+    if isinstance(left, Cast) and left.operand.type is DataType.BOOLEAN:
         return left.operand if wanted else _negated(left.operand)
     if left.type is DataType.BOOLEAN:
         return left if wanted else _negated(left)

@@ -8,6 +8,7 @@ natural logarithm here. The size and the nesting of a text are bounded before an
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlglot import exp
@@ -15,6 +16,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ParseError, TokenError
 from sqlglot.tokens import Token, TokenType
 
+from qserv_py.adql.strict import check_strict
 from qserv_py.errors import AdqlSyntaxError, LimitError, QueryNotSupportedError
 
 MAX_TEXT = 1_000_000
@@ -26,8 +28,15 @@ MAX_DEPTH = 100
 MAX_CHAIN = 5_000
 """Operators of one text; sqlglot nests a chain of ANDs as deep as it is long."""
 
+MAX_TOKENS = 250_000
+"""Words, numbers and symbols of one text; sqlglot makes about 80,000 columns a second."""
+
 MARK = "adql__"
 """Put before function names."""
+
+
+_ORDINARY_WORDS = {"GLOB", "NOTNULL", "PARTITIONED_BY", "REGEXP", "RETURNING", "RLIKE", "UNCACHE", "XOR"}
+"""Keywords of other dialects that ADQL does not reserve: columns may be called so."""
 
 
 class Adql(Postgres):  # type: ignore[misc]
@@ -36,7 +45,10 @@ class Adql(Postgres):  # type: ignore[misc]
     class Tokenizer(Postgres.Tokenizer):  # type: ignore[misc]
         """PostgreSQL's tokenizer with TOP."""
 
-        KEYWORDS: ClassVar = {**Postgres.Tokenizer.KEYWORDS, "TOP": TokenType.TOP}
+        KEYWORDS: ClassVar = {
+            **{word: kind for word, kind in Postgres.Tokenizer.KEYWORDS.items() if word not in _ORDINARY_WORDS},
+            "TOP": TokenType.TOP,
+        }
 
 
 _DIALECT = Adql()
@@ -45,6 +57,16 @@ _KEEP |= {"OR", "NOT", "WHERE", "FROM", "JOIN", "SELECT", "BY", "HAVING", "THEN"
 _KEEP |= {"LIKE", "ILIKE", "UNION", "EXCEPT", "INTERSECT", "ALL", "ANY", "SOME", "DISTINCT", "TOP", "IS", "OVER"}
 _KEEP |= {"FILTER", "WITHIN", "EXTRACT", "INTERVAL", "LATERAL", "TABLESAMPLE", "LIMIT", "OFFSET", "WITH"}
 _BEFORE_NAMES = {TokenType.DOT, TokenType.ALIAS}
+
+
+class Mode(StrEnum):
+    """What is taken for ADQL."""
+
+    STRICT = "strict"
+    """ADQL 2.1 and nothing else."""
+
+    LENIENT = "lenient"
+    """ADQL 2.1 with what users write besides: LIMIT, CASE, ``%``, TRUE, sub-queries as values, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +78,22 @@ class ParsedQuery:
     """``sqlglot.exp.Query``."""
 
 
-def parse(text: str) -> ParsedQuery:
+def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     """Parse one ADQL query.
+
+    Parameters
+    ----------
+    text
+        The query.
+    mode
+        What is taken for ADQL.
 
     Raises
     ------
     AdqlSyntaxError
-        If the text is not one query; with the place.
+        If the text is not one query, or is not ADQL 2.1 in strict mode; with the place.
+    UnknownFunctionError
+        In strict mode, if a function is neither ADQL's nor one of the service.
     LimitError
         If the text is longer, deeper or has more operators than the bounds of this module.
     QueryNotSupportedError
@@ -77,8 +108,11 @@ def parse(text: str) -> ParsedQuery:
     _check_bounds(tokens)
     tokens = _strip_semicolon(text, tokens)
     _check_start(text, tokens)
+    if mode is Mode.STRICT:
+        check_strict(text)
     _check_commas(text, tokens)
-    tokens = _mark_functions(tokens)
+    _check_tokens(text, tokens)
+    tokens = _mark_functions(_join_strings(tokens))
     try:
         trees = _DIALECT.parser().parse(tokens, text)
     except ParseError as error:
@@ -119,6 +153,11 @@ def _open_quote(text: str) -> int:
 
 
 def _check_bounds(tokens: list[Token]) -> None:
+    if len(tokens) > MAX_TOKENS:
+        raise LimitError(
+            f"the query has {len(tokens)} words and symbols, the most is {MAX_TOKENS}",
+            hint="Upload a long list of values as a table and join it.",
+        )
     depth = operators = 0
     for token in tokens:
         kind = token.token_type
@@ -182,10 +221,63 @@ def _check_commas(text: str, tokens: list[Token]) -> None:
         if index and tokens[index - 1].token_type in _BEGINS_A_LIST:
             raise AdqlSyntaxError('expected an expression, found ","', text=text, offset=token.start)
         follows = tokens[index + 1] if index + 1 < len(tokens) else None
+        if follows is not None and follows.token_type is TokenType.LIMIT and not _is_number(tokens, index + 2):
+            continue  # a column may be called so
         if follows is None or follows.token_type in _ENDS_A_LIST:
             found = f'"{follows.text}"' if follows else "the end"
             place = follows.start if follows else len(text.rstrip())
             raise AdqlSyntaxError(f'expected an expression after ",", found {found}', text=text, offset=place)
+
+
+def _is_number(tokens: list[Token], index: int) -> bool:
+    return index < len(tokens) and tokens[index].token_type is TokenType.NUMBER
+
+
+_REFUSED = {
+    TokenType.PLACEHOLDER: ("a parameter", "Write the value."),
+    TokenType.PARAMETER: ("a parameter", "Write the value."),
+    TokenType.COLON: ('":"', "A parameter cannot be bound: write the value."),
+    TokenType.CURRENT_USER: ("CURRENT_USER", ""),
+    TokenType.SESSION_USER: ("SESSION_USER", ""),
+    TokenType.LOCALTIME: ("LOCALTIME", ""),
+    TokenType.LOCALTIMESTAMP: ("LOCALTIMESTAMP", ""),
+    TokenType.CURRENT_DATE: ("CURRENT_DATE", "Write the time as text: '2026-01-31T12:00:00'."),
+    TokenType.CURRENT_TIME: ("CURRENT_TIME", "Write the time as text: '2026-01-31T12:00:00'."),
+    TokenType.CURRENT_TIMESTAMP: ("CURRENT_TIMESTAMP", "Write the time as text: '2026-01-31T12:00:00'."),
+    TokenType.FETCH: ("FETCH FIRST", "Write TOP n after SELECT, or LIMIT n at the end."),
+}
+"""Tokens that no query may have, and what to write instead; sqlglot keeps no place of some of them."""
+
+
+def _check_tokens(text: str, tokens: list[Token]) -> None:
+    for index, token in enumerate(tokens):
+        if token.token_type in _REFUSED and (not index or tokens[index - 1].token_type not in _BEFORE_NAMES):
+            what, hint = _REFUSED[token.token_type]
+            raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
+
+
+def _join_strings(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with strings that follow each other made one, as in SQL-92."""
+    joined: list[Token] = []
+    parts: list[str] = []
+    for token in tokens:
+        if token.token_type is not TokenType.STRING or not joined or joined[-1].token_type is not TokenType.STRING:
+            _finish_string(joined, parts)
+            parts = [token.text]
+            joined.append(token)
+        else:
+            parts.append(token.text)
+    _finish_string(joined, parts)
+    return joined
+
+
+def _finish_string(joined: list[Token], parts: list[str]) -> None:
+    """Give the last token the text of all its parts."""
+    if len(parts) > 1:
+        first = joined[-1]
+        joined[-1] = Token(
+            TokenType.STRING, "".join(parts), line=first.line, col=first.col, start=first.start, end=first.end
+        )
 
 
 def _mark_functions(tokens: list[Token]) -> list[Token]:

@@ -7,7 +7,8 @@ refused, so that nothing reaches a server that was not understood.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Mapping, Sized
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -15,35 +16,56 @@ from sqlglot import exp
 from qserv_py.adql.expressions import ExpressionBuilder
 from qserv_py.adql.parse import MARK, ParsedQuery
 from qserv_py.adql.places import Failures, offset_of
-from qserv_py.adql.scope import Scope, find_table, item_ref, refs, table_ref
+from qserv_py.adql.scope import CommonTable, Merged, Scope, find_table, item_ref, refs, table_ref
 from qserv_py.adql.tree import (
     Aggregate,
     Call,
+    Cast,
+    Coalesce,
     ColumnRef,
     Comparison,
+    ExistsQuery,
     Expr,
+    InQuery,
     Item,
+    Joined,
+    JoinKind,
     Logic,
     OrderItem,
     OutputColumn,
+    Query,
     QuerySource,
     ResolvedQuery,
+    ScalarQuery,
     Select,
+    SetOperator,
+    SetQuery,
     Source,
     TableSource,
     children,
     contains_aggregate,
+    contains_window,
+    free_refs,
+    leaves,
 )
-from qserv_py.adql.typing_rules import comparable
-from qserv_py.catalog.model import physical_name
+from qserv_py.adql.typing_rules import common_type, comparable
+from qserv_py.adql.wording import describe
+from qserv_py.catalog.model import Column, physical_name
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownColumnError
 
 _SELECT_PARTS = {
     "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "kind",
+    "with_",
 }  # fmt: skip
-_CLAUSE_NAMES = {"with_": "WITH", "windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
+_SIDES = {"": JoinKind.INNER, "LEFT": JoinKind.LEFT, "RIGHT": JoinKind.RIGHT, "FULL": JoinKind.FULL}
+_SET_OPERATORS = {
+    exp.Union: SetOperator.UNION,
+    exp.Except: SetOperator.EXCEPT,
+    exp.Intersect: SetOperator.INTERSECT,
+}
+_CLAUSE_NAMES = {"windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
 MAX_SUBQUERIES = 30
 """Nested blocks of one query."""
 
@@ -70,10 +92,10 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     """
     resolver = _Resolver(parsed.text, catalog)
     try:
-        select = resolver.block(parsed.tree, None)
+        query = resolver.query(parsed.tree, None, {})
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
-    return ResolvedQuery(text=parsed.text, select=select, columns=tuple(_describe(item) for item in select.items))
+    return ResolvedQuery(text=parsed.text, query=query, columns=tuple(_describe(item) for item in query.items))
 
 
 class _Resolver:
@@ -84,19 +106,95 @@ class _Resolver:
         self._blocks = 0
         self._tables = 0
 
-    def block(self, node: Any, outer: Scope | None) -> Select:
+    def query(self, node: Any, outer: Scope | None, tables: Mapping[str, CommonTable]) -> Query:
+        """Resolve anything that answers rows; ``tables`` are those that WITH has named around it."""
         while isinstance(node, (exp.Subquery, exp.Paren)) and not _extras(node, {"this", "alias"}):
             node = node.this
         self._blocks += 1
         if self._blocks > MAX_SUBQUERIES:
             raise self.failures.unsupported(f"a query has at most {MAX_SUBQUERIES} sub-queries", node)
+        if node.args.get("with_") is not None:
+            tables = self._common_tables(node.args["with_"], tables)
+        if isinstance(node, tuple(_SET_OPERATORS)):
+            return self._set_query(node, outer, tables)
         if not isinstance(node, exp.Select):
-            name = type(node).__name__.upper()
-            raise self.failures.unsupported(f"{name} between queries is not answered", node)
+            raise self.failures.unsupported(f"{describe(node)} in place of a query is not answered", node)
+        return self._block(node, Scope(self.failures, outer, tables=tables))
+
+    def _subquery(self, node: Any, scope: Scope) -> Query:
+        return self.query(node, scope, scope.tables)
+
+    def _common_tables(self, node: Any, tables: Mapping[str, CommonTable]) -> Mapping[str, CommonTable]:
+        if node.args.get("recursive"):
+            raise self.failures.unsupported("WITH RECURSIVE is not ADQL", node)
+        known = dict(tables)
+        for part in node.expressions:
+            alias = part.args["alias"]
+            if alias.args.get("columns"):
+                raise self.failures.unsupported("names for columns after a name in WITH are not ADQL", part)
+            if _extras(part, {"this", "alias"}):
+                raise self.failures.unsupported("MATERIALIZED is not ADQL", part)
+            known[alias.name.lower()] = CommonTable(part.this, dict(known))
+        return known
+
+    def _set_query(self, node: Any, outer: Scope | None, tables: Mapping[str, CommonTable]) -> SetQuery:
+        operator = _SET_OPERATORS[type(node)]
+        extras = _extras(node, {"this", "expression", "distinct", "order", "limit", "offset", "with_"})
+        if extras:
+            raise self.failures.unsupported(f"{operator} with {extras[0]} is not answered", node)
+        left, right = self.query(node.this, outer, tables), self.query(node.expression, outer, tables)
+        if len(left.items) != len(right.items):
+            raise self.failures.error(
+                TypeMismatchError,
+                f"{operator} joins queries of {len(left.items)} and {len(right.items)} columns",
+                node.expression,
+            )
+        kinds = [self._common_type(a, b, operator) for a, b in zip(left.items, right.items, strict=True)]
+        left, right = _with_types(left, kinds), _with_types(right, kinds)
+        number = next(self._ids)
+        items = tuple(
+            replace(item, expr=ColumnRef(type=kind, source=number, label=item.label, meta=_meta_of(item)))
+            for item, kind in zip(left.items, kinds, strict=True)
+        )
+        order = node.args.get("order")
+        return SetQuery(
+            operator=operator,
+            keep_all=not node.args.get("distinct"),
+            left=left,
+            right=right,
+            items=items,
+            id=number,
+            order_by=tuple(self._set_order(part, items) for part in (order.expressions if order else ())),
+            top=self._count(node.args.get("limit"), "TOP"),
+            offset=self._count(node.args.get("offset"), "OFFSET") or 0,
+        )
+
+    def _common_type(self, left: Item, right: Item, operator: SetOperator) -> DataType | None:
+        kind = common_type(left.expr.type, right.expr.type)
+        if kind is None and not (left.expr.type is None and right.expr.type is None):
+            raise self.failures.error(
+                TypeMismatchError,
+                f'{operator} joins column "{left.name}" with one of another type',
+                right.expr.offset,
+            )
+        return kind
+
+    def _set_order(self, part: Any, items: tuple[Item, ...]) -> OrderItem:
+        descending = self._direction(part)
+        position = _ordinal(part.this)
+        if position is not None:
+            return OrderItem(expr=self._item_at(position, items, part, "ORDER BY").expr, descending=descending)
+        item = self._aliased(part.this, items, None)
+        if item is None:
+            raise self.failures.error(
+                UnknownColumnError, "ORDER BY of a set operation takes columns of its result", part
+            )
+        return OrderItem(expr=item.expr, descending=descending)
+
+    def _block(self, node: Any, scope: Scope) -> Select:
         self._check_clauses(node)
-        scope = Scope(self.failures, outer)
-        conditions = self._from(node, scope)
-        builder = ExpressionBuilder(scope, self.block)
+        joined, conditions = self._from(node, scope)
+        builder = ExpressionBuilder(scope, self._subquery)
         if node.args.get("where") is not None:
             where = builder.condition(node.args["where"].this, "WHERE")
             self._forbid_aggregates(where, "WHERE")
@@ -109,6 +207,7 @@ class _Resolver:
         select = Select(
             items=items,
             sources=tuple(scope.sources),
+            joined=joined,
             where=tuple(conditions),
             group_by=group_by,
             having=tuple(conjuncts(builder.condition(having.this, "HAVING"))) if having is not None else (),
@@ -117,6 +216,8 @@ class _Resolver:
             top=self._count(node.args.get("limit"), "TOP"),
             offset=self._count(node.args.get("offset"), "OFFSET") or 0,
         )
+        for condition in select.having:
+            self._forbid_windows(condition, "HAVING")
         self._check_groups(select)
         return select
 
@@ -142,54 +243,77 @@ class _Resolver:
 
     # FROM
 
-    def _from(self, node: Any, scope: Scope) -> list[Expr]:
-        """Add the sources to the scope; return the conditions of the joins."""
-        conditions: list[Expr] = []
-        self._source(node.args["from_"].this, scope, conditions)
+    def _from(self, node: Any, scope: Scope) -> tuple[Joined | None, list[Expr]]:
+        """Add the sources to the scope; return how they are joined, or the conditions when all are inner joins."""
+        tree = self._source(node.args["from_"].this, scope)
         for join in node.args.get("joins") or ():
-            self._join(join, scope, conditions)
-        return conditions
+            tree = self._join(join, tree, scope)
+        if _has_outer(tree):
+            assert isinstance(tree, Joined)
+            return tree, []
+        return None, _conditions_of(tree)
 
-    def _join(self, join: Any, scope: Scope, conditions: list[Expr]) -> None:
-        kinds = " ".join(str(join.args.get(part) or "") for part in ("method", "side", "kind")).split()
-        if [kind for kind in kinds if kind not in {"INNER", "CROSS"}]:
-            raise self.failures.unsupported(f"{' '.join(kinds)} JOIN is not answered yet, only inner joins", join)
-        before = len(scope.sources)
-        self._source(join.this, scope, conditions)
+    def _join(self, join: Any, left: Joined | int, scope: Scope) -> Joined:
+        side, method, word = (str(join.args.get(part) or "") for part in ("side", "method", "kind"))
+        if side not in _SIDES or method not in {"", "NATURAL"} or word not in {"", "INNER", "OUTER", "CROSS"}:
+            raise self.failures.unsupported(f"{' '.join((method, side, word)).strip()} JOIN is not ADQL", join)
+        kind = _SIDES[side]
+        right = self._source(join.this, scope)
+        on: list[Expr] = []
         if join.args.get("on") is not None:
-            condition = ExpressionBuilder(scope, self.block).condition(join.args["on"], "ON")
+            condition = ExpressionBuilder(scope, self._subquery).condition(join.args["on"], "ON")
             self._forbid_aggregates(condition, "ON")
-            conditions += conjuncts(condition)
-        for identifier in join.args.get("using") or ():
-            conditions.append(self._using(identifier, scope, before))
+            on = conjuncts(condition)
+        names = [(part.name, bool(part.args.get("quoted")), part) for part in join.args.get("using") or ()]
+        if method == "NATURAL":
+            names = [(name, True, join) for name in _shared_names(scope, left, right)]
+        on += [self._using(name, exact, part, scope, (left, right), kind) for name, exact, part in names]
+        if kind is not JoinKind.INNER and not on:
+            raise self.failures.error(AdqlSyntaxError, f"{kind} JOIN needs ON, USING or NATURAL", join)
+        return Joined(kind=kind, left=left, right=right, on=tuple(on))
 
-    def _using(self, identifier: Any, scope: Scope, before: int) -> Expr:
-        name, exact = identifier.name, bool(identifier.args.get("quoted"))
+    def _using(
+        self,
+        name: str,
+        exact: bool,
+        node: Any,
+        scope: Scope,
+        trees: tuple[Joined | int, Joined | int],
+        kind: JoinKind,
+    ) -> Expr:
+        """Make one column of the two that a name means on both sides; return their equality."""
+        ids = [leaves(tree) for tree in trees]
         sides = []
-        for sources in (scope.sources[:before], scope.sources[before:]):
-            part = Scope(self.failures, None, list(sources), dict(scope.merged) if sources[0].id == 0 else {})
-            sides.append(part.column(name, exact=exact, qualifier=None, node=identifier, offset=offset_of(identifier)))
+        for part_ids in ids:
+            sources = [source for source in scope.sources if source.id in part_ids]
+            merged = {folded: known for folded, known in scope.merged.items() if known.sources <= part_ids}
+            part = Scope(self.failures, None, sources, merged)
+            sides.append(part.column(name, exact=exact, qualifier=None, node=node, offset=offset_of(node)))
         left, right = sides
         if not comparable(left.type, right.type):
-            raise self.failures.error(TypeMismatchError, f'USING("{name}") compares different types', identifier)
-        scope.merged[name.lower()] = left
+            raise self.failures.error(TypeMismatchError, f'USING("{name}") compares different types', node)
+        one = {JoinKind.RIGHT: right, JoinKind.FULL: Coalesce(type=left.type, operands=(left, right))}.get(kind, left)
+        shown = next((side.meta.name for side in sides if isinstance(side, ColumnRef) and side.meta), name)
+        scope.merged[name.lower()] = Merged(one, shown, frozenset(ids[0] | ids[1]))
         return Comparison(type=DataType.BOOLEAN, operator="=", left=left, right=right, offset=left.offset)
 
-    def _source(self, node: Any, scope: Scope, conditions: list[Expr]) -> None:
+    def _source(self, node: Any, scope: Scope) -> Joined | int:
+        tree: Joined | int
         if isinstance(node, exp.Table):
-            self._table(node, scope)
+            tree = self._table(node, scope)
         elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
             if node.alias:
                 raise self.failures.unsupported("an alias for a join in parentheses is not answered", node)
-            self._source(node.this, scope, conditions)
+            tree = self._source(node.this, scope)
         elif isinstance(node, exp.Subquery):
-            self._query(node, scope)
+            tree = self._derived(node, scope)
         else:
-            raise self.failures.unsupported(f"{type(node).__name__} cannot stand in FROM", node)
+            raise self.failures.unsupported(f"{describe(node)} cannot stand in FROM", node)
         for join in node.args.get("joins") or ():
-            self._join(join, scope, conditions)
+            tree = self._join(join, tree, scope)
+        return tree
 
-    def _table(self, node: Any, scope: Scope) -> None:
+    def _table(self, node: Any, scope: Scope) -> int:
         extras = _extras(node, {"this", "db", "alias", "joins"})
         if extras or not isinstance(node.this, exp.Identifier):
             what = "a function" if isinstance(node.this, exp.Anonymous) else (extras or ["this"])[0]
@@ -198,6 +322,13 @@ class _Resolver:
         if self._tables > MAX_TABLES:
             raise LimitError(f"the query has more than {MAX_TABLES} tables in FROM")
         db = node.args.get("db")
+        common = scope.tables.get(node.this.name.lower()) if db is None else None
+        self._no_column_aliases(node)
+        if common is not None:
+            inner = self.query(common.node, None, common.tables)
+            source: Source = QuerySource(id=next(self._ids), alias=node.alias or node.this.name, query=inner)
+            scope.add(source, node)
+            return source.id
         database, table = find_table(
             self.catalog,
             self.failures,
@@ -205,18 +336,22 @@ class _Resolver:
             name=(node.this.name, bool(node.this.args.get("quoted"))),
             node=node,
         )
-        self._no_column_aliases(node)
         alias = node.alias or table.name
-        scope.add(TableSource(id=next(self._ids), alias=alias, database=database, table=table), node)
+        source = TableSource(id=next(self._ids), alias=alias, database=database, table=table)
+        scope.add(source, node)
+        return source.id
 
-    def _query(self, node: Any, scope: Scope) -> None:
+    def _derived(self, node: Any, scope: Scope) -> int:
         if not node.alias:
             raise self.failures.error(
                 AdqlSyntaxError, "a sub-query in FROM needs a name", node, hint="Write (SELECT ...) AS t."
             )
         self._no_column_aliases(node)
-        inner = self.block(node.this, None)
-        scope.add(QuerySource(id=next(self._ids), alias=node.alias, query=inner), node)
+        source = QuerySource(
+            id=next(self._ids), alias=node.alias, query=self.query(node.this, scope.outer, scope.tables)
+        )
+        scope.add(source, node)
+        return source.id
 
     def _no_column_aliases(self, node: Any) -> None:
         alias = node.args.get("alias")
@@ -248,11 +383,11 @@ class _Resolver:
         if isinstance(node, exp.Column):
             table = node.args["table"]
             sources = [scope.source(table.name, exact=bool(table.args.get("quoted")), node=node)]
-            merged: dict[str, ColumnRef] = {}
+            merged: dict[str, Merged] = {}
         else:
             merged = scope.merged
-        for name, ref in merged.items():
-            yield (ref.meta.name if ref.meta else name), ref
+        for one in merged.values():
+            yield one.name, one.expr
         for source in sources:
             for name, expr in _all_columns(source, place):
                 if name.lower() not in merged:
@@ -281,10 +416,7 @@ class _Resolver:
         return expr
 
     def _order_item(self, part: Any, items: tuple[Item, ...], builder: ExpressionBuilder) -> OrderItem:
-        # sqlglot fills nulls_first by itself with PostgreSQL's rule; only a written one that differs matters
-        descending = bool(part.args.get("desc"))
-        if _extras(part, {"this", "desc", "nulls_first"}) or bool(part.args.get("nulls_first")) != descending:
-            raise self.failures.unsupported("NULLS FIRST and NULLS LAST are not ADQL", part)
+        descending = self._direction(part)
         position = _ordinal(part.this)
         if position is not None:
             expr = self._item_at(position, items, part, "ORDER BY").expr
@@ -293,6 +425,14 @@ class _Resolver:
         else:
             expr = builder.value(part.this)
         return OrderItem(expr=expr, descending=descending)
+
+    def _direction(self, part: Any) -> bool:
+        """Return whether an ORDER BY key descends."""
+        # sqlglot fills nulls_first by itself with PostgreSQL's rule; only a written one that differs matters
+        descending = bool(part.args.get("desc"))
+        if _extras(part, {"this", "desc", "nulls_first"}) or bool(part.args.get("nulls_first")) != descending:
+            raise self.failures.unsupported("NULLS FIRST and NULLS LAST are not ADQL", part)
+        return descending
 
     def _item_at(self, position: int, items: tuple[Item, ...], node: Any, clause: str) -> Item:
         if not 1 <= position <= len(items):
@@ -324,7 +464,17 @@ class _Resolver:
 
     # checks
 
+    def _forbid_windows(self, expr: Expr, clause: str) -> None:
+        if contains_window(expr):
+            raise self.failures.error(
+                TypeMismatchError,
+                f"window functions cannot stand in {clause}",
+                expr.offset,
+                hint="Put them into a sub-query in FROM.",
+            )
+
     def _forbid_aggregates(self, expr: Expr, clause: str) -> None:
+        self._forbid_windows(expr, clause)
         if contains_aggregate(expr):
             hint = "Conditions on aggregates stand in HAVING." if clause == "WHERE" else ""
             raise self.failures.error(TypeMismatchError, f"aggregates cannot stand in {clause}", expr.offset, hint=hint)
@@ -347,6 +497,8 @@ class _Resolver:
         if expr in keys or isinstance(expr, Aggregate):
             return
         if isinstance(expr, ColumnRef):
+            if all(source.id != expr.source for source in select.sources):
+                return  # of the query around this one: one value for the whole block
             name = expr.meta.name if expr.meta else expr.label
             raise self.failures.error(
                 TypeMismatchError,
@@ -356,6 +508,53 @@ class _Resolver:
             )
         for child in children(expr):
             self._check_grouped(child, keys, select)
+        if isinstance(expr, (InQuery, ExistsQuery, ScalarQuery)):
+            for ref in free_refs(expr.query):
+                self._check_grouped(ref, keys, select)
+
+
+def _has_outer(tree: Joined | int) -> bool:
+    if isinstance(tree, int):
+        return False
+    return tree.kind is not JoinKind.INNER or _has_outer(tree.left) or _has_outer(tree.right)
+
+
+def _conditions_of(tree: Joined | int) -> list[Expr]:
+    if isinstance(tree, int):
+        return []
+    return [*_conditions_of(tree.left), *_conditions_of(tree.right), *tree.on]
+
+
+def _shared_names(scope: Scope, left: Joined | int, right: Joined | int) -> list[str]:
+    """Return the columns that NATURAL JOIN compares: those whose name both sides have, hidden ones left out."""
+    sides: list[dict[str, str]] = []
+    for ids in (leaves(left), leaves(right)):
+        merged = {one.name.lower(): one.name for one in scope.merged.values() if one.sources <= ids}
+        own = [name for source in scope.sources if source.id in ids for name, _ in _all_columns(source, None)]
+        sides.append(merged | {name.lower(): name for name in own})
+    return [sides[0][folded] for folded in sides[0] if folded in sides[1]]
+
+
+def _meta_of(item: Item) -> Column | None:
+    return item.expr.meta if isinstance(item.expr, ColumnRef) else None
+
+
+def _with_types(query: Query, kinds: list[DataType | None]) -> Query:
+    """Return a query whose columns have these types."""
+    if [item.expr.type for item in query.items] == kinds:
+        return query
+    if isinstance(query, SetQuery):
+        left, right = _with_types(query.left, kinds), _with_types(query.right, kinds)
+        items = tuple(
+            replace(item, expr=replace(item.expr, type=kind)) for item, kind in zip(query.items, kinds, strict=True)
+        )
+        return replace(query, left=left, right=right, items=items)
+    items = tuple(
+        item if item.expr.type is kind or kind is None else replace(item, expr=Cast(type=kind, operand=item.expr))
+        for item, kind in zip(query.items, kinds, strict=True)
+    )
+    # an ORDER BY of the block goes on naming the expression as it was
+    return replace(query, items=items)
 
 
 def conjuncts(expr: Expr) -> list[Expr]:
@@ -432,7 +631,7 @@ def _describe(item: Item) -> OutputColumn:
         source = expr.operand
     meta = source.meta if isinstance(source, ColumnRef) else None
     if meta is None:
-        unit = "deg" if isinstance(expr, Call) and expr.function.name == "DISTANCE" else ""
+        unit = expr.function.unit if isinstance(expr, Call) else ""
         return OutputColumn(name=item.name, datatype=datatype, unit=unit)
     if source is not expr:
         return OutputColumn(name=item.name, datatype=datatype, length=meta.length, unit=meta.unit)

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from qserv_py.adql.places import Failures, did_you_mean
-from qserv_py.adql.tree import ColumnRef, Item, QuerySource, Source, TableSource
+from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import QueryNotSupportedError, UnknownColumnError, UnknownTableError
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A column that USING or NATURAL made of two."""
+
+    expr: Expr
+    name: str
+    sources: frozenset[int]
+    """Ids of the sources that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonTable:
+    """A table that WITH names; its query is resolved anew wherever it is used."""
+
+    node: Any
+    tables: Mapping[str, CommonTable]
+    """Those named before it."""
 
 
 @dataclass(slots=True)
@@ -20,8 +39,11 @@ class Scope:
     failures: Failures
     outer: Scope | None = None
     sources: list[Source] = field(default_factory=list)
-    merged: dict[str, ColumnRef] = field(default_factory=dict)
-    """Columns that USING made one: folded name to the left one."""
+    merged: dict[str, Merged] = field(default_factory=dict)
+    """Columns that USING and NATURAL made one, by folded name."""
+
+    tables: Mapping[str, CommonTable] = field(default_factory=dict)
+    """Tables that WITH names, by folded name."""
 
     def add(self, source: Source, node: Any) -> None:
         """Add a source; its alias must be new in the block."""
@@ -37,7 +59,7 @@ class Scope:
         if found:
             return found[0]
         if self.outer is not None and self.outer.knows_source(name, exact=exact):
-            raise self.failures.unsupported(f'"{name}" belongs to the query around this one', node, hint=_CORRELATED)
+            return self.outer.source(name, exact=exact, node=node)
         raise self.failures.error(
             UnknownTableError,
             f'"{name}" is not a table of this query',
@@ -50,10 +72,10 @@ class Scope:
         here = any(s.alias == name or (not exact and s.alias.lower() == name.lower()) for s in self.sources)
         return here or (self.outer is not None and self.outer.knows_source(name, exact=exact))
 
-    def column(self, name: str, *, exact: bool, qualifier: Source | None, node: Any, offset: int | None) -> ColumnRef:
-        """Return the one column that a written name means."""
+    def column(self, name: str, *, exact: bool, qualifier: Source | None, node: Any, offset: int | None) -> Expr:
+        """Return the one column that a written name means; of the query around this one if none here has the name."""
         if qualifier is None and name.lower() in self.merged:
-            return self.merged[name.lower()]
+            return self.merged[name.lower()].expr
         places = [qualifier] if qualifier else self.sources
         found = [ref for source in places for ref in refs(source, name, exact=exact, offset=offset)]
         if len(found) == 1:
@@ -69,20 +91,22 @@ class Scope:
                 if len({ref.source for ref in found}) > 1
                 else "Write it between double quotes, as the schema spells it.",
             )
+        if qualifier is None and self.outer is not None and self.outer.knows_column(name, exact=exact):
+            return self.outer.column(name, exact=exact, qualifier=None, node=node, offset=offset)
         raise self._unknown(name, exact=exact, places=places, node=node)
 
+    def knows_column(self, name: str, *, exact: bool) -> bool:
+        """Whether a column here or further out has a name."""
+        here = any(refs(source, name, exact=exact, offset=None) for source in self.sources)
+        return here or (self.outer is not None and self.outer.knows_column(name, exact=exact))
+
     def _unknown(self, name: str, *, exact: bool, places: list[Source], node: Any) -> Exception:
-        if self.outer is not None and any(refs(s, name, exact=exact, offset=None) for s in self.outer.sources):
-            return self.failures.unsupported(f'"{name}" belongs to the query around this one', node, hint=_CORRELATED)
         known = [column for source in places for column in column_names(source)]
         where = f'"{places[0].alias}"' if len(places) == 1 else "the tables of this query"
         hint = did_you_mean(name, known)
         if exact and not hint.startswith("Did"):
             hint = "Names between double quotes must be spelled exactly."
         return self.failures.error(UnknownColumnError, f'{where} has no column "{name}"', node, hint=hint)
-
-
-_CORRELATED = "Sub-queries that look at the query around them are not answered yet; write a join."
 
 
 def refs(source: Source, name: str, *, exact: bool, offset: int | None) -> list[ColumnRef]:

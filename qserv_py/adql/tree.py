@@ -115,7 +115,21 @@ class InQuery(Expr):
     """``IN (SELECT ...)``; the query has one item."""
 
     operand: Expr
-    query: Select
+    query: Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExistsQuery(Expr):
+    """``EXISTS (SELECT ...)``."""
+
+    query: Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalarQuery(Expr):
+    """A sub-query as a value: one item, one row at the most; NULL without one."""
+
+    query: Query
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,11 +173,32 @@ class Call(Expr):
 
 @dataclass(frozen=True, kw_only=True)
 class Aggregate(Expr):
-    """COUNT, SUM, AVG, MIN or MAX; ``operand`` is None for ``COUNT(*)``."""
+    """An aggregate, by its upper-case name; ``operand`` is None for ``COUNT(*)``."""
 
     name: str
     operand: Expr | None
     distinct: bool = False
+    parameters: tuple[Expr, ...] = ()
+    """Constants after the operand: the fraction of a percentile, the delimiter of a list of texts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window(Expr):
+    """A window function: ``name(arguments) OVER (PARTITION BY ... ORDER BY ... frame)``.
+
+    Its name and arguments stand here and not in an Aggregate: SUM(x) OVER () makes no groups.
+    """
+
+    name: str
+    arguments: tuple[Expr, ...]
+    """Empty for ``COUNT(*)`` and the ranking functions."""
+
+    partition_by: tuple[Expr, ...] = ()
+    order_by: tuple[tuple[Expr, bool], ...] = ()
+    """Keys, each with whether it descends."""
+
+    frame: str = ""
+    """SQL of the frame; empty for the default."""
 
 
 class ShapeKind(StrEnum):
@@ -215,7 +250,27 @@ class TableSource(Source):
 class QuerySource(Source):
     """A sub-query."""
 
-    query: Select
+    query: Query
+
+
+class JoinKind(StrEnum):
+    """How the rows of two sides are paired."""
+
+    INNER = "INNER"
+    LEFT = "LEFT"
+    RIGHT = "RIGHT"
+    FULL = "FULL"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """Two sides of a join and its conditions. Leaves are ids of the block's sources."""
+
+    kind: JoinKind
+    left: Joined | int
+    right: Joined | int
+    on: tuple[Expr, ...]
+    """Conditions that all must hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,10 +295,14 @@ class OrderItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Select:
-    """One query block. Inner joins only: their conditions stand among ``where``'s conjuncts."""
+    """One query block."""
 
     items: tuple[Item, ...]
     sources: tuple[Source, ...]
+    joined: Joined | None = None
+    """How the sources are joined, where an outer join is among them; all of them are in it. Without one they are all
+    inner joins, and their conditions stand among ``where``'s conjuncts."""
+
     where: tuple[Expr, ...] = ()
     """Conditions that all must hold."""
 
@@ -260,6 +319,39 @@ class Select:
         return bool(self.group_by or self.having or any(contains_aggregate(item.expr) for item in self.items)) or any(
             contains_aggregate(item.expr) for item in self.order_by
         )
+
+
+class SetOperator(StrEnum):
+    """What is made of the rows of two queries."""
+
+    UNION = "UNION"
+    EXCEPT = "EXCEPT"
+    INTERSECT = "INTERSECT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetQuery:
+    """Two queries put together. Both have items of the same types; names are those of the left one."""
+
+    operator: SetOperator
+    keep_all: bool
+    """ALL: repeated rows are kept."""
+
+    left: Query
+    right: Query
+    items: tuple[Item, ...]
+    """The columns: references to source ``id`` by the labels of the left side."""
+
+    id: int
+    """Source id of the columns in ``items`` and ``order_by``."""
+
+    order_by: tuple[OrderItem, ...] = ()
+    top: int | None = None
+    offset: int = 0
+
+
+Query = Select | SetQuery
+"""Anything that answers rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,7 +372,7 @@ class ResolvedQuery:
     """A query whose every name and type is known."""
 
     text: str
-    select: Select
+    query: Query
     columns: tuple[OutputColumn, ...]
 
 
@@ -336,6 +428,68 @@ def contains_aggregate(expr: Expr) -> bool:
     return any(isinstance(part, Aggregate) for part in walk(expr))
 
 
+def contains_window(expr: Expr) -> bool:
+    """Whether a window function stands in the expression."""
+    return any(isinstance(part, Window) for part in walk(expr))
+
+
 def column_refs(expr: Expr) -> Iterator[ColumnRef]:
     """Yield the references to columns; those inside sub-queries are not included."""
     return (part for part in walk(expr) if isinstance(part, ColumnRef))
+
+
+def subqueries(expr: Expr) -> Iterator[Query]:
+    """Yield the sub-queries that stand directly in an expression."""
+    return (part.query for part in walk(expr) if isinstance(part, (InQuery, ExistsQuery, ScalarQuery)))
+
+
+def expressions(query: Query) -> Iterator[Expr]:
+    """Yield the expressions of a query's own clauses; of a set operation, those of its order."""
+    if isinstance(query, SetQuery):
+        yield from (item.expr for item in query.order_by)
+        return
+    yield from (item.expr for item in query.items)
+    if query.joined is not None:
+        yield from join_conditions(query.joined)
+    yield from query.where
+    yield from query.group_by
+    yield from query.having
+    yield from (item.expr for item in query.order_by)
+
+
+def leaves(tree: Joined | int) -> set[int]:
+    """Return the ids of the sources of a join."""
+    return {tree} if isinstance(tree, int) else leaves(tree.left) | leaves(tree.right)
+
+
+def join_conditions(tree: Joined | int) -> Iterator[Expr]:
+    """Yield the conditions of a tree of joins."""
+    if isinstance(tree, Joined):
+        yield from join_conditions(tree.left)
+        yield from join_conditions(tree.right)
+        yield from tree.on
+
+
+def blocks(query: Query) -> Iterator[Query]:
+    """Yield a query and every query inside it."""
+    yield query
+    if isinstance(query, SetQuery):
+        yield from blocks(query.left)
+        yield from blocks(query.right)
+    else:
+        for source in query.sources:
+            if isinstance(source, QuerySource):
+                yield from blocks(source.query)
+    for expr in expressions(query):
+        for inner in subqueries(expr):
+            yield from blocks(inner)
+
+
+def free_refs(query: Query) -> list[ColumnRef]:
+    """Return the references of a query to columns of queries around it."""
+    own: set[int] = set()
+    found: list[ColumnRef] = []
+    for block in blocks(query):
+        own |= {block.id} if isinstance(block, SetQuery) else {source.id for source in block.sources}
+        found += [ref for expr in expressions(block) for ref in column_refs(expr)]
+    return [ref for ref in found if ref.source not in own]

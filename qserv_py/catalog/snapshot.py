@@ -40,6 +40,12 @@ class TableSnapshot:
     ref_generation: int = 0
     """Generation of a ref table; 0 for a partitioned one or when nothing is loaded."""
 
+    overlap_chunks: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Indices of the chunks that have an overlap table, ascending, shape (m,); some have no rows of their own."""
+
+    overlap_generations: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Generation of each overlap table, shape (m,)."""
+
     index_runs: tuple[str, ...] = ()
     """Files of a director's index, sorted runs of ids, relative to ``ClusterConfig.czar_dir``."""
 

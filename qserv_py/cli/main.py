@@ -24,6 +24,7 @@ COMMANDS = {
     "publish": ("qserv_py.cli.ingest_commands:publish", "Make loaded rows visible to queries."),
     "query": ("qserv_py.cli.query_commands:query", "Answer an ADQL query."),
     "explain": ("qserv_py.cli.query_commands:explain", "Show how a query would be answered."),
+    "validate": ("qserv_py.cli.validate_command:validate", "Check queries without answering them."),
     "list": ("qserv_py.cli.list_commands:list_group", "List databases, tables, chunks and workers."),
 }
 """Where each command is, and what ``qserv --help`` says of it; in the order of the help."""

@@ -26,7 +26,7 @@ _BINARY = {"parquet", "arrow"}
 MAX_QUERY_BYTES = 4_000_000
 
 
-def text_options(function: Callable[..., None]) -> Callable[..., None]:
+def text_options(function: Callable[..., object]) -> Callable[..., object]:
     """Give a command its query: an argument, ``-f FILE``, or ``-`` for standard input."""
     function = click.option(
         "-f", "--file", "file", type=click.Path(path_type=Path), metavar="FILE", help="Read the query from a file."
@@ -54,7 +54,7 @@ def query(
 
     Example: qserv query "SELECT TOP 5 objectId, coord_ra, coord_dec FROM Object"
     """
-    text = _query_text(adql, file)
+    text = query_text(adql, file)
     chosen = row_format or (_SUFFIXES.get(output.suffix.lower(), "") if output else "table")
     if not chosen:
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
@@ -82,7 +82,7 @@ def query(
 @cluster_option
 def explain(adql: str | None, file: Path | None, cluster_dir: Path) -> None:
     """Show how a query would be answered: regions, chunks kept, chunk query, merge query."""
-    text = _query_text(adql, file)
+    text = query_text(adql, file)
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.session import Session
 
@@ -90,7 +90,8 @@ def explain(adql: str | None, file: Path | None, cluster_dir: Path) -> None:
         click.echo(session.explain(text))
 
 
-def _query_text(adql: str | None, file: Path | None) -> str:
+def query_text(adql: str | None, file: Path | None) -> str:
+    """Return the query that a command was given by ``text_options``."""
     if (adql is None) == (file is None):
         raise click.UsageError("Give the query as an argument, or -f FILE, or - for standard input.")
     if file is not None:

@@ -32,6 +32,9 @@ from qserv_py.planner.keys import wanted_keys
 from qserv_py.planner.plan import KeyLookup, QueryPlan
 from qserv_py.workers.index_files import open_director_index
 
+MOST_IDS = 2_000_000
+"""Ids of a range whose chunks are looked up; more would cost more time than they save."""
+
 
 @dataclass(slots=True)
 class QueryStats:
@@ -183,7 +186,7 @@ class Session:
         plan = self.plan(adql)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
-        execution = Execution(plan, self._engines, on_progress)
+        execution = Execution(plan, self._engines, on_progress, self._cells_of)
         return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
     def explain(self, adql: str) -> str:
@@ -192,15 +195,21 @@ class Session:
 
     def _key_cells(self, resolved: ResolvedQuery, catalog: Catalog) -> dict[KeyLookup, IntArray]:
         """Ask the director indexes for the places of the ids that the query names."""
-        found = {}
-        for lookup in wanted_keys(resolved):
-            snapshot = catalog.snapshots.get(lookup.database)
-            table = snapshot.tables.get(lookup.director) if snapshot is not None else None
-            if table is None:
-                continue
-            cells = self._index(table.index_runs).lookup(_ids(lookup))
-            found[lookup] = np.unique(cells[cells >= 0])
-        return found
+        answers = {lookup: self._cells_of(lookup, catalog) for lookup in wanted_keys(resolved)}
+        return {lookup: cells for lookup, cells in answers.items() if cells is not None}
+
+    def _cells_of(self, lookup: KeyLookup, catalog: Catalog) -> IntArray | None:
+        """Return the places of the ids of a look-up; None when there are so many that they would hardly prune."""
+        snapshot = catalog.snapshots.get(lookup.database)
+        table = snapshot.tables.get(lookup.director) if snapshot is not None else None
+        if table is None:
+            return None
+        index = self._index(table.index_runs)
+        if lookup.is_range:
+            cells = index.between(lookup.low, lookup.high, most=MOST_IDS)
+        else:
+            cells = index.lookup(_ids(lookup))
+        return None if cells is None else np.unique(cells[cells >= 0])
 
     def _index(self, runs: tuple[str, ...]) -> DirectorIndex:
         with self._lock:

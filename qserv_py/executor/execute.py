@@ -7,23 +7,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.snapshot import Worker
+from qserv_py.catalog.snapshot import Catalog, IntArray, Worker
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import answer_schema, conform, schema_of
 from qserv_py.executor.merge import MergeConnection, MergeEngine
 from qserv_py.executor.runner import Progress, ShardRun
+from qserv_py.planner.chunks import chunk_map, in_both
 from qserv_py.planner.fill import StageRows
-from qserv_py.planner.plan import MergeStage, QueryPlan, ShardStage, StageColumn
+from qserv_py.planner.plan import KeyLookup, MergeStage, QueryPlan, ShardStage, StageColumn
 from qserv_py.workers.query import QueryPool
 
 MAX_SENT_ROWS = 200_000
 """Rows of a sub-query's answer that can be written into the chunk queries around it."""
+
+KEPT_BYTES = 1 << 30
+"""Bytes of one stage's rows that are kept in memory."""
 
 _PATIENCE_S = 0.05
 
@@ -31,8 +36,11 @@ _PATIENCE_S = 0.05
 class Engines:
     """What queries run on: a pool of connections to each worker, threads, and the merge engine."""
 
-    def __init__(self, workers: Sequence[Worker], *, spill_dir: Path, slots: int = 2) -> None:
+    def __init__(
+        self, workers: Sequence[Worker], *, spill_dir: Path, slots: int = 2, kept_bytes: int = KEPT_BYTES
+    ) -> None:
         self.slots = slots
+        self.kept_bytes = kept_bytes
         self.pools = [QueryPool(worker, slots=slots) for worker in workers]
         self.threads: Executor = ThreadPoolExecutor(
             max_workers=max(1, len(workers)) * slots * 4, thread_name_prefix="qserv-chunk"
@@ -66,6 +74,9 @@ class Execution:
     plan: QueryPlan
     engines: Engines
     on_progress: Callable[[Progress], None] | None = None
+    cells_of: Callable[[KeyLookup, Catalog], IntArray | None] | None = None
+    """Asks the director index for the places of ids."""
+
     _running: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
     _rows: dict[str, StageRows] = field(default_factory=dict)
@@ -126,7 +137,17 @@ class Execution:
         )
 
     def _keep(self, stage: ShardStage | MergeStage) -> None:
-        self._kept[stage.name] = pa.Table.from_batches(self._stream(stage), schema=schema_of(stage.columns))
+        kept, size = [], 0
+        for batch in self._stream(stage):
+            kept.append(batch)
+            size += batch.nbytes
+            if size > self.engines.kept_bytes:
+                raise LimitError(
+                    f"more than {self.engines.kept_bytes >> 20} MiB of {_rows_of(stage)} would have to be moved",
+                    detail="No chunk alone can answer this part of the query, so its rows are brought together.",
+                    hint="Restrict it by place or by id, or join its tables by the director's key.",
+                )
+        self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
     def _stream(self, stage: ShardStage | MergeStage) -> Iterator[pa.RecordBatch]:
         if self._cancelled:
@@ -142,6 +163,8 @@ class Execution:
 
     def _run_shards(self, stage: ShardStage) -> Iterator[pa.RecordBatch]:
         rows = {name: self._rows_of(name) for name in stage.reads}
+        for name, database, director in stage.narrowed_by:
+            stage = self._narrowed(stage, rows[name], database, director)
         run = ShardRun(
             stage,
             self.plan.catalog,
@@ -156,6 +179,18 @@ class Execution:
             yield from run.batches()
         finally:
             self._running.remove(run)
+
+    def _narrowed(self, stage: ShardStage, ids: StageRows, database: str, director: str) -> ShardStage:
+        """Return a stage cut down to the chunks of the ids that an earlier stage answered."""
+        values = tuple(value for value in ids.columns[0] if isinstance(value, (int, str)))
+        if self.cells_of is None or stage.family is None:
+            return stage
+        lookup = KeyLookup(database=database, director=director, values=values)
+        cells = self.cells_of(lookup, self.plan.catalog) if values else np.empty(0, dtype=np.int64)
+        if cells is None:
+            return stage
+        found = chunk_map(self.plan.catalog.families[stage.family]).index_of(cells)
+        return replace(stage, chunks=in_both(stage.chunks, np.unique(found[found >= 0])))
 
     def _input(self, name: str) -> pa.RecordBatchReader | pa.Table:
         """Return an earlier stage's rows for a merge statement: kept, or as they come."""
@@ -187,6 +222,11 @@ class Execution:
             columns = zip(table.columns, stage.columns, strict=True)
             self._rows[name] = StageRows(tuple(_python_values(column, about) for column, about in columns))
         return self._rows[name]
+
+
+def _rows_of(stage: ShardStage | MergeStage) -> str:
+    table = stage.moves if isinstance(stage, ShardStage) else ""
+    return f'rows of "{table}"' if table else "rows of a sub-query"
 
 
 def _python_values(column: pa.ChunkedArray, about: StageColumn) -> tuple[bool | int | float | str | None, ...]:

@@ -17,6 +17,9 @@ from qserv_py.planner.plan import MergeStage
 BATCH_ROWS = 50_000
 """Rows of a batch that leaves a merge."""
 
+MERGE_SCRIPTS = ("czar/merge_functions", "czar/merge_catalogue")
+"""Macros that merge statements call, in this order."""
+
 
 class MergeEngine:
     """One DuckDB in memory, kept warm; each query has a connection of its own to it."""
@@ -31,7 +34,8 @@ class MergeEngine:
             "autoload_known_extensions": "false",
         }
         self._database = duckdb.connect(":memory:", config=settings)
-        self._database.execute(sql.load("czar/merge_functions"))
+        for name in MERGE_SCRIPTS:
+            self._database.execute(sql.load(name))
         # No statement of ours reads files or the network, so none may. It comes last: it also freezes temp_directory.
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")

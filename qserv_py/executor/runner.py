@@ -19,7 +19,7 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
-from qserv_py.planner.fill import StageRows, chunk_queries
+from qserv_py.planner.fill import StageRows, chunk_queries, write_rows
 from qserv_py.planner.plan import ShardStage
 from qserv_py.workers.query import QueryPool, RunningStatement
 
@@ -61,7 +61,7 @@ class ShardRun:
         self._catalog = catalog
         self._pools = pools
         self._threads = threads
-        self._inputs = rows
+        self._written = write_rows(stage, rows)
         self._on_progress = on_progress
         self._schema = schema_of(stage.columns)
         self._queue: queue.Queue[pa.RecordBatch | machine.Event] = queue.Queue(QUEUE_LENGTH)
@@ -186,8 +186,9 @@ class ShardRun:
         stage = self._stage
         if stage.family is not None:
             stage = replace(stage, chunks=np.array(batch.chunks, dtype=np.int64))
-        texts = [query.sql for query in chunk_queries(stage, self._catalog, self._inputs)]
-        return texts[0] if len(texts) == 1 else " UNION ALL ".join(f"({text})" for text in texts)
+        texts = [query.sql for query in chunk_queries(stage, self._catalog, self._written)]
+        text = texts[0] if len(texts) == 1 else " UNION ALL ".join(f"({text})" for text in texts)
+        return self._written.prefix + text
 
     def _make_batches(self, slots: int) -> list[machine.Batch]:
         stage = self._stage

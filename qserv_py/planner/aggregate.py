@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select, rewrite, walk
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
+from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select, expressions, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
-from qserv_py.planner.keys import expressions
 from qserv_py.planner.sql_text import SqlTemplate
 
 
@@ -53,8 +53,8 @@ class Split:
 def split(select: Select, *, source: int) -> Split:
     """Split an aggregated block.
 
-    COUNT, SUM, AVG, MIN and MAX are computed in each chunk and put together. A block with a DISTINCT aggregate sends
-    its distinct values, or its rows, instead: the same value may stand in several chunks.
+    Aggregates that can be put together are computed in each chunk. A block with another one sends its rows instead; one
+    with a DISTINCT aggregate its distinct values, or its rows: the same value may stand in several chunks.
     """
     partial = PartialItems(source)
     merged: dict[Expr, Expr] = {}
@@ -63,10 +63,10 @@ def split(select: Select, *, source: int) -> Split:
     aggregates = list(
         dict.fromkeys(part for expr in expressions(select) for part in walk(expr) if isinstance(part, Aggregate))
     )
-    rows = any(aggregate.distinct for aggregate in aggregates)
+    rows = any(aggregate.distinct or not _has_partials(aggregate) for aggregate in aggregates)
     for aggregate in aggregates:
         merged[aggregate] = _send_rows(aggregate, partial) if rows else _send_partial(aggregate, partial)
-    unrepeated = rows and all(aggregate.distinct or aggregate.name in {"MIN", "MAX"} for aggregate in aggregates)
+    unrepeated = rows and all(aggregate.distinct or _ignores_repeats(aggregate) for aggregate in aggregates)
     if not partial.items:
         partial.add("g", SqlTemplate(type=DataType.INT, text="1"))
     return Split(
@@ -78,15 +78,33 @@ def split(select: Select, *, source: int) -> Split:
     )
 
 
+def _has_partials(aggregate: Aggregate) -> bool:
+    further = AGGREGATE_FUNCTIONS.get(aggregate.name)
+    return further is None or bool(further.partials)
+
+
+def _ignores_repeats(aggregate: Aggregate) -> bool:
+    """Whether the same rows without repeated ones have the same answer."""
+    further = AGGREGATE_FUNCTIONS.get(aggregate.name)
+    return not further.repeats_matter if further is not None else aggregate.name in {"MIN", "MAX"}
+
+
 def _send_rows(aggregate: Aggregate, partial: PartialItems) -> Expr:
     if aggregate.operand is None:
         return aggregate
     operand = partial.add("v", aggregate.operand)
-    return Aggregate(type=aggregate.type, name=aggregate.name, operand=operand, distinct=aggregate.distinct)
+    return replace(aggregate, operand=operand)
 
 
 def _send_partial(aggregate: Aggregate, partial: PartialItems) -> Expr:
     operand = aggregate.operand
+    further = AGGREGATE_FUNCTIONS.get(aggregate.name)
+    if further is not None and operand is not None:
+        sent = [
+            partial.add("a", SqlTemplate(type=kind or aggregate.type, text=text, arguments=(operand,)))
+            for text, kind in further.partials
+        ]
+        return SqlTemplate(type=aggregate.type, text=further.merged, arguments=tuple(sent))
     match aggregate.name:
         case "COUNT":
             count = partial.add("a", aggregate)

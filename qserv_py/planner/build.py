@@ -9,18 +9,25 @@ that answer: in the merge engine, or written into its own chunk queries.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 
+from qserv_py.adql import tree
 from qserv_py.adql.tree import (
     ColumnRef,
+    ExistsQuery,
     Expr,
     InQuery,
     Item,
     OrderItem,
+    Query,
     QuerySource,
     ResolvedQuery,
+    ScalarQuery,
     Select,
+    SetQuery,
     Source,
     TableSource,
     column_refs,
@@ -29,11 +36,26 @@ from qserv_py.adql.tree import (
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
-from qserv_py.planner import aggregate
+from qserv_py.planner import aggregate, count_star, joins, neighbours
 from qserv_py.planner.chunks import ChunkSet, Pruning
-from qserv_py.planner.keys import Director, Keys, are_joined, director_of, expressions, keys_of_table
+from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
 from qserv_py.planner.plan import KeyCells, MergeStage, QueryPlan, ShardStage, StageColumn
-from qserv_py.planner.sql_text import Engine, InStage, Rendering, SqlTemplate, StageSource
+from qserv_py.planner.sql_text import (
+    Engine,
+    InStage,
+    NearSource,
+    Rendering,
+    SqlTemplate,
+    StageExists,
+    StageSource,
+    StageValue,
+)
+
+SEMI_JOIN_ROWS = 100_000
+"""Rows of a table, at the most, whose values are sent to the chunks of another before its rows are moved."""
+
+MAX_PAIRS = 200_000_000
+"""Pairs of rows that the merge engine compares one by one at the most."""
 
 MAX_SENT_COLUMNS = 1664
 """Columns that a PostgreSQL statement can answer."""
@@ -92,7 +114,7 @@ def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | 
     """
     planner = _Planner(resolved.text, catalog, key_cells or {})
     try:
-        planner.answer(resolved.select)
+        planner.answer(resolved.query)
     except QueryNotSupportedError as error:
         error.text = resolved.text
         raise
@@ -109,28 +131,59 @@ class _Planner:
         self.stages: list[ShardStage | MergeStage] = []
         self._ids = itertools.count(1_000_000)
 
-    def answer(self, select: Select) -> None:
-        """Add the stages of the outermost block."""
-        planned = self._block(select)
+    def answer(self, query: Query) -> None:
+        """Add the stages of the outermost query."""
+        planned = self._query(query)
         if isinstance(planned, Local):
             self._shard_stage(planned.select, planned.chunks, limit=planned.select.top)
 
+    def _query(self, query: Query) -> Local | Gathered:
+        return self._block(query) if isinstance(query, Select) else self._set_query(query)
+
     def _block(self, select: Select) -> Local | Gathered:
-        sources = self._sources(select)
-        select = replace(select, sources=tuple(sources.all))
-        if sources.gathered and not sources.partitioned:
-            return self._in_merge_engine(select, sources)
+        counted = count_star.from_registry(select, self.catalog)
+        if counted is not None:
+            return self._merge_stage(counted)
+        found = self._sources(select)
+        moved = replace(select, sources=tuple(found.all))
+        select, sources = self._with_neighbours(moved, found)
         chunks = self._chunks(select, sources)
-        select = self._plan_in_queries(select, sources.keys if sources.partitioned else None)
-        select, chunks = self.pruning.prune(select, chunks, sources.keys)
-        keys = _item_keys(select, sources.keys)
+        if chunks is None or not self._holds_correlated(select, sources) or not _holds_windows(select, chunks, sources):
+            return self._in_merge_engine(moved, found)
+        select = self._plan_subqueries(select, sources)
+        nullable = joins.nullable(select.joined)
+        select, chunks = self.pruning.prune(select, chunks, sources.keys, nullable=nullable)
+        # The key of a source that an outer join may replace by NULLs does not tell the chunk.
+        known_keys = {source: keys for source, keys in sources.keys.items() if source not in nullable}
+        keys = _item_keys(select, known_keys)
         if chunks.runs_once:
             return Local(select, chunks, keys, whole=_depends_on_all_rows(select))
         if select.is_aggregated:
-            return self._aggregated(select, chunks, sources)
+            return self._aggregated(select, chunks, known_keys)
         if (select.distinct and not keys) or select.order_by or select.top is not None or select.offset:
             return self._gathered_rows(select, chunks)
         return Local(select, chunks, keys)
+
+    def _set_query(self, query: SetQuery) -> Gathered:
+        """Plan a set operation: both sides are gathered, the merge engine puts them together."""
+        sides = [self._stage_of(self._query(side)) for side in (query.left, query.right)]
+        left, right = (self._all_of(side, query.items) for side in sides)
+        return self._merge_stage(replace(query, left=left, right=right))
+
+    def _stage_of(self, planned: Local | Gathered) -> Gathered:
+        return self._materialise(planned) if isinstance(planned, Local) else planned
+
+    def _all_of(self, stage: Gathered, items: Sequence[Item]) -> Select:
+        """Return the block that answers a stage's rows under the labels of some items."""
+        number = next(self._ids)
+        source = StageSource(id=number, alias=stage.stage, stage=stage.stage, columns=stage.columns)
+        return Select(
+            items=tuple(
+                replace(item, expr=ColumnRef(type=column.type, source=number, label=column.label))
+                for item, column in zip(items, stage.columns, strict=True)
+            ),
+            sources=(source,),
+        )
 
     # sources
 
@@ -153,7 +206,7 @@ class _Planner:
             found.chunks[source.id] = self.pruning.chunks_of_table(source)
 
     def _query_source(self, source: QuerySource, found: _Sources, *, alone: bool) -> None:
-        planned = self._block(source.query)
+        planned = self._query(source.query)
         if isinstance(planned, Local) and (alone or not planned.whole):
             inner = replace(source, query=planned.select)
             found.all.append(inner)
@@ -172,100 +225,252 @@ class _Planner:
         stage = self._shard_stage(planned.select, planned.chunks, limit=None)
         return Gathered(stage.name, stage.columns)
 
-    def _chunks(self, select: Select, sources: _Sources) -> ChunkSet:
-        """Return the chunks in which all partitioned sources have rows, after checking that chunks can join them."""
+    def _chunks(self, select: Select, sources: _Sources) -> ChunkSet | None:
+        """Return the chunks in which a block has rows; None when no chunk alone can join its sources."""
+        if sources.gathered and not sources.partitioned:
+            return None
+        if select.joined is not None:
+            placed = joins.place(select.joined, sources.chunks, sources.keys)
+            return None if placed is None else placed.chunks
         if not sources.partitioned:
             return ChunkSet.anywhere()
-        if not are_joined(sources.partitioned, sources.keys, select.where):
-            raise self._not_joined(sources)
-        sets = [sources.chunks[source.id] for source in sources.partitioned]
-        joined = sets[0]
-        for other in sets[1:]:
-            joined = joined & other
-        return joined
+        anchors = [source for source in sources.partitioned if not isinstance(source, NearSource)]
+        if not are_joined(anchors, sources.keys, select.where):
+            return None
+        return reduce(lambda a, b: a & b, (sources.chunks[source.id] for source in anchors))
 
-    def _not_joined(self, sources: _Sources) -> QueryNotSupportedError:
-        names = ", ".join(f'"{source.alias}"' for source in sources.partitioned)
+    def _with_neighbours(self, select: Select, sources: _Sources) -> tuple[Select, _Sources]:
+        """Let the sources of a neighbour join that are not anchors read the overlap, where that answers the join."""
+        partitioned = sources.partitioned
+        # Chunks that one database brings into a family get no overlap of the rows that another had before.
+        databases = {source.database.name: source.database for source in partitioned if isinstance(source, TableSource)}
+        if len(databases) != 1 or len(partitioned) < 2:
+            return select, sources
+        overlap = next(iter(databases.values())).family.overlap_arcsec / 3600
+        if select.joined is not None:
+            outer = neighbours.plan_outer(select.joined, partitioned, sources.keys, overlap_deg=overlap)
+            if outer is None:
+                return select, sources
+            return _reading_overlap(replace(select, joined=outer.joined), sources, outer.near)
+        if are_joined(partitioned, sources.keys, select.where):
+            return select, sources
+        inner = neighbours.plan_neighbours(partitioned, select.where, sources.keys, overlap_deg=overlap)
+        if inner is None:
+            return select, sources
+        return _reading_overlap(replace(select, where=(*select.where, *inner.conditions)), sources, inner.near)
+
+    # sub-queries in expressions
+
+    def _holds_correlated(self, select: Select, sources: _Sources) -> bool:
+        """Whether a chunk holds all that the block's correlated sub-queries ask for."""
+        conditions = select.where if select.joined is None else ()
+        return all(
+            self._is_at_home(query, sources.partitioned, sources.keys, conditions)
+            for expr in tree.expressions(select)
+            for query in tree.subqueries(expr)
+            if tree.free_refs(query)
+        )
+
+    def _is_at_home(
+        self, query: Query, around: Sequence[Source], keys: Mapping[int, Keys], conditions: Sequence[Expr]
+    ) -> bool:
+        """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it."""
+        if isinstance(query, SetQuery) or query.joined is not None:
+            return False
+        if not all(isinstance(source, TableSource) for source in query.sources):
+            return False
+        tables = [source for source in query.sources if isinstance(source, TableSource)]
+        partitioned = [*around, *(source for source in tables if source.table.is_partitioned)]
+        all_keys = {**keys, **{source.id: keys_of_table(source) for source in tables}}
+        all_conditions = (*conditions, *query.where)
+        if len(partitioned) > len(around) and not (around and are_joined(partitioned, all_keys, all_conditions)):
+            return False
+        return all(
+            self._is_at_home(inner, partitioned, all_keys, all_conditions)
+            for expr in tree.expressions(query)
+            for inner in tree.subqueries(expr)
+            if tree.free_refs(inner)
+        )
+
+    def _plan_subqueries(self, select: Select, sources: _Sources | None) -> Select:
+        """Plan the sub-queries in a block's expressions; with ``sources`` None the block runs where no chunk is."""
+        keys = sources.keys if sources is not None and sources.partitioned else None
+
+        def change(expr: Expr) -> Expr | None:
+            if not isinstance(expr, (InQuery, ExistsQuery, ScalarQuery)):
+                return None
+            if isinstance(expr, InQuery):
+                expr = replace(expr, operand=rewrite(expr.operand, change))
+            if tree.free_refs(expr.query):
+                return self._correlated(expr, sources)
+            return self._plan_subquery(expr, keys, inline=sources is not None)
+
+        return map_expressions(select, lambda expr: rewrite(expr, change))
+
+    def _correlated(self, expr: InQuery | ExistsQuery | ScalarQuery, sources: _Sources | None) -> Expr:
+        """Plan what stands inside a correlated sub-query; it stays where it is."""
+        query = expr.query
+        if sources is None:
+            return replace(expr, query=self._moved(query))
+        if not isinstance(query, Select):
+            raise InternalError("a correlated set operation in a chunk query")
+        return replace(expr, query=self._plan_subqueries(query, sources))
+
+    def _plan_subquery(
+        self, expr: InQuery | ExistsQuery | ScalarQuery, keys: Mapping[int, Keys] | None, *, inline: bool
+    ) -> Expr:
+        """Plan a sub-query that does not look around itself: inside the chunk query, or before it."""
+        query = expr.query
+        if isinstance(expr, ExistsQuery) and isinstance(query, Select) and not _depends_on_all_rows(query):
+            query = replace(query, top=1, order_by=())
+        planned = self._query(query)
+        if isinstance(planned, Local) and inline and not planned.whole:
+            operand = expr.operand if isinstance(expr, InQuery) else None
+            aligned = operand is not None and keys is not None and _is_aligned(operand, planned, keys)
+            if aligned or not planned.chunks.is_partitioned:
+                return replace(expr, query=planned.select)
+        if isinstance(planned, Local):
+            if isinstance(expr, InQuery):
+                # IN asks whether a value is there, not how often.
+                planned = replace(planned, select=_set_of(planned))
+            planned = self._materialise(planned)
+        if isinstance(expr, ExistsQuery):
+            return StageExists(type=DataType.BOOLEAN, stage=planned.stage, columns=planned.columns)
+        if isinstance(expr, ScalarQuery):
+            return StageValue(type=expr.type, stage=planned.stage, column=planned.columns[0])
+        return InStage(
+            type=DataType.BOOLEAN,
+            operand=expr.operand,
+            stage=planned.stage,
+            column=planned.columns[0],
+            offset=expr.offset,
+        )
+
+    # blocks that the merge engine answers
+
+    def _in_merge_engine(self, select: Select, sources: _Sources) -> Gathered:
+        """Plan a block that no chunk can answer: the columns it reads are brought to the merge engine."""
+        self._check_pairs(select, sources)
+        refs = _refs_by_source(select)
+        nullable = joins.nullable(select.joined)
+        placed: dict[int, StageSource] = {}
+        small: dict[int, Select] = {}
+        kept = list(select.where)
+        # The smallest first: the values that it has to offer cut down what is brought of the others.
+        for rows, source in sorted(((self._rows(s, select), s) for s in select.sources), key=lambda pair: pair[0]):
+            if isinstance(source, StageSource):
+                placed[source.id] = source
+                continue
+            own = [c for c in kept if source.id not in nullable and _is_about(c, source.id)]
+            lists = self._semi_joins(source.id, select.where, small) if isinstance(source, TableSource) else []
+            known = sources.chunks.get(source.id)
+            placed[source.id] = self._fetch(source, refs.get(source.id, {}), [*own, *lists], known)
+            kept = [c for c in kept if all(c is not one for one in own)]
+            if rows <= SEMI_JOIN_ROWS and select.joined is None:
+                small[source.id] = Select(items=(), sources=(source,), where=tuple(own), distinct=True)
+        moved = replace(select, sources=tuple(placed[s.id] for s in select.sources), where=tuple(kept))
+        return self._merge_stage(self._plan_subqueries(moved, None))
+
+    def _semi_joins(self, source: int, conditions: Sequence[Expr], small: Mapping[int, Select]) -> list[Expr]:
+        """Return the conditions that a row of a source has a partner in one of the small tables, by their values."""
+        found: list[Expr] = []
+        for condition in conditions:
+            if not isinstance(condition, tree.Comparison) or condition.operator != "=":
+                continue
+            for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
+                if isinstance(other, ColumnRef) and other.source in small and _is_about(mine, source):
+                    item = Item(expr=other, name=other.label, label=other.label)
+                    values = self._stage_of(self._block(replace(small[other.source], items=(item,))))
+                    found.append(
+                        InStage(type=DataType.BOOLEAN, operand=mine, stage=values.stage, column=values.columns[0])
+                    )
+        return found
+
+    def _rows(self, source: Source, select: Select) -> int:
+        """Return how many rows of a source a block may read; of anything but a table that is not known."""
+        if not isinstance(source, TableSource):
+            return sys.maxsize
+        if not source.table.is_partitioned:
+            return self.pruning.rows_of_ref(source)
+        return self.pruning.rows_of(source, select)
+
+    def _check_pairs(self, select: Select, sources: _Sources) -> None:
+        """Refuse to compare every row of one large table with every row of another."""
+        conditions = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
+        large = [source for source in sources.partitioned if isinstance(source, TableSource)]
+        pairs = 1
+        for group in joins.unconnected(large, conditions):
+            pairs *= max(self.pruning.rows_of(source, select) for source in group)
+        if len(large) > 1 and pairs > MAX_PAIRS:
+            names = ", ".join(f'"{source.alias}"' for source in large)
+            raise QueryNotSupportedError(
+                f"{names} are not joined by an equality, so {pairs:.1e} pairs of rows would have to be compared",
+                hint=self._join_hint(sources)
+                or "Join them by an equality, or restrict each of them by place or by id.",
+            )
+
+    def _join_hint(self, sources: _Sources) -> str:
         keys: dict[Director, list[str]] = {}
         for source in sources.partitioned:
             for label, director in sources.keys.get(source.id, {}).items():
                 keys.setdefault(director, []).append(f"{source.alias}.{label}")
         pair = next((shared[:2] for shared in keys.values() if len(shared) > 1), None)
-        hint = f"Join them by the director's key: {' = '.join(pair)}." if pair else ""
-        return QueryNotSupportedError(
-            f"{names} are not joined by the key of one director, so no chunk alone can answer", hint=hint
-        )
+        return f"Join them by the director's key: {' = '.join(pair)}." if pair else ""
 
-    # IN (SELECT ...)
+    def _moved(self, query: Query) -> Query:
+        """Return a correlated sub-query with its tables brought to the merge engine."""
+        if isinstance(query, SetQuery):
+            return replace(query, left=self._moved(query.left), right=self._moved(query.right))
+        sources = self._sources(query)
+        refs = _refs_by_source(query)
+        placed = [
+            source
+            if isinstance(source, StageSource)
+            else self._fetch(source, refs.get(source.id, {}), (), sources.chunks.get(source.id))
+            for source in sources.all
+        ]
+        return self._plan_subqueries(replace(query, sources=tuple(placed)), None)
 
-    def _plan_in_queries(self, select: Select, keys: Mapping[int, Keys] | None) -> Select:
-        """Plan the sub-queries of IN; with ``keys`` None the block runs where no chunk is."""
-
-        def change(expr: Expr) -> Expr | None:
-            if not isinstance(expr, InQuery):
-                return None
-            operand = rewrite(expr.operand, change)
-            planned = self._block(expr.query)
-            if isinstance(planned, Local):
-                aligned = keys is not None and _is_aligned(operand, planned, keys)
-                if keys is not None and not planned.whole and (aligned or not planned.chunks.is_partitioned):
-                    return replace(expr, operand=operand, query=planned.select)
-                # IN asks whether a value is there, not how often.
-                once = _set_of(planned)
-                planned = self._materialise(replace(planned, select=once))
-            return InStage(
-                type=DataType.BOOLEAN,
-                operand=operand,
-                stage=planned.stage,
-                column=planned.columns[0],
-                offset=expr.offset,
-            )
-
-        return map_expressions(select, lambda expr: rewrite(expr, change))
-
-    # blocks that need a merge
-
-    def _in_merge_engine(self, select: Select, sources: _Sources) -> Gathered:
-        """Plan a block over gathered rows (and ref tables): all of it runs in the merge engine."""
-        select = self._plan_in_queries(select, None)
-        placed: list[Source] = []
-        for source in select.sources:
-            if isinstance(source, StageSource):
-                placed.append(source)
-            else:
-                placed.append(self._fetch(source, select))
-        return self._merge_stage(replace(select, sources=tuple(placed)))
-
-    def _fetch(self, source: Source, select: Select) -> StageSource:
-        """Bring the columns that a block reads of a ref table to the merge engine."""
-        refs = {ref.label: ref for expr in expressions(select) for ref in column_refs(expr) if ref.source == source.id}
+    def _fetch(
+        self, source: Source, refs: Mapping[str, ColumnRef], conditions: Sequence[Expr], chunks: ChunkSet | None
+    ) -> StageSource:
+        """Bring the rows of a source to the merge engine: the columns that are read, the rows that conditions leave."""
         items = tuple(Item(expr=ref, name=label, label=label) for label, ref in sorted(refs.items()))
         if not items:
             items = (Item(expr=SqlTemplate(type=DataType.INT, text="1"), name="one", label="one"),)
-        stage = self._shard_stage(Select(items=items, sources=(source,)), ChunkSet.anywhere(), limit=None)
+        block = Select(items=items, sources=(source,), where=tuple(conditions))
+        name = source.table.qualified if isinstance(source, TableSource) else source.alias
+        if isinstance(source, TableSource):
+            planned = self._block(block)
+            if isinstance(planned, Gathered):
+                raise InternalError("one table cannot be read by its chunks")
+        else:
+            planned = Local(block, chunks or ChunkSet.anywhere(), {})
+        stage = self._shard_stage(planned.select, planned.chunks, limit=None, moves=name)
         return StageSource(id=source.id, alias=source.alias, stage=stage.name, columns=stage.columns)
 
-    def _aggregated(self, select: Select, chunks: ChunkSet, sources: _Sources) -> Local | Gathered:
-        grouped = {expr: d for expr in select.group_by if (d := director_of(expr, sources.keys)) is not None}
+    def _aggregated(self, select: Select, chunks: ChunkSet, keys: Mapping[int, Keys]) -> Local | Gathered:
+        grouped = {expr: d for expr in select.group_by if (d := director_of(expr, keys)) is not None}
         if grouped:
             # A group never leaves its chunk.
             if select.order_by or select.top is not None or select.offset:
                 return self._gathered_rows(select, chunks)
-            keys = {item.label: grouped[item.expr] for item in select.items if item.expr in grouped}
-            if not select.distinct or keys:
-                return Local(select, chunks, keys)
+            shown = {item.label: grouped[item.expr] for item in select.items if item.expr in grouped}
+            if not select.distinct or shown:
+                return Local(select, chunks, shown)
             return self._gathered_rows(select, chunks)
         merge_id = next(self._ids)
         parts = aggregate.split(select, source=merge_id)
         shard = Select(
             items=parts.items,
             sources=select.sources,
+            joined=select.joined,
             where=select.where,
             group_by=parts.group_by,
             distinct=parts.distinct,
         )
         stage = self._shard_stage(shard, chunks, limit=None)
-        outer = map_expressions(replace(select, group_by=(), where=()), parts.to_merge)
+        outer = map_expressions(replace(select, group_by=(), where=(), joined=None), parts.to_merge)
         source = StageSource(id=merge_id, alias=stage.name, stage=stage.name, columns=stage.columns)
         return self._merge_stage(replace(outer, sources=(source,), group_by=parts.merge_groups))
 
@@ -298,12 +503,13 @@ class _Planner:
 
     # stages
 
-    def _shard_stage(self, select: Select, chunks: ChunkSet, *, limit: int | None) -> ShardStage:
+    def _shard_stage(self, select: Select, chunks: ChunkSet, *, limit: int | None, moves: str = "") -> ShardStage:
         if len(select.items) > MAX_SENT_COLUMNS:
             raise LimitError(
                 f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
             )
         rendering = Rendering(Engine.POSTGRES)
+        narrowed_by = _id_lists(select) if chunks.is_partitioned else ()
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",
             template=rendering.template(rendering.select(select)),
@@ -312,17 +518,19 @@ class _Planner:
             chunks_known=chunks.known,
             columns=_columns(select.items),
             row_limit=limit,
+            moves=moves,
             reads=rendering.reads,
             notes=chunks.notes,
+            narrowed_by=narrowed_by,
         )
         self.stages.append(stage)
         return stage
 
-    def _merge_stage(self, select: Select) -> Gathered:
+    def _merge_stage(self, query: Query) -> Gathered:
         rendering = Rendering(Engine.DUCKDB)
-        text = rendering.select(select)
+        text = rendering.query(query)
         stage = MergeStage(
-            name=f"m{len(self.stages) + 1}", sql=text, columns=_columns(select.items), reads=rendering.reads
+            name=f"m{len(self.stages) + 1}", sql=text, columns=_columns(query.items), reads=rendering.reads
         )
         self.stages.append(stage)
         return Gathered(stage.name, stage.columns)
@@ -339,6 +547,52 @@ def _order_label(number: int, items: Sequence[Item]) -> str:
     while label in taken:
         label = f"_{label}"
     return label
+
+
+def _id_lists(select: Select) -> tuple[tuple[str, str, str], ...]:
+    """Return the earlier stages that ``key IN (...)`` reads, with the director whose ids they hold."""
+    keys = {source.id: keys_of_table(source) for source in select.sources if isinstance(source, TableSource)}
+    lists = [condition for condition in select.where if isinstance(condition, InStage)]
+    found = [(one.stage, director_of(one.operand, keys)) for one in lists]
+    return tuple((stage, *director) for stage, director in found if director is not None)
+
+
+def _reading_overlap(select: Select, sources: _Sources, near: Mapping[int, neighbours.Pair]) -> tuple[Select, _Sources]:
+    """Return a block whose near sources read the overlap, too."""
+
+    def changed(source: Source) -> Source:
+        pair = near.get(source.id)
+        if pair is None or not isinstance(source, TableSource):
+            return source
+        return NearSource(
+            id=source.id,
+            alias=source.alias,
+            database=source.database,
+            table=source.table,
+            radius=pair.radius,
+            ra=pair.second.ra,
+            dec=pair.second.dec,
+        )
+
+    found = _Sources(
+        all=[changed(source) for source in sources.all],
+        partitioned=[changed(source) for source in sources.partitioned],
+        gathered=sources.gathered,
+        # Their rows stand in several chunks: neither their chunks nor their keys tell where the answer is.
+        chunks={source: known for source, known in sources.chunks.items() if source not in near},
+        keys={source: known for source, known in sources.keys.items() if source not in near},
+    )
+    return replace(select, sources=tuple(found.all)), found
+
+
+def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:
+    """Whether the rows of every window of a block stand in one chunk."""
+    windows = [part for expr in tree.expressions(select) for part in tree.walk(expr) if isinstance(part, tree.Window)]
+    if not windows or not chunks.is_partitioned:
+        return True
+    keys = {source: keys for source, keys in sources.keys.items() if source not in joins.nullable(select.joined)}
+    alone = not select.is_aggregated
+    return alone and all(any(director_of(part, keys) for part in window.partition_by) for window in windows)
 
 
 def _item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Director]:
@@ -364,11 +618,28 @@ def _depends_on_all_rows(select: Select) -> bool:
     return select.is_aggregated or select.distinct or select.top is not None or select.offset > 0
 
 
+def _refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:
+    """Return the columns that a block, and the sub-queries in it, read of each source."""
+    found: dict[int, dict[str, ColumnRef]] = {}
+    for block in tree.blocks(select):
+        for expr in tree.expressions(block):
+            for ref in column_refs(expr):
+                found.setdefault(ref.source, {})[ref.label] = ref
+    return found
+
+
+def _is_about(condition: Expr, source: int) -> bool:
+    """Whether a condition reads one source and nothing else."""
+    refs = {ref.source for ref in column_refs(condition)}
+    return refs == {source} and not any(True for _ in tree.subqueries(condition))
+
+
 def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:
     """Return a block with every expression of its own clauses changed."""
     return replace(
         select,
         items=tuple(replace(item, expr=change(item.expr)) for item in select.items),
+        joined=None if select.joined is None else joins.map_conditions(select.joined, change),
         where=tuple(change(expr) for expr in select.where),
         group_by=tuple(change(expr) for expr in select.group_by),
         having=tuple(change(expr) for expr in select.having),

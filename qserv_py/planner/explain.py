@@ -6,7 +6,8 @@ from collections import Counter
 
 import numpy as np
 
-from qserv_py.planner.fill import StageRows, chunk_queries
+from qserv_py.planner.estimate import reads_of, warnings_of
+from qserv_py.planner.fill import chunk_queries
 from qserv_py.planner.plan import MergeStage, QueryPlan, ShardStage
 
 _SHOWN_RANGES = 6
@@ -18,6 +19,7 @@ def explain(plan: QueryPlan) -> str:
     for stage in plan.stages:
         lines += _shard(stage, plan) if isinstance(stage, ShardStage) else _merge(stage)
         lines.append("")
+    lines += [f"warning    {text}" for text in warnings_of(plan)]
     lines.append(f"result     {plan.result.name}, {len(plan.columns)} columns")
     for column in plan.columns:
         details = [column.datatype.names.adql, column.unit and f"[{column.unit}]", column.ucd]
@@ -33,12 +35,14 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         lines.append(f"chunks     {len(stage.chunks)} of {stage.chunks_known} kept, family {stage.family}")
         lines += [f"region     {note}" for note in stage.notes]
         lines.append(f"workers    {_workers(stage, plan) or 'none'}")
+    lines += [f"estimate   {read.rows:,} rows of {read.table} at the most" for read in reads_of(stage, plan)]
+    if stage.moves:
+        lines.append(f"moves      rows of {stage.moves} to the czar: no chunk alone can answer")
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")
     if stage.reads:
         lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}, written into each statement")
-    rows = {name: StageRows(((),)) for name in stage.reads}
-    for query in chunk_queries(_first_chunk(stage), plan.catalog, rows):
+    for query in chunk_queries(_first_chunk(stage), plan.catalog):
         where = f"chunk {query.chunk} on {plan.catalog.workers[query.worker].name}" if query.chunk else "any worker"
         lines += [f"statement  {where}:", _indented(query.sql)]
     return lines
@@ -60,7 +64,8 @@ def _workers(stage: ShardStage, plan: QueryPlan) -> str:
 
 def _merge(stage: MergeStage) -> list[str]:
     reads = ", ".join(dict.fromkeys(stage.reads))
-    return [f"stage {stage.name:<4} merge of {reads}", "statement  czar:", _indented(stage.sql)]
+    what = f"merge of {reads}" if reads else "answered from the registry"
+    return [f"stage {stage.name:<4} {what}", "statement  czar:", _indented(stage.sql)]
 
 
 def _indented(text: str) -> str:

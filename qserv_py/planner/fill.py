@@ -10,14 +10,31 @@ import numpy as np
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import Table
 from qserv_py.catalog.snapshot import Catalog, IntArray, TableSnapshot
-from qserv_py.errors import InternalError
+from qserv_py.errors import EvaluationError, InternalError
 from qserv_py.partitioner import ranges
+from qserv_py.partitioner.healpix import centre_dec
 from qserv_py.planner.chunks import chunk_map
-from qserv_py.planner.plan import ChunkQuery, RelationSlot, ShardStage, SpatialSlot, StageColumn, ValuesSlot
+from qserv_py.planner.neighbours import Buckets, buckets_of
+from qserv_py.planner.plan import (
+    BucketSlot,
+    ChunkQuery,
+    NearBy,
+    RelationSlot,
+    ShardStage,
+    Slot,
+    SpatialSlot,
+    StageColumn,
+    ValuesForm,
+    ValuesSlot,
+)
 from qserv_py.planner.sql_text import Engine, literal, quoted, type_name
 
 MAX_RANGES = 60
 """Ranges of one kind in a chunk query; more are made fewer by filling gaps."""
+
+
+MAX_IN_PLACE = 1_000
+"""Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +49,34 @@ class StageRows:
         return len(self.columns[0]) if self.columns else 0
 
 
-def chunk_queries(
-    stage: ShardStage, catalog: Catalog, rows: Mapping[str, StageRows] | None = None
-) -> Iterator[ChunkQuery]:
-    """Yield the statements of a stage, chunk by chunk.
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The rows of earlier stages as SQL for one stage."""
+
+    slots: Mapping[ValuesSlot, str]
+    prefix: str
+    """WITH and the long lists, once in a statement of many chunk queries; empty without long lists."""
+
+
+def write_rows(stage: ShardStage, rows: Mapping[str, StageRows]) -> Written:
+    """Write the rows that a stage reads of earlier ones; a long list stands once, before all chunk queries."""
+    slots, named = {}, {}
+    for slot in stage.template.pieces:
+        if not isinstance(slot, ValuesSlot):
+            continue
+        long = slot.form in {ValuesForm.LIST, ValuesForm.RELATION} and rows[slot.stage].count > MAX_IN_PLACE
+        if long:
+            label = quoted(slot.columns[0].label)
+            one = f"IN (SELECT {label} FROM {quoted(slot.stage)})"
+            slots[slot] = one if slot.form is ValuesForm.LIST else quoted(slot.stage)
+            named[slot.stage] = f"{quoted(slot.stage)} AS MATERIALIZED {_relation(slot, rows[slot.stage])}"
+        else:
+            slots[slot] = _values(slot, rows[slot.stage])
+    return Written(slots, f"WITH {', '.join(named.values())} " if named else "")
+
+
+def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None = None) -> Iterator[ChunkQuery]:
+    """Yield the statements of a stage, chunk by chunk; ``written.prefix`` goes before them.
 
     Parameters
     ----------
@@ -43,10 +84,12 @@ def chunk_queries(
         The stage.
     catalog
         The catalogue that the plan was made with.
-    rows
-        Results of the stages that this one reads.
+    written
+        Results of the stages that this one reads; without them they are shown as empty.
     """
-    values = {slot: _values(slot, rows or {}) for slot in stage.template.pieces if isinstance(slot, ValuesSlot)}
+    if written is None:
+        written = write_rows(stage, {name: StageRows(()) for name in stage.reads})
+    values = written.slots
     if stage.family is None:
         filler = _Filler(catalog, None, 0, values)
         yield ChunkQuery(chunk=None, worker=0, sql=filler.statement(stage))
@@ -68,7 +111,7 @@ class _Filler:
     def statement(self, stage: ShardStage) -> str:
         return "".join(self._text(piece) for piece in stage.template.pieces)
 
-    def _text(self, piece: str | RelationSlot | SpatialSlot | ValuesSlot) -> str:
+    def _text(self, piece: str | Slot) -> str:
         match piece:
             case str():
                 return piece
@@ -78,16 +121,63 @@ class _Filler:
                 return self._ranges(piece)
             case ValuesSlot():
                 return self.values[piece]
+            case BucketSlot():
+                return self._same_bucket(piece)
 
     def _relation(self, slot: RelationSlot) -> str:
         table = slot.table
+        if slot.near is not None:
+            return self._near_relation(slot, slot.near)
         generation = self._generation(table)
         if generation == 0:
             return empty_relation(slot.columns)
         chunk = self.chunk if table.is_partitioned else None
         return f"{quoted(slot.schema)}.{quoted(table.relation(chunk, generation=generation))}"
 
-    def _generation(self, table: Table) -> int:
+    def _near_relation(self, slot: RelationSlot, near: NearBy) -> str:
+        """Return own rows and overlap in their buckets, with the columns ``_zone`` and ``_bin``.
+
+        A row stands once in every bucket that the circle around it reaches: in two zones at the most and, as a bin is
+        four reaches wide, in two bins.
+        """
+        if self.chunk is None:
+            raise InternalError("neighbours in a statement without a chunk")
+        names = ", ".join(quoted(column.label) for column in slot.columns)
+        parts = [
+            f"SELECT {names} FROM {quoted(slot.schema)}."
+            + quoted(slot.table.relation(self.chunk, generation=generation, overlap=overlap))
+            for overlap in (False, True)
+            if (generation := self._generation(slot.table, overlap=overlap))
+        ]
+        rows = " UNION ALL ".join(parts) if parts else f"SELECT {names} FROM {empty_relation(slot.columns)} AS e"
+        shape = self._buckets(near.radius)
+        dec, ra = f"u.{quoted(near.dec)}", f"u.{quoted(near.ra)}"
+        far = near.radius * (1 + 1e-9) + 1e-12  # rounding must not part a pair at just the radius
+        low = f"floor(({dec} + 90 - {far!r}) / {shape.height!r})::bigint"
+        high = f"floor(({dec} + 90 + {far!r}) / {shape.height!r})::bigint"
+        columns = ", ".join(f"u.{quoted(column.label)}" for column in slot.columns)
+        text = f"SELECT {columns}, {low} + z.step AS _zone"
+        more = f" JOIN (VALUES (0), (1)) AS z (step) ON z.step <= {high} - {low}"
+        if shape.bins == 1:
+            return f"({text}, 0::bigint AS _bin FROM ({rows}) AS u{more})"
+        west = f"floor(({ra} - {shape.reach!r}) / {shape.width!r})::bigint"
+        east = f"floor(({ra} + {shape.reach!r}) / {shape.width!r})::bigint"
+        text += f", mod({west} + b.step + {shape.bins}, {shape.bins}) AS _bin"
+        more += f" JOIN (VALUES (0), (1)) AS b (step) ON b.step <= {east} - {west}"
+        return f"({text} FROM ({rows}) AS u{more})"
+
+    def _same_bucket(self, slot: BucketSlot) -> str:
+        shape = self._buckets(slot.radius)
+        zone = f"floor(({slot.dec} + 90) / {shape.height!r})::bigint = {slot.near}._zone"
+        if shape.bins == 1:
+            return zone
+        return f"{zone} AND mod(floor({slot.ra} / {shape.width!r})::bigint, {shape.bins}) = {slot.near}._bin"
+
+    def _buckets(self, radius: float) -> Buckets:
+        assert self.chunk is not None
+        return buckets_of(self.chunk, radius=radius, centre_dec=centre_dec(self.chunk))
+
+    def _generation(self, table: Table, *, overlap: bool = False) -> int:
         """Return the generation of the table's relation in this chunk, 0 when there is none."""
         snapshot: TableSnapshot | None = None
         if table.database in self.catalog.snapshots:
@@ -96,9 +186,11 @@ class _Filler:
             return 0
         if not table.is_partitioned:
             return snapshot.ref_generation
-        place = int(np.searchsorted(snapshot.chunks, self.index))
-        found = place < len(snapshot.chunks) and snapshot.chunks[place] == self.index
-        return int(snapshot.generations[place]) if found else 0
+        chunks = snapshot.overlap_chunks if overlap else snapshot.chunks
+        generations = snapshot.overlap_generations if overlap else snapshot.generations
+        place = int(np.searchsorted(chunks, self.index))
+        found = place < len(chunks) and chunks[place] == self.index
+        return int(generations[place]) if found else 0
 
     def _ranges(self, slot: SpatialSlot) -> str:
         if self.chunk is None:
@@ -148,22 +240,33 @@ def empty_relation(columns: tuple[StageColumn, ...]) -> str:
     return f"(SELECT {items or '1'} WHERE FALSE)"
 
 
-def _values(slot: ValuesSlot, rows: Mapping[str, StageRows]) -> str:
-    """Return the rows of a stage as SQL: the right side of IN, or a relation."""
-    found = rows[slot.stage]
-    if slot.as_list:
+def _values(slot: ValuesSlot, found: StageRows) -> str:
+    """Return the rows of a stage as SQL that stands where they are used."""
+    if slot.form is ValuesForm.EXISTS:
+        return "TRUE" if found.count else "FALSE"
+    if slot.form is ValuesForm.SCALAR:
+        if found.count > 1:
+            raise EvaluationError("a sub-query that stands for a value answers more than one row")
+        return _typed(found.columns[0][0] if found.count else None, slot.columns[0])
+    if slot.form is ValuesForm.LIST:
         column = slot.columns[0]
         if not found.count:
             return f"IN (SELECT CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) WHERE FALSE)"
         return "IN (" + ", ".join(_typed(value, column) for value in dict.fromkeys(found.columns[0])) + ")"
-    if not found.count:
-        return empty_relation(slot.columns)
+    return _relation(slot, found) if found.count else empty_relation(slot.columns)
+
+
+def _relation(slot: ValuesSlot, found: StageRows) -> str:
+    """Return rows as a relation; the casts of the first row give the others their types."""
     names = ", ".join(quoted(column.label) for column in slot.columns)
-    lines = (
-        "(" + ", ".join(_typed(value, column) for value, column in zip(row, slot.columns, strict=True)) + ")"
-        for row in zip(*found.columns, strict=True)
+    rows = zip(*found.columns, strict=True)
+    first = ", ".join(_typed(value, column) for value, column in zip(next(rows), slot.columns, strict=True))
+    kinds = [column.type for column in slot.columns]
+    others = (
+        "(" + ", ".join(literal(value, kind, Engine.POSTGRES) for value, kind in zip(row, kinds, strict=True)) + ")"
+        for row in rows
     )
-    return f"(SELECT * FROM (VALUES {', '.join(lines)}) AS v ({names}))"
+    return f"(SELECT * FROM (VALUES {', '.join((f'({first})', *others))}) AS v ({names}))"
 
 
 def _typed(value: bool | int | float | str | None, column: StageColumn) -> str:

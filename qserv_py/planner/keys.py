@@ -10,17 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from qserv_py.adql.constants import constant_key
 from qserv_py.adql.tree import (
+    Between,
     ColumnRef,
     Comparison,
     Expr,
     InList,
-    InQuery,
-    QuerySource,
     ResolvedQuery,
     Select,
     Source,
     TableSource,
-    walk,
+    blocks,
 )
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
 from qserv_py.planner.plan import KeyLookup
@@ -57,13 +56,14 @@ def are_joined(sources: Sequence[Source], keys: Mapping[int, Keys], conditions: 
         return node
 
     for condition in conditions:
-        pair = _equal_keys(condition, keys)
+        pair = equal_keys(condition, keys)
         if pair is not None and pair[0] in group and pair[1] in group:
             group[root(pair[0])] = root(pair[1])
     return len({root(source.id) for source in sources}) == 1
 
 
-def _equal_keys(condition: Expr, keys: Mapping[int, Keys]) -> tuple[int, int] | None:
+def equal_keys(condition: Expr, keys: Mapping[int, Keys]) -> tuple[int, int] | None:
+    """Return the two sources whose keys of one director a condition says are equal."""
     if not isinstance(condition, Comparison) or condition.operator != "=":
         return None
     left, right = condition.left, condition.right
@@ -82,8 +82,8 @@ def director_of(expr: Expr, keys: Mapping[int, Keys]) -> Director | None:
     return keys.get(expr.source, {}).get(expr.label)
 
 
-def wanted(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
-    """Return the look-ups that conditions such as ``id = 7`` and ``id IN (7, 8)`` ask for."""
+def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
+    """Return the look-ups that conditions such as ``id = 7``, ``id IN (7, 8)`` and ``id BETWEEN 7 AND 9`` ask for."""
     found = []
     for condition in conditions:
         if isinstance(condition, Comparison) and condition.operator == "=":
@@ -95,34 +95,49 @@ def wanted(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list[KeyLook
         known = tuple(value for value in values if value is not None)
         if director is not None and len(known) == len(values):
             found.append(KeyLookup(database=director[0], director=director[1], values=known))
-    return found
+    return found + _wanted_ranges(conditions, keys)
+
+
+def _wanted_ranges(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
+    """Return one look-up for all the bounds that conditions set on the ids of a director."""
+    bounds: dict[Director, tuple[int | None, int | None]] = {}
+    for condition in conditions:
+        found = _bounds(condition, keys)
+        if found is not None:
+            director, low, high = found
+            known_low, known_high = bounds.get(director, (None, None))
+            lows = [bound for bound in (low, known_low) if bound is not None]
+            highs = [bound for bound in (high, known_high) if bound is not None]
+            bounds[director] = (max(lows, default=None), min(highs, default=None))
+    return [
+        KeyLookup(database=director[0], director=director[1], low=low, high=high)
+        for director, (low, high) in bounds.items()
+    ]
+
+
+def _bounds(condition: Expr, keys: Mapping[int, Keys]) -> tuple[Director, int | None, int | None] | None:
+    if isinstance(condition, Between):
+        director = director_of(condition.operand, keys)
+        low, high = constant_key(condition.low), constant_key(condition.high)
+        return (director, low, high) if director and isinstance(low, int) and isinstance(high, int) else None
+    if not isinstance(condition, Comparison):
+        return None
+    director, value = director_of(condition.left, keys), constant_key(condition.right)
+    if director is None or not isinstance(value, int):
+        return None
+    match condition.operator:
+        case ">" | ">=":
+            return director, value + (condition.operator == ">"), None
+        case "<" | "<=":
+            return director, None, value - (condition.operator == "<")
+    return None
 
 
 def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
     """Return every look-up of a query; the caller asks the director index before it plans."""
     found: list[KeyLookup] = []
-    for select in blocks(resolved.select):
-        keys = {source.id: keys_of_table(source) for source in select.sources if isinstance(source, TableSource)}
-        found += wanted(select.where, keys)
+    for block in blocks(resolved.query):
+        if isinstance(block, Select):
+            keys = {source.id: keys_of_table(source) for source in block.sources if isinstance(source, TableSource)}
+            found += wanted(block.where, keys)
     return list(dict.fromkeys(found))
-
-
-def blocks(select: Select) -> Iterable[Select]:
-    """Yield a block and every block inside it."""
-    yield select
-    for source in select.sources:
-        if isinstance(source, QuerySource):
-            yield from blocks(source.query)
-    for expr in expressions(select):
-        for part in walk(expr):
-            if isinstance(part, InQuery):
-                yield from blocks(part.query)
-
-
-def expressions(select: Select) -> Iterable[Expr]:
-    """Yield the expressions of a block."""
-    yield from (item.expr for item in select.items)
-    yield from select.where
-    yield from select.group_by
-    yield from select.having
-    yield from (item.expr for item in select.order_by)

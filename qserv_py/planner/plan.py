@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.chunk import ChunkId
@@ -24,6 +25,32 @@ class StageColumn:
     type: DataType
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearBy:
+    """How the rows of a relation are put into buckets for a neighbour join."""
+
+    ra: str
+    dec: str
+    """Labels of its position."""
+
+    radius: float
+    """Degrees."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketSlot:
+    """Where the equality of buckets of a neighbour join goes."""
+
+    ra: str
+    dec: str
+    """SQL of the anchor's position."""
+
+    near: str
+    """Alias of the relation that is put into buckets."""
+
+    radius: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RelationSlot:
     """Where the name of a chunk table goes."""
@@ -32,6 +59,9 @@ class RelationSlot:
     table: Table
     columns: tuple[StageColumn, ...]
     """The columns that the statement reads: a chunk without rows is an empty relation with these."""
+
+    near: NearBy | None = None
+    """Set for the side of a neighbour join that reads the overlap, too."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,16 +81,32 @@ class SpatialSlot:
     """SQL of the exact test; empty when it stands elsewhere in the statement."""
 
 
+class ValuesForm(Enum):
+    """How the rows of an earlier stage are written into a statement."""
+
+    LIST = "list"
+    """The right side of IN."""
+
+    RELATION = "relation"
+    """A table in FROM."""
+
+    SCALAR = "scalar"
+    """One value, NULL when there is no row."""
+
+    EXISTS = "exists"
+    """TRUE when there is a row."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ValuesSlot:
-    """Where the rows of an earlier stage go, written out as a list for IN or as an inline table."""
+    """Where the rows of an earlier stage go."""
 
     stage: str
     columns: tuple[StageColumn, ...]
-    as_list: bool
+    form: ValuesForm
 
 
-Slot = RelationSlot | SpatialSlot | ValuesSlot
+Slot = RelationSlot | SpatialSlot | ValuesSlot | BucketSlot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,8 +135,15 @@ class ShardStage:
     row_limit: int | None = None
     """Rows after which the rest need not be asked for."""
 
+    moves: str = ""
+    """Table whose rows are brought to the merge engine as they are: their size is bounded."""
+
     reads: tuple[str, ...] = ()
     """Earlier stages that the statement reads, as often as it reads them."""
+
+    narrowed_by: tuple[tuple[str, str, str], ...] = ()
+    """Earlier stages whose first column holds all the ids that can be in the answer: stage, database, director. Their
+    chunks are asked of the director index when the rows of the stage are known."""
 
     notes: tuple[str, ...] = ()
     """What pruned the chunks and what did not, for EXPLAIN."""
@@ -150,11 +203,25 @@ class ChunkQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLookup:
-    """Ids whose chunks the director index should tell before planning."""
+    """Ids whose chunks the director index should tell: a list, or a range of whole numbers."""
 
     database: str
     director: str
-    values: tuple[int | str, ...]
+    values: tuple[int | str, ...] = ()
+    low: int | None = None
+    high: int | None = None
+    """Borders of a range, included; None where there is none. Both None: the ids are ``values``."""
+
+    @property
+    def is_range(self) -> bool:
+        """Whether it asks for a range."""
+        return self.low is not None or self.high is not None
+
+    def __str__(self) -> str:
+        if self.is_range:
+            shown = f"{'' if self.low is None else self.low}..{'' if self.high is None else self.high}"
+            return f"ids {shown} of {self.director}"
+        return f"{len(self.values)} id{'s' if len(self.values) > 1 else ''} of {self.director}"
 
 
 KeyCells = Mapping[KeyLookup, IntArray]

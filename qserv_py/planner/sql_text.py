@@ -14,6 +14,7 @@ from enum import Enum
 import numpy as np
 
 from qserv_py.adql.constants import constant_number
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
 from qserv_py.adql.tree import (
     Aggregate,
     Arithmetic,
@@ -24,27 +25,43 @@ from qserv_py.adql.tree import (
     Coalesce,
     ColumnRef,
     Comparison,
+    ExistsQuery,
     Expr,
     InList,
     InQuery,
     InShape,
     IsNull,
+    Joined,
     Like,
     Literal,
     Logic,
     Negate,
     Not,
     OrderItem,
+    Query,
     QuerySource,
+    ScalarQuery,
     Select,
+    SetQuery,
     Shape,
     ShapeKind,
     Source,
     TableSource,
+    Window,
 )
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
-from qserv_py.planner.plan import RelationSlot, Slot, SpatialSlot, StageColumn, Template, ValuesSlot
+from qserv_py.planner.plan import (
+    BucketSlot,
+    NearBy,
+    RelationSlot,
+    Slot,
+    SpatialSlot,
+    StageColumn,
+    Template,
+    ValuesForm,
+    ValuesSlot,
+)
 
 _MARK = "\0"
 
@@ -76,6 +93,22 @@ class InStage(Expr):
     column: StageColumn
 
 
+@dataclass(frozen=True, kw_only=True)
+class StageExists(Expr):
+    """EXISTS over the rows of an earlier stage."""
+
+    stage: str
+    columns: tuple[StageColumn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageValue(Expr):
+    """The one value of an earlier stage."""
+
+    stage: str
+    column: StageColumn
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ranges(Expr):
     """A region of one director as ranges of ``healpix29``; see ``SpatialSlot``."""
@@ -92,6 +125,30 @@ class StageSource(Source):
 
     stage: str
     columns: tuple[StageColumn, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearSource(TableSource):
+    """A director whose rows are looked for around those of an anchor: it reads the overlap, too."""
+
+    radius: float
+    """Degrees."""
+
+    ra: str
+    dec: str
+    """Labels of its position."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SameBucket(Expr):
+    """Whether a row of the anchor and one of a near source share a bucket."""
+
+    ra: ColumnRef
+    dec: ColumnRef
+    near: int
+    """Id of the near source."""
+
+    radius: float
 
 
 def quoted(name: str) -> str:
@@ -164,6 +221,11 @@ class Rendering:
 
     def _relation(self, source: TableSource) -> RelationSlot:
         used = self.used.get(source.id, {})
+        if isinstance(source, NearSource):
+            used = {**used, source.ra: DataType.DOUBLE, source.dec: DataType.DOUBLE}
+            columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
+            near = NearBy(ra=source.ra, dec=source.dec, radius=source.radius)
+            return RelationSlot(schema=source.database.physical, table=source.table, columns=columns, near=near)
         columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
         return RelationSlot(schema=source.database.physical, table=source.table, columns=columns)
 
@@ -173,12 +235,38 @@ class Rendering:
 
     # blocks
 
+    def query(self, query: Query) -> str:
+        """Return anything that answers rows."""
+        return self.select(query) if isinstance(query, Select) else self._set_query(query)
+
+    def _set_query(self, query: SetQuery) -> str:
+        operator = query.operator.value + (" ALL" if query.keep_all else "")
+        parts = [f"({self.query(query.left)}) {operator} ({self.query(query.right)})"]
+        labels = [item.label for item in query.items]
+        if query.order_by:
+            parts.append("ORDER BY " + ", ".join(self._set_order_key(item, labels) for item in query.order_by))
+        if query.top is not None:
+            parts.append(f"LIMIT {query.top}")
+        if query.offset:
+            parts.append(f"OFFSET {query.offset}")
+        return " ".join(parts)
+
+    def _set_order_key(self, item: OrderItem, labels: list[str]) -> str:
+        assert isinstance(item.expr, ColumnRef)
+        direction = "DESC NULLS FIRST" if item.descending else "ASC NULLS LAST"
+        return f"{labels.index(item.expr.label) + 1} {direction}"
+
     def select(self, select: Select) -> str:
         """Return a whole block."""
-        sources = ", ".join(self._source(source) for source in select.sources)
+        if select.joined is None:
+            sources = ", ".join(self._source(source) for source in select.sources)
+        else:
+            texts = {source.id: self._source(source) for source in select.sources}
+            sources = self._joined(select.joined, texts)
         parts = ["SELECT DISTINCT" if select.distinct else "SELECT"]
         parts.append(", ".join(f"{self.expr(item.expr)} AS {quoted(item.label)}" for item in select.items))
-        parts.append(f"FROM {sources}")
+        if sources:
+            parts.append(f"FROM {sources}")
         if select.where:
             parts.append("WHERE " + " AND ".join(self._condition(part) for part in select.where))
         if select.group_by:
@@ -198,6 +286,15 @@ class Rendering:
             parts.append(f"OFFSET {select.offset}")
         return parts
 
+    def _joined(self, tree: Joined | int, texts: Mapping[int, str]) -> str:
+        if isinstance(tree, int):
+            return texts[tree]
+        left, right = self._joined(tree.left, texts), self._joined(tree.right, texts)
+        if not tree.on:
+            return f"({left} CROSS JOIN {right})"
+        condition = " AND ".join(self._condition(part) for part in tree.on)
+        return f"({left} {tree.kind.value} JOIN {right} ON {condition})"
+
     def _group_key(self, expr: Expr) -> str:
         # a bare constant would be read as the number of an output column
         return f"({self.expr(expr)})" if not isinstance(expr, Literal) else f"CAST({self.expr(expr)} AS text)"
@@ -216,12 +313,12 @@ class Rendering:
         if isinstance(source, TableSource):
             return f"{self._mark(source)} AS {alias}"
         if isinstance(source, QuerySource):
-            return f"({self.select(source.query)}) AS {alias}"
+            return f"({self.query(source.query)}) AS {alias}"
         if isinstance(source, StageSource):
             self.stages.append(source.stage)
             if self.engine is Engine.DUCKDB:
                 return f"{quoted(source.stage)} AS {alias}"
-            slot = ValuesSlot(stage=source.stage, columns=source.columns, as_list=False)
+            slot = ValuesSlot(stage=source.stage, columns=source.columns, form=ValuesForm.RELATION)
             return f"{self._mark(slot)} AS {alias}"
         raise InternalError(f"source {source!r} cannot be rendered")
 
@@ -273,7 +370,11 @@ class Rendering:
             case InList():
                 return f"({self.expr(expr.operand)} IN ({', '.join(self.expr(item) for item in expr.items)}))"
             case InQuery():
-                return f"({self.expr(expr.operand)} IN ({self.select(expr.query)}))"
+                return f"({self.expr(expr.operand)} IN ({self.query(expr.query)}))"
+            case ExistsQuery():
+                return f"EXISTS ({self.query(expr.query)})"
+            case ScalarQuery():
+                return f"({self.query(expr.query)})"
             case Like():
                 return self._like(expr)
             case Case():
@@ -288,12 +389,20 @@ class Rendering:
                 )
             case Aggregate():
                 return self._aggregate(expr)
+            case Window():
+                return self._window(expr)
             case InShape():
                 return self._in_shape(expr)
             case SqlTemplate():
                 return expr.text.format(*(self.expr(argument) for argument in expr.arguments))
             case InStage():
                 return self._in_stage(expr)
+            case SameBucket():
+                return self._same_bucket(expr)
+            case StageExists():
+                return self._stage_exists(expr)
+            case StageValue():
+                return self._stage_value(expr)
             case Ranges():
                 return self._ranges(expr)
         raise InternalError(f"expression {expr!r} cannot be rendered")
@@ -346,11 +455,33 @@ class Rendering:
         if expr.operand is None:
             return "COUNT(*)"
         operand = self.expr(expr.operand)
+        further = AGGREGATE_FUNCTIONS.get(expr.name)
+        if further is not None:
+            parameters = [self.expr(part) for part in expr.parameters]
+            return further.sql(operand, parameters, distinct=expr.distinct, duckdb=self.engine is Engine.DUCKDB)
         double = type_name(DataType.DOUBLE, self.engine)
         if expr.name in {"SUM", "AVG"} and expr.type is DataType.DOUBLE and expr.operand.type is not DataType.DOUBLE:
             operand = f"CAST({operand} AS {double})"
         text = f"{expr.name}({'DISTINCT ' if expr.distinct else ''}{operand})"
         return f"CAST({text} AS bigint)" if expr.name == "SUM" and expr.type is DataType.LONG else text
+
+    def _window(self, expr: Window) -> str:
+        double = expr.name in {"SUM", "AVG"} and expr.type is DataType.DOUBLE
+        arguments = [self._as(part, DataType.DOUBLE) if double else self.expr(part) for part in expr.arguments]
+        call = "COUNT(*)" if expr.name == "COUNT" and not arguments else f"{expr.name}({', '.join(arguments)})"
+        over = []
+        if expr.partition_by:
+            over.append("PARTITION BY " + ", ".join(self.expr(part) for part in expr.partition_by))
+        if expr.order_by:
+            keys = (
+                f"{self.expr(key)} {'DESC NULLS FIRST' if down else 'ASC NULLS LAST'}" for key, down in expr.order_by
+            )
+            over.append("ORDER BY " + ", ".join(keys))
+        if expr.frame:
+            over.append(expr.frame)
+        text = f"{call} OVER ({' '.join(over)})"
+        whole = expr.type is not None and expr.type.is_integer and expr.name in {"SUM", "NTILE"}
+        return f"CAST({text} AS {type_name(expr.type, self.engine)})" if whole and expr.type is not None else text
 
     # geometry
 
@@ -378,7 +509,23 @@ class Rendering:
         self.stages.append(expr.stage)
         if self.engine is Engine.DUCKDB:
             return f"({operand} IN (SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)}))"
-        return f"({operand} {self._mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), as_list=True))})"
+        return f"({operand} {self._mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), form=ValuesForm.LIST))})"
+
+    def _same_bucket(self, expr: SameBucket) -> str:
+        ra, dec = self.expr(expr.ra), self.expr(expr.dec)
+        return self._mark(BucketSlot(ra=ra, dec=dec, near=self.aliases[expr.near], radius=expr.radius))
+
+    def _stage_exists(self, expr: StageExists) -> str:
+        self.stages.append(expr.stage)
+        if self.engine is Engine.DUCKDB:
+            return f"EXISTS (SELECT 1 FROM {quoted(expr.stage)})"
+        return self._mark(ValuesSlot(stage=expr.stage, columns=expr.columns, form=ValuesForm.EXISTS))
+
+    def _stage_value(self, expr: StageValue) -> str:
+        self.stages.append(expr.stage)
+        if self.engine is Engine.DUCKDB:
+            return f"(SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)})"
+        return self._mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), form=ValuesForm.SCALAR))
 
     def _ranges(self, expr: Ranges) -> str:
         exact = " AND ".join(self._condition(part) for part in expr.exact)
@@ -438,18 +585,18 @@ def gnomonic(shape: Shape) -> tuple[float, float, np.ndarray, np.ndarray]:
     return float(np.degrees(ra0)), float(np.degrees(dec0)), xs, ys
 
 
-def plain_sql(select: Select, relations: Mapping[str, str]) -> str:
+def plain_sql(query: Query, relations: Mapping[str, str]) -> str:
     """Return a whole query as one PostgreSQL statement over unsharded tables.
 
     Parameters
     ----------
-    select
+    query
         The resolved query.
     relations
         SQL name of each table, by ``database.table``.
     """
     rendering = Rendering(Engine.POSTGRES)
-    pieces = rendering.template(rendering.select(select)).pieces
+    pieces = rendering.template(rendering.query(query)).pieces
     return "".join(
         relations[piece.table.qualified] if isinstance(piece, RelationSlot) else str(piece) for piece in pieces
     )

@@ -158,12 +158,15 @@ def _read_snapshots(
     chunks = {row[0]: row[1:] for row in run(connection, "snapshot_chunks")}
     refs = {row[0]: row[1:] for row in run(connection, "snapshot_refs")}
     runs = {row[0]: tuple(row[1]) for row in run(connection, "snapshot_index_runs")}
+    overlaps = {row[0]: row[1:] for row in run(connection, "snapshot_overlaps")}
     tables: dict[str, dict[str, TableSnapshot]] = defaultdict(dict)
     for table_id, (database, table) in names.items():
         if table_id in refs:
             tables[database][table] = _ref_snapshot(refs[table_id])
         else:
-            tables[database][table] = _table_snapshot(chunks.get(table_id), runs.get(table_id, ()))
+            tables[database][table] = _table_snapshot(
+                chunks.get(table_id), runs.get(table_id, ()), overlaps.get(table_id, ([], []))
+            )
     found = {}
     for entry in databases:
         number = numbers[entry.name]
@@ -180,7 +183,7 @@ def _ref_snapshot(row: Row) -> TableSnapshot:
     )
 
 
-def _table_snapshot(row: Row | None, runs: tuple[str, ...]) -> TableSnapshot:
+def _table_snapshot(row: Row | None, runs: tuple[str, ...], overlaps: Row) -> TableSnapshot:
     chunks, rows, generations, total_rows, total_bytes = row or ([], [], [], 0, 0)
     return TableSnapshot(
         chunks=_integers(chunks),
@@ -189,6 +192,8 @@ def _table_snapshot(row: Row | None, runs: tuple[str, ...]) -> TableSnapshot:
         total_rows=total_rows,
         total_bytes=total_bytes,
         index_runs=runs,
+        overlap_chunks=_integers(overlaps[0]),
+        overlap_generations=_integers(overlaps[1]),
     )
 
 

@@ -52,30 +52,31 @@ CREATE OR REPLACE MACRO qserv_lower(t) AS translate(t, 'ABCDEFGHIJKLMNOPQRSTUVWX
 CREATE OR REPLACE MACRO qserv_upper(t) AS translate(t, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ');
 
 -- Functions that fail where PostgreSQL's fail. The one-element list makes DuckDB compute each argument once, however the
--- calls are nested.
+-- calls are nested. Fields are written (v).name: in HAVING DuckDB reads v.name as a column.
 CREATE OR REPLACE MACRO qserv_divide(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a / v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero') ELSE (v).a / (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a // v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN error('division by zero') ELSE (v).a // (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero')
-             WHEN v.b = -1 THEN v.a - v.a ELSE v.a % v.b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN error('division by zero')
+             WHEN (v).b = -1 THEN (v).a - (v).a ELSE (v).a % (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_mod(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN v.a IS NOT NULL AND v.b = 0 THEN error('division by zero') ELSE v.a - v.b * trunc(v.a / v.b) END)[1];
+        CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero')
+             ELSE (v).a - (v).b * trunc((v).a / (v).b) END)[1];
 
 CREATE OR REPLACE MACRO qserv_power(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN v.a = 0 AND v.b < 0 THEN error('zero raised to a negative power is undefined')
-             WHEN v.a < 0 AND v.b <> trunc(v.b)
+        CASE WHEN (v).a = 0 AND (v).b < 0 THEN error('zero raised to a negative power is undefined')
+             WHEN (v).a < 0 AND (v).b <> trunc((v).b)
              THEN error('a negative number raised to a non-integer power yields a complex result')
-             WHEN isinf(pow(v.a, v.b)) AND NOT isinf(v.a) AND NOT isinf(v.b) THEN error('value out of range: overflow')
-             WHEN pow(v.a, v.b) = 0 AND v.a <> 0 AND NOT isinf(v.a) AND NOT isinf(v.b)
+             WHEN isinf(pow((v).a, (v).b)) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+             WHEN pow((v).a, (v).b) = 0 AND (v).a <> 0 AND NOT isinf((v).a) AND NOT isinf((v).b)
              THEN error('value out of range: underflow')
-             ELSE pow(v.a, v.b) END)[1];
+             ELSE pow((v).a, (v).b) END)[1];
 
 CREATE OR REPLACE MACRO qserv_exp(a) AS
     list_transform([a], lambda v:
@@ -95,20 +96,26 @@ CREATE OR REPLACE MACRO qserv_sqrt(a) AS
         CASE WHEN v < 0 THEN error('cannot take square root of a negative number') ELSE sqrt(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_acos(a) AS
-    list_transform([a], lambda v: CASE WHEN abs(v) > 1 THEN error('input is out of range') ELSE acos(v) END)[1];
+    list_transform([a], lambda v:
+        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN error('input is out of range') ELSE acos(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_asin(a) AS
-    list_transform([a], lambda v: CASE WHEN abs(v) > 1 THEN error('input is out of range') ELSE asin(v) END)[1];
+    list_transform([a], lambda v:
+        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN error('input is out of range') ELSE asin(v) END)[1];
+
+-- DuckDB answers NaN for the sine of an infinity.
+CREATE OR REPLACE MACRO qserv_angle(a) AS
+    list_transform([a], lambda v: CASE WHEN isinf(v) THEN error('input is out of range') ELSE v END)[1];
 
 CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
     list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf(v.a * v.s) AND NOT isinf(v.a) THEN error('value out of range: overflow')
-             ELSE round_even(v.a * v.s, 0) / v.s END)[1];
+        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN error('value out of range: overflow')
+             ELSE round_even((v).a * (v).s, 0) / (v).s END)[1];
 
 CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
     list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf(v.a * v.s) AND NOT isinf(v.a) THEN error('value out of range: overflow')
-             ELSE trunc(v.a * v.s) / v.s END)[1];
+        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN error('value out of range: overflow')
+             ELSE trunc((v).a * (v).s) / (v).s END)[1];
 
 -- Casts that PostgreSQL writes or refuses in its own way. (From 1e15 to 1e17 it writes an exponent, DuckDB does not.)
 CREATE OR REPLACE MACRO qserv_whole_number(t) AS

@@ -195,6 +195,20 @@ def test_pruning_counts_chunks(db: qserv_py.Connection, field: Loaded) -> None:
     assert nothing.stats.chunks == 0
 
 
+def test_long_lists_reach_the_chunks(db: qserv_py.Connection, field: Loaded) -> None:
+    sources = field.tables["Source"]
+    ids, fluxes = sources["sourceId"].to_pylist(), sources["flux"].to_pylist()
+    listed = db.query("SELECT COUNT(*) AS n FROM field.Source WHERE visit IN (SELECT sourceId FROM field.Source)")
+    visits = sources["visit"].to_pylist()
+    assert listed.to_arrow()["n"].to_pylist() == [sum(visit in set(ids) for visit in visits)]
+    joined = db.query(
+        "SELECT COUNT(*) AS n FROM field.Source s JOIN"
+        " (SELECT flux, MIN(sourceId) AS least FROM field.Source GROUP BY flux) t ON t.least = s.sourceId"
+    )
+    assert joined.to_arrow()["n"].to_pylist() == [len(set(fluxes))]
+    assert len(ids) > 1500
+
+
 def test_threads_share_a_connection(db: qserv_py.Connection) -> None:
     queries = [
         "SELECT COUNT(*) FROM field.Object",
@@ -213,7 +227,9 @@ def test_mistakes_get_one_message(db: qserv_py.Connection) -> None:
         db.query("SELECT *\nFROM field.Objekt")
     assert "line 2, column 6" in caught.value.render()
     assert caught.value.hint == 'Did you mean "field.Object"?'
-    with pytest.raises(QueryNotSupportedError, match="not joined by the key"):
-        db.query("SELECT 1 FROM field.Object a, field.Object b WHERE a.k = b.k")
+    with pytest.raises(QueryNotSupportedError, match="4.2e\\+09 pairs of rows would have to be compared"):
+        db.query(
+            "SELECT 1 FROM field.Source a, field.Source b, field.Object c WHERE a.flux < b.flux AND b.flux < c.gFlux"
+        )
     with pytest.raises(NotFoundError, match="there is no cluster in /nowhere"):
         qserv_py.connect("/nowhere")

@@ -244,7 +244,7 @@ conditions = st.recursive(
 @settings(max_examples=150)
 @given(conditions, seeds)
 def test_and_or_not(condition: Condition, seed: int) -> None:
-    query = resolved(f"SELECT objectId FROM Object WHERE {condition[0]}").select
+    query = resolved(f"SELECT objectId FROM Object WHERE {condition[0]}").query
     source = query.sources[0]
     assert isinstance(source, TableSource)
     position = regions.Position.of(source)

@@ -191,5 +191,9 @@ def plan(text: str) -> QueryPlan:
 
 def cells_of(lookup: KeyLookup) -> IntArray:
     """Return what the made-up director index knows: the id n, a number from 0 to 359, stands at ra n, dec 0."""
-    ids = np.array([value for value in lookup.values if isinstance(value, int) and 0 <= value < 360], dtype=np.float64)
+    wanted = [value for value in lookup.values if isinstance(value, int) and 0 <= value < 360]
+    if lookup.is_range:
+        low = 0 if lookup.low is None else max(0, lookup.low)
+        wanted = list(range(low, 360 if lookup.high is None else min(360, lookup.high + 1)))
+    ids = np.array(wanted, dtype=np.float64)
     return healpix29_of(ids, np.zeros(len(ids)))

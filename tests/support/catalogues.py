@@ -28,6 +28,10 @@ class Loaded:
     tables: dict[str, pa.Table]
 
 
+_loaded: dict[tuple[str, str], Loaded] = {}
+"""What the clusters of this process hold, by directory and database."""
+
+
 def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target_rows: int = 25) -> list[Loaded]:
     """Make, ingest and publish all catalogues, with chunks so small that a query meets many."""
     return [
@@ -39,7 +43,10 @@ def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target
 def load_catalogue(
     cluster: Cluster, scratch: Path, *, name: str, tables: dict[str, pa.Table], target_rows: int
 ) -> Loaded:
-    """Make, ingest and publish one catalogue."""
+    """Make, ingest and publish one catalogue; a cluster that has it keeps it."""
+    place = (str(cluster.config.directory), name)
+    if place in _loaded:
+        return _loaded[place]
     felis, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
     felis.write_text(FELIS.format(name=name))
     partition.write_text(PARTITION.format(name=name, target_rows=target_rows))
@@ -52,4 +59,5 @@ def load_catalogue(
             pq.write_table(rows, path)
             run_ingest(destination, database=name, table=table, files=[path])
         publish_database(destination, name)
-    return Loaded(database, tables)
+    _loaded[place] = Loaded(database, tables)
+    return _loaded[place]

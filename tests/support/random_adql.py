@@ -5,7 +5,7 @@ Both texts are made side by side from one grammar, so a mistake in the translati
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
@@ -43,6 +43,8 @@ class Columns:
     booleans: tuple[Text, ...]
     unique: Text
     position: tuple[Text, Text] | None
+    has_unique: bool = True
+    """Whether ``unique`` tells every row from every other; not after an outer join."""
 
 
 def _same(*names: str) -> tuple[Text, ...]:
@@ -256,16 +258,34 @@ def queries(draw: st.DrawFn, database: str) -> RandomQuery:
     """A query over one database whose plain tables stand in a schema of the same name."""
     origin, columns = draw(_origins(database))
     where = draw(st.one_of(st.none(), conditions(columns), conditions(columns)))
-    if draw(st.integers(0, 5)) == 0:
-        extra = draw(_in_query(database, columns))
+    if draw(st.integers(0, 3)) == 0:
+        extra = draw(st.one_of(_in_query(database, columns), _exists(database, columns), _scalar(database, columns)))
         where = extra if where is None else Text(f"{where.adql} AND {extra.adql}", f"({where.sql}) AND {extra.sql}")
     tail = Text(
         f"FROM {origin.adql}" + (f" WHERE {where.adql}" if where else ""),
         f"FROM {origin.sql}" + (f" WHERE {where.sql}" if where else ""),
     )
+    shapes = [
+        "rows",
+        "top",
+        "any",
+        "distinct",
+        "total",
+        "groups",
+        "groups",
+        "key_groups",
+        "derived",
+        "set",
+        "with",
+        "window",
+    ]
     shape = draw(
-        st.sampled_from(["rows", "top", "any", "distinct", "total", "groups", "groups", "key_groups", "derived"])
+        st.sampled_from(shapes if columns.has_unique else [one for one in shapes if one not in {"top", "window"}])
     )
+    if shape in {"set", "with"}:
+        return draw(_set(tail, columns) if shape == "set" else _with(tail, columns))
+    if shape == "window":
+        return draw(_windows(tail, columns))
     if shape in {"rows", "top", "any", "distinct"}:
         return draw(_rows(tail, columns, shape))
     if shape == "derived":
@@ -275,7 +295,22 @@ def queries(draw: st.DrawFn, database: str) -> RandomQuery:
 
 @st.composite
 def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
-    kind = draw(st.sampled_from(["object", "object", "source", "join", "join", "ref", "star"]))
+    kinds = [
+        "object",
+        "object",
+        "source",
+        "join",
+        "join",
+        "ref",
+        "three",
+        "outer",
+        "outer",
+        "ref_outer",
+        "moved",
+        "near",
+        "near",
+    ]
+    kind = draw(st.sampled_from(kinds))
     tables = {
         name: Text(f"{database}.{name}", f'"{database}"."{name.lower()}"') for name in ("Object", "Source", "Visit")
     }
@@ -287,6 +322,25 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     joined = both(object_columns("o."), source_columns("s."))
     on = Text("o.objectId = s.objectId", '"o"."objectid" = "s"."objectid"')
     form = draw(st.sampled_from(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"]))
+    if kind == "near":
+        return draw(_near(o))
+    if kind == "outer":
+        return draw(_outer_join(o, s, on, joined))
+    if kind == "ref_outer":
+        side = draw(st.sampled_from(["LEFT", "RIGHT", "FULL"]))
+        columns = source_columns("s.")
+        numbers_ = columns.numbers + _same("v.seeing")
+        texts = (*columns.texts, *_same("v.site"))
+        text = f"{{0}} s {side} JOIN {{1}} v ON {{2}}"
+        visit = Text("s.visit = v.visit", '"s"."visit" = "v"."visit"')
+        origin = Text(text.format(s.adql, v.adql, visit.adql), text.format(s.sql, v.sql, visit.sql))
+        return origin, Columns(numbers_, columns.integers, texts, (), columns.unique, None, has_unique=False)
+    if kind == "moved":
+        # no key: the rows are brought together
+        apart = Text("s.visit = o.n AND o.k = 0 AND o.n < 3", '"s"."visit" = "o"."n" AND "o"."k" = 0 AND "o"."n" < 3')
+        side = draw(st.sampled_from(["JOIN", "LEFT JOIN"]))
+        origin = Text(f"{o.adql} o {side} {s.adql} s ON {apart.adql}", f"{o.sql} o {side} {s.sql} s ON {apart.sql}")
+        return origin, replace(joined, has_unique=False)
     if kind == "join":
         return Text(form.format(o.adql, s.adql, on.adql), form.format(o.sql, s.sql, on.sql)), joined
     visit = Text("s.visit = v.visit", '"s"."visit" = "v"."visit"')
@@ -304,6 +358,76 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     return Text(
         text.format(o.adql, s.adql, on.adql, v.adql, visit.adql), text.format(o.sql, s.sql, on.sql, v.sql, visit.sql)
     ), joined
+
+
+@st.composite
+def _near(draw: st.DrawFn, o: Text) -> tuple[Text, Columns]:
+    """Pairs of objects near each other: within the overlap of 60 arcsec, and beyond it."""
+    radius = draw(st.sampled_from([0.0002, 0.003, 0.0166, 0.0166, 0.05]))
+    form = draw(
+        st.sampled_from(
+            [
+                "DISTANCE(POINT(o.coord_ra, o.coord_dec), POINT(p.coord_ra, p.coord_dec)) < {}",
+                "{} >= DISTANCE(p.coord_ra, p.coord_dec, o.coord_ra, o.coord_dec)",
+                "1 = CONTAINS(POINT('ICRS', p.coord_ra, p.coord_dec), CIRCLE('ICRS', o.coord_ra, o.coord_dec, {}))",
+            ]
+        )
+    )
+    separation = 'oracle.separation("o"."coord_ra", "o"."coord_dec", "p"."coord_ra", "p"."coord_dec")'
+    operator = "<" if form.endswith("< {}") else "<="
+    side = draw(st.sampled_from(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+    origin = Text(
+        f"{o.adql} o {side} {o.adql} p ON {form.format(radius)}",
+        f"{o.sql} o {side} {o.sql} p ON {separation} {operator} {radius}",
+    )
+    return origin, replace(both(object_columns("o."), object_columns("p.")), has_unique=False)
+
+
+@st.composite
+def _outer_join(draw: st.DrawFn, o: Text, s: Text, on: Text, columns: Columns) -> tuple[Text, Columns]:
+    side = draw(st.sampled_from(["LEFT", "RIGHT", "FULL", "LEFT OUTER"]))
+    form = draw(st.sampled_from([f"{{0}} o {side} JOIN {{1}} s ON {{2}}", f"{{1}} s {side} JOIN {{0}} o ON {{2}}"]))
+    if side != "FULL" and draw(st.booleans()):
+        extra = draw(conditions(source_columns("s."), 0))
+        on = Text(f"{on.adql} AND {extra.adql}", f"{on.sql} AND {extra.sql}")
+    origin = Text(form.format(o.adql, s.adql, on.adql), form.format(o.sql, s.sql, on.sql))
+    return origin, replace(columns, has_unique=False)
+
+
+@st.composite
+def _exists(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    """EXISTS: by the key, by another column, or without a look around."""
+    table = Text(f"{database}.Source", f'"{database}"."source"')
+    inner = draw(conditions(source_columns("x."), 1))
+    outer = draw(st.sampled_from(columns.integers))
+    around = {
+        "key": Text(f"x.objectId = {outer.adql}", f'"x"."objectid" = {outer.sql}'),
+        "other": Text(f"x.visit = {outer.adql}", f'"x"."visit" = {outer.sql}'),
+        "none": Text("1 = 1", "1 = 1"),
+    }[draw(st.sampled_from(["key", "key", "other", "none"]))]
+    negated = draw(st.sampled_from(["", "NOT "]))
+    return Text(
+        f"{negated}EXISTS (SELECT x.band FROM {table.adql} x WHERE {around.adql} AND {inner.adql})",
+        f'{negated}EXISTS (SELECT "x"."band" FROM {table.sql} x WHERE {around.sql} AND {inner.sql})',
+    )
+
+
+@st.composite
+def _scalar(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    """A comparison with the value of a sub-query."""
+    number = draw(st.sampled_from(columns.numbers))
+    table = Text(f"{database}.Source x", f'"{database}"."source" x')
+    inner = draw(conditions(source_columns("x."), 0))
+    key = next((c for c in columns.integers if c.adql.endswith("objectId")), None)
+    around = Text("", "")
+    if key is not None and draw(st.booleans()):
+        around = Text(f" AND x.objectId = {key.adql}", f' AND "x"."objectid" = {key.sql}')
+    what = draw(st.sampled_from(["COUNT(*)", "MIN(x.visit)", "MAX(x.flux)"]))
+    sql = {"COUNT(*)": "COUNT(*)", "MIN(x.visit)": 'MIN("x"."visit")', "MAX(x.flux)": 'MAX("x"."flux")'}[what]
+    return Text(
+        f"{number.adql} > (SELECT {what} FROM {table.adql} WHERE {inner.adql}{around.adql})",
+        f"{number.sql} > (SELECT {sql} FROM {table.sql} WHERE {inner.sql}{around.sql})",
+    )
 
 
 @st.composite
@@ -429,3 +553,84 @@ def _derived(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
         )
     )
     return RandomQuery(outer.format(sub.adql), outer.format(sub.sql))
+
+
+@st.composite
+def _set(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
+    """A set operation of two queries over the same tables."""
+    word, text = draw(st.sampled_from(columns.integers)), draw(st.sampled_from(columns.texts))
+    other = draw(st.sampled_from(columns.integers))
+    number = draw(_reals.map(_real))
+    operator = draw(st.sampled_from(["UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"]))
+    left = Text(
+        f"SELECT {word.adql} AS a, {text.adql} AS b {tail.adql}", f"SELECT {word.sql} AS a, {text.sql} AS b {tail.sql}"
+    )
+    first = draw(st.sampled_from([other, number, word]))
+    right = Text(
+        f"SELECT {first.adql} AS a, {text.adql} AS b {tail.adql}",
+        f"SELECT {first.sql} AS a, {text.sql} AS b {tail.sql}",
+    )
+    order = draw(st.sampled_from(["", " ORDER BY a DESC, 2", " ORDER BY b, a"]))
+    return RandomQuery(
+        f"{left.adql} {operator} {right.adql}{order}",
+        f"({left.sql}) {operator} ({right.sql}){order}",
+        ordered=bool(order),
+    )
+
+
+@st.composite
+def _with(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
+    """A query that uses a named one once or twice."""
+    number, key = draw(numbers(columns, 1)), draw(st.sampled_from([columns.integers[0], columns.unique]))
+    inner = Text(
+        f"SELECT {key.adql} AS a, MAX({number.adql}) AS b, COUNT(*) AS c {tail.adql} GROUP BY {key.adql}",
+        f"SELECT {key.sql} AS a, MAX({number.sql}) AS b, COUNT(*) AS c {tail.sql} GROUP BY {key.sql}",
+    )
+    outer = draw(
+        st.sampled_from(
+            [
+                "SELECT a, b FROM w WHERE c > 1",
+                "SELECT x.a AS a, y.c AS c FROM w AS x JOIN w AS y ON x.a = y.a",
+                "SELECT a, c FROM w WHERE c = (SELECT MAX(c) FROM w)",
+                "SELECT COUNT(*) AS n FROM w WHERE a IN (SELECT c FROM w)",
+                "SELECT x.a AS a, y.a AS c FROM w AS x LEFT JOIN w AS y ON x.a = y.c",
+            ]
+        )
+    )
+    return RandomQuery(f"WITH w AS ({inner.adql}) {outer}", f"WITH w AS ({inner.sql}) {outer}")
+
+
+@st.composite
+def _windows(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
+    """Window functions whose rows have one order."""
+    keys = [*columns.texts, *columns.integers, *columns.booleans]
+    parts = [columns.unique]
+    for _ in range(draw(st.integers(1, 3))):
+        number, whole = draw(numbers(columns, 1)), draw(st.sampled_from(columns.integers))
+        group = draw(st.sampled_from(keys))
+        function = draw(
+            st.sampled_from(
+                [
+                    ("ROW_NUMBER()", "ROW_NUMBER()", ""),
+                    (f"SUM({whole.adql})", f"SUM({whole.sql})", ""),
+                    (f"COUNT({number.adql})", f"COUNT({number.sql})", " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING"),
+                    (f"MAX({number.adql})", f"MAX({number.sql})", " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"),
+                    (f"LAG({number.adql}, 2)", f"LAG({number.sql}, 2)", ""),
+                    (f"FIRST_VALUE({number.adql})", f"FIRST_VALUE({number.sql})", ""),
+                    ("NTILE(3)", "NTILE(3)", ""),
+                    ("DENSE_RANK()", "DENSE_RANK()", ""),
+                ]
+            )
+        )
+        unique = columns.unique
+        way = draw(st.sampled_from(["", " DESC"]))
+        partition = draw(st.sampled_from(["PARTITION BY {} ", "PARTITION BY {} ", ""]))
+        cast = "::bigint" if function[0].startswith("SUM") else ""
+        parts.append(
+            Text(
+                f"{function[0]} OVER ({partition.format(group.adql)}ORDER BY {unique.adql}{way}{function[2]})",
+                f"({function[1]} OVER ({partition.format(group.sql)}ORDER BY {unique.sql}{way}{function[2]})){cast}",
+            )
+        )
+    shown = _list(parts)
+    return RandomQuery(f"SELECT {shown.adql} {tail.adql}", f"SELECT {shown.sql} {tail.sql}")

@@ -80,6 +80,8 @@ def test_answered(query: str) -> None:
 
 
 def test_messages_of_the_bounds() -> None:
+    with pytest.raises(errors.LimitError, match=r"^the query has 980004 words and symbols, the most is 250000$"):
+        plan("SELECT " + "1," * 490_000 + "1 FROM Object")
     with pytest.raises(errors.LimitError, match=r"^the query has 1000040 characters, the most is 1000000$"):
         plan(REFUSED["long text"])
     with pytest.raises(errors.LimitError, match=r"^the query nests parentheses more than 100 deep$"):

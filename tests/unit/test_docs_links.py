@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import yaml
 
 from qserv_py import errors
-from qserv_py.adql.functions import FUNCTIONS
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, AggregateFunction, Form, Function
 from qserv_py.catalog.model import Family
 from qserv_py.catalog.types import TYPE_NAMES
 
@@ -87,6 +87,8 @@ def test_the_example_schema_has_the_columns_of_the_file() -> None:
     assert columns == source.read_text(encoding="utf-8").split("\n", 1)[0].split(";")
 
 
-def test_every_function_of_adql_is_explained() -> None:
-    listed = {row[0]: row[1] for row in rows_of(DOCS / "reference" / "adql.md") if row[0].split("(")[0] in FUNCTIONS}
-    assert listed == {function.signature: function.doc for function in FUNCTIONS.values()}
+@pytest.mark.parametrize("known", [FUNCTIONS, AGGREGATE_FUNCTIONS, {form.name.upper(): form for form in FORMS}])
+def test_every_function_of_adql_is_explained(known: Mapping[str, Function | AggregateFunction | Form]) -> None:
+    rows = [row for row in rows_of(DOCS / "reference" / "adql.md") if row[0].split("(")[0].upper() in known]
+    assert {row[0]: row[1] for row in rows} == {one.signature: one.doc for one in known.values()}
+    assert len(rows) == len(known)

@@ -10,7 +10,7 @@ from support.catalogs import catalog, plan, resolved
 from qserv_py.catalog.types import DataType
 from qserv_py.partitioner import ranges
 from qserv_py.planner import keys
-from qserv_py.planner.fill import MAX_RANGES, StageRows, chunk_queries
+from qserv_py.planner.fill import MAX_IN_PLACE, MAX_RANGES, StageRows, chunk_queries, write_rows
 from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot
 from qserv_py.planner.sql_text import Engine, literal, plain_sql, quoted
 
@@ -20,7 +20,8 @@ def statements(query: str, *rows: StageRows) -> list[str]:
     found = plan(query)
     stage = [stage for stage in found.stages if isinstance(stage, ShardStage)][-1]
     inputs = dict(zip(dict.fromkeys(stage.reads), rows, strict=True))
-    return [made.sql for made in chunk_queries(stage, catalog(), inputs)]
+    written = write_rows(stage, inputs)
+    return [written.prefix + made.sql for made in chunk_queries(stage, catalog(), written)]
 
 
 def test_each_chunk_has_its_table_and_generation() -> None:
@@ -84,12 +85,21 @@ def test_ids_that_a_query_asks_for() -> None:
     assert lookups("-7 = objectId")[0].values == (-7,)
     assert lookups("objectId IN (1, 2.0)")[0].values == (1, 2)
     assert lookups("objectId = 7 AND objectId IN (SELECT objectId FROM Source WHERE objectId = 8)")[1].values == (8,)
-    for none in ("objectId > 7", "objectId = 7 OR ra > 1", "objectId = 7.5", "NOT objectId = 7", "objectId IN (1, ra)"):
+    between = KeyLookup(database="dr1", director="Object", low=3, high=9)
+    assert lookups("objectId BETWEEN 3 AND 12 AND objectId < 10 AND 1 <= objectId") == [between]
+    assert lookups("objectId > 7") == [KeyLookup(database="dr1", director="Object", low=8)]
+    for none in (
+        "objectId <> 7",
+        "objectId = 7 OR ra > 1",
+        "objectId = 7.5",
+        "NOT objectId = 7",
+        "objectId IN (1, ra)",
+    ):
         assert lookups(none) == []
 
 
 def test_one_plain_statement() -> None:
-    query = resolved("SELECT TOP 3 o.objectId FROM Object o JOIN Visit v ON o.nObs = v.visit ORDER BY ra").select
+    query = resolved("SELECT TOP 3 o.objectId FROM Object o JOIN Visit v ON o.nObs = v.visit ORDER BY ra").query
     text = plain_sql(query, {"dr1.Object": "plain.object", "dr1.Visit": "plain.visit"})
     assert text == (
         'SELECT "o"."objectid" AS "objectid" FROM plain.object AS "o", plain.visit AS "v" '
@@ -99,7 +109,7 @@ def test_one_plain_statement() -> None:
 
 def test_aliases_stay_different_whatever_their_length() -> None:
     long = "é" * 60
-    query = resolved(f'SELECT 1 AS x FROM Visit AS "{long}a", Visit AS "{long}b", Visit AS "{long}c"').select
+    query = resolved(f'SELECT 1 AS x FROM Visit AS "{long}a", Visit AS "{long}b", Visit AS "{long}c"').query
     text = plain_sql(query, {"dr1.Visit": "v"})
     aliases = [part.split('"')[1] for part in text.split(" AS ")[2:]]
     assert len({alias.encode()[:63] for alias in aliases}) == 3
@@ -109,3 +119,12 @@ def test_plans_count_their_chunks() -> None:
     found = plan("SELECT objectId FROM Object WHERE objectId = 45")
     assert (found.chunks, found.chunks_known) == (1, 120)
     assert np.array_equal(found.stages[0].chunks, [0])  # type: ignore[union-attr]
+
+
+def test_a_long_list_stands_once_before_the_chunk_queries() -> None:
+    query = "SELECT objectId FROM Object WHERE nObs IN (SELECT ccd FROM Source)"
+    few, many = StageRows((tuple(range(3)),)), StageRows((tuple(range(MAX_IN_PLACE + 1)),))
+    assert "IN (CAST(0 AS smallint), CAST(1 AS smallint)" in statements(query, few)[0]
+    text = statements(query, many)[0]
+    assert text.startswith('WITH "s1" AS MATERIALIZED (SELECT * FROM (VALUES (CAST(0 AS smallint)), (1), (2)')
+    assert text.endswith('"object"."nobs" IN (SELECT "ccd" FROM "s1"))')

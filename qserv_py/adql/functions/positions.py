@@ -1,0 +1,168 @@
+"""Functions of positions on the sky and of their spellings.
+
+Most geometric functions are no calls: the resolver turns them into shapes, conditions and numbers, so that the planner
+sees the region. They are listed in ``FORMS``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qserv_py.adql.functions.signature import Function, Kind, function
+from qserv_py.catalog.types import DataType
+
+DISTANCE = Function(
+    name="DISTANCE",
+    parameters=(Kind.NUMBER,) * 4,
+    returns=DataType.DOUBLE,
+    postgres=("qserv.distance({0}, {1}, {2}, {3})",),
+    duckdb=("qserv_distance({0}, {1}, {2}, {3})",),
+    doc="Angle between two positions, degrees.",
+    unit="deg",
+)
+"""Not in ``FUNCTIONS``: it takes two points or four numbers, so the resolver reads it with the shapes."""
+
+HEALPIX_INDEX = function(
+    "ivo_healpix_index",
+    "integer, number, number",
+    DataType.LONG,
+    "qserv.healpix_index({0}, {1}, {2})",
+    "qserv_healpix_index({0}, {1}, {2})",
+    "Number of the HEALPix cell (NESTED) of an order, 0 to 29, that holds a position; takes a POINT too.",
+)
+
+HEALPIX_PARENT = function(
+    "HEALPIX_PARENT",
+    "integer, integer",
+    DataType.LONG,
+    "({0} >> {1})",
+    "({0} >> {1})",
+    "The cell around a cell of order 29.",
+)
+"""Not for users: what ``HEALPIX_INDEX`` of a row's own position is."""
+
+IN_ELLIPSE = function(
+    "IN_ELLIPSE",
+    ", ".join(["number"] * 7),
+    DataType.BOOLEAN,
+    "qserv.in_ellipse({0}, {1}, {2}, {3}, {4}, {5}, {6})",
+    "qserv_in_ellipse({0}, {1}, {2}, {3}, {4}, {5}, {6})",
+    "Whether a position lies in an ellipse.",
+)
+"""Not for users: it does not tell the ellipse from its mirror image on the other side of the sky."""
+
+TURN = function(
+    "TURN", "number", DataType.DOUBLE, "qserv.turn({0})", "qserv_turn({0})", "An angle brought to [0, 360)."
+)
+"""Not for users."""
+
+AREA_OF_CIRCLE = function(
+    "AREA",
+    "number",
+    DataType.DOUBLE,
+    "degrees(degrees(4 * pi() * sin(radians({0}) / 2) ^ 2))",
+    "degrees(degrees(4 * pi() * pow(sin(radians({0}) / 2), 2)))",
+    "Area of a circle of a radius, square degrees.",
+    unit="deg**2",
+)
+"""AREA of a CIRCLE."""
+
+AREA_OF_BOX = function(
+    "AREA",
+    "number, number",
+    DataType.DOUBLE,
+    "degrees(degrees(4 * asin(sin(radians({0}) / 2) * sin(radians({1}) / 2))))",
+    "degrees(degrees(4 * asin(sin(radians({0}) / 2) * sin(radians({1}) / 2))))",
+    "Area of a box of a width and a height, square degrees.",
+    unit="deg**2",
+)
+"""AREA of a BOX: the solid angle of a pyramid with those angles at its tip."""
+
+POSITIONS = (
+    HEALPIX_INDEX,
+    function(
+        "gaia_healpix_index",
+        "integer, integer",
+        DataType.LONG,
+        "qserv.gaia_healpix_index({0}, {1})",
+        "qserv_gaia_healpix_index({0}, {1})",
+        "Number of the HEALPix cell (NESTED) of an order, 0 to 12, that a source_id of Gaia names.",
+    ),
+    function(
+        "ivo_hms_to_degrees",
+        "text",
+        DataType.DOUBLE,
+        "qserv.hms_to_degrees({0})",
+        "qserv_hms_to_degrees({0})",
+        "Degrees of hours, minutes and seconds: `'10:31:02.5'`, `'10 31 02.5'` or `'10h31m02.5s'`.",
+        unit="deg",
+    ),
+    function(
+        "ivo_dms_to_degrees",
+        "text",
+        DataType.DOUBLE,
+        "qserv.dms_to_degrees({0})",
+        "qserv_dms_to_degrees({0})",
+        "Degrees of degrees, minutes and seconds: `'-0:31:02.5'`, `'-0 31 02.5'` or `'-0d31m02.5s'`.",
+        unit="deg",
+    ),
+)
+"""Functions of positions that are calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A geometric function that the resolver turns into something else than a call."""
+
+    signature: str
+    doc: str
+
+    @property
+    def name(self) -> str:
+        """Its name as documents write it."""
+        return self.signature.split("(", 1)[0]
+
+
+FORMS = (
+    Form("COORD1(point)", "Right ascension of a point, degrees."),
+    Form("COORD2(point)", "Declination of a point, degrees."),
+    Form("COORDSYS(shape)", "The coordinate system of a shape: always ICRS."),
+    Form("CENTROID(shape)", "The centre of a shape, a point; of a POLYGON, the direction of its centre of mass."),
+    Form("AREA(shape)", "Area of a CIRCLE, BOX or POLYGON, square degrees."),
+    Form("scisql_angSep(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE."),
+    Form("scisql_s2PtInCircle(ra, dec, ra0, dec0, radius)", "1 if a position lies within a radius in degrees, else 0."),
+    Form(
+        "scisql_s2PtInBox(ra, dec, ra_min, dec_min, ra_max, dec_max)",
+        "1 if a position lies between two meridians and two parallels, else 0; the box may cross ra = 0.",
+    ),
+    Form(
+        "scisql_s2PtInEllipse(ra, dec, ra0, dec0, major, minor, angle)",
+        "1 if a position lies in an ellipse of semi-axes in arcseconds and a position angle in degrees, else 0.",
+    ),
+    Form(
+        "scisql_s2PtInCPoly(ra, dec, ra1, dec1, ra2, dec2, ra3, dec3, ...)",
+        "1 if a position lies in a polygon, else 0.",
+    ),
+    Form(
+        "qserv_areaspec_circle(ra0, dec0, radius)",
+        "As scisql_s2PtInCircle of the position of the first director in FROM.",
+    ),
+    Form(
+        "qserv_areaspec_box(ra_min, dec_min, ra_max, dec_max)",
+        "As scisql_s2PtInBox of the position of the first director in FROM.",
+    ),
+    Form(
+        "qserv_areaspec_ellipse(ra0, dec0, major, minor, angle)",
+        "As scisql_s2PtInEllipse of the position of the first director in FROM.",
+    ),
+    Form(
+        "qserv_areaspec_poly(ra1, dec1, ra2, dec2, ra3, dec3, ...)",
+        "As scisql_s2PtInCPoly of the position of the first director in FROM.",
+    ),
+)
+"""The geometric functions beside the shapes themselves, CONTAINS and DISTANCE."""
+
+SHAPE_NAMES = (
+    "POINT", "CIRCLE", "BOX", "POLYGON", "CONTAINS", "DISTANCE", *(form.name.upper() for form in FORMS)
+)  # fmt: skip
+"""Names of the geometric functions, which the resolver treats by themselves."""

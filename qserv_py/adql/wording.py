@@ -1,0 +1,106 @@
+"""Names for what sqlglot reads and we do not answer: its class names are no words of ADQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+_WORDS: dict[str, str] = {
+    "Alias": "a name inside an expression",
+    "All": "ALL before a sub-query",
+    "Any": "ANY before a sub-query",
+    "Array": "ARRAY",
+    "ArrayContainsAll": '"@>"',
+    "ArrayContainedBy": '"<@"',
+    "ArrayOverlaps": '"&&"',
+    "AtTimeZone": "AT TIME ZONE",
+    "Between": "BETWEEN",
+    "BitString": "a string B'...'",
+    "BitwiseAnd": '"&"',
+    "BitwiseLeftShift": '"<<"',
+    "BitwiseNot": '"~"',
+    "BitwiseOr": '"|"',
+    "BitwiseRightShift": '">>"',
+    "BitwiseXor": '"#"',
+    "Bracket": "an index in brackets",
+    "ByteString": "a string E'...'",
+    "Collate": "COLLATE",
+    "Column": "a column",
+    "DPipe": '"||"',
+    "Distinct": "DISTINCT",
+    "Div": '"/"',
+    "Dot": "a name of so many parts",
+    "Escape": "ESCAPE after LIKE",
+    "Filter": "FILTER after an aggregate",
+    "HexString": "a string X'...'",
+    "ILike": "ILIKE",
+    "IgnoreNulls": "IGNORE NULLS",
+    "In": "IN",
+    "IntDiv": '"//"',
+    "Interval": "INTERVAL",
+    "Is": "IS",
+    "JSONBContains": '"?"',
+    "JSONExtract": '"->"',
+    "JSONExtractScalar": '"->>"',
+    "Lambda": "a lambda",
+    "Lateral": "LATERAL",
+    "Like": "LIKE",
+    "Literal": "a literal",
+    "National": "a string N'...'",
+    "NullSafeEQ": "IS NOT DISTINCT FROM",
+    "NullSafeNEQ": "IS DISTINCT FROM",
+    "Order": "ORDER BY inside an expression",
+    "Ordered": "ORDER BY inside an expression",
+    "Operator": "OPERATOR",
+    "Overlaps": "OVERLAPS",
+    "Parameter": "a parameter",
+    "Placeholder": "a parameter",
+    "Pow": '"^"',
+    "PropertyEQ": '":="',
+    "RawString": "a string $$...$$",
+    "RegexpILike": '"~*"',
+    "RegexpLike": '"~"',
+    "RespectNulls": "RESPECT NULLS",
+    "SessionParameter": "a parameter",
+    "SimilarTo": "SIMILAR TO",
+    "Slice": "a range in brackets",
+    "Table": "a table",
+    "TryCast": "CAST",
+    "Tuple": "a list of values",
+    "UnicodeString": "a string U&'...'",
+    "Unnest": "UNNEST",
+    "Values": "VALUES",
+    "Window": "OVER",
+    "WithinGroup": "WITHIN GROUP",
+    "Xor": "XOR",
+}
+"""By the name of sqlglot's class."""
+
+_HINTS = {
+    "Pow": "Write POWER(x, y).",
+    "RegexpLike": "Write LIKE or ILIKE.",
+    "RegexpILike": "Write ILIKE.",
+    "SimilarTo": "Write LIKE or ILIKE.",
+    "Any": "Write IN (SELECT ...).",
+    "NullSafeEQ": "Write a = b OR (a IS NULL AND b IS NULL).",
+    "Filter": "Write CASE WHEN ... THEN ... END inside the aggregate.",
+    "Placeholder": "Write the value.",
+    "Parameter": "Write the value.",
+    "Tuple": "Compare the values one by one.",
+}
+
+
+def describe(node: Any) -> str:
+    """Return what a node of sqlglot is called in ADQL or SQL."""
+    name = type(node).__name__
+    if name in _WORDS:
+        return _WORDS[name]
+    if isinstance(node, exp.Func):
+        return str(node.sql_name())
+    return "this expression"
+
+
+def remedy(node: Any) -> str:
+    """Return what can be written in place of a node of sqlglot; empty when nothing is known."""
+    return _HINTS.get(type(node).__name__, "")

@@ -1,0 +1,187 @@
+-- sql/worker/catalogue_functions.sql
+-- The functions of sciSQL, of Gaia's archive and of the IVOA's catalogue that chunk queries call.
+-- The same arithmetic and the same errors stand in sql/czar/merge_catalogue.sql.
+-- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
+
+-- AB magnitude of a flux; zero is the magnitude of flux 1.
+CREATE OR REPLACE FUNCTION qserv.ab_mag(flux float8, zero float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN flux > 0 AND flux < 'Infinity' THEN -2.5::float8 * log(flux) + zero END
+$$;
+
+-- Error of an AB magnitude: 2.5 / ln(10) times the relative error of the flux. zero is not used.
+CREATE OR REPLACE FUNCTION qserv.ab_mag_sigma(flux float8, sigma float8, zero float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN flux > 0 AND flux < 'Infinity' AND sigma >= 0 AND sigma < 'Infinity'
+                THEN 1.0857362047581296::float8 * sigma / flux END
+$$;
+
+-- Flux of an AB magnitude.
+CREATE OR REPLACE FUNCTION qserv.ab_flux(mag float8, zero float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN mag > '-Infinity' AND mag < 'Infinity'
+                THEN power(10::float8, -0.4::float8 * (mag - zero)) END
+$$;
+
+-- Error of that flux: ln(10) / 2.5 times flux and error of the magnitude.
+CREATE OR REPLACE FUNCTION qserv.ab_flux_sigma(mag float8, sigma float8, zero float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN mag > '-Infinity' AND mag < 'Infinity' AND sigma >= 0 AND sigma < 'Infinity'
+                THEN sigma * (power(10::float8, -0.4::float8 * (mag - zero)) * 0.9210340371976183::float8) END
+$$;
+
+-- 1 when [a, b] and [c, d] have a point in common, else 0.
+CREATE OR REPLACE FUNCTION qserv.interval_overlaps(a float8, b float8, c float8, d float8) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT CASE WHEN a <= b AND c <= d AND a <= d AND c <= b THEN 1 ELSE 0 END
+$$;
+
+-- An angle brought to [0, 360).
+CREATE OR REPLACE FUNCTION qserv.turn(angle float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT angle - 360 * floor(angle / 360) $$;
+
+-- Whether a position is in sciSQL's ellipse: semi-axes in arcseconds, position angle in degrees, east of north. A
+-- position and its antipode are not told apart.
+CREATE OR REPLACE FUNCTION qserv.in_ellipse(
+    ra float8, "dec" float8, ra0 float8, dec0 float8, major float8, minor float8, angle float8
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    north float8 := cos(radians(dec0)) * sin(radians("dec"))
+                    - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0));
+    east float8 := cos(radians("dec")) * sin(radians(ra - ra0));
+    x float8 := sin(radians(angle)) * east + cos(radians(angle)) * north;
+    y float8 := cos(radians(angle)) * east - sin(radians(angle)) * north;
+BEGIN
+    RETURN (x * radians(minor / 3600)) ^ 2 + (y * radians(major / 3600)) ^ 2
+           <= (radians(major / 3600) * radians(minor / 3600)) ^ 2;
+END
+$$;
+
+-- The bits of a 29-bit number with a zero before each.
+CREATE OR REPLACE FUNCTION qserv.spread_bits(n bigint) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    x bigint := (n | (n << 16)) & 281470681808895;
+BEGIN
+    x := (x | (x << 8)) & 71777214294589695;
+    x := (x | (x << 4)) & 1085102592571150095;
+    x := (x | (x << 2)) & 3689348814741910323;
+    RETURN (x | (x << 1)) & 6148914691236517205;
+END
+$$;
+
+-- The HEALPix cell (NESTED) that holds a position; NULL when it is no place on the sky. Gorski et al. 2005, ApJ 622, 759.
+CREATE OR REPLACE FUNCTION qserv.healpix_index(cell_order bigint, ra float8, "dec" float8) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    nside bigint;
+    z float8;
+    za float8;
+    turns float8;
+    quarter bigint;
+    reach float8;
+    ascending bigint;
+    descending bigint;
+    face bigint;
+    ix bigint;
+    iy bigint;
+BEGIN
+    IF cell_order NOT BETWEEN 0 AND 29 THEN
+        RAISE EXCEPTION 'the HEALPix order % is not in 0 to 29', cell_order USING ERRCODE = '22023';
+    END IF;
+    IF NOT ("dec" BETWEEN -90 AND 90 AND ra > '-Infinity' AND ra < 'Infinity') THEN
+        RETURN NULL;
+    END IF;
+    nside := 1::bigint << cell_order::integer;
+    z := sin(radians("dec"));
+    za := abs(z);
+    turns := radians(ra) * 0.6366197723675814::float8;
+    turns := turns - 4 * floor(turns / 4);
+    IF turns >= 4 THEN
+        turns := 0;
+    END IF;
+    IF za <= 2::float8 / 3 THEN
+        reach := nside * (0.5::float8 + turns);
+        ascending := floor(reach - nside * (z * 0.75::float8))::bigint;
+        descending := floor(reach + nside * (z * 0.75::float8))::bigint;
+        face := (ascending >> cell_order::integer);
+        quarter := (descending >> cell_order::integer);
+        face := CASE WHEN face = quarter THEN face | 4 WHEN face < quarter THEN face ELSE quarter + 8 END;
+        ix := descending & (nside - 1);
+        iy := nside - 1 - (ascending & (nside - 1));
+    ELSE
+        quarter := least(3, floor(turns)::bigint);
+        reach := CASE WHEN za > 0.99 THEN nside * cos(radians("dec")) / sqrt((1 + za) / 3)
+                      ELSE nside * sqrt(3 * (1 - za)) END;
+        ascending := least(floor((turns - quarter) * reach)::bigint, nside - 1);
+        descending := least(floor((1 - (turns - quarter)) * reach)::bigint, nside - 1);
+        IF z >= 0 THEN
+            face := quarter;
+            ix := nside - 1 - descending;
+            iy := nside - 1 - ascending;
+        ELSE
+            face := quarter + 8;
+            ix := ascending;
+            iy := descending;
+        END IF;
+    END IF;
+    RETURN (face << (2 * cell_order)::integer) | qserv.spread_bits(ix) | (qserv.spread_bits(iy) << 1);
+END
+$$;
+
+-- The cell that a source_id of Gaia names: its bits from 35 on are a cell of order 12.
+CREATE OR REPLACE FUNCTION qserv.gaia_healpix_index(cell_order bigint, source_id bigint) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+BEGIN
+    IF cell_order NOT BETWEEN 0 AND 12 THEN
+        RAISE EXCEPTION 'the HEALPix order % is not in 0 to 12', cell_order USING ERRCODE = '22023';
+    END IF;
+    RETURN source_id >> (59 - 2 * cell_order)::integer;
+END
+$$;
+
+-- Degrees of an angle written in sixtieths, from its fields; the pattern is that of ingest.sexagesimal.
+CREATE OR REPLACE FUNCTION qserv.sexagesimal(written text, per_degree float8) RETURNS float8
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    parts text[] := regexp_match(written,
+        '^[ \t\n\f\r]*([+-]?)([0-9]{1,3})(?:[: \t\n\f\r]|h[ \t\n\f\r]*|d[ \t\n\f\r]*)([0-9]{1,2})'
+        '(?:[: \t\n\f\r]|m[ \t\n\f\r]*|''[ \t\n\f\r]*)([0-9]{1,2}(?:\.[0-9]*)?)[s"]?[ \t\n\f\r]*$');
+    seconds float8;
+BEGIN
+    IF parts IS NULL OR parts[3]::float8 >= 60 OR parts[4]::float8 >= 60
+       OR (per_degree = 240 AND (parts[1] = '-' OR parts[2]::float8 >= 24)) THEN
+        RAISE EXCEPTION 'invalid sexagesimal angle: "%"', written USING ERRCODE = '22P02';
+    END IF;
+    seconds := (parts[2]::float8 * 3600 + parts[3]::float8 * 60 + parts[4]::float8) / per_degree;
+    RETURN CASE WHEN parts[1] = '-' THEN -seconds ELSE seconds END;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION qserv.hms_to_degrees(written text) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 240) $$;
+
+CREATE OR REPLACE FUNCTION qserv.dms_to_degrees(written text) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 3600) $$;
+
+-- 1 when a text is like a pattern, letters of ASCII folded, else 0.
+CREATE OR REPLACE FUNCTION qserv.nocasematch(t text, pattern text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$ SELECT (t ILIKE pattern ESCAPE '')::integer $$;
+
+-- The words of a text: what ASCII's spaces, controls and punctuation separate, letters of ASCII folded.
+CREATE OR REPLACE FUNCTION qserv.words(t text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT string_to_array(btrim(regexp_replace(lower(t), '[\x01-/:-@\[-`{-\x7f]+', ' ', 'g'), ' '), ' ')
+$$;
+
+-- 1 when every word of the second text is one of the first, else 0.
+CREATE OR REPLACE FUNCTION qserv.hasword(haystack text, needle text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT (qserv.words(haystack) @> qserv.words(needle))::integer
+$$;
+
+-- 1 when a word is in a list of words separated by #, letters of ASCII folded; 0 for a word that holds a #.
+CREATE OR REPLACE FUNCTION qserv.hashlist_has(list text, item text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
+    SELECT (strpos(item, '#') = 0 AND strpos('#' || lower(list) || '#', '#' || lower(item) || '#') > 0)::integer
+$$;

@@ -1,0 +1,306 @@
+"""The functions of sciSQL, Gaia and the IVOA against healpy, astropy and the examples of the IVOA's catalogue."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+
+import astropy.units as u
+import healpy
+import numpy as np
+import pytest
+from astropy.coordinates import Angle, SkyCoord
+from astropy.time import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.engines import Engines, assert_alike, open_engines
+from support.postgres import TestServer
+
+
+@pytest.fixture(scope="module")
+def engines(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    with open_engines(postgres_server, tmp_path_factory.mktemp("spill")) as opened:
+        yield opened
+
+
+def positions(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return positions all over the sky, many of them at the poles and at borders of the twelve faces."""
+    random = np.random.default_rng(20)
+    ra = random.uniform(0, 360, count)
+    dec = np.degrees(np.arcsin(random.uniform(-1, 1, count)))
+    tenth = count // 10
+    dec[:tenth] = 90 - 10 ** random.uniform(-9, 0, tenth)
+    dec[tenth : 2 * tenth] = -90 + 10 ** random.uniform(-9, 0, tenth)
+    dec[2 * tenth : 3 * tenth] = np.degrees(np.arcsin(2 / 3)) + random.uniform(-1e-3, 1e-3, tenth)
+    ra[3 * tenth : 4 * tenth] = 90 * random.integers(0, 4, tenth) + random.uniform(-1e-6, 1e-6, tenth)
+    return ra, dec
+
+
+@pytest.mark.parametrize("order", [0, 1, 8, 17, 29])
+def test_healpix_index_is_that_of_healpy(engines: Engines, order: int) -> None:
+    ra, dec = positions(5000)
+    expected = healpy.ang2pix(2**order, ra, dec, nest=True, lonlat=True)
+    [(ours,)] = engines.connection.execute(
+        "SELECT array_agg(qserv.healpix_index(%s, ra, d) ORDER BY n)"
+        " FROM unnest(%s::float8[], %s::float8[]) WITH ORDINALITY AS t (ra, d, n)",
+        (order, ra.tolist(), dec.tolist()),
+    ).fetchall()
+    np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("order", [0, 3, 17, 29])
+def test_healpix_index_is_alike(engines: Engines, order: int) -> None:
+    ra, dec = positions(40)
+    expected = healpy.ang2pix(2**order, ra, dec, nest=True, lonlat=True)
+    for one_ra, one_dec, cell in zip(ra.tolist(), dec.tolist(), expected.tolist(), strict=True):
+        row = {"ra": one_ra, "dec": one_dec, "nObs": order}
+        assert engines.both("ivo_healpix_index(nObs, ra, dec)", row) == (cell, cell)
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(0.0, 90.0), (0.0, -90.0), (359.999, 0.0), (-0.0, 0.1), (-90.0, 41.8)])
+def test_healpix_index_of_special_places(engines: Engines, ra: float, dec: float) -> None:
+    cell = int(healpy.ang2pix(2**10, ra, dec, nest=True, lonlat=True))
+    assert engines.both(f"ivo_healpix_index(10, POINT({ra!r}, {dec!r}))", {}) == (cell, cell)
+
+
+@pytest.mark.parametrize(("order", "ra", "dec"), [(30, 1.0, 1.0), (-1, 1.0, 1.0)])
+def test_no_such_healpix_order(engines: Engines, order: int, ra: float, dec: float) -> None:
+    row = {"nObs": order, "ra": ra, "dec": dec}
+    assert engines.both("ivo_healpix_index(nObs, ra, dec)", row) == ("error", "error")
+
+
+@pytest.mark.parametrize(("ra", "dec"), [(1.0, 90.001), (float("nan"), 1.0), (float("inf"), 1.0), (None, 1.0)])
+def test_no_place_has_no_cell(engines: Engines, ra: float | None, dec: float) -> None:
+    row = {"nObs": 4, "ra": ra, "dec": dec}
+    assert engines.both("ivo_healpix_index(nObs, ra, dec)", row) == (None, None)
+
+
+def test_gaia_healpix_index(engines: Engines) -> None:
+    # the source_id of Proxima Centauri holds its cell of order 12
+    source, cell = 5853498713190525696, 5853498713190525696 // 34359738368
+    assert engines.both("gaia_healpix_index(12, objectId)", {"objectId": source}) == (cell, cell)
+    assert engines.both("gaia_healpix_index(5, objectId)", {"objectId": source}) == (cell >> 14, cell >> 14)
+    assert engines.both("gaia_healpix_index(13, objectId)", {"objectId": source}) == ("error", "error")
+
+
+fluxes = st.integers(-300, 500).map(lambda n: 10 ** (n / 50))
+
+
+def test_photometry_is_that_of_astropy(engines: Engines) -> None:
+    @settings(max_examples=40)
+    @given(fluxes, st.floats(0, 1))
+    def check(flux: float, relative: float) -> None:
+        row = {"ra": flux, "dec": flux * relative}
+        magnitude = (flux * u.nJy).to(u.ABmag).value
+        for answer in engines.both("scisql_nanojanskyToAbMag(ra)", row):
+            assert answer == pytest.approx(magnitude, abs=1e-4)  # sciSQL's zero point is rounded to 31.4
+        for answer in engines.both("scisql_nanojanskyToAbMagSigma(ra, dec)", row):
+            assert answer == pytest.approx(2.5 / math.log(10) * relative, rel=1e-12, abs=1e-300)
+
+    check()
+
+
+def test_fluxes_in_cgs(engines: Engines) -> None:
+    flux = float((20 * u.ABmag).to(u.erg / u.s / u.cm**2 / u.Hz).value)
+    for answer in engines.both("scisql_fluxToAbMag(ra)", {"ra": flux}):
+        assert answer == pytest.approx(20, abs=1e-12)
+    for answer in engines.both("scisql_abMagToFlux(ra)", {"ra": 20.0}):
+        assert answer == pytest.approx(flux, rel=1e-12)
+    for answer in engines.both("scisql_fluxToAbMagSigma(ra, dec)", {"ra": flux, "dec": flux / 100}):
+        assert answer == pytest.approx(0.010857362047581296, rel=1e-12)
+    for answer in engines.both("scisql_abMagToFluxSigma(ra, dec)", {"ra": 20.0, "dec": 0.01}):
+        assert answer == pytest.approx(flux * 0.00921034037197618, rel=1e-12)
+
+
+def test_photometry_goes_there_and_back(engines: Engines) -> None:
+    @settings(max_examples=40)
+    @given(fluxes, st.floats(0, 0.5))
+    def check(flux: float, relative: float) -> None:
+        row = {"ra": flux, "dec": flux * relative}
+        for answer in engines.both("scisql_abMagToNanojansky(scisql_nanojanskyToAbMag(ra))", row):
+            assert answer == pytest.approx(flux, rel=1e-12)
+        sigma = "scisql_nanojanskyToAbMagSigma(ra, dec)"
+        for answer in engines.both(f"scisql_abMagToNanojanskySigma(scisql_nanojanskyToAbMag(ra), {sigma})", row):
+            assert answer == pytest.approx(flux * relative, rel=1e-11, abs=1e-300)
+
+    check()
+
+
+@pytest.mark.parametrize("flux", [0.0, -1.0, float("nan"), float("inf"), float("-inf"), None])
+def test_no_flux_has_no_magnitude(engines: Engines, flux: float | None) -> None:
+    for name in ("nanojansky", "flux"):
+        assert engines.both(f"scisql_{name}ToAbMag(ra)", {"ra": flux}) == (None, None)
+        assert engines.both(f"scisql_{name}ToAbMagSigma(ra, 1)", {"ra": flux}) == (None, None)
+
+
+@pytest.mark.parametrize("sigma", [-1.0, float("nan"), float("inf"), None])
+def test_no_error_of_a_flux(engines: Engines, sigma: float | None) -> None:
+    row = {"ra": 10.0, "dec": sigma}
+    for name in ("nanojanskyToAbMag", "fluxToAbMag", "abMagToFlux", "abMagToNanojansky"):
+        assert engines.both(f"scisql_{name}Sigma(ra, dec)", row) == (None, None)
+
+
+def test_sexagesimal_is_that_of_astropy(engines: Engines) -> None:
+    @settings(max_examples=40)
+    @given(st.integers(0, 23), st.integers(0, 59), st.integers(0, 59_999), st.sampled_from(["", "+", "-"]))
+    def check(whole: int, minutes: int, milliseconds: int, sign: str) -> None:
+        hms = f"{whole}h{minutes}m{milliseconds / 1000}s"
+        for answer in engines.both("ivo_hms_to_degrees(label)", {"label": hms}):
+            assert answer == pytest.approx(Angle(hms).deg, rel=1e-12, abs=1e-12)
+        dms = f"{sign}{whole:02d}:{minutes:02d}:{milliseconds / 1000:06.3f}"
+        for answer in engines.both("ivo_dms_to_degrees(label)", {"label": dms}):
+            assert answer == pytest.approx(Angle(dms, unit="deg").deg, rel=1e-12, abs=1e-12)
+
+    check()
+
+
+@pytest.mark.parametrize("text", ["", "x", "1:2", "1:60:0", "1:2:60", "1:2:3:4", "1;2;3", "1:2:3e1", "NaN", "--1:2:3"])
+def test_no_sexagesimal_angle(engines: Engines, text: str) -> None:
+    for name in ("hms", "dms"):
+        assert engines.both(f"ivo_{name}_to_degrees(label)", {"label": text}) == ("error", "error")
+
+
+@pytest.mark.parametrize("text", ["24:00:00", "-1:00:00"])
+def test_no_right_ascension(engines: Engines, text: str) -> None:
+    assert engines.both("ivo_hms_to_degrees(label)", {"label": text}) == ("error", "error")
+
+
+def test_julian_dates_are_those_of_astropy(engines: Engines) -> None:
+    @settings(max_examples=40)
+    @given(st.datetimes(datetime(1600, 1, 1), datetime(2400, 1, 1)))
+    def check(moment: datetime) -> None:
+        # a scale without leap seconds: SQL's days have 86400 seconds
+        exact = Time(moment, scale="tai")
+        for name, expected in (("mjd", exact.mjd), ("jd", exact.jd)):
+            for answer in engines.both(f"ivo_to_{name}('{moment.isoformat()}')", {}):
+                assert answer == pytest.approx(expected, rel=1e-14, abs=1e-9)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("ivo_healpix_index(0, 1, 1)", 4),
+        ("ivo_healpix_index(17, 1, 1)", 81609757711),
+        ("ivo_healpix_index(17, 359, -1)", 73009064944),
+        ("ivo_healpix_index(17, POINT('ICRS', 1, 1))", 81609757711),
+        ("ivo_healpix_index(17, CENTROID(CIRCLE(359, -1, 3)))", 73009064944),
+        ("ivo_nocasematch('abcabc', 'ab%')", 1),
+        ("ivo_nocasematch('ABcabc', 'ab__bc')", 1),
+        ("ivo_nocasematch('abcabc', '%BC')", 1),
+        ("ivo_nocasematch('abcabc', 'ABCABC')", 1),
+        ("ivo_nocasematch('abcabc', 'abcab')", 0),
+        ("ivo_hasword('Miller and Urey have', 'miller')", 1),
+        ("ivo_hasword('shown that a primordial', 'show')", 0),
+        ("ivo_hasword('shown that a primordial', 'soup')", 0),
+        ("ivo_hasword('shown that a primordial', 'shown primordial')", 1),
+        ("ivo_hasword('shown that a primordial', 'shown soup')", 0),
+        ("ivo_hasword('(Gaia) DR3, ESA', 'dr3 gaia')", 1),
+        ("ivo_hashlist_has('red#green#blue', 'red')", 1),
+        ("ivo_hashlist_has('Red#green#blue', 'rED')", 1),
+        ("ivo_hashlist_has('red#green#blue', 're')", 0),
+        ("ivo_hashlist_has('red#green#blue', 'red#green')", 0),
+        ("ivo_interval_overlaps(-2, -3, 2, 3)", 0),
+        ("ivo_interval_overlaps(-2, 55.3, 2, 3)", 1),
+        ("ivo_interval_overlaps(2, 3, -2, 55.3)", 1),
+        ("ivo_interval_overlaps(-2, 55.3, 3, 2)", 0),
+        ("ivo_interval_overlaps(-2, 2, 2, 3)", 1),
+    ],
+)
+def test_examples_of_the_ivoa(engines: Engines, expression: str, expected: int) -> None:
+    assert engines.both(expression, {}) == (expected, expected)
+
+
+@pytest.mark.parametrize(
+    "expression", ["ivo_hasword({}, 'a')", "ivo_hashlist_has({}, 'a')", "ivo_nocasematch('a', {})"]
+)
+def test_null_in_null_out(engines: Engines, expression: str) -> None:
+    assert engines.both(expression.format("label"), {}) == (None, None)
+
+
+def test_normal_random(engines: Engines) -> None:
+    drawn = np.array([engines.both("ivo_normal_random(10, 2)", {}) for _ in range(300)])
+    for engine in drawn.T:
+        assert engine.mean() == pytest.approx(10, abs=0.8)  # seven standard errors
+        assert engine.std() == pytest.approx(2, abs=0.6)
+
+
+angles = st.integers(0, 359_999).map(lambda n: n / 1000)
+latitudes = st.integers(-90_000, 90_000).map(lambda n: n / 1000)
+small = st.integers(-12_000, 12_000).map(lambda n: n / 1e6)
+
+
+def test_ellipse(engines: Engines) -> None:
+    @settings(max_examples=100)
+    @given(angles, latitudes, small, small, st.integers(1, 36), st.integers(1, 36), st.integers(-180, 180))
+    def check(ra0: float, dec0: float, east: float, north: float, a: int, b: int, angle: int) -> None:
+        major, minor = float(max(a, b)), float(min(a, b))
+        centre = SkyCoord(ra0, dec0, unit="deg")
+        place = centre.directional_offset_by(math.atan2(east, north) * u.rad, math.hypot(east, north) * u.deg)
+        along = centre.position_angle(place).rad - math.radians(angle)
+        reach = math.sin(centre.separation(place).rad)
+        # of the ellipse that sciSQL draws in the plane of the sines
+        size = math.hypot(
+            reach * math.cos(along) / math.radians(major / 3600), reach * math.sin(along) / math.radians(minor / 3600)
+        )
+        if abs(size - 1) < 1e-6:
+            return
+        row = {"ra": float(place.ra.deg), "dec": float(place.dec.deg)}
+        written = f"scisql_s2PtInEllipse(ra, dec, {ra0}, {dec0}, {major}, {minor}, {angle})"
+        assert engines.both(written, row) == (int(size < 1), int(size < 1)), (written, row)
+
+    check()
+
+
+def test_the_other_side_of_the_sky_is_not_in_the_ellipse(engines: Engines) -> None:
+    assert engines.both("scisql_s2PtInEllipse(ra, dec, 10, 20, 100, 50, 0)", {"ra": 190.0, "dec": -20.0}) == (0, 0)
+    assert engines.both("scisql_s2PtInEllipse(ra, dec, 10, 20, 100, 50, 0)", {"ra": 10.0, "dec": 20.0}) == (1, 1)
+
+
+edges = st.integers(-400, 760)
+
+
+def test_box(engines: Engines) -> None:
+    @settings(max_examples=100)
+    @given(st.integers(0, 359), st.integers(-90, 90), edges, edges, st.integers(-90, 90), st.integers(-90, 90))
+    def check(ra: int, dec: int, west: int, east: int, south: int, north: int) -> None:
+        if east < west and not (east >= 0 and west <= 360):
+            return
+        turned = (ra - west) % 360 <= (east - west) % 360 or east - west >= 360
+        expected = int(turned and south <= dec <= north)
+        row = {"ra": float(ra), "dec": float(dec), "rFlux": float(ra - 720)}
+        bounds = f"{west}, {south}, {east}, {north}"
+        assert engines.both(f"scisql_s2PtInBox(ra, dec, {bounds})", row) == (expected, expected), (bounds, row)
+        # a longitude that is no director's is turned into 0 to 360 first
+        assert engines.both(f"scisql_s2PtInBox(rFlux, dec, {bounds})", row) == (expected, expected), (bounds, row)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("scisql", "adql"),
+    [
+        ("scisql_s2PtInCircle(ra, dec, 10, 20, 30)", "CONTAINS(POINT(ra, dec), CIRCLE(10, 20, 30))"),
+        ("qserv_areaspec_circle(10, 20, 30)", "CONTAINS(POINT(ra, dec), CIRCLE(10, 20, 30)) = 1"),
+        (
+            "scisql_s2PtInCPoly(ra, dec, 1, 2, 40, 5, 20, 30)",
+            "CONTAINS(POINT(ra, dec), POLYGON(1, 2, 40, 5, 20, 30))",
+        ),
+        ("scisql_angSep(ra, dec, 10, 20)", "DISTANCE(ra, dec, 10, 20)"),
+        ("scisql_angSep(ra, dec, COORD1(CENTROID(BOX(10, 20, 1, 1))), 20)", "DISTANCE(POINT(ra, dec), POINT(10, 20))"),
+        ("AREA(CIRCLE(0, 0, 180))", "129600 / PI()"),
+        ("AREA(CIRCLE(ra, dec, 0))", "0.0 * PI()"),
+        ("AREA(BOX(ra, dec, 90, 90))", "129600 / PI() / 6"),
+        ("AREA(POLYGON(0, 0, 90, 0, 0, 90))", "129600 / PI() / 8"),
+        ("COORD2(POINT(ra, nObs))", "CAST(nObs AS DOUBLE PRECISION)"),
+        ("COORDSYS(POINT(ra, dec))", "'ICRS'"),
+    ],
+)
+def test_forms_are_what_they_stand_for(engines: Engines, scisql: str, adql: str) -> None:
+    for ra, dec in ((10.0, 20.0), (15.0, 8.0), (200.0, -3.0)):
+        row = {"ra": ra, "dec": dec, "nObs": 7}
+        ours, theirs = engines.both(scisql, row), engines.both(adql, row)
+        for one, other in zip(ours, theirs, strict=True):
+            assert_alike((one, other), absolute=1e-9)

@@ -1,0 +1,123 @@
+"""Further functions and aggregates over a cluster: the answers are those of one plain PostgreSQL with the same rows.
+
+The right-hand sides are written apart from our translation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import psycopg
+import pytest
+from support.catalogues import CATALOGUES, load_catalogues
+from support.plain import differences, make_plain
+from support.postgres import TestServer
+
+import qserv_py
+from qserv_py.czar.cluster import Cluster
+
+
+class Pair(NamedTuple):
+    adql: str
+    sql: str
+
+
+PAIRS = [
+    Pair(
+        "SELECT STDDEV(gFlux), VAR_POP(rFlux), STDDEV_POP(n), VARIANCE(k) FROM {0}.Object",
+        "SELECT stddev_samp(gflux::float8), var_pop(rflux::float8), stddev_pop(n::float8), var_samp(k::float8)"
+        " FROM {0}.object",
+    ),
+    Pair(
+        "SELECT n, STDDEV(gFlux), COUNT(*) FROM {0}.Object GROUP BY n",
+        "SELECT n, stddev_samp(gflux::float8), count(*) FROM {0}.object GROUP BY n",
+    ),
+    Pair(
+        "SELECT n, MEDIAN(gFlux), PERCENTILE(rFlux, 0.9), COUNT(DISTINCT label) FROM {0}.Object GROUP BY n",
+        "SELECT n, percentile_cont(0.5) WITHIN GROUP (ORDER BY gflux::float8),"
+        " percentile_cont(0.9) WITHIN GROUP (ORDER BY rflux::float8), count(DISTINCT label) FROM {0}.object GROUP BY n",
+    ),
+    Pair(
+        "SELECT n, BOOL_AND(isPrimary), BOOL_OR(gFlux > 3), BIT_OR(k), STRING_AGG(DISTINCT label, ',')"
+        " FROM {0}.Object GROUP BY n",
+        "SELECT n, bool_and(isprimary), bool_or(gflux > 3), bit_or(k), string_agg(DISTINCT label, ',' ORDER BY label)"
+        " FROM {0}.object GROUP BY n",
+    ),
+    Pair(
+        "SELECT objectId, STDDEV(flux), MEDIAN(flux) FROM {0}.Source GROUP BY objectId",
+        "SELECT objectid, stddev_samp(flux::float8), percentile_cont(0.5) WITHIN GROUP (ORDER BY flux::float8)"
+        " FROM {0}.source GROUP BY objectid",
+    ),
+    Pair(
+        "SELECT MEDIAN(m) FROM (SELECT n, MEDIAN(gFlux) AS m FROM {0}.Object GROUP BY n) AS t",
+        "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY m) FROM (SELECT n,"
+        " percentile_cont(0.5) WITHIN GROUP (ORDER BY gflux::float8) AS m FROM {0}.object GROUP BY n) AS t",
+    ),
+    Pair(
+        "SELECT MAX(s), BIT_AND(c) FROM (SELECT n, STDDEV(gFlux) AS s, COUNT(*) AS c FROM {0}.Object GROUP BY n"
+        " HAVING VAR_POP(gFlux) / 2.0 > 0) AS t",
+        "SELECT max(s), bit_and(c) FROM (SELECT n, stddev_samp(gflux::float8) AS s, count(*) AS c FROM {0}.object"
+        " GROUP BY n HAVING var_pop(gflux::float8) / 2 > 0) AS t",
+    ),
+    Pair(
+        "SELECT objectId, ivo_healpix_index(9, coord_ra, coord_dec) AS h FROM {0}.Object",
+        "SELECT objectid, qserv.healpix_index(9, coord_ra, coord_dec) FROM {0}.object",
+    ),
+    Pair(
+        "SELECT ivo_healpix_index(3, POINT(coord_ra, coord_dec)) AS h, COUNT(*) AS n FROM {0}.Object GROUP BY h",
+        "SELECT qserv.healpix_index(3, coord_ra, coord_dec), count(*) FROM {0}.object GROUP BY 1",
+    ),
+    Pair(
+        "SELECT objectId, scisql_nanojanskyToAbMag(rFlux) FROM {0}.Object",
+        "SELECT objectid, CASE WHEN rflux > 0 AND rflux < 'inf' THEN -2.5 * log(rflux::float8) + 31.4 END"
+        " FROM {0}.object",
+    ),
+    Pair(
+        "SELECT objectId FROM {0}.Object WHERE scisql_s2PtInBox(coord_ra, coord_dec, -20, -30, 40, 30) = 1",
+        "SELECT objectid FROM {0}.object WHERE (coord_ra >= 340 OR coord_ra <= 40) AND coord_dec BETWEEN -30 AND 30",
+    ),
+    Pair(
+        "SELECT objectId FROM {0}.Object WHERE NOT qserv_areaspec_circle(30, 10, 25)",
+        "SELECT objectid FROM {0}.object WHERE qserv.distance(coord_ra, coord_dec, 30, 10) > 25",
+    ),
+    Pair(
+        "SELECT o.objectId, s.sourceId FROM {0}.Object o JOIN {0}.Source s ON o.objectId = s.objectId"
+        " WHERE qserv_areaspec_circle(30, 10, 60) AND s.flux > 0",
+        "SELECT o.objectid, s.sourceid FROM {0}.object o JOIN {0}.source s ON o.objectid = s.objectid"
+        " WHERE qserv.distance(coord_ra, coord_dec, 30, 10) <= 60 AND s.flux > 0",
+    ),
+    Pair(
+        "SELECT GREATEST(gFlux, rFlux, n), LEAST(label, 'b'), SUBSTRING(label, 1, 1), LENGTH(label) FROM {0}.Object",
+        "SELECT greatest(gflux::float8, rflux::float8, n::float8), least(label, 'b'), substring(label, 1, 1),"
+        " length(label) FROM {0}.object",
+    ),
+]
+
+
+class Servers(NamedTuple):
+    sharded: qserv_py.Connection
+    plain: psycopg.Connection
+
+
+@pytest.fixture(scope="module")
+def servers(
+    cluster: Cluster, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    databases = load_catalogues(cluster, tmp_path_factory.mktemp("catalogues"))
+    conninfo = postgres_server.create_shard()
+    for made in databases:
+        make_plain(conninfo, made.database, made.tables)
+    with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
+        yield Servers(sharded, plain)
+    postgres_server.drop_database(conninfo)
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.adql[:40])
+def test_answers_agree(servers: Servers, pair: Pair, name: str) -> None:
+    table = servers.sharded.query(pair.adql.format(name)).to_arrow()
+    ours = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    theirs = [tuple(row) for row in servers.plain.execute(pair.sql.format(name).encode(), binary=True).fetchall()]
+    assert not differences(ours, theirs, ordered=False)
+    assert theirs or "WHERE" in pair.adql
