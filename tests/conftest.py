@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.cluster import running_cluster
 from support.postgres import DEBIAN_POSTGRES, TestServer, running_server
+from support.servers import Servers, both_servers
 
 from qserv_py.czar.cluster import Cluster
 
@@ -60,3 +61,12 @@ def cluster() -> Iterator[Cluster]:
     """One running cluster of three workers for the session (of each xdist worker); databases in it are the test's."""
     with running_cluster() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def servers(
+    cluster: Cluster, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    """The made-up catalogues on the session's cluster and in one plain PostgreSQL."""
+    with both_servers(cluster, postgres_server, tmp_path_factory.mktemp("catalogues")) as both:
+        yield both

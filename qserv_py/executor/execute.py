@@ -98,10 +98,13 @@ class Execution:
                 yield conform(batch, schema)
         finally:
             source.close()  # type: ignore[attr-defined]
-            for run in list(self._running):
-                run.stop()
+            self._stop_running()
             if self._merge is not None:
                 self._merge.close()
+
+    def _stop_running(self) -> None:
+        for run in list(self._running):
+            run.stop()
 
     def cancel(self) -> None:
         """Stop; may be called from any thread."""
@@ -159,7 +162,11 @@ class Execution:
             self._merge = self.engines.merge.connection()
         for name in dict.fromkeys(stage.reads):
             self._merge.add(name, self._input(name))
-        yield from self._merge.run(stage)
+        try:
+            yield from self._merge.run(stage)
+        finally:
+            # The statement may have needed a part of its input only (LIMIT), and nobody tells those who send the rest.
+            self._stop_running()
 
     def _run_shards(self, stage: ShardStage) -> Iterator[pa.RecordBatch]:
         rows = {name: self._rows_of(name) for name in stage.reads}

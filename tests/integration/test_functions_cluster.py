@@ -5,17 +5,12 @@ The right-hand sides are written apart from our translation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import psycopg
 import pytest
-from support.catalogues import CATALOGUES, load_catalogues
-from support.plain import differences, make_plain
-from support.postgres import TestServer
-
-import qserv_py
-from qserv_py.czar.cluster import Cluster
+from support.catalogues import CATALOGUES
+from support.plain import differences
+from support.servers import Servers
 
 
 class Pair(NamedTuple):
@@ -93,24 +88,6 @@ PAIRS = [
         " length(label) FROM {0}.object",
     ),
 ]
-
-
-class Servers(NamedTuple):
-    sharded: qserv_py.Connection
-    plain: psycopg.Connection
-
-
-@pytest.fixture(scope="module")
-def servers(
-    cluster: Cluster, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
-    databases = load_catalogues(cluster, tmp_path_factory.mktemp("catalogues"))
-    conninfo = postgres_server.create_shard()
-    for made in databases:
-        make_plain(conninfo, made.database, made.tables)
-    with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
-        yield Servers(sharded, plain)
-    postgres_server.drop_database(conninfo)
 
 
 @pytest.mark.parametrize("name", CATALOGUES)

@@ -27,6 +27,7 @@ from qserv_py.errors import (
     UnknownTableError,
     UserError,
 )
+from qserv_py.executor import runner
 
 SLOW = (
     "SELECT COUNT(*) FROM field.Source a JOIN field.Source b ON a.objectId = b.objectId"
@@ -111,6 +112,18 @@ def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field:
         assert next(rows).num_rows > 0
     assert wait_until(lambda: running(cluster) == 0)
     assert next(rows, None) is None
+
+
+@pytest.mark.timeout(60)
+def test_a_merge_that_needs_few_rows_lets_the_rest_go(
+    cluster: Cluster, field: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckDB reads a part of the first sub-query's rows; the stages after it need the same connections."""
+    monkeypatch.setattr(runner, "QUEUE_LENGTH", 1)
+    query = "SELECT COUNT(*) AS n FROM field.Object WHERE EXISTS (SELECT sourceId FROM field.Source) AND k >= 0"
+    with Session(cluster, slots=1) as opened:
+        for _ in range(5):
+            assert next(opened.answer(query).batches())["n"].to_pylist() == [800]
 
 
 def test_a_failing_expression_ends_the_query_and_the_next_one_works(session: Session) -> None:

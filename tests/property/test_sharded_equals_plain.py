@@ -3,46 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.catalogues import CATALOGUES, load_catalogues
-from support.plain import differences, is_part, make_plain
-from support.postgres import TestServer
+from support.catalogues import CATALOGUES
+from support.plain import differences, is_part
 from support.random_adql import RandomQuery, queries
+from support.servers import Servers
 
-import qserv_py
-from qserv_py.czar.cluster import Cluster
 from qserv_py.errors import EvaluationError
 
 EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "1000"))
 """Random queries of the default run, over all catalogues."""
 
 LONG_EXAMPLES = int(os.environ.get("QSERV_TEST_LONG_QUERIES", "20000"))
-
-
-@dataclass
-class Servers:
-    sharded: qserv_py.Connection
-    plain: psycopg.Connection
-
-
-@pytest.fixture(scope="module")
-def servers(
-    cluster: Cluster, postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
-    databases = load_catalogues(cluster, tmp_path_factory.mktemp("catalogues"))
-    conninfo = postgres_server.create_database()
-    for made in databases:
-        make_plain(conninfo, made.database, made.tables)
-    with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
-        yield Servers(sharded, plain)
-    postgres_server.drop_database(conninfo)
 
 
 def check(servers: Servers, query: RandomQuery) -> None:
