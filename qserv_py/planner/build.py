@@ -295,6 +295,10 @@ class _Planner:
     def _plan_subqueries(self, select: Select, sources: _Sources | None) -> Select:
         """Plan the sub-queries in a block's expressions; with ``sources`` None the block runs where no chunk is."""
         keys = sources.keys if sources is not None and sources.partitioned else None
+        if keys is not None:
+            # NULL NOT IN () is true, NULL NOT IN (7) is not: a chunk cannot tell for a row without a key of its own.
+            without = joins.nullable(select.joined)
+            keys = {source: known for source, known in keys.items() if source not in without}
 
         def change(expr: Expr) -> Expr | None:
             if not isinstance(expr, (InQuery, ExistsQuery, ScalarQuery)):

@@ -68,3 +68,14 @@ def test_many_random_queries_agree(servers: Servers, name: str, data: st.DataObj
 def test_whole_tables_agree(servers: Servers, name: str, tmp_path: Path) -> None:
     for table in ("Object", "Source", "Visit"):
         check(servers, RandomQuery(f"SELECT * FROM {name}.{table}", f'SELECT * FROM "{name}"."{table.lower()}"'))
+
+
+@pytest.mark.parametrize("negated", ["", "NOT "])
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_a_key_that_an_outer_join_made_null_is_in_no_list(servers: Servers, name: str, negated: str) -> None:
+    text = (
+        "SELECT s.sourceId AS a FROM {0}.Source s LEFT JOIN {0}.Object o ON o.objectId = s.objectId AND s.band = 'none'"
+        " WHERE o.objectId {1}IN (SELECT objectId FROM {0}.Source WHERE flux < 0.5)"
+    )
+    adql = text.format(name, negated)
+    check(servers, RandomQuery(adql, adql))

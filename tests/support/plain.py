@@ -76,8 +76,13 @@ def _rounded(row: tuple) -> tuple:
 
 
 def _order(row: tuple) -> tuple:
-    """Return a key that sorts like rows together; floats are rounded so that nearly equal ones do not part."""
-    return tuple(
+    """Return a key that sorts like rows together; floats are rounded so that nearly equal ones do not part.
+
+    Rows that rounding makes alike, such as large ids as floats, are sorted by their exact values.
+    """
+    rounded = tuple(
         (value is None, type(value).__name__, f"{value:+.9e}" if isinstance(value, float) else str(value))
         for value in row
     )
+    exact = tuple(value if isinstance(value, float) and value == value else 0.0 for value in row)
+    return rounded, exact
