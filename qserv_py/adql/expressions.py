@@ -304,6 +304,11 @@ class ExpressionBuilder:
         flag = _truth_test(operator, left, right)
         if flag is not None:
             return flag
+        left, right = self._comparable_pair(left, right, node)
+        return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+
+    def _comparable_pair(self, left: Expr, right: Expr, node: Any) -> tuple[Expr, Expr]:
+        """Both sides brought to types that can be compared; ``node`` is the place that an error names."""
         left, right = _coerce(left, right)
         if not comparable(left.type, right.type):
             raise self._mismatch(
@@ -312,7 +317,7 @@ class ExpressionBuilder:
                 node,
                 hint=_quote_hint(left, right),
             )
-        return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+        return left, right
 
     def _is(self, node: Any) -> Expr:
         operand = self.value(node.this)
@@ -327,14 +332,7 @@ class ExpressionBuilder:
         operand = self.value(node.this)
         bounds = []
         for part in (node.args["low"], node.args["high"]):
-            operand, bound = _coerce(operand, self.value(part))
-            if not comparable(operand.type, bound.type):
-                raise self._mismatch(
-                    f"{_type_name(operand)} and {_type_name(bound)} cannot be compared",
-                    bound,
-                    part,
-                    hint=_quote_hint(operand, bound),
-                )
+            operand, bound = self._comparable_pair(operand, self.value(part), part)
             bounds.append(bound)
         return Between(type=DataType.BOOLEAN, operand=operand, low=bounds[0], high=bounds[1], offset=operand.offset)
 
@@ -354,14 +352,7 @@ class ExpressionBuilder:
             raise self.failures.unsupported("this form of IN is not ADQL", node)
         items = []
         for part in node.expressions:
-            operand, item = _coerce(operand, self.value(part))
-            if not comparable(operand.type, item.type):
-                raise self._mismatch(
-                    f"{_type_name(operand)} and {_type_name(item)} cannot be compared",
-                    item,
-                    part,
-                    hint=_quote_hint(operand, item),
-                )
+            operand, item = self._comparable_pair(operand, self.value(part), part)
             items.append(item)
         if not items:
             raise self.failures.error(AdqlSyntaxError, "IN needs at least one value", node)
