@@ -16,6 +16,7 @@ CLUSTER_VARIABLE = "QSERV_CLUSTER"
 POSTGRES_VARIABLE = "QSERV_PG_BIN"
 CLUSTER_FILE = "cluster.json"
 LAYOUT_VERSION = 1
+SCRATCH_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,9 @@ class ClusterConfig:
 
     settings: dict[str, str] = field(default_factory=dict)
     """Further PostgreSQL settings of every worker."""
+
+    scratch_bytes: int = SCRATCH_BYTES
+    """Bytes of rows that running queries may bring to one worker at a time."""
 
     @property
     def passfile(self) -> Path:
@@ -83,6 +87,7 @@ class ClusterConfig:
                 workers=tuple(WorkerConfig(**worker) for worker in raw["workers"]),
                 postgres_bin=raw["postgres_bin"],
                 settings=dict(raw["settings"]),
+                scratch_bytes=int(raw.get("scratch_bytes", SCRATCH_BYTES)),
             )
         except FileNotFoundError:
             raise NotFoundError(

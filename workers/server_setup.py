@@ -16,7 +16,13 @@ from qserv_py.workers.server import SUPERUSER
 SHARD_DATABASE = "qserv"
 READER = "qserv_reader"
 
-SETUP_SCRIPTS = ("worker/schema", "worker/bookkeeping", "worker/functions", "worker/catalogue_functions")
+SETUP_SCRIPTS = (
+    "worker/schema",
+    "worker/bookkeeping",
+    "worker/functions",
+    "worker/catalogue_functions",
+    "worker/scratch",
+)
 """Scripts applied at every start, in this order; each may run again and again."""
 
 
@@ -77,6 +83,7 @@ def apply_scripts(conninfo: str) -> None:
         for name in SETUP_SCRIPTS:
             if name in present:
                 connection.execute(load(name).encode())
+        connection.execute(load("worker/sweep_scratch").encode())
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from qserv_py.adql.places import Failures, did_you_mean
 from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
-from qserv_py.catalog.model import Column, Database, DatabaseState, Table
+from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import QueryNotSupportedError, UnknownColumnError, UnknownTableError
 
@@ -171,6 +171,9 @@ def find_table(
                 hint=did_you_mean(database[0], known) or f"Known: {', '.join(known) or 'none'}.",
             )
     found = [(d, table) for d in databases for table in d.find_tables(text, exact=exact)]
+    if database is None:
+        # TAP_SCHEMA.columns must not make a survey's table "columns" ambiguous.
+        found = [(d, table) for d, table in found if not isinstance(table, CzarTable)]
     published = [(d, table) for d, table in found if d.state is DatabaseState.PUBLISHED]
     if len(published) == 1:
         return published[0]

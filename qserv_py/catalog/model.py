@@ -22,6 +22,10 @@ HEALPIX_COLUMN = "healpix29"
 """Name of the clustering key that every row of a partitioned table carries."""
 
 
+SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"})
+"""Names that PostgreSQL keeps for itself in every table."""
+
+
 def physical_name(name: str) -> str:
     """Return the name of a relation or column on the shards: lower case, cut and hashed when it is too long."""
     folded = name.lower()
@@ -192,6 +196,11 @@ class RefTable(Table):
         return TableKind.REF
 
 
+@dataclass(frozen=True, kw_only=True)
+class CzarTable(RefTable):
+    """A ref table whose rows the czar holds and brings to the queries that read it: an upload, TAP_SCHEMA."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """Databases that share one chunk map and overlap."""
@@ -251,6 +260,21 @@ class Database:
             case _:
                 return None
         return director if isinstance(director, DirectorTable) else None
+
+
+def column_names(names: Iterable[str]) -> list[str]:
+    """Return the names of columns on the shards: lower case, different from each other and from PostgreSQL's own."""
+    taken = {*SYSTEM_COLUMNS, HEALPIX_COLUMN}
+    found = []
+    for name in names:
+        # unlike a table's name it needs no room for a chunk
+        base = name.lower() if len(name.lower().encode()) <= MAX_IDENTIFIER_BYTES - 3 else physical_name(name)
+        chosen, number = base, 2
+        while chosen in taken:
+            chosen, number = f"{base}_{number}", number + 1
+        taken.add(chosen)
+        found.append(chosen)
+    return found
 
 
 def names_of(things: Iterable[Database | Table | Column]) -> list[str]:

@@ -7,7 +7,7 @@ chunks kept cost, not what the chunks known cost.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -100,6 +100,11 @@ class Catalog:
     """By the database's name; published databases only."""
 
     workers: tuple[Worker, ...] = ()
+
+    def with_database(self, database: Database, snapshot: Snapshot) -> Catalog:
+        """Return the catalogue with one more published database."""
+        snapshots = MappingProxyType({**self.snapshots, database.name: snapshot})
+        return replace(self, databases=(*self.databases, database), snapshots=snapshots)
 
     def find_databases(self, name: str, *, exact: bool) -> tuple[Database, ...]:
         """Return the databases that a written name may mean."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from types import TracebackType
 
 from qserv_py.client.result import Result
+from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
@@ -55,7 +57,7 @@ class Connection:
         """Close it and everything it holds."""
         self._session.close()
 
-    def query(self, adql: str, *, maxrec: int | None = None) -> Result:
+    def query(self, adql: str, *, maxrec: int | None = None, uploads: Mapping[str, Upload] | None = None) -> Result:
         """Return the answer of a query; its rows come when they are read.
 
         Parameters
@@ -64,14 +66,17 @@ class Connection:
             The query.
         maxrec
             Rows at the most; ``Result.stats.overflow`` says whether there were more.
+        uploads
+            Tables that the query reads as ``TAP_UPLOAD.name``, by name: Arrow or astropy tables, data frames of pandas
+            or polars, paths of files.
 
         Raises
         ------
         UserError
             If the query is wrong; the message has the place in the text and what to do.
         """
-        return Result(self._session.answer(adql, maxrec=maxrec))
+        return Result(self._session.answer(adql, maxrec=maxrec, uploads=arrow_tables(uploads or {})))
 
-    def explain(self, adql: str) -> str:
-        """Return how a query would be answered: chunks, chunk query, merge query."""
-        return self._session.explain(adql)
+    def explain(self, adql: str, *, uploads: Mapping[str, Upload] | None = None) -> str:
+        """Return how a query would be answered: chunks, chunk query, merge query; ``uploads`` as for ``query``."""
+        return self._session.explain(adql, uploads=arrow_tables(uploads or {}))

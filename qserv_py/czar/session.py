@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,6 +22,7 @@ from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn, ResolvedQuery
 from qserv_py.catalog.snapshot import Catalog, IntArray
 from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
 from qserv_py.executor.runner import Progress
@@ -124,7 +125,13 @@ class Session:
         self._catalog: Catalog | None = None
         self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
-        self._engines = Engines(cluster.workers, spill_dir=cluster.config.czar_dir / "spill", slots=slots)
+        self._engines = Engines(
+            cluster.workers,
+            admin=cluster.admin,
+            spill_dir=cluster.config.czar_dir / "spill",
+            slots=slots,
+            scratch_bytes=cluster.config.scratch_bytes,
+        )
 
     def __enter__(self) -> Session:
         return self
@@ -151,23 +158,23 @@ class Session:
                 self._indexes.clear()
             return self._catalog
 
-    def plan(self, adql: str) -> QueryPlan:
-        """Return the plan of a query.
+    def plan(self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None) -> QueryPlan:
+        """Return the plan of a query; ``uploads`` as for ``answer``.
 
         Raises
         ------
         UserError
             If the text is not a query that the tables can answer; with the place in the text.
         """
-        catalog = self.catalog()
-        try:
-            resolved = resolve(parse(adql), catalog)
-            return plan_query(resolved, catalog, self._key_cells(resolved, catalog))
-        except RecursionError:
-            raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
+        return self._plan(adql, uploads)[0]
 
     def answer(
-        self, adql: str, *, maxrec: int | None = None, on_progress: Callable[[Progress], None] | None = None
+        self,
+        adql: str,
+        *,
+        maxrec: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        uploads: Mapping[str, pa.Table] | None = None,
     ) -> Answer:
         """Plan a query and return its answer; nothing runs until its rows are read.
 
@@ -179,19 +186,35 @@ class Session:
             Rows at the most; more set ``stats.overflow``.
         on_progress
             Called in the reader's thread, or the merge's, whenever chunks are done.
+        uploads
+            Tables that the query reads as ``TAP_UPLOAD.name``, by name. The metadata of a field may say ``unit``,
+            ``ucd``, ``description`` and ``xtype``.
         """
         started = time.perf_counter()
         if maxrec is not None and maxrec < 0:
             raise LimitError(f"maxrec is {maxrec}, it must be 0 or more")
-        plan = self.plan(adql)
+        plan, held = self._plan(adql, uploads)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
-        execution = Execution(plan, self._engines, on_progress, self._cells_of)
+        execution = Execution(plan, self._engines, on_progress, self._cells_of, held)
         return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
-    def explain(self, adql: str) -> str:
-        """Return how a query would be answered, as text."""
-        return explain(self.plan(adql))
+    def explain(self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None) -> str:
+        """Return how a query would be answered, as text; ``uploads`` as for ``answer``."""
+        return explain(self.plan(adql, uploads=uploads))
+
+    def _plan(self, adql: str, uploads: Mapping[str, pa.Table] | None) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
+        """Return the plan of a query and the rows of the tables that the czar holds."""
+        catalog = self.catalog()
+        held: Mapping[str, pa.Table] = {}
+        if uploads:
+            brought = uploaded_tables(uploads)
+            catalog, held = brought.added_to(catalog), {**held, **brought.rows}
+        try:
+            resolved = resolve(parse(adql), catalog)
+            return plan_query(resolved, catalog, self._key_cells(resolved, catalog)), held
+        except RecursionError:
+            raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
 
     def _key_cells(self, resolved: ResolvedQuery, catalog: Catalog) -> dict[KeyLookup, IntArray]:
         """Ask the director indexes for the places of the ids that the query names."""

@@ -5,27 +5,26 @@ from __future__ import annotations
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import Catalog, IntArray, Worker
-from qserv_py.catalog.types import DataType
+from qserv_py.config import SCRATCH_BYTES
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import answer_schema, conform, schema_of
 from qserv_py.executor.merge import MergeConnection, MergeEngine
 from qserv_py.executor.runner import Progress, ShardRun
+from qserv_py.executor.sent_rows import SentRows
 from qserv_py.planner.chunks import chunk_map, in_both
-from qserv_py.planner.fill import StageRows
-from qserv_py.planner.plan import KeyLookup, MergeStage, QueryPlan, ShardStage, StageColumn
+from qserv_py.planner.plan import CzarStage, KeyLookup, MergeStage, QueryPlan, ShardStage, Stage
 from qserv_py.workers.query import QueryPool
-
-MAX_SENT_ROWS = 200_000
-"""Rows of a sub-query's answer that can be written into the chunk queries around it."""
+from qserv_py.workers.scratch import ScratchStore, new_number
 
 KEPT_BYTES = 1 << 30
 """Bytes of one stage's rows that are kept in memory."""
@@ -34,14 +33,42 @@ _PATIENCE_S = 0.05
 
 
 class Engines:
-    """What queries run on: a pool of connections to each worker, threads, and the merge engine."""
+    """What queries run on: a pool of connections to each worker, threads, and the merge engine.
+
+    Parameters
+    ----------
+    workers
+        The workers, with the reader's connection strings.
+    admin
+        Connection strings of the superuser, by the worker's name: scratch relations are made with them.
+    spill_dir
+        Where the merge engine puts what its memory does not hold.
+    slots
+        Statements that one worker runs at a time.
+    kept_bytes
+        Bytes of one stage's rows that are kept in memory.
+    scratch_bytes
+        Bytes that may stand in the scratch relations of one worker at a time.
+    """
 
     def __init__(
-        self, workers: Sequence[Worker], *, spill_dir: Path, slots: int = 2, kept_bytes: int = KEPT_BYTES
+        self,
+        workers: Sequence[Worker],
+        *,
+        admin: Mapping[str, str],
+        spill_dir: Path,
+        slots: int = 2,
+        kept_bytes: int = KEPT_BYTES,
+        scratch_bytes: int = SCRATCH_BYTES,
     ) -> None:
         self.slots = slots
         self.kept_bytes = kept_bytes
         self.pools = [QueryPool(worker, slots=slots) for worker in workers]
+        self.scratch_number = new_number()
+        self.scratch = [
+            ScratchStore(worker.name, admin[worker.name], number=self.scratch_number, most_bytes=scratch_bytes)
+            for worker in workers
+        ]
         self.threads: Executor = ThreadPoolExecutor(
             max_workers=max(1, len(workers)) * slots * 4, thread_name_prefix="qserv-chunk"
         )
@@ -62,6 +89,8 @@ class Engines:
         self.threads.shutdown(wait=True, cancel_futures=True)
         for pool in self.pools:
             pool.close()
+        for store in self.scratch:
+            store.close()
         with self._lock:
             if self._merge is not None:
                 self._merge.close()
@@ -77,12 +106,23 @@ class Execution:
     cells_of: Callable[[KeyLookup, Catalog], IntArray | None] | None = None
     """Asks the director index for the places of ids."""
 
+    held: Mapping[str, pa.Table] = field(default_factory=dict)
+    """Rows of the tables that the czar holds, by their qualified names; columns have the physical names."""
+
     _running: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
-    _rows: dict[str, StageRows] = field(default_factory=dict)
     _kept: dict[str, pa.Table] = field(default_factory=dict)
     _failure: BaseException | None = None
     _cancelled: bool = False
+    _sent: SentRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sent = SentRows(
+            self.engines.scratch,
+            number=self.engines.scratch_number,
+            threads=self.engines.threads,
+            cancelled=lambda: self._cancelled,
+        )
 
     @property
     def schema(self) -> pa.Schema:
@@ -99,6 +139,7 @@ class Execution:
         finally:
             source.close()  # type: ignore[attr-defined]
             self._stop_running()
+            self._sent.drop()
             if self._merge is not None:
                 self._merge.close()
 
@@ -126,7 +167,7 @@ class Execution:
                 raise self._failure from error
             raise
 
-    def _is_streamed(self, stage: ShardStage | MergeStage, readers: Counter[str]) -> bool:
+    def _is_streamed(self, stage: Stage, readers: Counter[str]) -> bool:
         """Whether one merge stage reads this stage and no other: then its rows need not be kept.
 
         Two streams into one statement could wait for each other, as they share the threads.
@@ -139,7 +180,10 @@ class Execution:
             and len(users[0].reads) == 1
         )
 
-    def _keep(self, stage: ShardStage | MergeStage) -> None:
+    def _keep(self, stage: Stage) -> None:
+        if isinstance(stage, CzarStage):
+            self._kept[stage.name] = self.held[stage.table.qualified]
+            return
         kept, size = [], 0
         for batch in self._stream(stage):
             kept.append(batch)
@@ -152,11 +196,14 @@ class Execution:
                 )
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
-    def _stream(self, stage: ShardStage | MergeStage) -> Iterator[pa.RecordBatch]:
+    def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:
         if self._cancelled:
             raise QueryCancelledError("the query was cancelled")
         if isinstance(stage, ShardStage):
             yield from self._run_shards(stage)
+            return
+        if isinstance(stage, CzarStage):
+            yield from self.held[stage.table.qualified].to_batches()
             return
         if self._merge is None:
             self._merge = self.engines.merge.connection()
@@ -169,16 +216,16 @@ class Execution:
             self._stop_running()
 
     def _run_shards(self, stage: ShardStage) -> Iterator[pa.RecordBatch]:
-        rows = {name: self._rows_of(name) for name in stage.reads}
         for name, database, director in stage.narrowed_by:
-            stage = self._narrowed(stage, rows[name], database, director)
+            stage = self._narrowed(stage, self._kept[name], database, director)
+        written = self._sent.written(stage, self.plan.catalog, self._kept)
         run = ShardRun(
             stage,
             self.plan.catalog,
             pools=self.engines.pools,
             threads=self.engines.threads,
             slots=self.engines.slots,
-            rows=rows,
+            written=written,
             on_progress=self.on_progress,
         )
         self._running.append(run)
@@ -187,9 +234,9 @@ class Execution:
         finally:
             self._running.remove(run)
 
-    def _narrowed(self, stage: ShardStage, ids: StageRows, database: str, director: str) -> ShardStage:
+    def _narrowed(self, stage: ShardStage, ids: pa.Table, database: str, director: str) -> ShardStage:
         """Return a stage cut down to the chunks of the ids that an earlier stage answered."""
-        values = tuple(value for value in ids.columns[0] if isinstance(value, (int, str)))
+        values = tuple(value for value in pc.unique(ids.column(0)).to_pylist() if isinstance(value, (int, str)))
         if self.cells_of is None or stage.family is None:
             return stage
         lookup = KeyLookup(database=database, director=director, values=values)
@@ -206,7 +253,7 @@ class Execution:
         stage = next(stage for stage in self.plan.stages if stage.name == name)
         return pa.RecordBatchReader.from_batches(schema_of(stage.columns), self._remembering(stage))
 
-    def _remembering(self, stage: ShardStage | MergeStage) -> Iterator[pa.RecordBatch]:
+    def _remembering(self, stage: Stage) -> Iterator[pa.RecordBatch]:
         """Yield a stage's rows, and keep its error: DuckDB would report one of its own instead."""
         try:
             yield from self._stream(stage)
@@ -216,32 +263,10 @@ class Execution:
             self._failure = error
             raise
 
-    def _rows_of(self, name: str) -> StageRows:
-        """Return a kept stage's rows as values that can be written into a statement."""
-        if name not in self._rows:
-            table = self._kept[name]
-            if table.num_rows > MAX_SENT_ROWS:
-                raise LimitError(
-                    f"a sub-query answers {table.num_rows} rows, at most {MAX_SENT_ROWS} can be sent to the chunks",
-                    hint="Restrict the sub-query, or join the tables by the director's key.",
-                )
-            stage = next(stage for stage in self.plan.stages if stage.name == name)
-            columns = zip(table.columns, stage.columns, strict=True)
-            self._rows[name] = StageRows(tuple(_python_values(column, about) for column, about in columns))
-        return self._rows[name]
 
-
-def _rows_of(stage: ShardStage | MergeStage) -> str:
+def _rows_of(stage: Stage) -> str:
     table = stage.moves if isinstance(stage, ShardStage) else ""
     return f'rows of "{table}"' if table else "rows of a sub-query"
-
-
-def _python_values(column: pa.ChunkedArray, about: StageColumn) -> tuple[bool | int | float | str | None, ...]:
-    if about.type is DataType.BINARY:
-        raise LimitError(f'column "{about.label}" of a sub-query is binary and cannot be sent to the chunks')
-    if about.type is DataType.TIMESTAMP:
-        column = column.cast(pa.string())
-    return tuple(column.to_pylist())
 
 
 def _in_background(

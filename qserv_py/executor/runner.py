@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
-from qserv_py.planner.fill import StageRows, chunk_queries, write_rows
+from qserv_py.planner.fill import Written, chunk_queries
 from qserv_py.planner.plan import ShardStage
 from qserv_py.workers.query import QueryPool, RunningStatement
 
@@ -54,14 +54,14 @@ class ShardRun:
         pools: Sequence[QueryPool],
         threads: Executor,
         slots: int,
-        rows: Mapping[str, StageRows],
+        written: Written,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._stage = stage
         self._catalog = catalog
         self._pools = pools
         self._threads = threads
-        self._written = write_rows(stage, rows)
+        self._written = written
         self._on_progress = on_progress
         self._schema = schema_of(stage.columns)
         self._queue: queue.Queue[pa.RecordBatch | machine.Event] = queue.Queue(QUEUE_LENGTH)

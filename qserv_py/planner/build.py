@@ -33,13 +33,14 @@ from qserv_py.adql.tree import (
     column_refs,
     rewrite,
 )
+from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate, count_star, joins, neighbours
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
-from qserv_py.planner.plan import KeyCells, MergeStage, QueryPlan, ShardStage, StageColumn
+from qserv_py.planner.plan import CzarStage, KeyCells, MergeStage, QueryPlan, ShardStage, Stage, StageColumn
 from qserv_py.planner.sql_text import (
     Engine,
     InStage,
@@ -128,7 +129,7 @@ class _Planner:
         self.text = text
         self.catalog = catalog
         self.pruning = Pruning(catalog, key_cells)
-        self.stages: list[ShardStage | MergeStage] = []
+        self.stages: list[Stage] = []
         self._ids = itertools.count(1_000_000)
 
     def answer(self, query: Query) -> None:
@@ -190,8 +191,12 @@ class _Planner:
     def _sources(self, select: Select) -> _Sources:
         found = _Sources()
         for source in select.sources:
-            if isinstance(source, TableSource):
+            if isinstance(source, TableSource) and isinstance(source.table, CzarTable):
+                self._stage_source(self._czar_source(source), found)
+            elif isinstance(source, TableSource):
                 self._table_source(source, found)
+            elif isinstance(source, StageSource):
+                self._stage_source(source, found)
             elif isinstance(source, QuerySource):
                 self._query_source(source, found, alone=len(select.sources) == 1)
             else:
@@ -218,8 +223,21 @@ class _Planner:
         if isinstance(planned, Local):
             planned = self._materialise(planned)
         stage = StageSource(id=source.id, alias=source.alias, stage=planned.stage, columns=planned.columns)
-        found.all.append(stage)
-        found.gathered.append(stage)
+        self._stage_source(stage, found)
+
+    def _stage_source(self, source: StageSource, found: _Sources) -> None:
+        found.all.append(source)
+        found.gathered.append(source)
+
+    def _czar_source(self, source: TableSource) -> StageSource:
+        """Return a table of the czar as the result of a stage, which is there before the others."""
+        stage = next((s for s in self.stages if isinstance(s, CzarStage) and s.table is source.table), None)
+        if stage is None:
+            columns = tuple(StageColumn(label=c.physical, type=c.datatype) for c in source.table.columns)
+            rows = self.pruning.rows_of_ref(source)
+            stage = CzarStage(name=f"c{len(self.stages) + 1}", table=source.table, columns=columns, rows=rows)
+            self.stages.append(stage)
+        return StageSource(id=source.id, alias=source.alias, stage=stage.name, columns=stage.columns)
 
     def _materialise(self, planned: Local) -> Gathered:
         stage = self._shard_stage(planned.select, planned.chunks, limit=None)
@@ -318,7 +336,13 @@ class _Planner:
             return replace(expr, query=self._moved(query))
         if not isinstance(query, Select):
             raise InternalError("a correlated set operation in a chunk query")
-        return replace(expr, query=self._plan_subqueries(query, sources))
+        placed = tuple(
+            self._czar_source(source)
+            if isinstance(source, TableSource) and isinstance(source.table, CzarTable)
+            else source
+            for source in query.sources
+        )
+        return replace(expr, query=self._plan_subqueries(replace(query, sources=placed), sources))
 
     def _plan_subquery(
         self, expr: InQuery | ExistsQuery | ScalarQuery, keys: Mapping[int, Keys] | None, *, inline: bool

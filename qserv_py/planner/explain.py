@@ -8,7 +8,7 @@ import numpy as np
 
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import MergeStage, QueryPlan, ShardStage
+from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
 
 _SHOWN_RANGES = 6
 
@@ -17,7 +17,7 @@ def explain(plan: QueryPlan) -> str:
     """Return the plan as text for people, several lines."""
     lines = []
     for stage in plan.stages:
-        lines += _shard(stage, plan) if isinstance(stage, ShardStage) else _merge(stage)
+        lines += _stage(stage, plan)
         lines.append("")
     lines += [f"warning    {text}" for text in warnings_of(plan)]
     lines.append(f"result     {plan.result.name}, {len(plan.columns)} columns")
@@ -25,6 +25,16 @@ def explain(plan: QueryPlan) -> str:
         details = [column.datatype.names.adql, column.unit and f"[{column.unit}]", column.ucd]
         lines.append(f"           {column.name}: {' '.join(part for part in details if part)}")
     return "\n".join(lines)
+
+
+def _stage(stage: Stage, plan: QueryPlan) -> list[str]:
+    match stage:
+        case CzarStage():
+            return [f"stage {stage.name:<4} rows of {stage.table.qualified}, which the czar holds: {stage.rows:,}"]
+        case ShardStage():
+            return _shard(stage, plan)
+        case MergeStage():
+            return _merge(stage)
 
 
 def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
@@ -41,7 +51,7 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")
     if stage.reads:
-        lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}, written into each statement")
+        lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}; the rows are brought to the workers")
     for query in chunk_queries(_first_chunk(stage), plan.catalog):
         where = f"chunk {query.chunk} on {plan.catalog.workers[query.worker].name}" if query.chunk else "any worker"
         lines += [f"statement  {where}:", _indented(query.sql)]

@@ -26,6 +26,7 @@ from qserv_py.planner.plan import (
     StageColumn,
     ValuesForm,
     ValuesSlot,
+    values_slots,
 )
 from qserv_py.planner.sql_text import Engine, literal, quoted, type_name
 
@@ -58,21 +59,33 @@ class Written:
     """WITH and the long lists, once in a statement of many chunk queries; empty without long lists."""
 
 
-def write_rows(stage: ShardStage, rows: Mapping[str, StageRows]) -> Written:
-    """Write the rows that a stage reads of earlier ones; a long list stands once, before all chunk queries."""
-    slots, named = {}, {}
-    for slot in stage.template.pieces:
-        if not isinstance(slot, ValuesSlot):
-            continue
-        long = slot.form in {ValuesForm.LIST, ValuesForm.RELATION} and rows[slot.stage].count > MAX_IN_PLACE
-        if long:
-            label = quoted(slot.columns[0].label)
-            one = f"IN (SELECT {label} FROM {quoted(slot.stage)})"
-            slots[slot] = one if slot.form is ValuesForm.LIST else quoted(slot.stage)
-            named[slot.stage] = f"{quoted(slot.stage)} AS MATERIALIZED {_relation(slot, rows[slot.stage])}"
+def write_rows(stage: ShardStage, rows: Mapping[ValuesSlot, StageRows | str]) -> Written:
+    """Write what a stage reads of earlier ones; a long list stands once, before all chunk queries.
+
+    Parameters
+    ----------
+    stage
+        The stage.
+    rows
+        For each of ``values_slots(stage)`` the rows, or the SQL name of a relation that holds them.
+    """
+    slots: dict[ValuesSlot, str] = {}
+    named: dict[str, str] = {}
+    for slot in values_slots(stage):
+        found = rows[slot]
+        if isinstance(found, str):
+            slots[slot] = _read_from(slot, found)
+        elif slot.form in {ValuesForm.LIST, ValuesForm.RELATION} and found.count > MAX_IN_PLACE:
+            name = quoted(slot.stage if quoted(slot.stage) not in named else f"{slot.stage}_{len(named)}")
+            named[name] = f"{name} AS MATERIALIZED {_relation(slot, found)}"
+            slots[slot] = _read_from(slot, name)
         else:
-            slots[slot] = _values(slot, rows[slot.stage])
+            slots[slot] = _values(slot, found)
     return Written(slots, f"WITH {', '.join(named.values())} " if named else "")
+
+
+def _read_from(slot: ValuesSlot, relation: str) -> str:
+    return f"IN (SELECT {quoted(slot.columns[0].label)} FROM {relation})" if slot.form is ValuesForm.LIST else relation
 
 
 def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None = None) -> Iterator[ChunkQuery]:
@@ -85,10 +98,10 @@ def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None =
     catalog
         The catalogue that the plan was made with.
     written
-        Results of the stages that this one reads; without them they are shown as empty.
+        Results of the stages that this one reads; without them the stages' names stand in their place.
     """
     if written is None:
-        written = write_rows(stage, {name: StageRows(()) for name in stage.reads})
+        written = Written({slot: _shown(slot) for slot in values_slots(stage)}, "")
     values = written.slots
     if stage.family is None:
         filler = _Filler(catalog, None, 0, values)
@@ -238,6 +251,17 @@ def empty_relation(columns: tuple[StageColumn, ...]) -> str:
         f"CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) AS {quoted(column.label)}" for column in columns
     )
     return f"(SELECT {items or '1'} WHERE FALSE)"
+
+
+def _shown(slot: ValuesSlot) -> str:
+    """Return a slot for people to read: the name of the stage in place of its rows."""
+    name = quoted(slot.stage)
+    match slot.form:
+        case ValuesForm.EXISTS:
+            return f"EXISTS (SELECT 1 FROM {name})"
+        case ValuesForm.SCALAR:
+            return f"(SELECT {quoted(slot.columns[0].label)} FROM {name})"
+    return _read_from(slot, name)
 
 
 def _values(slot: ValuesSlot, found: StageRows) -> str:

@@ -1,7 +1,8 @@
 """The plan of a query: frozen, printable, made without I/O.
 
-A plan is a list of stages. A *shard stage* is one statement that runs for every chunk that was kept; a *merge stage* is
-one statement over the results of earlier stages. The last stage's rows are the answer.
+A plan is a list of stages. A *czar stage* stands for a table whose rows the czar holds; a *shard stage* is one
+statement that runs for every chunk that was kept; a *merge stage* is one statement over the results of earlier stages.
+The last stage's rows are the answer.
 """
 
 from __future__ import annotations
@@ -103,6 +104,8 @@ class ValuesSlot:
 
     stage: str
     columns: tuple[StageColumn, ...]
+    """The columns that the statement reads."""
+
     form: ValuesForm
 
 
@@ -150,6 +153,17 @@ class ShardStage:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class CzarStage:
+    """The rows of a table that the czar holds; nothing runs for it."""
+
+    name: str
+    table: Table
+    columns: tuple[StageColumn, ...]
+    rows: int
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class MergeStage:
     """One DuckDB statement over earlier stages."""
 
@@ -159,17 +173,20 @@ class MergeStage:
     reads: tuple[str, ...]
 
 
+Stage = CzarStage | ShardStage | MergeStage
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class QueryPlan:
     """How a query is answered."""
 
     text: str
-    stages: tuple[ShardStage | MergeStage, ...]
+    stages: tuple[Stage, ...]
     columns: tuple[OutputColumn, ...]
     catalog: Catalog = field(repr=False)
 
     @property
-    def result(self) -> ShardStage | MergeStage:
+    def result(self) -> Stage:
         """The stage whose rows are the answer."""
         return self.stages[-1]
 
@@ -182,6 +199,11 @@ class QueryPlan:
     def chunks_known(self) -> int:
         """Chunks that the tables of all stages have."""
         return sum(max(stage.chunks_known, 0) for stage in self.stages if isinstance(stage, ShardStage))
+
+
+def values_slots(stage: ShardStage) -> tuple[ValuesSlot, ...]:
+    """Return where the rows of earlier stages go in a stage's statement, each once."""
+    return tuple(dict.fromkeys(piece for piece in stage.template.pieces if isinstance(piece, ValuesSlot)))
 
 
 def _chunk_queries(stage: ShardStage) -> int:

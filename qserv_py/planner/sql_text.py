@@ -196,7 +196,7 @@ class Rendering:
     aliases: dict[int, str] = field(default_factory=dict)
     """Quoted alias of each source, by id."""
 
-    slots: list[Slot | TableSource] = field(default_factory=list)
+    slots: list[Slot | TableSource | StageSource] = field(default_factory=list)
     used: dict[int, dict[str, DataType]] = field(default_factory=dict)
     """Columns read of each source, by id."""
 
@@ -216,11 +216,15 @@ class Rendering:
                 pieces.append(part)
                 continue
             slot = self.slots[int(part)]
-            pieces.append(self._relation(slot) if isinstance(slot, TableSource) else slot)
+            pieces.append(self._relation(slot) if isinstance(slot, (TableSource, StageSource)) else slot)
         return Template(pieces=tuple(piece for piece in pieces if piece != ""))
 
-    def _relation(self, source: TableSource) -> RelationSlot:
+    def _relation(self, source: TableSource | StageSource) -> RelationSlot | ValuesSlot:
         used = self.used.get(source.id, {})
+        if isinstance(source, StageSource):
+            # Only what the statement reads is sent; a statement that reads no column still counts the rows.
+            read = tuple(column for column in source.columns if column.label in used) or source.columns[:1]
+            return ValuesSlot(stage=source.stage, columns=read, form=ValuesForm.RELATION)
         if isinstance(source, NearSource):
             used = {**used, source.ra: DataType.DOUBLE, source.dec: DataType.DOUBLE}
             columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
@@ -229,7 +233,7 @@ class Rendering:
         columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
         return RelationSlot(schema=source.database.physical, table=source.table, columns=columns)
 
-    def _mark(self, slot: Slot | TableSource) -> str:
+    def _mark(self, slot: Slot | TableSource | StageSource) -> str:
         self.slots.append(slot)
         return f"{_MARK}{len(self.slots) - 1}{_MARK}"
 
@@ -318,8 +322,7 @@ class Rendering:
             self.stages.append(source.stage)
             if self.engine is Engine.DUCKDB:
                 return f"{quoted(source.stage)} AS {alias}"
-            slot = ValuesSlot(stage=source.stage, columns=source.columns, form=ValuesForm.RELATION)
-            return f"{self._mark(slot)} AS {alias}"
+            return f"{self._mark(source)} AS {alias}"
         raise InternalError(f"source {source!r} cannot be rendered")
 
     def _alias(self, source: Source) -> str:

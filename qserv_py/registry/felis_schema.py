@@ -20,6 +20,7 @@ from qserv_py.catalog.model import (
     RefTable,
     Table,
     TableKind,
+    column_names,
     physical_name,
 )
 from qserv_py.catalog.types import DataType
@@ -28,9 +29,6 @@ from qserv_py.registry.felis_file import parse_felis
 from qserv_py.registry.partition_file import PartitionFile, TableRole, parse_partition
 from qserv_py.registry.schema_checks import check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, read_yaml
-
-SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid"})
-"""Names that PostgreSQL keeps for itself in every table."""
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*")  # of databases and tables, which also name directories
@@ -164,9 +162,9 @@ def _common(database: str, file: YamlFile, number: int, table: Any, problems: Pr
 
 
 def _columns(file: YamlFile, number: int, table: Any, key: tuple[str, ...], problems: Problems) -> tuple[Column, ...]:
-    taken = set(SYSTEM_COLUMNS) | {HEALPIX_COLUMN}
+    names = column_names(column.name for column in table.columns)
     columns = []
-    for place, column in enumerate(table.columns):
+    for place, (column, physical) in enumerate(zip(table.columns, names, strict=True)):
         where, what = file.at("tables", number, "columns", place), f'table "{table.name}", column "{column.name}"'
         if column.name.lower() == HEALPIX_COLUMN:
             problems.add(where, f"{what}: the name is taken, qserv_py adds a column {HEALPIX_COLUMN}")
@@ -178,7 +176,7 @@ def _columns(file: YamlFile, number: int, table: Any, key: tuple[str, ...], prob
         columns.append(
             Column(
                 name=column.name,
-                physical=_distinct(_column_name(column.name), taken),
+                physical=physical,
                 datatype=datatype,
                 length=column.length,
                 nullable=column.nullable and column.name not in key,
@@ -201,20 +199,6 @@ def _healpix_column() -> Column:
         description="HEALPix cell of the row's director, order 29, NESTED",
         hidden=True,
     )
-
-
-def _column_name(name: str) -> str:
-    """Return a column's name on the shards; unlike a table's it needs no room for a chunk."""
-    return name.lower() if len(name.lower().encode()) <= MAX_IDENTIFIER_BYTES - 3 else physical_name(name)
-
-
-def _distinct(name: str, taken: set[str]) -> str:
-    """Return the name, with a number when it is taken, and take it."""
-    chosen, number = name, 2
-    while chosen in taken:
-        chosen, number = f"{name}_{number}", number + 1
-    taken.add(chosen)
-    return chosen
 
 
 def _distinct_relations(tables: list[Table]) -> list[Table]:

@@ -28,6 +28,7 @@ SCRIPTS = {name for name in NAMES if name.startswith("migrations/")} | {
     "worker/catalogue_functions",
     "worker/bookkeeping",
     "worker/reader",
+    "worker/scratch",
 }
 """Texts of several statements; applied whole by the fixtures here and by their own tests."""
 

@@ -11,7 +11,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.partitioner import ranges
 from qserv_py.planner import keys
 from qserv_py.planner.fill import MAX_IN_PLACE, MAX_RANGES, StageRows, chunk_queries, write_rows
-from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot
+from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot, values_slots
 from qserv_py.planner.sql_text import Engine, literal, plain_sql, quoted
 
 
@@ -19,7 +19,7 @@ def statements(query: str, *rows: StageRows) -> list[str]:
     """Return the statements of the last shard stage."""
     found = plan(query)
     stage = [stage for stage in found.stages if isinstance(stage, ShardStage)][-1]
-    inputs = dict(zip(dict.fromkeys(stage.reads), rows, strict=True))
+    inputs = dict(zip(values_slots(stage), rows, strict=True))
     written = write_rows(stage, inputs)
     return [written.prefix + made.sql for made in chunk_queries(stage, catalog(), written)]
 
@@ -53,7 +53,8 @@ def test_values_are_typed_and_quoted() -> None:
     [text, *_] = statements("SELECT objectId FROM Object WHERE nObs IN (SELECT visit FROM Source)", values)
     assert "IN (CAST(1::bigint AS bigint), CAST(NULL AS bigint))" in text
     hostile = StageRows(columns=(("x'); DROP TABLE a; --", None), (3, 4)))
-    query = "SELECT s.ccd FROM Source s, (SELECT band, COUNT(*) AS n FROM Source GROUP BY band) t WHERE t.band = s.band"
+    counted = "(SELECT band, COUNT(*) AS n FROM Source GROUP BY band)"
+    query = f"SELECT s.ccd, t.n FROM Source s, {counted} t WHERE t.band = s.band"
     [text, *_] = statements(query, hostile)
     assert "CAST('x''); DROP TABLE a; --' AS text), CAST(3::bigint AS bigint))" in text
 

@@ -1,0 +1,235 @@
+"""Scratch relations: rows that a query brings to a worker, in a table of their own for the time of the query.
+
+``put`` copies an Arrow table into an unlogged table of the schema ``qserv_scratch`` and commits, so every connection
+of the reader sees it; ``drop`` removes it. Names are never used twice. Whoever makes scratch relations on a worker
+holds an advisory lock there, under the number that begins their names: when the process dies the lock goes, and the
+next czar (or the next start of the cluster) sweeps what it left. The bytes that stand on a worker at a time are
+bounded.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+
+from qserv_py.errors import LimitError, QueryCancelledError, WorkerError, WorkerUnavailableError
+from qserv_py.sql import load
+from qserv_py.workers.copy_binary import CopyColumn, encode_copy
+
+SCRATCH_SCHEMA = "qserv_scratch"
+
+LOCK_TIMEOUT = "10s"
+"""How long dropping waits for a cancelled statement that still reads the relation."""
+
+_STATISTICS = 30
+"""Statistics target of a scratch relation: a sample of 9,000 rows."""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def new_number() -> int:
+    """Return a number for a process that makes scratch relations."""
+    return secrets.randbits(31)
+
+
+def new_name(number: int) -> str:
+    """Return a name for a scratch relation of the process with this number."""
+    return f"q{number:08x}_{secrets.token_hex(8)}"
+
+
+class ScratchStore:
+    """The scratch relations of one process on one worker; thread-safe.
+
+    Parameters
+    ----------
+    worker
+        Name of the worker, for messages.
+    conninfo
+        libpq connection string of the shard's superuser.
+    number
+        From ``new_number``, the same for all workers.
+    most_bytes
+        Bytes that may stand here at a time.
+    """
+
+    def __init__(self, worker: str, conninfo: str, *, number: int, most_bytes: int) -> None:
+        self.worker = worker
+        self._conninfo = conninfo
+        self._number = number
+        self._most_bytes = most_bytes
+        self._bytes: dict[str, int] = {}
+        self._idle: list[Connection] = []
+        self._keeper: Connection | None = None
+        self._lock = threading.Lock()
+
+    def put(
+        self,
+        name: str,
+        rows: pa.Table,
+        columns: Sequence[CopyColumn],
+        *,
+        index: str | None = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Make a scratch relation and fill it.
+
+        Parameters
+        ----------
+        name
+            From ``new_name``.
+        rows
+            With the Arrow types of the columns.
+        columns
+            Names and types of the relation's columns.
+        index
+            Column to index; the rows are sorted by it.
+        cancelled
+            Asked between blocks of rows.
+
+        Raises
+        ------
+        LimitError
+            If more bytes would stand on the worker than are allowed.
+        QueryCancelledError
+            If ``cancelled`` says so; nothing is left then.
+        WorkerUnavailableError, WorkerError
+            If the server does not answer or refuses the rows.
+        """
+        self._reserve(name, rows.nbytes)
+        try:
+            self._hold_lock()
+            with self._connection() as connection, connection.transaction():
+                self._fill(connection, name, rows, columns, index, cancelled)
+        except BaseException:
+            with self._lock:
+                del self._bytes[name]
+            raise
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Drop scratch relations; what cannot be dropped now is left to ``close`` or to a sweep."""
+        with self._lock:
+            known = [name for name in names if name in self._bytes]
+        if not known:
+            return
+        with suppress(WorkerError):
+            with self._connection() as connection, connection.transaction():
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+                relations = sql.SQL(", ").join([_identifier(name) for name in known])
+                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(relations))
+            with self._lock:
+                for name in known:
+                    self._bytes.pop(name, None)
+
+    def close(self) -> None:
+        """Drop what is left and close the connections; no query may be running."""
+        self.drop(list(self._bytes))
+        with self._lock:
+            connections, self._idle = [*self._idle, *([self._keeper] if self._keeper else [])], []
+            self._keeper = None
+        for connection in connections:
+            connection.close()
+
+    def _reserve(self, name: str, size: int) -> None:
+        with self._lock:
+            standing = sum(self._bytes.values())
+            if standing + size > self._most_bytes:
+                others = f", beside {_mebibytes(standing)} of other queries" if standing else ""
+                raise LimitError(
+                    f"{_mebibytes(size)} of rows would have to be brought to worker "
+                    f'"{self.worker}"{others}; {_mebibytes(self._most_bytes)} may stand there at a time',
+                    hint="Bring fewer rows or columns"
+                    + (", or try again when the other queries have ended." if standing else ".")
+                    + ' "scratch_bytes" in cluster.json sets the limit.',
+                )
+            self._bytes[name] = size
+
+    def _fill(
+        self,
+        connection: Connection,
+        name: str,
+        rows: pa.Table,
+        columns: Sequence[CopyColumn],
+        index: str | None,
+        cancelled: Callable[[], bool],
+    ) -> None:
+        relation = _identifier(name)
+        kinds = [(sql.Identifier(column.name), sql.SQL(column.datatype.names.postgres)) for column in columns]
+        definitions = sql.SQL(", ").join([sql.SQL("{} {}").format(*kind) for kind in kinds])
+        create = sql.SQL("CREATE UNLOGGED TABLE {} ({}) WITH (autovacuum_enabled = false)")
+        connection.execute(create.format(relation, definitions))
+        copying = sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE true)").format(relation)
+        with connection.cursor() as cursor, cursor.copy(copying) as copy:
+            for block in encode_copy(rows, columns):
+                if cancelled():
+                    raise QueryCancelledError("the query was cancelled")
+                copy.write(block)
+        if index is not None:
+            connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(relation, sql.Identifier(index)))
+        connection.execute(sql.SQL("SET LOCAL default_statistics_target = {}").format(_STATISTICS))
+        connection.execute(sql.SQL("ANALYZE {}").format(relation))
+
+    def _hold_lock(self) -> None:
+        """See that the lock of our number is held; sweep when it is taken, or taken anew."""
+        with self._lock:
+            if self._keeper is not None:
+                try:
+                    self._keeper.execute("SELECT 1")
+                    return
+                except psycopg.Error:
+                    self._keeper.close()
+            with self._translated_errors():
+                self._keeper = psycopg.connect(self._conninfo, autocommit=True)
+                # Before the lock is held: a session is given its own lock again, and would sweep its own tables.
+                self._keeper.execute(load("worker/sweep_scratch").encode())
+                self._keeper.execute(load("worker/hold_scratch").encode(), {"czar": self._number})
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        """Yield a connection that nobody else uses at the moment."""
+        with self._translated_errors():
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                with self._lock:
+                    self._idle.append(connection)
+
+    def _take(self) -> Connection:
+        while True:
+            with self._lock:
+                connection = self._idle.pop() if self._idle else None
+            if connection is None:
+                return psycopg.connect(self._conninfo, autocommit=True)
+            try:
+                connection.execute("SELECT 1")
+                return connection
+            except psycopg.Error:  # the server was restarted, or the connection was cut
+                connection.close()
+
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            raise WorkerUnavailableError(
+                f'worker "{self.worker}" does not take the rows of the query', detail=str(error).strip()
+            ) from error
+        except psycopg.Error as error:
+            raise WorkerError(
+                f'worker "{self.worker}" refused the rows of the query', detail=str(error).strip()
+            ) from error
+
+
+def _identifier(name: str) -> sql.Identifier:
+    return sql.Identifier(SCRATCH_SCHEMA, name)
+
+
+def _mebibytes(size: int) -> str:
+    return f"{size / (1 << 20):.1f} MiB"
