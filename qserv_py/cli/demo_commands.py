@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
@@ -75,16 +74,17 @@ class _Terminal:
         return ingest_progress()
 
     def answer(self, answer: DemoAnswer) -> None:
-        from qserv_py.czar.writers import write_table
+        from qserv_py.czar.formats import find_format
+        from qserv_py.czar.formats.stream import ResultStream
 
         self._answers += 1
-        buffer = io.BytesIO()
         shown = _rounded(answer.table.slice(0, SHOWN_ROWS))
-        write_table(shown.schema, shown.to_batches(), buffer)
+        rows = ResultStream(columns=answer.columns, schema=shown.schema, batches=shown.to_batches())
+        text = b"".join(find_format("table").write(rows)).decode()
         stats = answer.stats
         click.echo(f"\n{self._answers}. {answer.query.title[0].upper()}{answer.query.title[1:]}\n")
         click.echo(_indented(answer.query.adql) + "\n")
-        click.echo(_indented(buffer.getvalue().decode().rstrip()))
+        click.echo(_indented(text.rstrip()))
         more = f" ({SHOWN_ROWS} shown)" if answer.table.num_rows > SHOWN_ROWS else ""
         click.echo(
             f"\n    {answer.table.num_rows:,} row{'s' if answer.table.num_rows != 1 else ''}{more}, "

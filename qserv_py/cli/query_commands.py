@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from qserv_py.cli.options import cluster_option, say, verbosity
-from qserv_py.errors import ConfigError
+from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
+from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
-    from qserv_py.czar.session import Answer
     from qserv_py.executor.runner import Progress
 
-FORMATS = ("table", "csv", "json", "parquet", "arrow", "votable")
-_SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".arrow": "arrow", ".vot": "votable"}
-_SUFFIXES |= {".votable": "votable", ".xml": "votable", ".txt": "table"}
-_BINARY = {"parquet", "arrow"}
 MAX_QUERY_BYTES = 4_000_000
+
+
+class _FormatName(click.ParamType[Format]):
+    """A name or a MIME type of a format of answers."""
+
+    name = "format"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Format:
+        """Return the format."""
+        try:
+            return find_format(str(value))
+        except UserError as error:
+            self.fail(f"{error.message}. {error.hint}", param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin so."""
+        return [CompletionItem(known.name) for known in FORMATS if known.name.startswith(incomplete)]
 
 
 def text_options(function: Callable[..., object]) -> Callable[..., object]:
@@ -37,7 +49,13 @@ def text_options(function: Callable[..., object]) -> Callable[..., object]:
 @click.command()
 @text_options
 @cluster_option
-@click.option("--format", "row_format", type=click.Choice(FORMATS), help="How rows are written; default table.")
+@click.option(
+    "--format",
+    "row_format",
+    type=_FormatName(),
+    metavar="FORMAT",
+    help=f"How rows are written: {', '.join(known.name for known in FORMATS)}; by default table.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a file.")
 @click.option("--maxrec", type=click.IntRange(min=0), metavar="N", help="Rows at the most.")
 @click.option("--timing", is_flag=True, help="Say how long it took and how many chunks were asked.")
@@ -45,7 +63,7 @@ def query(
     adql: str | None,
     file: Path | None,
     cluster_dir: Path,
-    row_format: str | None,
+    row_format: Format | None,
     output: Path | None,
     maxrec: int | None,
     timing: bool,
@@ -55,18 +73,21 @@ def query(
     Example: qserv query "SELECT TOP 5 objectId, coord_ra, coord_dec FROM Object"
     """
     text = query_text(adql, file)
-    chosen = row_format or (_SUFFIXES.get(output.suffix.lower(), "") if output else "table")
-    if not chosen:
+    chosen = row_format or (format_of_file(output.name) if output else find_format("table"))
+    if chosen is None:
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
-    if chosen in _BINARY and output is None and sys.stdout.isatty():
-        raise click.UsageError(f"{chosen} is not for a terminal; give -o FILE or redirect the output.")
+    if not chosen.is_text and output is None and sys.stdout.isatty():
+        raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
     from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.formats.whole_file import whole_file
     from qserv_py.czar.session import Session
 
     with Session(open_cluster(cluster_dir)) as session, _progress() as on_progress:
         answer = session.answer(text, maxrec=maxrec, on_progress=on_progress)
-        with _sink(output) as sink:
-            _write(chosen, answer, text, sink)
+        with whole_file(output) if output else nullcontext(sys.stdout.buffer) as sink:
+            for chunk in chosen.write(answer.stream(("QUERY", text))):
+                sink.write(chunk)
+            sink.flush()
     stats = answer.stats
     if stats.overflow:
         say(f"truncated: the answer has more than {maxrec} rows")
@@ -109,47 +130,6 @@ def query_text(adql: str | None, file: Path | None) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"the query is not UTF-8: byte {error.start}") from error
-
-
-def _write(row_format: str, answer: Answer, text: str, sink: BinaryIO) -> None:
-    from qserv_py.czar import writers
-
-    if row_format == "votable":
-        from qserv_py.vo.votable import VOTableWriter
-
-        writer = VOTableWriter(answer.columns, infos=[("QUERY", text)])
-
-        def rows() -> Iterator[object]:
-            yield from answer.batches()
-            writer.overflow = answer.stats.overflow
-
-        writer.write(rows(), sink)
-        return
-    write = getattr(writers, f"write_{row_format}")
-    write(answer.schema, answer.batches(), sink)
-
-
-@contextmanager
-def _sink(output: Path | None) -> Iterator[BinaryIO]:
-    """Yield where rows go; a file appears under its name only when it is whole."""
-    if output is None:
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        handle, name = tempfile.mkstemp(dir=output.absolute().parent, prefix=f".{output.name}.")
-    except OSError as error:
-        raise ConfigError(f"{output} cannot be written: {error.strerror}") from error
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as sink:
-            yield sink
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager

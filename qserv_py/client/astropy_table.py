@@ -9,32 +9,42 @@ import pyarrow as pa
 from astropy.table import MaskedColumn, Table
 
 from qserv_py.adql.tree import OutputColumn
+from qserv_py.czar.formats.fields import Field, fields_of, is_list
+from qserv_py.czar.formats.stream import unique_names
+from qserv_py.czar.formats.values import fixed_arrays
 
 
 def astropy_table(table: pa.Table, columns: Sequence[OutputColumn]) -> Table:
     """Return an astropy table: units, descriptions and UCDs are kept, NULLs are masked, repeated names numbered."""
-    made = []
-    taken: set[str] = set()
-    for data, about in zip(table.columns, columns, strict=True):
-        name, number = about.name, 2
-        while name in taken:
-            name, number = f"{about.name}_{number}", number + 1
-        taken.add(name)
-        column = MaskedColumn(
-            _values(data),
-            name=name,
-            mask=np.asarray(data.is_null()),
-            unit=about.unit or None,
-            description=about.description,
-        )
-        if about.ucd:
-            column.meta["ucd"] = about.ucd
-        made.append(column)
-    return Table(made, masked=True)
+    names = unique_names(column.name for column in columns)
+    fields = fields_of(columns, table.schema, names=names)
+    return Table([_column(data, field) for data, field in zip(table.columns, fields, strict=True)], masked=True)
 
 
-def _values(data: pa.ChunkedArray) -> np.ndarray:
-    """Return the values with something in the place of NULLs."""
+def _column(data: pa.ChunkedArray, field: Field) -> MaskedColumn:
+    values = _values(data, field)
+    mask = np.asarray(data.is_null())
+    column = MaskedColumn(
+        values,
+        name=field.name,
+        mask=mask if values.ndim == 1 else np.repeat(mask[:, None], values.shape[1], axis=1),
+        unit=field.column.unit or None,
+        description=field.column.description,
+    )
+    if field.column.ucd:
+        column.meta["ucd"] = field.column.ucd
+    return column
+
+
+def _values(data: pa.ChunkedArray, field: Field) -> np.ndarray:
+    """Return the values with something in the place of NULLs; arrays of one size are rows of a matrix."""
+    if is_list(data.type):
+        if field.size is not None:
+            return fixed_arrays(data.combine_chunks(), field.size, 0, field.name)
+        made = np.empty(len(data), dtype=object)
+        for place, value in enumerate(data):
+            made[place] = np.asarray(value.values) if value.is_valid else np.empty(0)
+        return made
     if pa.types.is_string(data.type):
         return np.array(data.fill_null("").to_pylist(), dtype=str)
     if pa.types.is_timestamp(data.type):

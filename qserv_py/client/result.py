@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
+from qserv_py.czar.formats import find_format
+from qserv_py.czar.formats.columnar import uniquely_named
+from qserv_py.czar.formats.whole_file import whole_file
 from qserv_py.czar.session import Answer, QueryStats
-from qserv_py.czar.writers import write_parquet
-from qserv_py.errors import UserError
+from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -63,8 +68,37 @@ class Result:
         return self._table
 
     def to_pandas(self) -> Any:
-        """Return all rows as a pandas data frame (pandas must be installed)."""
-        return self.to_arrow().to_pandas()
+        """Return all rows as a pandas data frame.
+
+        Whole numbers and booleans are of pandas's nullable types, so NULL is ``<NA>`` and 64-bit ids stay whole. A
+        repeated name is numbered.
+
+        Raises
+        ------
+        ConfigError
+            If pandas is not installed.
+        """
+        pandas = _optional("pandas")
+        nullable = {
+            pa.bool_(): pandas.BooleanDtype(),
+            pa.int16(): pandas.Int16Dtype(),
+            pa.int32(): pandas.Int32Dtype(),
+            pa.int64(): pandas.Int64Dtype(),
+            pa.float32(): pandas.Float32Dtype(),
+            pa.float64(): pandas.Float64Dtype(),
+            pa.string(): pandas.StringDtype(),
+        }
+        return self._uniquely_named().to_pandas(types_mapper=nullable.get)
+
+    def to_polars(self) -> Any:
+        """Return all rows as a polars data frame, without a copy where polars can; a repeated name is numbered.
+
+        Raises
+        ------
+        ConfigError
+            If polars is not installed.
+        """
+        return _optional("polars").from_arrow(self._uniquely_named())
 
     def to_astropy(self) -> Table:
         """Return all rows as an astropy table with units and descriptions; NULLs are masked."""
@@ -73,9 +107,18 @@ class Result:
         return astropy_table(self.to_arrow(), self.columns)
 
     def to_parquet(self, path: str | os.PathLike[str]) -> None:
-        """Write the rows to a Parquet file."""
-        with open(path, "wb") as sink:
-            write_parquet(self.schema, self.batches(), sink)
+        """Write the rows to a Parquet file with units, UCDs and descriptions (VOParquet); needs little memory.
+
+        The file has its name when it is whole; it is not there when the query fails.
+        """
+        stream = replace(self._answer.stream(("QUERY", self._answer.plan.text)), batches=self.batches())
+        with whole_file(Path(path)) as file:
+            for chunk in find_format("parquet").write(stream):
+                file.write(chunk)
+
+    def _uniquely_named(self) -> pa.Table:
+        table = self.to_arrow()
+        return table.rename_columns(uniquely_named(table.schema).names)
 
     def cancel(self) -> None:
         """Stop the query; may be called from any thread."""
@@ -86,3 +129,11 @@ class Result:
 
     def __repr__(self) -> str:
         return f"<qserv_py.Result of {len(self.columns)} columns: {', '.join(column.name for column in self.columns)}>"
+
+
+def _optional(name: str) -> Any:
+    """Import a package that qserv_py does without."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{name} is not installed", hint=f"pip install {name}") from error

@@ -23,6 +23,7 @@ from qserv_py.adql.tree import OutputColumn, ResolvedQuery
 from qserv_py.catalog.snapshot import Catalog, IntArray
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
+from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
 from qserv_py.executor.runner import Progress
@@ -100,6 +101,23 @@ class Answer:
         finally:
             rows.close()  # type: ignore[attr-defined]
             self.stats.seconds = time.perf_counter() - self.started
+
+    def stream(self, *infos: tuple[str, str]) -> ResultStream:
+        """Return the rows for a writer of ``czar.formats``.
+
+        Parameters
+        ----------
+        *infos
+            Names and values that the document says beside the rows.
+        """
+        return ResultStream(
+            columns=self.columns,
+            schema=self.schema,
+            batches=self.batches(),
+            infos=infos,
+            is_cut=lambda: self.stats.overflow,
+            spool_dir=self.execution.engines.spill_dir,
+        )
 
     def cancel(self) -> None:
         """Stop the query; may be called from any thread."""

@@ -72,7 +72,7 @@ class Engines:
         self.threads: Executor = ThreadPoolExecutor(
             max_workers=max(1, len(workers)) * slots * 4, thread_name_prefix="qserv-chunk"
         )
-        self._spill_dir = spill_dir
+        self.spill_dir = spill_dir
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
 
@@ -81,7 +81,7 @@ class Engines:
         """The merge engine, made when it is first needed."""
         with self._lock:
             if self._merge is None:
-                self._merge = MergeEngine(spill_dir=self._spill_dir)
+                self._merge = MergeEngine(spill_dir=self.spill_dir)
             return self._merge
 
     def close(self) -> None:

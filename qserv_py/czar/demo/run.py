@@ -13,6 +13,7 @@ from typing import Protocol, TypeVar
 
 import pyarrow as pa
 
+from qserv_py.adql.tree import OutputColumn
 from qserv_py.config import CLUSTER_FILE
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster, remove_cluster
@@ -54,6 +55,7 @@ class DemoAnswer:
     """What came of a query."""
 
     query: DemoQuery
+    columns: tuple[OutputColumn, ...]
     table: pa.Table
     stats: QueryStats
 
@@ -158,7 +160,7 @@ def _ask(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
 def _answer(session: Session, query: DemoQuery) -> DemoAnswer:
     answer = session.answer(query.adql)
     table = pa.Table.from_batches(list(answer.batches()), schema=answer.schema)
-    return DemoAnswer(query=query, table=table, stats=answer.stats)
+    return DemoAnswer(query=query, columns=answer.columns, table=table, stats=answer.stats)
 
 
 def _timed(listener: DemoListener, name: str, call: Callable[[], Result], describe: Callable[[Result], str]) -> Result:

@@ -1,0 +1,107 @@
+"""Columns as VOTable fields: datatype, arraysize and xtype; the same words describe columns in JSON and Parquet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from qserv_py.adql.tree import OutputColumn
+from qserv_py.catalog.types import DataType
+
+ARRAY_SIZES = {"point": 2, "circle": 3, "interval": 2}
+"""Numbers in a value of an xtype of DALI; those of other arrays vary."""
+
+_NUMBERS = {
+    pa.int16(): "short",
+    pa.int32(): "int",
+    pa.int64(): "long",
+    pa.float32(): "float",
+    pa.float64(): "double",
+}
+"""VOTable datatypes of the elements of arrays."""
+
+NULL_VALUES = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
+"""What stands for a NULL where a serialisation has no other way to say it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One column as VOTable describes it."""
+
+    column: OutputColumn
+    name: str
+    id: str
+    datatype: str
+    arraysize: str
+    """Empty for a single value."""
+
+    xtype: str
+
+    @property
+    def size(self) -> int | None:
+        """Numbers in a value; None when they vary."""
+        if self.arraysize == "*":
+            return None
+        return int(self.arraysize or 1)
+
+    def facts(self) -> dict[str, str]:
+        """Return what is known, by the names of VOTable's attributes."""
+        known = {
+            "name": self.name,
+            "datatype": self.datatype,
+            "arraysize": self.arraysize,
+            "xtype": self.xtype,
+            "unit": self.column.unit,
+            "ucd": self.column.ucd,
+        }
+        return {key: value for key, value in known.items() if value or key == "name"}
+
+
+def fields_of(
+    columns: Sequence[OutputColumn], schema: pa.Schema, *, names: Sequence[str] | None = None
+) -> tuple[Field, ...]:
+    """Return the fields of an answer.
+
+    Parameters
+    ----------
+    columns
+        The columns of the answer.
+    schema
+        Their Arrow types.
+    names
+        Other names for them, where a format cannot have theirs.
+    """
+    return tuple(
+        _field(place, column, schema.field(place).type, names[place] if names else column.name)
+        for place, column in enumerate(columns)
+    )
+
+
+def _field(place: int, column: OutputColumn, kind: pa.DataType, name: str) -> Field:
+    datatype, arraysize = _type(column, kind)
+    xtype = "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype
+    return Field(
+        column=column, name=name, id=f"col_{place}", datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
+    )
+
+
+def _type(column: OutputColumn, kind: pa.DataType) -> tuple[str, str]:
+    """Return datatype and arraysize.
+
+    Text is ``*`` even where the schema has a bound: the bound counts characters and the arraysize bytes, and older
+    readers take ``n*`` in a binary stream for ``n``.
+    """
+    if pa.types.is_fixed_size_list(kind):
+        return _NUMBERS[kind.value_type], str(kind.list_size)
+    if is_list(kind):
+        size = ARRAY_SIZES.get(column.xtype)
+        return _NUMBERS[kind.value_type], str(size) if size else "*"
+    varies = column.datatype.is_text or column.datatype in {DataType.TIMESTAMP, DataType.BINARY}
+    return column.datatype.names.votable, "*" if varies else ""
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether values are arrays of numbers."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

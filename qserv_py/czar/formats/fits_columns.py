@@ -1,0 +1,170 @@
+"""Columns of a FITS table: what must be known of all their values, and how they are written then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qserv_py.adql.tree import OutputColumn
+from qserv_py.catalog.types import DataType
+from qserv_py.czar.formats.cells import times
+from qserv_py.czar.formats.fields import Field, fields_of, is_list
+from qserv_py.czar.formats.stream import unique_names
+from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers, texts
+from qserv_py.errors import UserError
+
+MAX_COLUMNS = 999
+"""Of a table, as its keywords have three digits."""
+
+WIDEST_TEXT = 1000
+"""Bytes of a text that is written in its row; all rows have room for the longest, so longer ones go to the heap."""
+
+_TYPES = {
+    "boolean": ("L", "u1"),
+    "short": ("I", ">i2"),
+    "int": ("J", ">i4"),
+    "long": ("K", ">i8"),
+    "float": ("E", ">f4"),
+    "double": ("D", ">f8"),
+}
+_BYTES = ("B", "u1")
+_CHARACTERS = ("A", "u1")
+_CANDIDATES = 64
+"""Numbers, from the least of a type on, of which one that no row has may stand for NULL."""
+
+
+@dataclass(slots=True)
+class FitsColumn:
+    """One column. ``note`` takes all values, then ``settle`` decides, then they can be written."""
+
+    about: Field
+    name: str
+    letter: str
+    kind: str
+    """Type of one element: of FITS and of numpy."""
+
+    size: int | None
+    """Elements of a value; None when they vary."""
+
+    longest: int = 0
+    """Elements of the longest value that varies."""
+
+    elements: int = 0
+    is_heaped: bool = False
+    has_null: bool = False
+    null: int = 0
+    """What stands for NULL, once it is settled."""
+
+    _used: set[int] = field(default_factory=set)
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one element."""
+        return np.dtype(self.kind).itemsize
+
+    @property
+    def width(self) -> int:
+        """Bytes in a row."""
+        return 16 if self.is_heaped else (self.size or 0) * self.item_bytes
+
+    @property
+    def heap_bytes(self) -> int:
+        """Bytes on the heap."""
+        return self.elements * self.item_bytes if self.is_heaped else 0
+
+    @property
+    def form(self) -> str:
+        """TFORM, such as 2D, 12A or 1QD(7)."""
+        return f"1Q{self.letter}({self.longest})" if self.is_heaped else f"{self.size}{self.letter}"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the elements are whole numbers that may be NULL."""
+        return self.letter in "IJK"
+
+    def note(self, values: pa.Array) -> None:
+        """Take notice of some values, as ``prepared`` returns them."""
+        if self.size is None:
+            lengths = elements(values)[0] if is_list(values.type) else texts(values).lengths
+            self.longest = max(self.longest, int(lengths.max()))
+            self.elements += int(lengths.sum())
+        if self.is_whole:
+            flat = elements(values)[1] if is_list(values.type) else values
+            self.has_null |= bool(flat.null_count or (self.size is not None and values.null_count))
+            low = self._least + _CANDIDATES
+            few = flat.filter(pc.fill_null(pc.less(flat, pa.scalar(low, type=flat.type)), False))
+            self._used.update(pc.unique(few).to_pylist())
+
+    def settle(self) -> None:
+        """Decide where the values go and what stands for NULL.
+
+        Raises
+        ------
+        UserError
+            If every candidate for NULL is a value of the column.
+        """
+        if self.size is None:
+            self.is_heaped = self.letter != "A" or self.longest > WIDEST_TEXT
+            if not self.is_heaped:
+                self.size = max(1, self.longest)
+        if self.is_whole and self.has_null:
+            free = [value for value in range(self._least, self._least + _CANDIDATES) if value not in self._used]
+            if not free:
+                raise UserError(
+                    f'column "{self.name}" has NULLs, but FITS has no number left to write them as',
+                    hint="CAST the column to a larger type, or ask for votable.",
+                )
+            self.null = free[0]
+
+    def in_row(self, values: pa.Array) -> tuple[Values, str]:
+        """Return values that stand in their rows, and the type to write them in."""
+        if self.letter == "A":
+            width = self.size or 1
+            padded = pc.ascii_rpad(pc.fill_null(values, ""), width=width, padding="\0")
+            return texts(padded).data.reshape(-1, width), self.kind
+        if is_list(values.type):
+            return fixed_arrays(values, self.size or 1, self.null, self.name), self.kind
+        return numbers(values, self.null), self.kind
+
+    def on_heap(self, values: pa.Array) -> tuple[Values, bytes]:
+        """Return the numbers of elements, and the elements as bytes."""
+        if not is_list(values.type):
+            found = texts(values)
+            return found.lengths, found.data.tobytes()
+        lengths, flat = elements(values)
+        return lengths, numbers(flat, self.null).astype(self.kind).tobytes()
+
+    @property
+    def _least(self) -> int:
+        return int(np.iinfo(np.dtype(self.kind)).min)
+
+
+def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[FitsColumn]:
+    """Return the columns of a table; names have printable ASCII alone, and differ by more than case."""
+    plain = ["".join(c if " " <= c <= "~" else "_" for c in column.name).strip() or "_" for column in columns]
+    names = unique_names(plain, fold=True)
+    made = []
+    for about, name in zip(fields_of(columns, schema), names, strict=True):
+        if about.datatype in _TYPES:
+            (letter, kind), size = _TYPES[about.datatype], about.size
+        else:
+            (letter, kind), size = (_BYTES if about.datatype == "unsignedByte" else _CHARACTERS), None
+        made.append(FitsColumn(about=about, name=name, letter=letter, kind=kind, size=size))
+    return made
+
+
+def prepared(block: pa.RecordBatch, columns: Sequence[FitsColumn]) -> pa.RecordBatch:
+    """Return the values as they will be written, noted by their columns: text in ASCII, times as text."""
+    made = []
+    for column, values in zip(columns, block.columns, strict=True):
+        if column.about.column.datatype is DataType.TIMESTAMP:
+            values = times(values, column.name)
+        elif column.letter == "A":
+            values = pc.replace_substring_regex(values.cast(pa.large_string()), "[^ -~]", "?")
+        column.note(values)
+        made.append(values)
+    return pa.RecordBatch.from_arrays(made, names=[f"c{place}" for place in range(len(made))])
