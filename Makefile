@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test lint types unit test-long wheel-test bench docs clean
+.PHONY: setup demo test lint types unit test-long test-clients wheel-test bench docs clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,12 @@ unit: $(STAMP)
 # 20,000 random queries, and every property test with new examples.
 test-long: $(STAMP)
 	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
+
+# Answers in the programs that astronomers use; those that Python's packages do not have come from Debian's.
+test-clients: $(STAMP)
+	@command -v stilts >/dev/null || apt-get install --yes --quiet stilts || \
+	  { echo "stilts cannot be installed here (needs root and Debian's packages)" >&2; exit 1; }
+	$(BIN)/python -m pytest -n 2 -m clients tests/end_to_end
 
 # The examples of README.md and docs/ against a real cluster, and the links between the pages.
 docs: $(STAMP)

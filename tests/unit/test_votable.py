@@ -172,6 +172,11 @@ def test_arrays(name: str) -> None:
     assert np.array_equal(np.ma.getdata(last["f"]), [math.inf, math.nan, math.nan], equal_nan=True)
 
 
+def test_tabledata_of_an_array_that_is_null() -> None:
+    text = written("votable/td", ARRAY_COLUMNS, ARRAY_ROWS[1:2], arrays=ARRAYS).decode()
+    assert "<TR><TD>NaN NaN</TD><TD>NaN NaN NaN</TD><TD></TD><TD></TD><TD></TD></TR>" in text
+
+
 def test_an_array_of_another_size() -> None:
     with pytest.raises(EvaluationError, match=r'^column "p" holds an array of 3 elements, its values have 2$'):
         written("votable", [ARRAY_COLUMNS[0]], [[[1, 2, 3]]], arrays={"p": ARRAYS["p"]})

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.czar.formats.binary_rows import binary_rows
 from qserv_py.czar.formats.cells import Style, cell_texts, joined_rows, xml_text
@@ -78,10 +79,18 @@ def _xml_rows(block: pa.RecordBatch, fields: tuple[Field, ...]) -> bytes:
 
 
 def _xml_cells(column: pa.Array, field: Field) -> pa.Array:
+    if is_list(column.type):
+        return _array_cells(column, field)
+    made = cell_texts(column, _STYLE, field.name)
+    return xml_text(made) if field.column.datatype.is_text else made
+
+
+def _array_cells(column: pa.Array, field: Field) -> pa.Array:
+    """Return arrays as text; where all have one size, one that is NULL has as many NULLs."""
     style = _STYLE
-    if is_list(column.type) and field.datatype in NULL_VALUES:
+    if field.datatype in NULL_VALUES:
         null = NULL_VALUES[field.datatype]
         refuse_value(elements(column)[1], null, field.name, "arrays of VOTable")
         style = replace(style, null_element=str(null))
     made = cell_texts(column, style, field.name)
-    return xml_text(made) if field.column.datatype.is_text else made
+    return made if field.size is None else pc.fill_null(made, " ".join([style.null_element] * field.size))
