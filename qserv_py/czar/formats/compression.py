@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
+from isal import isal_zlib
 
 from qserv_py.czar.formats.outbox import Outbox
 from qserv_py.errors import InternalError
@@ -14,7 +15,7 @@ CODINGS = ("zstd", "gzip")
 """Names of HTTP's Content-Encoding, the better one first."""
 
 _GZIP_LEVEL = 1
-"""Level 6 takes four times as long for base64 that is a twentieth smaller."""
+"""Of isal: base64 at 490 MB/s, where zlib's level 1 takes nine times as long for no fewer bytes."""
 
 
 def compressed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
@@ -35,10 +36,10 @@ def compressed(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
 
 
 def _gzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+    packer = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 16 + zlib.MAX_WBITS)
     for chunk in chunks:
         if chunk:
-            yield packer.compress(chunk) + packer.flush(zlib.Z_SYNC_FLUSH)
+            yield packer.compress(chunk) + packer.flush(isal_zlib.Z_SYNC_FLUSH)
     yield packer.flush()
 
 

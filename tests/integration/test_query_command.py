@@ -1,0 +1,109 @@
+"""``qserv query`` writes every format to a file or a pipe, and leaves no half of one."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.io.votable import parse
+from support.catalogues import Loaded, load_catalogue
+from support.sky import catalogue
+
+from qserv_py.cli import main
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.formats import FORMATS
+from qserv_py.czar.formats.registry import Format
+
+QUERY = "SELECT objectId, coord_ra, gFlux, label FROM shown.Object ORDER BY objectId"
+
+READERS: dict[str, Callable[[bytes], int]] = {
+    "votable": lambda data: len(parse(io.BytesIO(data)).get_first_table().array),
+    "fits": lambda data: len(fits.open(io.BytesIO(data))[1].data),
+    "parquet": lambda data: int(pq.read_table(io.BytesIO(data)).num_rows),
+    "arrow": lambda data: int(pa.ipc.open_stream(data).read_all().num_rows),
+    "json": lambda data: len(json.loads(data)["data"]),
+    "html": lambda data: data.count(b"<tr><td>"),
+    "csv-no-header": lambda data: data.count(b"\n"),
+    "tsv-no-header": lambda data: data.count(b"\n"),
+    "table": lambda data: data.count(b"\n") - 2,
+}
+
+
+@pytest.fixture(scope="module")
+def shown(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    tables = catalogue(5, "sparse", count=300)
+    return load_catalogue(cluster, tmp_path_factory.mktemp("shown"), name="shown", tables=tables, target_rows=30)
+
+
+@pytest.fixture
+def qserv(cluster: Cluster, shown: Loaded) -> Callable[..., int]:
+    return lambda *arguments: main.run(["--cluster", str(cluster.config.directory), "query", *map(str, arguments)])
+
+
+def count(known: Format, data: bytes) -> int:
+    family = known.name.split("/")[0]
+    return READERS.get(family, lambda text: text.count(b"\n") - 1)(data)
+
+
+@pytest.mark.parametrize("known", FORMATS, ids=lambda known: known.name)
+def test_every_format(known: Format, qserv: Callable[..., int], tmp_path: Path) -> None:
+    path = tmp_path / "answer"
+    assert qserv("--format", known.name, "-o", path, QUERY) == 0
+    assert count(known, path.read_bytes()) == 300
+    for suffix in known.suffixes:
+        named = tmp_path / f"answer{suffix}"
+        assert qserv("-o", named, QUERY) == 0
+        assert count(known, named.read_bytes()) == 300
+
+
+def test_a_mime_type_to_a_pipe(qserv: Callable[..., int], capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert qserv("--format", "text/csv;header=absent", QUERY) == 0
+    assert capsysbinary.readouterr().out.count(b"\n") == 300
+
+
+def test_overflow(qserv: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert qserv("--maxrec", 7, "-o", tmp_path / "x.json", QUERY) == 0
+    document = json.loads((tmp_path / "x.json").read_text())
+    assert (len(document["data"]), document["status"]) == (7, "OVERFLOW")
+    assert document["infos"] == [{"name": "QUERY", "value": QUERY}]
+    assert "more than 7 rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["votable", "fits", "csv", "parquet"])
+def test_a_query_that_fails_leaves_the_old_file(name: str, qserv: Callable[..., int], tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    assert qserv("--format", name, "-o", path, "SELECT 1 / (objectId - objectId) AS x FROM shown.Object") == 1
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--format", "votabel"], 'format "votabel" is not known. Did you mean "votable"?'),
+        (["-o", "answer.doc"], "does not say the format; give --format."),
+        (["-o", "no/such/place/x.csv"], "no/such/place/x.csv cannot be written: No such file or directory"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], message: str, qserv: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qserv(*arguments, QUERY) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("name", ["fits", "parquet", "arrow"])
+def test_binary_formats_are_not_for_a_terminal(
+    name: str, qserv: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert qserv("--format", name, QUERY) == 2
+    assert f"{name} is not for a terminal; give -o FILE or redirect the output." in capsys.readouterr().err
