@@ -171,6 +171,41 @@ class ConfigError(UserError):
     code = "config_error"
 
 
+class AuthenticationError(QservError):
+    """Credentials that prove nothing; HTTP 401.
+
+    Parameters
+    ----------
+    message
+        One line that anybody may read.
+    reason
+        What the operator's log may say beyond it; never shown to who asked, never a secret.
+    challenges
+        Values of the ``WWW-Authenticate`` headers of the answer.
+    """
+
+    code = "not_authenticated"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        challenges: tuple[str, ...] = (),
+        detail: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.reason = reason or message
+        self.challenges = challenges
+
+
+class IdentityProviderError(QservError):
+    """Credentials cannot be checked now because the issuer of tokens does not answer as it should; HTTP 503."""
+
+    code = "identity_provider"
+
+
 class LimitError(QservError):
     """A quota, a row limit, a byte limit or a time limit was reached."""
 

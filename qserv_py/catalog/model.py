@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 
 from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.grants import PUBLIC, Grantee
 from qserv_py.catalog.types import DataType
 
 MAX_IDENTIFIER_BYTES = 63
@@ -233,6 +234,9 @@ class Database:
     description: str = ""
     felis: str = field(default="", repr=False)
     """The schema file that the database was made from."""
+
+    readers: frozenset[Grantee] = frozenset({PUBLIC})
+    """Who may read it, once it is published."""
 
     @cached_property
     def _by_name(self) -> dict[str, Table]:

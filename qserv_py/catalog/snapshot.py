@@ -111,3 +111,14 @@ class Catalog:
         if exact:
             return tuple(database for database in self.databases if database.name == name)
         return tuple(database for database in self.databases if database.name.lower() == name.lower())
+
+    def restricted_to(self, names: frozenset[str]) -> Catalog:
+        """Return the catalogue as one sees it who knows of these databases only."""
+        databases = tuple(database for database in self.databases if database.name in names)
+        families = {database.family.name for database in databases}
+        return replace(
+            self,
+            databases=databases,
+            families=MappingProxyType({name: state for name, state in self.families.items() if name in families}),
+            snapshots=MappingProxyType({name: held for name, held in self.snapshots.items() if name in names}),
+        )

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from qserv_py.errors import (
+    AuthenticationError,
     ConfigError,
     LimitError,
     NotFoundError,
@@ -19,12 +20,13 @@ from qserv_py.errors import (
     UnknownTableError,
 )
 
-FAILED, USAGE, NOT_FOUND, QUOTA, PARTIAL, PROBLEMS, INTERRUPTED = 1, 2, 3, 5, 6, 7, 130
+FAILED, USAGE, NOT_FOUND, DENIED, QUOTA, PARTIAL, PROBLEMS, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 
 _CODES: tuple[tuple[type[QservError], int], ...] = (
     (NotFoundError, NOT_FOUND),
     (UnknownTableError, NOT_FOUND),
     (ConfigError, USAGE),
+    (AuthenticationError, DENIED),
     (LimitError, QUOTA),
     (QueryCancelledError, INTERRUPTED),
 )

@@ -24,6 +24,7 @@ from qserv_py.catalog.snapshot import Catalog, IntArray
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
 from qserv_py.executor.runner import Progress
@@ -141,6 +142,7 @@ class Session:
         self._slots = slots
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
+        self._views: dict[frozenset[str], Catalog] = {}
         self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
         self._engines = Engines(
@@ -167,24 +169,35 @@ class Session:
         self._engines.close()
         self._registry.close()
 
-    def catalog(self) -> Catalog:
-        """Return the catalogue as it is now."""
+    def catalog(self, identity: Identity = OPERATOR) -> Catalog:
+        """Return the catalogue as it is now, with the databases that an identity may read and no trace of others.
+
+        As long as nothing changes, identities that may read the same databases get the same object.
+        """
         with self._lock:
             version = self._registry.catalog_version()
             if self._catalog is None or self._catalog.version != version:
                 self._catalog = self._registry.load_catalog()
+                self._views.clear()
                 self._indexes.clear()
-            return self._catalog
+            names = frozenset(database.name for database in self._catalog.databases if identity.may_read(database))
+            if len(names) == len(self._catalog.databases):
+                return self._catalog
+            if names not in self._views:
+                self._views[names] = self._catalog.restricted_to(names)
+            return self._views[names]
 
-    def plan(self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None) -> QueryPlan:
-        """Return the plan of a query; ``uploads`` as for ``answer``.
+    def plan(
+        self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None, identity: Identity = OPERATOR
+    ) -> QueryPlan:
+        """Return the plan of a query; ``uploads`` and ``identity`` as for ``answer``.
 
         Raises
         ------
         UserError
             If the text is not a query that the tables can answer; with the place in the text.
         """
-        return self._plan(adql, uploads)[0]
+        return self._plan(adql, uploads, identity)[0]
 
     def answer(
         self,
@@ -193,6 +206,7 @@ class Session:
         maxrec: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         uploads: Mapping[str, pa.Table] | None = None,
+        identity: Identity = OPERATOR,
     ) -> Answer:
         """Plan a query and return its answer; nothing runs until its rows are read.
 
@@ -207,23 +221,29 @@ class Session:
         uploads
             Tables that the query reads as ``TAP_UPLOAD.name``, by name. The metadata of a field may say ``unit``,
             ``ucd``, ``description`` and ``xtype``.
+        identity
+            Who asks; a table that it may not read does not exist.
         """
         started = time.perf_counter()
         if maxrec is not None and maxrec < 0:
             raise LimitError(f"maxrec is {maxrec}, it must be 0 or more")
-        plan, held = self._plan(adql, uploads)
+        plan, held = self._plan(adql, uploads, identity)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
         execution = Execution(plan, self._engines, on_progress, self._cells_of, held)
         return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
-    def explain(self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None) -> str:
-        """Return how a query would be answered, as text; ``uploads`` as for ``answer``."""
-        return explain(self.plan(adql, uploads=uploads))
+    def explain(
+        self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None, identity: Identity = OPERATOR
+    ) -> str:
+        """Return how a query would be answered, as text; ``uploads`` and ``identity`` as for ``answer``."""
+        return explain(self.plan(adql, uploads=uploads, identity=identity))
 
-    def _plan(self, adql: str, uploads: Mapping[str, pa.Table] | None) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
+    def _plan(
+        self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
+    ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
-        catalog = self.catalog()
+        catalog = self.catalog(identity)
         held: Mapping[str, pa.Table] = {}
         if uploads:
             brought = uploaded_tables(uploads)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from psycopg import IsolationLevel
 
+from qserv_py.catalog.grants import Grantee, GranteeKind
 from qserv_py.catalog.model import (
     ChildTable,
     Column,
@@ -103,6 +104,7 @@ def _database(row: Row, tables: list[Row], columns: dict[int, list[Column]]) -> 
         state=DatabaseState(row[3]),
         description=row[5],
         felis=row[6],
+        readers=frozenset(Grantee(GranteeKind(kind), name) for kind, name in row[12]),
     )
 
 

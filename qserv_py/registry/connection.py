@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
 from types import TracebackType
+from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -91,20 +92,21 @@ class Registry:
         with self.connection() as connection:
             return migrations.apply_migrations(connection)
 
-    def catalog_version(self) -> int:
-        """Return the number that grows with every change that queries can see."""
+    def look_up(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement that changes nothing, on a new connection when the server was restarted."""
         try:
             with self.connection() as connection:
-                return self._catalog_version(connection)
-        except ClusterError:  # the server was restarted since the last use: once more, on a new connection
+                return run(connection, statement, **values).fetchall()
+        except ClusterError:
             with self.connection() as connection:
-                return self._catalog_version(connection)
+                return run(connection, statement, **values).fetchall()
 
-    def _catalog_version(self, connection: Connection) -> int:
-        row = run(connection, "catalog_version").fetchone()
-        if row is None:
+    def catalog_version(self) -> int:
+        """Return the number that grows with every change that queries can see."""
+        rows = self.look_up("catalog_version")
+        if not rows:
             raise InternalError("the registry has no catalogue version")
-        return int(row[0])
+        return int(rows[0][0])
 
     def load_catalog(self) -> Catalog:
         """Return everything that the planner may know, as of one moment."""

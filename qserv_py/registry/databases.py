@@ -64,6 +64,8 @@ def add_database(connection: Connection, database: Database) -> None:
         )
     for place, table in enumerate(database.tables, 1):
         _insert_table(connection, row[0], place, table)
+    for grantee in database.readers:
+        run(connection, "insert_grant", database=database.name, kind=grantee.kind.value, name=grantee.name)
     run(connection, "bump_catalog_version")
 
 

@@ -30,7 +30,9 @@ def test_help_imports_nothing_heavy() -> None:
         assert f"\n  {name} " in done.stdout
 
 
-@pytest.mark.parametrize("name", [name for name in main.COMMANDS if name in {"cluster", "schema", "list"}])
+@pytest.mark.parametrize(
+    "name", [name for name in main.COMMANDS if name in {"cluster", "schema", "list", "grant", "revoke", "token"}]
+)
 def test_each_command_is_where_the_table_says(name: str) -> None:
     context = click.Context(main.cli)
     command = main.cli.get_command(context, name)
@@ -42,6 +44,7 @@ CODES = [
     (errors.NotFoundError("no such thing"), 3),
     (errors.UnknownTableError("no such table"), 3),
     (errors.ConfigError("no cluster"), 2),
+    (errors.AuthenticationError("who?"), 4),
     (errors.LimitError("too much"), 5),
     (errors.QueryCancelledError("cancelled"), 130),
     (errors.ClusterError("down"), 1),

@@ -45,7 +45,9 @@ def test_every_command_is_listed() -> None:
     assert {path[0] for path in ALL} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("path", [("query",), ("validate",), ("ingest", "run"), ("demo",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "path", [("query",), ("validate",), ("ingest", "run"), ("demo",), ("grant",), ("token", "create")], ids=" ".join
+)
 def test_every_option_is_listed(path: tuple[str, ...]) -> None:
     described = set(
         re.findall(r"`(--?[a-z-]+)", " ".join(first_cells(section(f"Options of `qserv {' '.join(path)}`"))))

@@ -1,0 +1,1 @@
+"""Who asks: identities, how they are proven, what they may read and how much they may use."""

@@ -1,0 +1,63 @@
+"""Who asks, and which databases that lets them read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from qserv_py.catalog.grants import AUTHENTICATED, PUBLIC, Grantee, GranteeKind
+from qserv_py.catalog.model import Database, DatabaseState
+
+
+class Proof(StrEnum):
+    """How an identity was proven."""
+
+    OPERATOR = "operator"
+    """By the right to read the cluster's directory: the command line and the Python API on the czar's machine."""
+
+    NONE = "none"
+    """Not at all."""
+
+    TOKEN = "token"  # noqa: S105 - not a password
+    """By an access token of this cluster."""
+
+    OIDC = "oidc"
+    """By a token that the configured issuer has signed."""
+
+    PROXY = "proxy"
+    """By the word of a trusted proxy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Who asks. Jobs and tables belong to ``user``."""
+
+    user: str
+    """Name; empty for one who has proven nothing, and for the operator."""
+
+    groups: frozenset[str] = frozenset()
+    proof: Proof
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody is known to ask."""
+        return self.proof is Proof.NONE
+
+    @cached_property
+    def grantees(self) -> frozenset[Grantee]:
+        """Everything that a grant can name and that means this identity."""
+        if not self.user:
+            return frozenset({PUBLIC})
+        groups = {Grantee(GranteeKind.GROUP, group) for group in self.groups}
+        return frozenset({PUBLIC, AUTHENTICATED, Grantee(GranteeKind.USER, self.user), *groups})
+
+    def may_read(self, database: Database) -> bool:
+        """Tell whether a database exists for this identity: the operator's are all, others' the published granted."""
+        if self.proof is Proof.OPERATOR:
+            return True
+        return database.state is DatabaseState.PUBLISHED and not self.grantees.isdisjoint(database.readers)
+
+
+ANONYMOUS = Identity(user="", proof=Proof.NONE)
+OPERATOR = Identity(user="", proof=Proof.OPERATOR)
