@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from qserv_py.catalog.model import Family, Position, PositionFormat, TableKind
-from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean
+from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, mapping_at
 
 MAX_ORDER = 20
 """Finest order of a chunk: cells of 0.2 arc seconds."""
@@ -55,7 +55,7 @@ _KEYS = {
 
 def parse_partition(file: YamlFile, problems: Problems) -> PartitionFile:
     """Return what a partition file says; what is wrong with it goes into ``problems``."""
-    top = _mapping(file, (), ("database", "family", "tables"), problems)
+    top = mapping_at(file, (), ("database", "family", "tables"), problems)
     name = top.get("database", "")
     if not isinstance(name, str):
         problems.add(file.at("database"), f"database is a name, not {name!r}")
@@ -64,31 +64,15 @@ def parse_partition(file: YamlFile, problems: Problems) -> PartitionFile:
     roles = {}
     if "tables" not in top:
         problems.add(file.at(), '"tables" is missing: one entry for each table of the schema')
-    for table in _mapping(file, ("tables",), None, problems) if "tables" in top else {}:
+    for table in mapping_at(file, ("tables",), None, problems) if "tables" in top else {}:
         role = _role(file, str(table), problems)
         if role is not None:
             roles[str(table)] = role
     return PartitionFile(file=file, database=name, family=family, roles=roles)
 
 
-def _mapping(file: YamlFile, place: tuple[str, ...], known: Sequence[str] | None, problems: Problems) -> dict[str, Any]:
-    """Return the mapping at a place, without keys that are not known; empty when it is none."""
-    value = file.data
-    for key in place:
-        value = value[key]
-    what = f'"{place[-1]}"' if place else "the file"
-    if not isinstance(value, dict):
-        problems.add(file.at(*place), f"{what} must be a mapping (key: value), not {_kind_of(value)}")
-        return {}
-    for key in value:
-        if known is not None and key not in known:
-            meant = did_you_mean(key, known) or f"; known are {', '.join(known)}"
-            problems.add(file.at(*place, str(key)), f'key "{key}" of {what} is not known{meant}')
-    return {key: entry for key, entry in value.items() if known is None or key in known}
-
-
 def _family(file: YamlFile, database: str, problems: Problems) -> Family | None:
-    written = _mapping(file, ("family",), [entry.name for entry in fields(Family)], problems)
+    written = mapping_at(file, ("family",), [entry.name for entry in fields(Family)], problems)
     name = written.pop("name", database)
     good = True
     if not isinstance(name, str) or not name:
@@ -119,7 +103,7 @@ def _family(file: YamlFile, database: str, problems: Problems) -> Family | None:
 
 def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
     every = ("kind", *dict.fromkeys(key for keys in _KEYS.values() for key in keys))
-    written = _mapping(file, ("tables", table), every, problems)
+    written = mapping_at(file, ("tables", table), every, problems)
     kinds = [kind.value for kind in TableKind]
     kind_text = written.pop("kind", None)
     if kind_text not in kinds:
@@ -156,7 +140,7 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
 def _position(file: YamlFile, table: str, key: str, value: object, problems: Problems) -> Position | None:
     if isinstance(value, str) and value:
         return Position(column=value)
-    written = _mapping(file, ("tables", table, key), ("column", "format"), problems)
+    written = mapping_at(file, ("tables", table, key), ("column", "format"), problems)
     formats = [entry.value for entry in PositionFormat if not (key == "dec" and entry is PositionFormat.HMS)]
     column, form = written.get("column"), written.get("format", "deg")
     if not isinstance(column, str) or not column:
@@ -169,15 +153,3 @@ def _position(file: YamlFile, table: str, key: str, value: object, problems: Pro
         )
         return None
     return Position(column=column, format=PositionFormat(form))
-
-
-def _kind_of(value: object) -> str:
-    match value:
-        case None:
-            return "nothing"
-        case list():
-            return "a list"
-        case str():
-            return "a text"
-        case _:
-            return repr(value)

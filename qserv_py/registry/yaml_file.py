@@ -6,7 +6,7 @@ Only plain data are read (the safe loader), and a key that stands twice is refus
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,3 +124,33 @@ def did_you_mean(written: object, known: Iterable[str]) -> str:
     folded = {name.lower(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(written).lower(), list(folded), n=1)
     return f'; did you mean "{folded[close[0]]}"?' if close else ""
+
+
+def mapping_at(
+    file: YamlFile, place: tuple[str, ...], known: Sequence[str] | None, problems: Problems
+) -> dict[str, Any]:
+    """Return the mapping at a place, without keys that are not known; empty when it is none."""
+    value = file.data
+    for key in place:
+        value = value[key]
+    what = f'"{place[-1]}"' if place else "the file"
+    if not isinstance(value, dict):
+        problems.add(file.at(*place), f"{what} must be a mapping (key: value), not {_kind_of(value)}")
+        return {}
+    for key in value:
+        if known is not None and key not in known:
+            meant = did_you_mean(key, known) or f"; known are {', '.join(known)}"
+            problems.add(file.at(*place, str(key)), f'key "{key}" of {what} is not known{meant}')
+    return {key: entry for key, entry in value.items() if known is None or key in known}
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case list():
+            return "a list"
+        case str():
+            return "a text"
+        case _:
+            return repr(value)

@@ -1,0 +1,116 @@
+"""Reading a small JSON document from an issuer of tokens, within bounds whatever the other side does.
+
+No redirect is followed and no proxy variable is looked at: what is asked is the URL that the operator wrote, or one
+that the issuer's own document names. The exchange ends at a deadline, also with a server that sends a byte a second.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from qserv_py.errors import IdentityProviderError
+
+MAX_BYTES = 256 * 1024
+TIMEOUT_S = 5.0
+
+
+def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
+    """Return the JSON object at a URL.
+
+    Parameters
+    ----------
+    url
+        One that ``url_problem`` finds nothing wrong with.
+    ca_file
+        PEM file of certificate authorities; empty for the system's.
+    timeout_s
+        For connecting, and again for the exchange.
+
+    Raises
+    ------
+    IdentityProviderError
+        If nothing answers in time, or the answer is not one JSON object of at most ``MAX_BYTES``.
+    """
+    try:
+        status, body = _get(url, ca_file, timeout_s)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise IdentityProviderError(f"{url} does not answer", detail=f"{type(error).__name__}: {error}") from error
+    if status != 200:
+        raise IdentityProviderError(f"{url} answers with HTTP status {status}")
+    if len(body) > MAX_BYTES:
+        raise IdentityProviderError(f"{url} has more than {MAX_BYTES} bytes")
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise IdentityProviderError(f"{url} is not JSON", detail=str(error)) from error
+    if not isinstance(data, dict):
+        raise IdentityProviderError(f"{url} is not a JSON object")
+    return data
+
+
+def _get(url: str, ca_file: str, timeout_s: float) -> tuple[int, bytes]:
+    """Return status and body; the body is cut off behind ``MAX_BYTES`` and one."""
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    context = ssl.create_default_context(cafile=ca_file or None) if parts.scheme == "https" else None
+    late = threading.Event()
+    with socket.create_connection((host, port), timeout=timeout_s) as plain, plain.dup() as guard:
+        # Timeouts of sockets are for one read; the end of the whole is a shutdown from outside. TLS takes the first
+        # descriptor away from ``plain``, hence the second.
+        def end() -> None:
+            late.set()
+            with suppress(OSError):
+                guard.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(timeout_s, end)
+        timer.start()
+        connection = http.client.HTTPConnection(host, port)
+        try:
+            connection.sock = context.wrap_socket(plain, server_hostname=host) if context else plain
+            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "qserv_py"})
+            with connection.getresponse() as response:
+                status, body = response.status, response.read(MAX_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            if late.is_set():
+                raise TimeoutError(f"it took more than {timeout_s:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+            timer.join()
+            connection.close()
+    if late.is_set():  # what was cut off may look complete
+        raise TimeoutError(f"it took more than {timeout_s:g} s")
+    return status, body
+
+
+def url_problem(url: str, *, with_query: bool = False) -> str:
+    """Return why a URL is not one that is asked for tokens' keys, as the end of a sentence; empty when it is."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return f"is not a URL: {url!r}"
+    if parts.scheme not in {"http", "https"} or not host or not url.isascii() or not url.isprintable() or " " in url:
+        return f"is not an https URL: {url!r}"
+    if (parts.query and not with_query) or parts.fragment or parts.username is not None:
+        return f"must have no user, query or fragment: {url!r}"
+    if parts.scheme == "http" and not is_loopback(host):
+        return f"must begin with https: only an issuer on this machine may do without, and {host} is not"
+    return ""
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host of a URL is this machine, by what is written; no name is looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,218 @@
+"""``settings.yaml`` in the cluster's directory: what an operator decides about services. Written by hand, read once.
+
+A file that is not there means the defaults. A key that is not known, or a value that cannot be right, is refused with
+its line: a limit with a misspelt name would be no limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_network
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from qserv_py.catalog.grants import name_problem
+from qserv_py.czar.identity.fetch import url_problem
+from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
+from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
+from qserv_py.errors import ConfigError, NotFoundError, SchemaError
+from qserv_py.registry.yaml_file import Place, Problems, YamlFile, did_you_mean, mapping_at, read_yaml
+
+SETTINGS_FILE = "settings.yaml"
+MOST = 2**60
+"""Largest number that a limit can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that ``settings.yaml`` says."""
+
+    identity: IdentitySettings = field(default_factory=IdentitySettings)
+    limits: LimitRules = field(default_factory=LimitRules)
+
+
+def read_settings(directory: Path) -> Settings:
+    """Return the settings of a cluster's directory.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or anything in it is not known or cannot be right; with the line.
+    """
+    with _as_config_error():
+        try:
+            file = read_yaml(directory / SETTINGS_FILE)
+        except NotFoundError:
+            return Settings()
+        if file.data is None:
+            return Settings()
+        problems = Problems()
+        top = mapping_at(file, (), ("identity", "limits"), problems)
+        identity = _identity(file, problems) if "identity" in top else IdentitySettings()
+        limits = _limits(file, problems) if "limits" in top else LimitRules()
+        problems.raise_if_any()
+    return Settings(identity=identity, limits=limits)
+
+
+@contextmanager
+def _as_config_error() -> Iterator[None]:
+    try:
+        yield
+    except SchemaError as error:
+        raise ConfigError(error.message, detail=error.detail, hint=error.hint) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Section:
+    """One mapping of the file; its values are checked as they are asked for."""
+
+    file: YamlFile
+    place: tuple[str, ...]
+    values: dict[str, Any]
+    problems: Problems
+
+    def has(self, *keys: str) -> bool:
+        """Tell whether the keys are there; those that are not are problems."""
+        missing = [key for key in keys if key not in self.values]
+        for key in missing:
+            self.problems.add(self.file.at(*self.place), f'"{self.place[-1]}" needs "{key}"')
+        return not missing
+
+    def texts(self, key: str, check: Callable[[str], str]) -> tuple[str, ...]:
+        """Return a text, or a list of texts; ``check`` says what is wrong with one as the end of a sentence."""
+        value = self.values[key]
+        found = value if isinstance(value, list) and value else [value]
+        for number, text in enumerate(found):
+            place: Place = (*self.place, key, number) if isinstance(value, list) else (*self.place, key)
+            problem = check(text) if isinstance(text, str) else f"is a text, not {text!r}"
+            if problem:
+                self.problems.add(self.file.at(*place), f"{key} {problem}")
+        return tuple(str(text) for text in found)
+
+    def text(self, key: str, check: Callable[[str], str]) -> str:
+        """Return one text."""
+        if isinstance(self.values[key], list):
+            self.problems.add(self.file.at(*self.place, key), f"{key} is one text, not a list")
+            return ""
+        return self.texts(key, check)[0]
+
+    def whole(self, key: str, low: int, high: int) -> int:
+        """Return a whole number."""
+        value = self.values[key]
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return value
+        self.problems.add(
+            self.file.at(*self.place, key), f"{key} is a whole number from {low} to {high}, not {value!r}"
+        )
+        return low
+
+
+def _section(file: YamlFile, place: tuple[str, ...], known: tuple[str, ...], problems: Problems) -> _Section:
+    return _Section(file=file, place=place, values=mapping_at(file, place, known, problems), problems=problems)
+
+
+def _identity(file: YamlFile, problems: Problems) -> IdentitySettings:
+    section = _section(file, ("identity",), ("realm", "oidc", "proxy"), problems)
+    chosen: dict[str, Any] = {}
+    if "realm" in section.values:
+        chosen["realm"] = section.text("realm", _realm_problem)
+    if "oidc" in section.values:
+        chosen["oidc"] = _oidc(file, problems)
+    if "proxy" in section.values:
+        chosen["proxy"] = _proxy(file, problems)
+    return IdentitySettings(**chosen)
+
+
+def _oidc(file: YamlFile, problems: Problems) -> OidcSettings | None:
+    known = tuple(entry.name for entry in fields(OidcSettings))
+    section = _section(file, ("identity", "oidc"), known, problems)
+    if not section.has("issuer", "audience"):
+        return None
+    chosen: dict[str, Any] = {"issuer": section.text("issuer", url_problem)}
+    chosen["audience"] = section.texts("audience", _empty_problem)
+    for key in ("user_claim", "groups_claim"):
+        if key in section.values:
+            chosen[key] = section.text(key, _empty_problem)
+    if "algorithms" in section.values:
+        chosen["algorithms"] = section.texts("algorithms", _algorithm_problem)
+    if "leeway_s" in section.values:
+        chosen["leeway_s"] = section.whole("leeway_s", 0, 300)
+    if "ca_file" in section.values:
+        chosen["ca_file"] = section.text("ca_file", _file_problem)
+    return OidcSettings(**chosen)
+
+
+def _proxy(file: YamlFile, problems: Problems) -> ProxySettings | None:
+    known = tuple(entry.name for entry in fields(ProxySettings))
+    section = _section(file, ("identity", "proxy"), known, problems)
+    if not section.has("addresses"):
+        return None
+    texts = section.texts("addresses", _network_problem)
+    chosen: dict[str, Any] = {"addresses": tuple(_network(text) for text in texts if not _network_problem(text))}
+    for key in ("user_header", "groups_header"):
+        if key in section.values:
+            chosen[key] = section.text(key, _header_problem)
+    return ProxySettings(**chosen)
+
+
+def _limits(file: YamlFile, problems: Problems) -> LimitRules:
+    section = _section(file, ("limits",), ("default", "anonymous", "groups", "users"), problems)
+    chosen: dict[str, Any] = {}
+    for key in ("default", "anonymous"):
+        if key in section.values:
+            chosen[key] = _values(file, ("limits", key), problems)
+    for key in ("groups", "users"):
+        if key not in section.values:
+            continue
+        named = {}
+        for name in mapping_at(file, ("limits", key), None, problems):
+            problem = name_problem(name) if isinstance(name, str) else "is not a text; put it in quotes"
+            if problem:
+                problems.add(file.at("limits", key, str(name)), f"the name {name!r} in {key} {problem}")
+            else:
+                named[name] = _values(file, ("limits", key, name), problems)
+        chosen[key] = MappingProxyType(named)
+    return LimitRules(**chosen)
+
+
+def _values(file: YamlFile, place: tuple[str, ...], problems: Problems) -> Values:
+    section = _section(file, place, LIMIT_NAMES, problems)
+    return MappingProxyType({name: section.whole(name, 1, MOST) for name in section.values})
+
+
+def _network(text: str) -> Network:
+    return ip_network(text, strict=True)
+
+
+def _network_problem(text: str) -> str:
+    try:
+        network = _network(text)
+    except ValueError:
+        return f"is an address or a network, such as 10.0.0.7 or 10.0.0.0/24, not {text!r}"
+    return "trusts everybody: name the proxy's addresses" if network.prefixlen == 0 else ""
+
+
+def _algorithm_problem(text: str) -> str:
+    if text in ALGORITHMS:
+        return ""
+    return f"{text} cannot be allowed{did_you_mean(text, ALGORITHMS)}; it is one of {', '.join(ALGORITHMS)}"
+
+
+def _header_problem(text: str) -> str:
+    return "" if re.fullmatch(r"[A-Za-z0-9-]{1,100}", text) else f"is the name of a header, not {text!r}"
+
+
+def _realm_problem(text: str) -> str:
+    return "" if re.fullmatch(r"[A-Za-z0-9 ._-]{1,100}", text) else f"has letters, digits, blanks, ._-, not {text!r}"
+
+
+def _file_problem(text: str) -> str:
+    return "" if Path(text).is_file() else f"names no file: {text!r}"
+
+
+def _empty_problem(text: str) -> str:
+    return "" if text else "is empty"
