@@ -12,6 +12,8 @@ from enum import StrEnum
 from qserv_py.errors import UserError
 
 MAX_NAME_LENGTH = 255
+NOBODY = "anonymous"
+"""Owner of what belongs to nobody; no user can have this name."""
 
 
 class GranteeKind(StrEnum):
@@ -56,7 +58,7 @@ def parse_grantee(text: str) -> Grantee:
     """
     kind, colon, name = text.partition(":")
     if colon and kind in NAMED:
-        problem = name_problem(name)
+        problem = user_problem(name) if kind == GranteeKind.USER else name_problem(name)
         if problem:
             raise UserError(f'"{text}": the name {problem}')
         return Grantee(GranteeKind(kind), name)
@@ -77,3 +79,8 @@ def name_problem(name: str) -> str:
     if name != name.strip() or not name.isprintable():
         return "has blanks around it or characters that cannot be printed"
     return ""
+
+
+def user_problem(name: str) -> str:
+    """Return why a text cannot be the name of a user, as ``name_problem`` does."""
+    return "is kept for those who are not known" if name.lower() == NOBODY else name_problem(name)

@@ -134,6 +134,7 @@ WRONG_CLAIMS = [
     ({"sub": None}, "the token has no user's name in its claim"),
     ({"sub": ""}, "the token has no user's name in its claim"),
     ({"sub": "a\nb"}, "the token has no user's name in its claim"),
+    ({"sub": "anonymous"}, "the token has no user's name in its claim"),
     ({"sub": 7}, "the token is not valid"),
 ]
 

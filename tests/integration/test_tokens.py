@@ -119,6 +119,7 @@ def test_use_is_written_down_once_a_minute(registry: Registry, database: str) ->
         ({"user": ""}, "the user's name is empty"),
         ({"user": "a", "groups": ("b", " c")}, "the group's name has blanks around it"),
         ({"user": "a\x00"}, "cannot be printed"),
+        ({"user": "Anonymous"}, "is kept for those who are not known"),
         ({"user": "a", "note": "x\ny"}, "the note has characters that cannot be printed"),
     ],
 )

@@ -36,6 +36,7 @@ def test_grantees_are_read_as_they_are_written(text: str) -> None:
         ("role:x", "names nobody"),
         ("group:", "the name is empty"),
         ("user: x", "has blanks around it"),
+        ("user:anonymous", "is kept for those who are not known"),
         ("user:a\nb", "cannot be printed"),
         ("user:a\u202eb", "cannot be printed"),
         ("user:" + "x" * 256, "has 256 characters, at most 255"),
@@ -48,12 +49,12 @@ def test_other_texts_are_refused(text: str, message: str) -> None:
 
 @given(st.text())
 def test_a_name_that_has_no_problem_makes_a_grantee(name: str) -> None:
-    text = f"user:{name}"
+    text = f"group:{name}"
     if name_problem(name):
         with pytest.raises(UserError):
             parse_grantee(text)
     else:
-        assert parse_grantee(text) == Grantee(GranteeKind.USER, name)
+        assert parse_grantee(text) == Grantee(GranteeKind.GROUP, name)
 
 
 @pytest.mark.parametrize(

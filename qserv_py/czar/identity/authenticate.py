@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from types import TracebackType
 
-from qserv_py.catalog.grants import name_problem
+from qserv_py.catalog.grants import name_problem, user_problem
 from qserv_py.czar.identity import audit
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.issuer_keys import IssuerKeys
@@ -108,7 +108,7 @@ class Authenticator:
         users = headers.get(proxy.user_header.lower(), [])
         if not users:
             return None
-        if len(users) > 1 or name_problem(users[0]):
+        if len(users) > 1 or user_problem(users[0]):
             raise AuthenticationError(f"the proxy's header {proxy.user_header} does not name one user")
         return Identity(user=users[0], groups=_groups(proxy, headers), proof=Proof.PROXY)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qserv_py.catalog.grants import name_problem
+from qserv_py.catalog.grants import name_problem, user_problem
 
 Claims = Mapping[str, Any]
 
@@ -13,7 +13,7 @@ Claims = Mapping[str, Any]
 def user_of(claims: Claims, claim: str) -> str:
     """Return the user's name; empty when the claim is not there or cannot be a name."""
     value = _value(claims, claim)
-    return value if isinstance(value, str) and not name_problem(value) else ""
+    return value if isinstance(value, str) and not user_problem(value) else ""
 
 
 def groups_of(claims: Claims, claim: str) -> frozenset[str]:

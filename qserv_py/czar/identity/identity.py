@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from qserv_py.catalog.grants import AUTHENTICATED, PUBLIC, Grantee, GranteeKind
+from qserv_py.catalog.grants import AUTHENTICATED, NOBODY, PUBLIC, Grantee, GranteeKind
 from qserv_py.catalog.model import Database, DatabaseState
 
 
@@ -43,6 +43,11 @@ class Identity:
     def is_anonymous(self) -> bool:
         """Whether nobody is known to ask."""
         return self.proof is Proof.NONE
+
+    @property
+    def owner(self) -> str:
+        """Name that jobs and tables are kept under; no user can have that of those who are not known."""
+        return self.user or NOBODY
 
     @cached_property
     def grantees(self) -> frozenset[Grantee]:

@@ -14,7 +14,7 @@ import re
 import secrets
 from datetime import UTC, timedelta
 
-from qserv_py.catalog.grants import name_problem
+from qserv_py.catalog.grants import name_problem, user_problem
 from qserv_py.czar.identity.identity import Identity, Proof
 from qserv_py.errors import AuthenticationError, UserError
 from qserv_py.registry.connection import Registry
@@ -57,8 +57,8 @@ def create_token(
     UserError
         If a name cannot be one.
     """
-    for what, name in (("user", user), *(("group", group) for group in groups)):
-        problem = name_problem(name)
+    problems = [("user", user, user_problem(user)), *(("group", group, name_problem(group)) for group in groups)]
+    for what, name, problem in problems:
         if problem:
             raise UserError(f"the {what}'s name {problem}: {name[:80]!r}")
     if not note.isprintable():
