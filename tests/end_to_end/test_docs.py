@@ -19,6 +19,7 @@ QSERV = Path(sys.executable).with_name("qserv")
 
 ON_THE_DEMO = [
     "README.md",
+    "docs/how-to/identity.md",
     "docs/how-to/query.md",
     "docs/how-to/recover.md",
     "docs/how-to/shard.md",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,16 @@ from qserv_py import errors
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, AggregateFunction, Form, Function
 from qserv_py.catalog.model import Family
 from qserv_py.catalog.types import TYPE_NAMES
+from qserv_py.czar.identity.limits import Limits
+from qserv_py.czar.identity.settings import IdentitySettings, OidcSettings, ProxySettings
+from qserv_py.czar.settings_file import Settings, read_settings
+
+SETTINGS = {
+    "identity": IdentitySettings,
+    "identity: oidc": OidcSettings,
+    "identity: proxy": ProxySettings,
+    "limits": Limits,
+}
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -75,6 +86,34 @@ def test_the_defaults_of_the_partition_file_are_those_of_the_code() -> None:
         "max_order": family.max_order,
         "overlap_arcsec": family.overlap_arcsec,
     }
+
+
+@pytest.mark.parametrize("heading", ["identity", "identity: oidc", "identity: proxy", "limits"])
+def test_the_settings_are_those_of_the_code(heading: str) -> None:
+    page = (DOCS / "reference" / "settings.md").read_text()
+    section = page.split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    assert set(listed) == {entry.name for entry in dataclasses.fields(SETTINGS[heading])}
+    for entry in dataclasses.fields(SETTINGS[heading]):
+        shown = listed[entry.name].replace("`", "").replace(",", "")
+        match entry.default:
+            case dataclasses.MISSING:
+                assert shown == "needed"
+            case None | "":
+                assert shown in {"none", "the system's"}
+            case tuple():
+                assert tuple(shown.split()) == entry.default
+            case _:
+                assert shown == str(entry.default)
+
+
+@pytest.mark.parametrize("page", ["how-to/identity.md", "reference/settings.md"])
+def test_settings_that_are_shown_can_be_read(page: str, tmp_path: Path) -> None:
+    shown = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert shown
+    for text in shown:
+        (tmp_path / "settings.yaml").write_text(text)
+        assert read_settings(tmp_path) != Settings()
 
 
 def test_the_example_schema_has_the_columns_of_the_file() -> None:
