@@ -16,6 +16,8 @@ CLUSTER_VARIABLE = "QSERV_CLUSTER"
 POSTGRES_VARIABLE = "QSERV_PG_BIN"
 CLUSTER_FILE = "cluster.json"
 LAYOUT_VERSION = 1
+USER_TABLES_DIR = "user-tables"
+"""Below ``ClusterConfig.czar_dir``."""
 SCRATCH_BYTES = 1 << 30
 
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from qserv_py.catalog.snapshot import Worker
-from qserv_py.config import ClusterConfig, WorkerConfig
+from qserv_py.config import USER_TABLES_DIR, ClusterConfig, WorkerConfig
 from qserv_py.errors import ClusterError
 from qserv_py.registry.connection import REGISTRY_DATABASE, Registry
 from qserv_py.registry.transactions import unfinished_transactions
@@ -137,6 +137,7 @@ def start_cluster(directory: str | os.PathLike[str]) -> Cluster:
         each([servers(config, programs)[worker.name].start for worker in config.workers])
         cluster = set_up(config)
     _finish_ingests(cluster)
+    _sweep_user_tables(cluster)
     return cluster
 
 
@@ -161,6 +162,16 @@ def _finish_ingests(cluster: Cluster) -> None:
 
     with open_destination(cluster) as destination:
         recover(destination)
+
+
+def _sweep_user_tables(cluster: Cluster) -> None:
+    """Remove files of users' tables that were never finished."""
+    if not (cluster.config.czar_dir / USER_TABLES_DIR).is_dir():
+        return
+    from qserv_py.czar.user_table_files import sweep_files  # it loads pyarrow
+
+    with cluster.registry() as registry:
+        sweep_files(registry, cluster.config.czar_dir)
 
 
 def stop_cluster(directory: str | os.PathLike[str]) -> tuple[str, ...]:

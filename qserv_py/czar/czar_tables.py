@@ -7,7 +7,7 @@ xtypes stand in the metadata of the Arrow fields, where ``Result.to_arrow`` writ
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -38,6 +38,9 @@ class CzarTables:
     """A database of tables that the czar holds, and their rows."""
 
     database: Database
+    sizes: Mapping[str, tuple[int, int]]
+    """Rows and bytes by ``Table.qualified``."""
+
     rows: Mapping[str, pa.Table] = field(repr=False)
     """By ``Table.qualified``; columns have the physical names and the types of the description."""
 
@@ -49,8 +52,8 @@ class CzarTables:
                 chunks=nothing,
                 rows=nothing,
                 generations=nothing,
-                total_rows=self.rows[table.qualified].num_rows,
-                total_bytes=self.rows[table.qualified].nbytes,
+                total_rows=self.sizes[table.qualified][0],
+                total_bytes=self.sizes[table.qualified][1],
             )
             for table in self.database.tables
         }
@@ -59,15 +62,22 @@ class CzarTables:
 
 def czar_database(name: str, tables: Mapping[CzarTable, pa.Table], *, description: str = "") -> CzarTables:
     """Return a database of tables that the czar holds; the columns of the rows have the physical names."""
-    database = Database(
+    rows = {table.qualified: held for table, held in tables.items()}
+    sizes = {name: (held.num_rows, held.nbytes) for name, held in rows.items()}
+    database = described_database(name, tuple(tables), description=description)
+    return CzarTables(database=database, sizes=MappingProxyType(sizes), rows=MappingProxyType(rows))
+
+
+def described_database(name: str, tables: tuple[CzarTable, ...], *, description: str = "") -> Database:
+    """Return the description of a database of tables that the czar holds."""
+    return Database(
         name=name,
         physical=physical_name(name),
         family=Family(name=name),
-        tables=tuple(tables),
+        tables=tables,
         state=DatabaseState.PUBLISHED,
         description=description,
     )
-    return CzarTables(database=database, rows=MappingProxyType({t.qualified: rows for t, rows in tables.items()}))
 
 
 def uploaded_tables(uploads: Mapping[str, pa.Table]) -> CzarTables:
@@ -87,7 +97,12 @@ def uploaded_tables(uploads: Mapping[str, pa.Table]) -> CzarTables:
     """
     folded: dict[str, str] = {}
     for name in uploads:
-        _check_name(name, folded)
+        check_name(name, "an uploaded table")
+        if name.lower() in folded:
+            raise UserError(
+                f'two uploaded tables are called "{folded[name.lower()]}" and "{name}": case does not part them'
+            )
+        folded[name.lower()] = name
     rows = sum(table.num_rows for table in uploads.values())
     if rows > MAX_UPLOADED_ROWS:
         raise LimitError(f"the uploads have {rows} rows, at most {MAX_UPLOADED_ROWS} can be brought to a query")
@@ -95,39 +110,62 @@ def uploaded_tables(uploads: Mapping[str, pa.Table]) -> CzarTables:
     return czar_database(UPLOAD_DATABASE, dict(made), description="Tables that this query brings along.")
 
 
-def _check_name(name: str, folded: dict[str, str]) -> None:
+def check_name(name: str, what: str) -> None:
+    """Raise UserError if a name is not fit for a table of a user; ``what`` says of which kind."""
     if not _NAME.fullmatch(name):
-        raise UserError(
-            f'"{name}" cannot name an uploaded table', hint="A letter, then letters, digits and _, such as my_stars."
-        )
+        raise UserError(f'"{name}" cannot name {what}', hint="A letter, then letters, digits and _, such as my_stars.")
     if name.upper() in RESERVED:
-        raise UserError(f'"{name}" cannot name an uploaded table: ADQL reserves the word', hint="Take another name.")
-    if name.lower() in folded:
-        raise UserError(
-            f'two uploaded tables are called "{folded[name.lower()]}" and "{name}": case does not part them'
-        )
-    folded[name.lower()] = name
+        raise UserError(f'"{name}" cannot name {what}: ADQL reserves the word', hint="Take another name.")
 
 
 def _uploaded(name: str, table: pa.Table) -> tuple[CzarTable, pa.Table]:
     where = f'uploaded table "{name}"'
-    if not table.num_columns:
-        raise UserError(f"{where} has no columns")
-    if table.num_columns > MAX_UPLOADED_COLUMNS:
-        raise LimitError(f"{where} has {table.num_columns} columns, at most {MAX_UPLOADED_COLUMNS} are taken")
-    for column in table.column_names:
-        if table.column_names.count(column) > 1:
-            raise UserError(f'{where} has two columns "{column}"', hint="Rename one of them.")
-        if not column.strip() or not column.isprintable():
-            raise UserError(f"{where} has a column {column!r}, whose name cannot be written in ADQL")
-    columns = tuple(
-        _column(where, field, physical)
-        for field, physical in zip(table.schema, column_names(table.column_names), strict=True)
-    )
-    values = [_values(where, data, column) for data, column in zip(table.columns, columns, strict=True)]
+    columns = described_columns(where, table.schema)
+    values = [_values(where, data, column, rows_before=0) for data, column in zip(table.columns, columns, strict=True)]
     rows = pa.table(dict(zip([column.physical for column in columns], values, strict=True)))
     described = CzarTable(database=UPLOAD_DATABASE, name=name, physical=physical_name(name), columns=columns)
     return described, rows
+
+
+def described_columns(where: str, schema: pa.Schema) -> tuple[Column, ...]:
+    """Return the columns of a user's table from its Arrow schema.
+
+    Raises
+    ------
+    UserError
+        If a name cannot be written in ADQL or stands twice, or queries cannot read a type.
+    LimitError
+        If there are too many columns.
+    """
+    if not schema.names:
+        raise UserError(f"{where} has no columns")
+    if len(schema.names) > MAX_UPLOADED_COLUMNS:
+        raise LimitError(f"{where} has {len(schema.names)} columns, at most {MAX_UPLOADED_COLUMNS} are taken")
+    for column in schema.names:
+        if schema.names.count(column) > 1:
+            raise UserError(f'{where} has two columns "{column}"', hint="Rename one of them.")
+        if not column.strip() or not column.isprintable():
+            raise UserError(f"{where} has a column {column!r}, whose name cannot be written in ADQL")
+    return tuple(
+        _column(where, about, physical) for about, physical in zip(schema, column_names(schema.names), strict=True)
+    )
+
+
+def converted_batch(
+    where: str, batch: pa.RecordBatch, columns: Sequence[Column], *, rows_before: int
+) -> pa.RecordBatch:
+    """Return rows with the physical names and the types of the columns.
+
+    Raises
+    ------
+    UserError
+        If a value does not fit; with its row, counted from 1 behind ``rows_before``.
+    """
+    values = [
+        _values(where, pa.chunked_array([data]), column, rows_before=rows_before).combine_chunks()
+        for data, column in zip(batch.columns, columns, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(values, names=[column.physical for column in columns])
 
 
 def _column(where: str, about: pa.Field, physical: str) -> Column:
@@ -168,9 +206,9 @@ def _datatype(kind: pa.DataType) -> DataType | None:
     return next((datatype for test, datatype in tests if test(kind)), None)
 
 
-def _values(where: str, data: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+def _values(where: str, data: pa.ChunkedArray, column: Column, *, rows_before: int) -> pa.ChunkedArray:
     """Return the values in the column's type; the first that does not fit is an error."""
-    converted, first = [], 0
+    converted, first = [], rows_before
     for chunk in data.chunks:
         found = convert_column(chunk, column)
         for misfits in found.misfits:

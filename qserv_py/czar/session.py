@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import ChainMap
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.identity.identity import OPERATOR, Identity
+from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
 from qserv_py.executor.runner import Progress
@@ -139,6 +141,7 @@ class Session:
     def __init__(self, cluster: Cluster, *, slots: int = 2) -> None:
         self.cluster = cluster
         self._registry = cluster.registry()
+        self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
         self._slots = slots
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
@@ -244,10 +247,10 @@ class Session:
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
         catalog = self.catalog(identity)
-        held: Mapping[str, pa.Table] = {}
-        if uploads:
-            brought = uploaded_tables(uploads)
-            catalog, held = brought.added_to(catalog), {**held, **brought.rows}
+        held: ChainMap[str, pa.Table] = ChainMap()
+        brought = self.user_tables.databases(identity) if may_read_user_tables(adql, identity) else ()
+        for tables in (*brought, *([uploaded_tables(uploads)] if uploads else [])):
+            catalog, held = tables.added_to(catalog), ChainMap(*held.maps, tables.rows)  # type: ignore[arg-type]
         try:
             resolved = resolve(parse(adql), catalog)
             return plan_query(resolved, catalog, self._key_cells(resolved, catalog)), held

@@ -31,6 +31,7 @@ from qserv_py.registry.schema_checks import check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
+KEPT_NAMES = frozenset({"tap_upload", "tap_schema", "mydb"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*")  # of databases and tables, which also name directories
 
 
@@ -78,6 +79,8 @@ def _database(file: YamlFile, schema: Any, partition: PartitionFile, problems: P
     name = partition.database or schema.name
     if not _NAME.fullmatch(name) or len(name) > MAX_IDENTIFIER_BYTES:
         problems.add(partition.file.at("database"), f'"{name}" cannot name a database{_ALLOWED}')
+    if name.lower() in KEPT_NAMES or name.lower().startswith("mydb_"):
+        problems.add(partition.file.at("database"), f'"{name}" cannot name a database: qserv has its own of that name')
     known = [table.name for table in schema.tables]
     for table in partition.roles:
         if table not in known:
