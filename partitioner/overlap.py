@@ -18,7 +18,7 @@ from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner.chunk_map import ChunkMap, expand_ranges
 from qserv_py.partitioner.healpix import block_of_neighbours, border_vectors, unit_vectors
 
-_NARROWEST = 0.68
+NARROWEST = 0.68
 """Radians; the narrowest cell of order k is wider than this / 2**k between opposite edges.
 
 The exact figures, which cdshealpix uses for its cones, fall from 0.841 (k = 0) to 0.6893 / 2**k (k > 10).
@@ -58,7 +58,7 @@ class _Pieces:
 def working_order(overlap_arcsec: float) -> int:
     """Return the finest order whose cells are all wider than the overlap."""
     radius = np.radians(overlap_arcsec / 3600.0)
-    order = int(np.floor(np.log2(_NARROWEST / radius)))
+    order = int(np.floor(np.log2(NARROWEST / radius)))
     return max(0, min(HEALPIX_ORDER, order))
 
 
