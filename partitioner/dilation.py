@@ -68,15 +68,15 @@ def _order_for(radius: float) -> int:
 
 def _rings(radius: float, order: int) -> int:
     """Return how many cells of an order lie side by side within a radius, at the most."""
-    return max(1, math.ceil(math.radians(radius) * (1 + _ROUNDING) * 2**order / NARROWEST))
+    return max(1, math.ceil(math.radians(radius) * (1 + _ROUNDING) * (1 << order) / NARROWEST))
 
 
 def _cells(found: IntArray, order: int) -> int:
     shift = 2 * (HEALPIX_ORDER - order)
-    return int((((found[:, 1] - 1) >> shift) - (found[:, 0] >> shift) + 1).sum())
+    return ranges.total(np.stack([found[:, 0] >> shift, ((found[:, 1] - 1) >> shift) + 1], axis=1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Border:
     """The cells of a chunk along its border, as a condition on the bits of ``healpix29``.
 
@@ -94,6 +94,9 @@ class Border:
     low: int
     high: int
     """Coordinates below ``low`` or from ``high`` on are near the border; their bits stand as those of x."""
+
+    share: float
+    """Of the chunk's area."""
 
 
 def border_of(chunk: ChunkId, radius: float) -> Border | None:
@@ -113,8 +116,24 @@ def border_of(chunk: ChunkId, radius: float) -> Border | None:
         return None
     x_bits = ((1 << (2 * depth)) - 1) // 3
     return Border(
-        2 * (HEALPIX_ORDER - order), x_bits, x_bits << 1, low=_apart(rings), high=_apart((1 << depth) - rings)
+        shift=2 * (HEALPIX_ORDER - order),
+        x_bits=x_bits,
+        y_bits=x_bits << 1,
+        low=_apart(rings),
+        high=_apart((1 << depth) - rings),
+        share=1 - (1 - 2 * rings / 2**depth) ** 2,
     )
+
+
+def around(chunk: ChunkId, radius: float) -> IntArray:
+    """Return few ranges that hold everything within a radius (degrees) of a chunk."""
+    if math.radians(radius) * (1 + _ROUNDING) > NARROWEST:
+        return ranges.EVERYTHING
+    order = min(chunk.order, _order_for(radius))
+    pixel = np.array([chunk.pixel >> (2 * (chunk.order - order))], dtype=np.int64)
+    block = block_of_neighbours(pixel, order=order).ravel()
+    block = block[block >= 0]
+    return ranges.of_cells(block, np.full(len(block), order))
 
 
 def _apart(number: int) -> int:

@@ -46,6 +46,9 @@ class TableSnapshot:
     overlap_generations: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     """Generation of each overlap table, shape (m,)."""
 
+    farthest_pair_deg: float | None = None
+    """Of a match table: how far apart the rows of a pair are at the most; None when it was not measured."""
+
     index_runs: tuple[str, ...] = ()
     """Files of a director's index, sorted runs of ids, relative to ``ClusterConfig.czar_dir``."""
 

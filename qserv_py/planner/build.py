@@ -37,10 +37,21 @@ from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
-from qserv_py.planner import aggregate, count_star, joins, neighbours
+from qserv_py.planner import aggregate, count_star, joins
 from qserv_py.planner.chunks import ChunkSet, Pruning
+from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
-from qserv_py.planner.plan import CzarStage, KeyCells, MergeStage, QueryPlan, ShardStage, Stage, StageColumn
+from qserv_py.planner.near_sources import Near, is_about, plan_near
+from qserv_py.planner.plan import (
+    CzarStage,
+    Exchanged,
+    KeyCells,
+    MergeStage,
+    QueryPlan,
+    ShardStage,
+    Stage,
+    StageColumn,
+)
 from qserv_py.planner.sql_text import (
     Engine,
     InStage,
@@ -147,10 +158,12 @@ class _Planner:
             return self._merge_stage(counted)
         found = self._sources(select)
         moved = replace(select, sources=tuple(found.all))
-        select, sources = self._with_neighbours(moved, found)
+        select, near = plan_near(moved, found.partitioned, found.keys, self.pruning)
+        sources = _reading_near(found, near)
         chunks = self._chunks(select, sources)
         if chunks is None or not self._holds_correlated(select, sources) or not _holds_windows(select, chunks, sources):
             return self._in_merge_engine(moved, found)
+        select = replace(select, sources=self._with_received(select, sources, near))
         select = self._plan_subqueries(select, sources)
         nullable = joins.nullable(select.joined)
         select, chunks = self.pruning.prune(select, chunks, sources.keys, nullable=nullable)
@@ -257,25 +270,25 @@ class _Planner:
             return None
         return reduce(lambda a, b: a & b, (sources.chunks[source.id] for source in anchors))
 
-    def _with_neighbours(self, select: Select, sources: _Sources) -> tuple[Select, _Sources]:
-        """Let the sources of a neighbour join that are not anchors read the overlap, where that answers the join."""
-        partitioned = sources.partitioned
-        # Chunks that one database brings into a family get no overlap of the rows that another had before.
-        databases = {source.database.name: source.database for source in partitioned if isinstance(source, TableSource)}
-        if len(databases) != 1 or len(partitioned) < 2:
-            return select, sources
-        overlap = next(iter(databases.values())).family.overlap_arcsec / 3600
-        if select.joined is not None:
-            outer = neighbours.plan_outer(select.joined, partitioned, sources.keys, overlap_deg=overlap)
-            if outer is None:
-                return select, sources
-            return _reading_overlap(replace(select, joined=outer.joined), sources, outer.near)
-        if are_joined(partitioned, sources.keys, select.where):
-            return select, sources
-        inner = neighbours.plan_neighbours(partitioned, select.where, sources.keys, overlap_deg=overlap)
-        if inner is None:
-            return select, sources
-        return _reading_overlap(replace(select, where=(*select.where, *inner.conditions)), sources, inner.near)
+    def _with_received(self, select: Select, sources: _Sources, near: Mapping[int, Near]) -> tuple[Source, ...]:
+        """Plan the exchanges of a block; return its sources with the stages that bring rows of other chunks."""
+        refs = _refs_by_source(select)
+        received = {}
+        for one in near.values():
+            if one.exchange is not None:
+                received[one.link.near.id] = self._exchange(one, one.exchange, refs.get(one.link.near.id, {}))
+        return tuple(
+            near[source.id].source(received.get(source.id)) if source.id in near else source for source in sources.all
+        )
+
+    def _exchange(self, near: Near, exchange: Exchange, refs: Mapping[str, ColumnRef]) -> StageSource:
+        source = near.link.near
+        block = exchange.block(refs, near.conditions_of_its_own())
+        chunks = exchange.chunks
+        block, chunks = self.pruning.prune(block, chunks, {source.id: keys_of_table(source)})
+        sent = Exchanged(radius=near.link.radius, rows=exchange.rows)
+        stage = self._shard_stage(block, chunks, limit=None, moves=source.table.qualified, exchange=sent)
+        return StageSource(id=source.id, alias=stage.name, stage=stage.name, columns=stage.columns)
 
     # sub-queries in expressions
 
@@ -389,7 +402,7 @@ class _Planner:
             if isinstance(source, StageSource):
                 placed[source.id] = source
                 continue
-            own = [c for c in kept if source.id not in nullable and _is_about(c, source.id)]
+            own = [c for c in kept if source.id not in nullable and is_about(c, source.id)]
             lists = self._semi_joins(source.id, select.where, small) if isinstance(source, TableSource) else []
             known = sources.chunks.get(source.id)
             placed[source.id] = self._fetch(source, refs.get(source.id, {}), [*own, *lists], known)
@@ -406,7 +419,7 @@ class _Planner:
             if not isinstance(condition, tree.Comparison) or condition.operator != "=":
                 continue
             for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
-                if isinstance(other, ColumnRef) and other.source in small and _is_about(mine, source):
+                if isinstance(other, ColumnRef) and other.source in small and is_about(mine, source):
                     item = Item(expr=other, name=other.label, label=other.label)
                     values = self._stage_of(self._block(replace(small[other.source], items=(item,))))
                     found.append(
@@ -531,7 +544,15 @@ class _Planner:
 
     # stages
 
-    def _shard_stage(self, select: Select, chunks: ChunkSet, *, limit: int | None, moves: str = "") -> ShardStage:
+    def _shard_stage(
+        self,
+        select: Select,
+        chunks: ChunkSet,
+        *,
+        limit: int | None,
+        moves: str = "",
+        exchange: Exchanged | None = None,
+    ) -> ShardStage:
         if len(select.items) > MAX_SENT_COLUMNS:
             raise LimitError(
                 f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
@@ -547,6 +568,7 @@ class _Planner:
             columns=_columns(select.items),
             row_limit=limit,
             moves=moves,
+            exchange=exchange,
             reads=rendering.reads,
             notes=chunks.notes,
             narrowed_by=narrowed_by,
@@ -585,24 +607,13 @@ def _id_lists(select: Select) -> tuple[tuple[str, str, str], ...]:
     return tuple((stage, *director) for stage, director in found if director is not None)
 
 
-def _reading_overlap(select: Select, sources: _Sources, near: Mapping[int, neighbours.Pair]) -> tuple[Select, _Sources]:
-    """Return a block whose near sources read the overlap, too."""
+def _reading_near(sources: _Sources, near: Mapping[int, Near]) -> _Sources:
+    """Return the sources of a block, those that are near ones in that role."""
 
     def changed(source: Source) -> Source:
-        pair = near.get(source.id)
-        if pair is None or not isinstance(source, TableSource):
-            return source
-        return NearSource(
-            id=source.id,
-            alias=source.alias,
-            database=source.database,
-            table=source.table,
-            radius=pair.radius,
-            ra=pair.second.ra,
-            dec=pair.second.dec,
-        )
+        return near[source.id].source(None) if source.id in near else source
 
-    found = _Sources(
+    return _Sources(
         all=[changed(source) for source in sources.all],
         partitioned=[changed(source) for source in sources.partitioned],
         gathered=sources.gathered,
@@ -610,7 +621,6 @@ def _reading_overlap(select: Select, sources: _Sources, near: Mapping[int, neigh
         chunks={source: known for source, known in sources.chunks.items() if source not in near},
         keys={source: known for source, known in sources.keys.items() if source not in near},
     )
-    return replace(select, sources=tuple(found.all)), found
 
 
 def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:
@@ -654,12 +664,6 @@ def _refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:
             for ref in column_refs(expr):
                 found.setdefault(ref.source, {})[ref.label] = ref
     return found
-
-
-def _is_about(condition: Expr, source: int) -> bool:
-    """Whether a condition reads one source and nothing else."""
-    refs = {ref.source for ref in column_refs(condition)}
-    return refs == {source} and not any(True for _ in tree.subqueries(condition))
 
 
 def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:

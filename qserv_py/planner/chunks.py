@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -13,10 +13,12 @@ from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, TableSnapshot
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import QueryNotSupportedError
+from qserv_py.partitioner import ranges
 from qserv_py.partitioner.chunk_map import ChunkMap
+from qserv_py.partitioner.dilation import dilated
 from qserv_py.planner import regions
-from qserv_py.planner.keys import Keys, keys_of_table, wanted
-from qserv_py.planner.plan import KeyCells
+from qserv_py.planner.keys import Keys, farthest_pair, keys_of_table, second_key_of, wanted
+from qserv_py.planner.plan import KeyCells, KeyLookup
 from qserv_py.planner.sql_text import NearSource, Ranges
 
 _NONE: IntArray = np.empty(0, dtype=np.int64)
@@ -67,6 +69,10 @@ class ChunkSet:
         kept = in_both(self.kept, chunks)
         return replace(self, kept=kept, notes=(*self.notes, f"{why}: {len(kept)} of {len(self.kept)} chunks kept"))
 
+    def without(self, chunks: IntArray) -> ChunkSet:
+        """Return the set without some chunks."""
+        return replace(self, kept=np.setdiff1d(self.kept, chunks))
+
 
 def in_both(a: IntArray, b: IntArray) -> IntArray:
     """Return what two ascending arrays share; costs the shorter one times the logarithm of the longer."""
@@ -90,6 +96,7 @@ class Pruning:
     def __init__(self, catalog: Catalog, key_cells: KeyCells) -> None:
         self.catalog = catalog
         self.key_cells = key_cells
+        self._regions: dict[tuple[tuple[Expr, ...], regions.Position], regions.Region | None] = {}
 
     def chunks_of_table(self, source: TableSource) -> ChunkSet:
         """Return the chunks in which a table has rows."""
@@ -99,13 +106,18 @@ class Pruning:
 
     def rows_of(self, source: TableSource, select: Select) -> int:
         """Return how many rows of a table a block may read, after its conditions have cut chunks away."""
-        snapshot = self._snapshot(source)
-        if snapshot is None:
-            return 0
         keys = {source.id: keys_of_table(source)}
-        _, chunks = self.prune(replace(select, sources=(source,)), self.chunks_of_table(source), keys)
-        places = np.searchsorted(snapshot.chunks, chunks.kept)
-        return int(snapshot.rows[places].sum())
+        one = replace(select, sources=(source,), joined=None)
+        _, chunks = self.prune(one, self.chunks_of_table(source), keys)
+        return int(self.rows_in(source, chunks.kept).sum())
+
+    def rows_in(self, source: TableSource, chunks: IntArray) -> IntArray:
+        """Return how many rows a table has in some of its chunks."""
+        snapshot = self._snapshot(source)
+        if snapshot is None or not len(snapshot.chunks):
+            return np.zeros(len(chunks), dtype=np.int64)
+        places = np.minimum(np.searchsorted(snapshot.chunks, chunks), len(snapshot.chunks) - 1)
+        return np.where(snapshot.chunks[places] == chunks, snapshot.rows[places], 0)
 
     def rows_of_ref(self, source: TableSource) -> int:
         """Return how many rows a ref table has."""
@@ -126,38 +138,105 @@ class Pruning:
         """
         if not chunks.is_partitioned:
             return select, chunks
+        whole = select
         chunks = self._by_keys(select, chunks, keys)
         for source in select.sources:
-            # Rows of a near source stand beyond the chunk, too: its place bounds neither chunks nor ranges.
-            bound = isinstance(source, TableSource) and not isinstance(source, NearSource)
-            position = regions.Position.of(source) if bound and isinstance(source, TableSource) else None
-            if position is not None:
+            if isinstance(source, NearSource):
+                continue
+            if isinstance(source, TableSource):
+                chunks = self._by_second_key(select, chunks, source)
                 exact = source.id not in nullable
-                select, chunks = self._by_region(select, chunks, source.alias, position, exact=exact)
-        return select, chunks
+                select, chunks = self._by_region(select, chunks, source, exact=exact)
+        return self._by_neighbours(select, chunks, whole)
+
+    def reach_of(self, source: TableSource, select: Select) -> tuple[ChunkSet, IntArray]:
+        """Return the chunks, and within them the ranges, in which a table's rows may be that a block asks for."""
+        keys = {source.id: keys_of_table(source)}
+        _, chunks = self.prune(replace(select, sources=(source,), joined=None), self.chunks_of_table(source), keys)
+        known = chunk_map(self.catalog.families[source.database.family.name])
+        found = ranges.merged(np.stack([known.firsts[chunks.kept], known.ends[chunks.kept]], axis=1))
+        region = self._region_of(source, select)
+        return chunks, found if region is None else ranges.intersection(found, region.cover.maybe)
 
     def _by_keys(self, select: Select, chunks: ChunkSet, keys: Mapping[int, Keys]) -> ChunkSet:
-        for lookup in wanted(select.where, keys):
-            cells = self.key_cells.get(lookup)
-            if cells is None or chunks.family is None:
-                continue
+        assert chunks.family is not None
+        for lookup, cells in self._cells_of(select, keys):
             found = chunk_map(self.catalog.families[chunks.family]).index_of(cells)
             chunks = chunks.narrowed(np.unique(found[found >= 0]), str(lookup))
         return chunks
 
+    def _by_second_key(self, select: Select, chunks: ChunkSet, source: TableSource) -> ChunkSet:
+        """Cut the chunks down by ids of the second director of a match table: its pairs are not far apart."""
+        key, farthest = second_key_of(source), farthest_pair(source, self.catalog)
+        if key is None or farthest is None:
+            return chunks
+        for lookup, cells in self._cells_of(select, {source.id: dict([key])}):
+            near = dilated(ranges.merged(np.stack([cells, cells + 1], axis=1)), farthest)
+            chunks = self.overlapping(chunks, near, f"{lookup} within {farthest * 3600:.3g} arcsec")
+        return chunks
+
+    def overlapping(self, chunks: ChunkSet, found: IntArray, why: str) -> ChunkSet:
+        """Return a set of chunks cut down to those that some ranges meet."""
+        assert chunks.family is not None
+        known = chunk_map(self.catalog.families[chunks.family])
+        return chunks.narrowed(known.overlapping(found[:, 0], found[:, 1]), why)
+
+    def _region_of(self, source: TableSource, select: Select) -> regions.Region | None:
+        position = regions.Position.of(source)
+        if position is None:
+            return None
+        if (select.where, position) not in self._regions:
+            self._regions[select.where, position] = regions.region_of(select.where, position)
+        return self._regions[select.where, position]
+
+    def _by_neighbours(self, select: Select, chunks: ChunkSet, whole: Select) -> tuple[Select, ChunkSet]:
+        """Cut the rows of near sources down by the place of their anchors, and the chunks by the place of theirs.
+
+        ``whole`` is the block with all its conditions on places.
+        """
+        sources = {source.id: source for source in select.sources}
+        for near in select.sources:
+            if not isinstance(near, NearSource):
+                continue
+            region, chunks = self._place_of_near(near, whole, chunks)
+            anchor = sources.get(near.place)
+            limit = self._region_of(anchor, whole) if isinstance(anchor, TableSource) else None
+            if limit is not None:
+                found = dilated(limit.cover.maybe, near.radius)
+                region = found if region is None else ranges.intersection(region, found)
+            sources[near.id] = replace(near, region=region)
+        return replace(select, sources=tuple(sources.values())), chunks
+
+    def _place_of_near(self, near: NearSource, whole: Select, chunks: ChunkSet) -> tuple[IntArray | None, ChunkSet]:
+        """Return where a near source's own conditions let its rows be, and the chunks that are near to it."""
+        found = self._region_of(near, whole)
+        why = f"within {near.radius:.3g} deg of"
+        if found is not None:
+            around = dilated(found.cover.maybe, near.radius)
+            chunks = self.overlapping(chunks, around, f"{why} {found.shapes} on {near.alias}")
+        for lookup, cells in self._cells_of(whole, {near.id: keys_of_table(near)}):
+            around = dilated(ranges.merged(np.stack([cells, cells + 1], axis=1)), near.radius)
+            chunks = self.overlapping(chunks, around, f"{why} {lookup}")
+        return None if found is None else found.cover.maybe, chunks
+
+    def _cells_of(self, select: Select, keys: Mapping[int, Keys]) -> Iterator[tuple[KeyLookup, IntArray]]:
+        """Yield the look-ups that a block asks for, and what the director index answered."""
+        for lookup in wanted(select.where, keys):
+            cells = self.key_cells.get(lookup)
+            if cells is not None:
+                yield lookup, cells
+
     def _by_region(
-        self, select: Select, chunks: ChunkSet, alias: str, position: regions.Position, *, exact: bool
+        self, select: Select, chunks: ChunkSet, source: TableSource, *, exact: bool
     ) -> tuple[Select, ChunkSet]:
-        region = regions.region_of(select.where, position)
-        if region is None or chunks.family is None:
+        region = self._region_of(source, select)
+        if region is None:
             return select, chunks
         maybe = region.cover.maybe
-        known = chunk_map(self.catalog.families[chunks.family])
-        why = f"{region.shapes} on {alias}"
-        chunks = chunks.narrowed(known.overlapping(maybe[:, 0], maybe[:, 1]), why)
+        chunks = self.overlapping(chunks, maybe, f"{region.shapes} on {source.alias}")
         if not exact:
             return select, chunks
-        column = ColumnRef(type=DataType.LONG, source=position.source, label=HEALPIX_COLUMN)
+        column = ColumnRef(type=DataType.LONG, source=source.id, label=HEALPIX_COLUMN)
         condition: Expr = Ranges(
             type=DataType.BOOLEAN, column=column, inside=region.cover.inside, maybe=maybe, exact=region.exact
         )

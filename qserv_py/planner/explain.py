@@ -46,7 +46,12 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         lines += [f"region     {note}" for note in stage.notes]
         lines.append(f"workers    {_workers(stage, plan) or 'none'}")
     lines += [f"estimate   {read.rows:,} rows of {read.table} at the most" for read in reads_of(stage, plan)]
-    if stage.moves:
+    if stage.exchange is not None:
+        lines.append(
+            f"exchange   about {stage.exchange.rows:,} rows of {stage.moves} that have neighbours within "
+            f"{stage.exchange.radius:.3g} deg in other chunks go there"
+        )
+    elif stage.moves:
         lines.append(f"moves      rows of {stage.moves} to the czar: no chunk alone can answer")
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")

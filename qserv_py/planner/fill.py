@@ -8,14 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from qserv_py.catalog.chunk import ChunkId
-from qserv_py.catalog.model import Table
+from qserv_py.catalog.model import HEALPIX_COLUMN, Table
 from qserv_py.catalog.snapshot import Catalog, IntArray, TableSnapshot
 from qserv_py.errors import EvaluationError, InternalError
 from qserv_py.partitioner import ranges
+from qserv_py.partitioner.dilation import around, border_of
 from qserv_py.partitioner.healpix import centre_dec
+from qserv_py.planner.buckets import Buckets, buckets_of
 from qserv_py.planner.chunks import chunk_map
-from qserv_py.planner.neighbours import Buckets, buckets_of
 from qserv_py.planner.plan import (
+    BorderSlot,
     BucketSlot,
     ChunkQuery,
     NearBy,
@@ -136,6 +138,8 @@ class _Filler:
                 return self.values[piece]
             case BucketSlot():
                 return self._same_bucket(piece)
+            case BorderSlot():
+                return self._near_border(piece)
 
     def _relation(self, slot: RelationSlot) -> str:
         table = slot.table
@@ -148,21 +152,14 @@ class _Filler:
         return f"{quoted(slot.schema)}.{quoted(table.relation(chunk, generation=generation))}"
 
     def _near_relation(self, slot: RelationSlot, near: NearBy) -> str:
-        """Return own rows and overlap in their buckets, with the columns ``_zone`` and ``_bin``.
+        """Return own and foreign rows; for a join by distance in their buckets, columns ``_zone`` and ``_bin``.
 
         A row stands once in every bucket that the circle around it reaches: in two zones at the most and, as a bin is
         four reaches wide, in two bins.
         """
-        if self.chunk is None:
-            raise InternalError("neighbours in a statement without a chunk")
-        names = ", ".join(quoted(column.label) for column in slot.columns)
-        parts = [
-            f"SELECT {names} FROM {quoted(slot.schema)}."
-            + quoted(slot.table.relation(self.chunk, generation=generation, overlap=overlap))
-            for overlap in (False, True)
-            if (generation := self._generation(slot.table, overlap=overlap))
-        ]
-        rows = " UNION ALL ".join(parts) if parts else f"SELECT {names} FROM {empty_relation(slot.columns)} AS e"
+        rows = self._near_rows(slot, near)
+        if not near.ra:
+            return f"({rows})"
         shape = self._buckets(near.radius)
         dec, ra = f"u.{quoted(near.dec)}", f"u.{quoted(near.ra)}"
         far = near.radius * (1 + 1e-9) + 1e-12  # rounding must not part a pair at just the radius
@@ -178,6 +175,54 @@ class _Filler:
         text += f", mod({west} + b.step + {shape.bins}, {shape.bins}) AS _bin"
         more += f" JOIN (VALUES (0), (1)) AS b (step) ON b.step <= {east} - {west}"
         return f"({text} FROM ({rows}) AS u{more})"
+
+    def _near_rows(self, slot: RelationSlot, near: NearBy) -> str:
+        """Return the chunk's own rows, and those of other chunks that may be partners: the overlap, or what came."""
+        if self.chunk is None:
+            raise InternalError("neighbours in a statement without a chunk")
+        names = ", ".join(quoted(column.label) for column in slot.columns)
+        parts = []
+        if near.own and (generation := self._generation(slot.table)):
+            relation = quoted(slot.table.relation(self.chunk, generation=generation))
+            parts.append(f"SELECT {names} FROM {quoted(slot.schema)}.{relation}{self._own_region(near)}")
+        if near.received is not None:
+            rows = self.values[near.received]
+            parts.append(f"SELECT {names} FROM {rows} AS r WHERE {self._elsewhere(near)}")
+        elif generation := self._generation(slot.table, overlap=True):
+            relation = quoted(slot.table.relation(self.chunk, generation=generation, overlap=True))
+            parts.append(f"SELECT {names} FROM {quoted(slot.schema)}.{relation}")
+        return " UNION ALL ".join(parts) if parts else f"SELECT {names} FROM {empty_relation(slot.columns)} AS e"
+
+    def _own_region(self, near: NearBy) -> str:
+        """Return the condition that a row of the chunk may have a partner, by the place of the partners."""
+        assert self.chunk is not None
+        if near.region is None:
+            return ""
+        found = ranges.clipped(near.region, self.chunk.first, self.chunk.end)
+        if _is_whole(found, self.chunk.first, self.chunk.end):
+            return ""
+        column = quoted(HEALPIX_COLUMN)
+        return f" WHERE {_either(column, found, self.chunk.first, self.chunk.end) if len(found) else 'FALSE'}"
+
+    def _elsewhere(self, near: NearBy) -> str:
+        """Return the condition that a row that came from the czar is not the chunk's own, and not far from it."""
+        assert self.chunk is not None
+        found = around(self.chunk, near.radius)
+        if near.own:
+            found = ranges.difference(found, np.array([[self.chunk.first, self.chunk.end]], dtype=np.int64))
+        tests = [f"{quoted(HEALPIX_COLUMN)} BETWEEN {low} AND {high - 1}" for low, high in found.tolist()]
+        return f"({' OR '.join(tests)})" if tests else "FALSE"
+
+    def _near_border(self, slot: BorderSlot) -> str:
+        if self.chunk is None:
+            raise InternalError("the border of a chunk in a statement without one")
+        border = border_of(self.chunk, slot.radius)
+        if border is None:
+            return "TRUE"
+        cell = f"({slot.column} >> {border.shift})"
+        x, y = f"{cell} & {border.x_bits}", f"{cell} & {border.y_bits}"
+        low, high = border.low, border.high
+        return f"(({x}) < {low} OR ({x}) >= {high} OR ({y}) < {low << 1} OR ({y}) >= {high << 1})"
 
     def _same_bucket(self, slot: BucketSlot) -> str:
         shape = self._buckets(slot.radius)

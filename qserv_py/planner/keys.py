@@ -22,6 +22,7 @@ from qserv_py.adql.tree import (
     blocks,
 )
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
+from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner.plan import KeyLookup
 
 Director = tuple[str, str]
@@ -42,6 +43,21 @@ def keys_of_table(source: TableSource) -> Keys:
         case MatchTable():
             return {table.column(table.keys[0]).physical: (database.name, table.directors[0])}
     return {}
+
+
+def second_key_of(source: TableSource) -> tuple[str, Director] | None:
+    """Return the column of a match table that holds the id of its second director, and that director."""
+    table, database = source.table, source.database
+    if not isinstance(table, MatchTable):
+        return None
+    return table.column(table.keys[1]).physical, (database.name, table.directors[1])
+
+
+def farthest_pair(match: TableSource, catalog: Catalog) -> float | None:
+    """Return how far apart the pairs of a match table are at the most, degrees; None when that is not known."""
+    snapshot = catalog.snapshots.get(match.database.name)
+    table = None if snapshot is None else snapshot.tables.get(match.table.name)
+    return None if table is None else table.farthest_pair_deg
 
 
 def are_joined(sources: Sequence[Source], keys: Mapping[int, Keys], conditions: Iterable[Expr]) -> bool:
@@ -138,6 +154,8 @@ def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
     found: list[KeyLookup] = []
     for block in blocks(resolved.query):
         if isinstance(block, Select):
-            keys = {source.id: keys_of_table(source) for source in block.sources if isinstance(source, TableSource)}
-            found += wanted(block.where, keys)
+            tables = [source for source in block.sources if isinstance(source, TableSource)]
+            found += wanted(block.where, {source.id: keys_of_table(source) for source in tables})
+            seconds = {source.id: dict([key]) for source in tables if (key := second_key_of(source)) is not None}
+            found += wanted(block.where, seconds)
     return list(dict.fromkeys(found))

@@ -1,20 +1,22 @@
-"""Near neighbours: joins of two directors by ``DISTANCE(a, b) < r`` that each chunk answers alone.
+"""Near neighbours: joins of sources whose partners stand near each other on the sky.
 
-Up to the family's overlap, all partners of a chunk's rows stand in the chunk itself or in the overlap beside it. So one
-side, the *anchor*, reads its own rows and the other its own and the overlap's, and every pair is found once, in the
-anchor's chunk. Inside a chunk the pairs come from a hash join on buckets: zones of declination cut into bins of right
-ascension, both some radii wide; a row of the other side stands in each bucket that its circle reaches, at most four.
+Two things tie such sources: ``DISTANCE(a, b) < r`` between two directors, and the second key of a match table, whose
+pairs are never further apart than ingest has measured. One side, the *anchor*, reads a chunk's own rows; the other, the
+*near* source, also reads those rows of other chunks that may be partners. So every pair is found once, in the anchor's
+chunk. Up to the family's overlap the rows of other chunks stand beside the chunk already; beyond it they are exchanged
+(``exchange``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
+    Between,
     Call,
     ColumnRef,
     Comparison,
@@ -27,26 +29,21 @@ from qserv_py.adql.tree import (
     TableSource,
     leaves,
 )
-from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.model import DirectorTable
+from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.joins import unconnected
-from qserv_py.planner.keys import Keys, equal_keys
+from qserv_py.planner.keys import Keys, director_of, equal_keys, farthest_pair, second_key_of
 from qserv_py.planner.regions import Position
 from qserv_py.planner.sql_text import SameBucket
-
-BUCKET_RADII = 4.0
-"""Width of a bucket in radii: few rows stand in two buckets, few pairs of a bucket are too far apart."""
 
 SMALLEST_RADIUS = 1e-9
 """Degrees; a bucket needs some width."""
 
-_CELL_RADIUS = 62.0
-"""Degrees; no point of a chunk of order k is further than this / 2**k from its centre."""
-
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two positions that a condition keeps within a radius."""
+    """Two positions that a condition keeps within a radius (degrees)."""
 
     first: Position
     second: Position
@@ -54,80 +51,157 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """How the partners of an anchor's rows are found among the rows of a near source."""
+
+    anchor: int
+    """Id of the anchor."""
+
+    near: TableSource
+    radius: float
+    """Degrees; no partner is further from the anchor's place."""
+
+    pair: Pair | None
+    """The positions that a condition compares, the anchor's first; None for the key of a match table."""
+
+    @property
+    def bucket(self) -> tuple[SameBucket, ...]:
+        """The condition that anchor and partner share a bucket; none for a key, which is an equality already."""
+        if self.pair is None:
+            return ()
+        anchor = self.pair.first
+        ra = ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.ra)
+        dec = ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.dec)
+        return (SameBucket(type=DataType.BOOLEAN, ra=ra, dec=dec, near=self.near.id, radius=self.radius),)
+
+
+Cost = Callable[[Link], float | None]
+"""What a link costs, None for one that cannot be used."""
+
+
+def links_of(sources: Sequence[Source], conditions: Sequence[Expr], catalog: Catalog) -> list[Link]:
+    """Return how conditions tie sources as neighbours, each pair in both directions."""
+    tables = {source.id: source for source in sources if isinstance(source, TableSource)}
+    found = []
+    for pair in near_pairs(sources, conditions):
+        first, second = tables[pair.first.source], tables[pair.second.source]
+        found.append(Link(first.id, second, pair.radius, pair))
+        found.append(Link(second.id, first, pair.radius, Pair(pair.second, pair.first, pair.radius)))
+    for condition in conditions:
+        link = _match_link(condition, tables, catalog)
+        if link is not None:
+            found.append(link)
+    return found
+
+
+def _match_link(condition: Expr, tables: Mapping[int, TableSource], catalog: Catalog) -> Link | None:
+    """Return the link of ``match.secondKey = director.id``; None when it is not known how far its pairs are apart."""
+    if not isinstance(condition, Comparison) or condition.operator != "=":
+        return None
+    for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
+        if not isinstance(mine, ColumnRef) or not isinstance(other, ColumnRef):
+            continue
+        match, near = tables.get(mine.source), tables.get(other.source)
+        if match is None or near is None or not isinstance(near.table, DirectorTable):
+            continue
+        key = second_key_of(match)
+        id_of_near: Keys = {near.table.column(near.table.id).physical: (near.database.name, near.table.name)}
+        if key is None or key[0] != mine.label or director_of(other, {near.id: id_of_near}) != key[1]:
+            continue
+        farthest = farthest_pair(match, catalog)
+        return None if farthest is None else Link(match.id, near, max(farthest, SMALLEST_RADIUS), None)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Which sources are near ones, and the conditions that pair them with the anchors."""
 
-    near: Mapping[int, Pair]
-    """By id of the near source; ``first`` is the anchor's position."""
+    near: Mapping[int, Link]
+    """By id of the near source."""
 
     conditions: tuple[SameBucket, ...]
 
 
-def plan_neighbours(
-    sources: Sequence[Source], conditions: Sequence[Expr], keys: Mapping[int, Keys], *, overlap_deg: float
+def plan_inner(
+    sources: Sequence[Source], conditions: Sequence[Expr], keys: Mapping[int, Keys], catalog: Catalog, cost: Cost
 ) -> Plan | None:
-    """Return how chunks can answer a join whose partitioned sources no key connects; None when they cannot.
+    """Return the cheapest way for chunks to answer a join whose partitioned sources no key connects, None without one.
 
     The sources that keys connect are one group, the anchors; every other source must be a director near one of them.
     """
     groups = unconnected(sources, [condition for condition in conditions if equal_keys(condition, keys) is not None])
-    pairs = [pair for pair in near_pairs(sources, conditions) if pair.radius <= overlap_deg]
-    for anchors in sorted(groups, key=len, reverse=True):
+    links = [(link, price) for link in links_of(sources, conditions, catalog) if (price := cost(link)) is not None]
+    plans = []
+    for anchors in groups:
         ids = {source.id for source in anchors}
-        near: dict[int, Pair] = {}
-        for pair in pairs:
-            for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-                if one.source in ids and other.source not in ids and other.source not in near:
-                    near[other.source] = Pair(one, other, pair.radius)
-        alone = {group[0].id for group in groups if len(group) == 1}
-        if near and near.keys() <= alone and ids | near.keys() == {source.id for source in sources}:
-            return Plan(near, tuple(_same_bucket(pair) for pair in near.values()))
-    return None
+        others = {group[0].id for group in groups if group is not anchors and len(group) == 1}
+        near: dict[int, Link] = {}
+        prices: dict[int, float] = {}
+        for link, price in links:
+            one = link.near.id
+            if link.anchor in ids and one in others and price < prices.get(one, math.inf):
+                near[one], prices[one] = link, price
+        if ids | near.keys() == {source.id for source in sources}:
+            plans.append((sum(prices.values()), near))
+    if not plans:
+        return None
+    _, near = min(plans, key=lambda plan: plan[0])
+    return Plan(near, tuple(bucket for link in near.values() for bucket in link.bucket))
 
 
 @dataclass(frozen=True, slots=True)
 class OuterPlan:
     """Neighbour joins within a tree of joins: the tree with the equality of buckets among its conditions."""
 
-    near: Mapping[int, Pair]
+    near: Mapping[int, Link]
+    own: Mapping[int, tuple[Expr, ...]]
+    """The conditions of its join, by id of the near source."""
+
     joined: Joined
 
 
 def plan_outer(
-    tree: Joined, sources: Sequence[Source], keys: Mapping[int, Keys], *, overlap_deg: float
+    tree: Joined, sources: Sequence[Source], keys: Mapping[int, Keys], catalog: Catalog, cost: Cost
 ) -> OuterPlan | None:
     """Return how chunks can answer the neighbour joins in a tree with outer joins; None when there is none to answer.
 
     The near side is the one that the join may replace by NULLs, a single director: the rows of the other side, the
     anchors, all stand in the answer, each from its own chunk.
     """
-    near: dict[int, Pair] = {}
-    joined = _with_buckets(tree, sources, keys, overlap_deg, near)
-    return OuterPlan(near, joined) if near and isinstance(joined, Joined) else None
+    near: dict[int, Link] = {}
+    own: dict[int, tuple[Expr, ...]] = {}
+
+    def visit(tree: Joined | int) -> Joined | int:
+        if isinstance(tree, int):
+            return tree
+        tree = replace(tree, left=visit(tree.left), right=visit(tree.right))
+        if any(equal_keys(condition, keys) is not None for condition in tree.on):
+            return tree
+        links = links_of(sources, tree.on, catalog)
+        for side in _near_sides(tree):
+            anchors = leaves(tree) - {side} - near.keys()
+            usable = [link for link in links if link.near.id == side and link.anchor in anchors]
+            priced = [(price, link) for link in usable if (price := cost(link)) is not None]
+            if priced and side not in near:
+                _, near[side] = min(priced, key=lambda one: one[0])
+                own[side] = tree.on
+                return replace(tree, on=(*tree.on, *near[side].bucket))
+        return tree
+
+    joined = visit(tree)
+    return OuterPlan(near, own, joined) if near and isinstance(joined, Joined) else None
 
 
-def _with_buckets(
-    tree: Joined | int,
-    sources: Sequence[Source],
-    keys: Mapping[int, Keys],
-    overlap_deg: float,
-    near: dict[int, Pair],
-) -> Joined | int:
-    if isinstance(tree, int):
-        return tree
-    left = _with_buckets(tree.left, sources, keys, overlap_deg, near)
-    right = _with_buckets(tree.right, sources, keys, overlap_deg, near)
-    tree = replace(tree, left=left, right=right)
-    side = {JoinKind.LEFT: right, JoinKind.RIGHT: left, JoinKind.INNER: right}.get(tree.kind)
-    if not isinstance(side, int) or any(equal_keys(condition, keys) is not None for condition in tree.on):
-        return tree
-    anchors = leaves(tree) - {side} - near.keys()
-    for pair in near_pairs(sources, tree.on):
-        for one, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            if other.source == side and one.source in anchors and pair.radius <= overlap_deg:
-                near[side] = Pair(one, other, pair.radius)
-                return replace(tree, on=(*tree.on, _same_bucket(near[side])))
-    return tree
+def _near_sides(tree: Joined) -> Iterable[int]:
+    """Yield the sides of a join that may be near sources."""
+    sides = {
+        JoinKind.LEFT: (tree.right,),
+        JoinKind.RIGHT: (tree.left,),
+        JoinKind.INNER: (tree.right, tree.left),
+        JoinKind.FULL: (),
+    }
+    return (side for side in sides[tree.kind] if isinstance(side, int))
 
 
 def near_pairs(sources: Sequence[Source], conditions: Sequence[Expr]) -> list[Pair]:
@@ -143,11 +217,13 @@ def _pair(condition: Expr, positions: Sequence[Position]) -> Pair | None:
             return None
         numbers = (*condition.point.numbers, *condition.shape.numbers[:2])
         return _pair_of(numbers, constant_number(condition.shape.numbers[2]), positions)
+    if isinstance(condition, Between):
+        condition = Comparison(type=condition.type, operator="<=", left=condition.operand, right=condition.high)
     if not isinstance(condition, Comparison):
         return None
     for distance, limit, operators in (
-        (condition.left, condition.right, {"<", "<="}),
-        (condition.right, condition.left, {">", ">="}),
+        (condition.left, condition.right, {"<", "<=", "="}),
+        (condition.right, condition.left, {">", ">=", "="}),
     ):
         if isinstance(distance, Call) and distance.function is DISTANCE and condition.operator in operators:
             return _pair_of(distance.arguments, constant_number(limit), positions)
@@ -161,47 +237,4 @@ def _pair_of(numbers: Sequence[Expr], radius: float | None, positions: Sequence[
     second = next((p for p in positions if p.is_ra(numbers[2]) and p.is_dec(numbers[3])), None)
     if first is None or second is None or first.source == second.source:
         return None
-    return Pair(first, second, max(radius, SMALLEST_RADIUS))
-
-
-def _same_bucket(pair: Pair) -> SameBucket:
-    anchor = pair.first
-    return SameBucket(
-        type=DataType.BOOLEAN,
-        ra=ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.ra),
-        dec=ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.dec),
-        near=pair.second.source,
-        radius=pair.radius,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """The buckets of one chunk, degrees."""
-
-    height: float
-    """Of a zone of declination."""
-
-    bins: int
-    """Bins of right ascension around the sky; 1 where a circle may reach around a pole."""
-
-    reach: float
-    """How far a circle reaches in right ascension."""
-
-    @property
-    def width(self) -> float:
-        """Of a bin."""
-        return 360.0 / self.bins
-
-
-def buckets_of(chunk: ChunkId, *, radius: float, centre_dec: float) -> Buckets:
-    """Return the buckets of a chunk for pairs within a radius (degrees)."""
-    highest = min(90.0, abs(centre_dec) + _CELL_RADIUS / 2**chunk.order + 2 * radius)
-    height = BUCKET_RADII * radius
-    narrow = math.cos(math.radians(highest))
-    half = math.sin(math.radians(radius) / 2)
-    if narrow <= half * 1.01:
-        return Buckets(height, 1, 360.0)
-    reach = math.degrees(2 * math.asin(half / narrow)) * (1 + 1e-9) + 1e-12
-    bins = max(1, math.floor(360.0 / (BUCKET_RADII * reach)))
-    return Buckets(height, bins if bins > 1 else 1, reach)
+    return Pair(first, second, min(180.0, max(radius, SMALLEST_RADIUS)))

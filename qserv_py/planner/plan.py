@@ -28,14 +28,23 @@ class StageColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearBy:
-    """How the rows of a relation are put into buckets for a neighbour join."""
+    """Which rows the near side of a neighbour join reads in a chunk, and whether they are put into buckets."""
 
     ra: str
     dec: str
-    """Labels of its position."""
+    """Labels of its position; empty when a key ties it, which needs no buckets."""
 
     radius: float
     """Degrees."""
+
+    own: bool
+    """Whether it reads the chunk's own rows; not when its chunks are those of another family."""
+
+    received: ValuesSlot | None
+    """The earlier stage that brings the rows of other chunks; None for the overlap beside the chunk."""
+
+    region: IntArray | None
+    """Ranges of ``healpix29`` without which no row of the chunk is needed, shape (n, 2); None for anywhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +118,18 @@ class ValuesSlot:
     form: ValuesForm
 
 
-Slot = RelationSlot | SpatialSlot | ValuesSlot | BucketSlot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorderSlot:
+    """Where the condition goes that a row stands so near the border of its chunk that another may need it."""
+
+    column: str
+    """SQL of the table's ``healpix29``."""
+
+    radius: float
+    """Degrees."""
+
+
+Slot = RelationSlot | SpatialSlot | ValuesSlot | BucketSlot | BorderSlot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,6 +137,17 @@ class Template:
     """A statement for any chunk: text and slots in turn."""
 
     pieces: tuple[str | Slot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchanged:
+    """Rows that neighbours in other chunks need."""
+
+    radius: float
+    """Degrees."""
+
+    rows: int
+    """About how many, at the most."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +170,10 @@ class ShardStage:
     """Rows after which the rest need not be asked for."""
 
     moves: str = ""
-    """Table whose rows are brought to the merge engine as they are: their size is bounded."""
+    """Table whose rows are brought to the czar as they are: their size is bounded."""
+
+    exchange: Exchanged | None = None
+    """Set when they go on to other chunks, which have neighbours of them."""
 
     reads: tuple[str, ...] = ()
     """Earlier stages that the statement reads, as often as it reads them."""
@@ -203,7 +237,14 @@ class QueryPlan:
 
 def values_slots(stage: ShardStage) -> tuple[ValuesSlot, ...]:
     """Return where the rows of earlier stages go in a stage's statement, each once."""
-    return tuple(dict.fromkeys(piece for piece in stage.template.pieces if isinstance(piece, ValuesSlot)))
+    found = (_values_slot(piece) for piece in stage.template.pieces)
+    return tuple(dict.fromkeys(slot for slot in found if slot is not None))
+
+
+def _values_slot(piece: str | Slot) -> ValuesSlot | None:
+    if isinstance(piece, RelationSlot) and piece.near is not None:
+        return piece.near.received
+    return piece if isinstance(piece, ValuesSlot) else None
 
 
 def _chunk_queries(stage: ShardStage) -> int:

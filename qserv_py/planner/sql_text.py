@@ -52,6 +52,7 @@ from qserv_py.adql.tree import (
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner.plan import (
+    BorderSlot,
     BucketSlot,
     NearBy,
     RelationSlot,
@@ -129,14 +130,40 @@ class StageSource(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class NearSource(TableSource):
-    """A director whose rows are looked for around those of an anchor: it reads the overlap, too."""
+    """A director whose rows are looked for around those of an anchor: it reads rows of other chunks, too."""
 
     radius: float
     """Degrees."""
 
     ra: str
     dec: str
-    """Labels of its position."""
+    """Labels of its position; empty when a key ties it."""
+
+    place: int
+    """Id of the source whose position tells where its rows are looked for."""
+
+    exchanged: bool = False
+    """Whether rows of other chunks are exchanged, as the overlap does not hold them all."""
+
+    own: bool = True
+    """Whether its chunks are the anchor's."""
+
+    received: StageSource | None = None
+    """The stage that brings them, once it is planned."""
+
+    region: np.ndarray | None = field(default=None, compare=False)
+    """Ranges of ``healpix29`` outside which no row is needed; None for anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearBorder(Expr):
+    """Whether a row stands so near the border of its chunk that a row of another chunk may be within a radius."""
+
+    column: ColumnRef
+    """The table's ``healpix29``."""
+
+    radius: float
+    """Degrees."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,9 +253,10 @@ class Rendering:
             read = tuple(column for column in source.columns if column.label in used) or source.columns[:1]
             return ValuesSlot(stage=source.stage, columns=read, form=ValuesForm.RELATION)
         if isinstance(source, NearSource):
-            used = {**used, source.ra: DataType.DOUBLE, source.dec: DataType.DOUBLE}
+            if source.ra:
+                used = {**used, source.ra: DataType.DOUBLE, source.dec: DataType.DOUBLE}
             columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
-            near = NearBy(ra=source.ra, dec=source.dec, radius=source.radius)
+            near = _near_by(source)
             return RelationSlot(schema=source.database.physical, table=source.table, columns=columns, near=near)
         columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
         return RelationSlot(schema=source.database.physical, table=source.table, columns=columns)
@@ -314,6 +342,8 @@ class Rendering:
 
     def _source(self, source: Source) -> str:
         alias = self._alias(source)
+        if isinstance(source, NearSource) and source.received is not None:
+            self.stages.append(source.received.stage)
         if isinstance(source, TableSource):
             return f"{self._mark(source)} AS {alias}"
         if isinstance(source, QuerySource):
@@ -402,6 +432,8 @@ class Rendering:
                 return self._in_stage(expr)
             case SameBucket():
                 return self._same_bucket(expr)
+            case NearBorder():
+                return self._mark(BorderSlot(column=self.expr(expr.column), radius=expr.radius))
             case StageExists():
                 return self._stage_exists(expr)
             case StageValue():
@@ -534,6 +566,20 @@ class Rendering:
         exact = " AND ".join(self._condition(part) for part in expr.exact)
         slot = SpatialSlot(column=self.expr(expr.column), inside=expr.inside, maybe=expr.maybe, exact=exact)
         return self._mark(slot)
+
+
+def _near_by(source: NearSource) -> NearBy:
+    stage = source.received
+    return NearBy(
+        ra=source.ra,
+        dec=source.dec,
+        radius=source.radius,
+        own=source.own,
+        received=None
+        if stage is None
+        else ValuesSlot(stage=stage.stage, columns=stage.columns, form=ValuesForm.RELATION),
+        region=source.region,
+    )
 
 
 def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -> str:

@@ -14,7 +14,7 @@ from qserv_py.partitioner import ranges
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.cover import circle
 from qserv_py.partitioner.density import DensityCounter
-from qserv_py.partitioner.dilation import Border, border_of, dilated
+from qserv_py.partitioner.dilation import Border, around, border_of, dilated
 from qserv_py.partitioner.healpix import healpix29_of, unit_vectors
 
 Sky = tuple[np.ndarray, np.ndarray]
@@ -70,6 +70,9 @@ def test_every_row_near_another_chunk_is_on_the_border_of_its_own(
     foreign = near(sky, radius) & (own[:, np.newaxis] != own[np.newaxis, :])
     for row in np.flatnonzero(foreign.any(axis=1)):
         assert is_on(border_of(chunk_map.chunk(int(own[row])), radius), int(cells[row]))
+    for chunk in np.unique(own):
+        wanted = near(sky, radius)[own == chunk].any(axis=0)
+        assert is_in(cells, around(chunk_map.chunk(int(chunk)), radius))[wanted].all()
 
 
 @pytest.mark.parametrize("order", [1, 4, 7])
@@ -80,6 +83,7 @@ def test_a_border_is_narrow(order: int) -> None:
     border = border_of(chunk, 58.6 / 2**order / 50)
     assert border is not None
     assert 0.06 < np.mean([is_on(border, cell) for cell in cells]) < 0.14
+    assert np.mean([is_on(border, cell) for cell in cells]) == pytest.approx(border.share, abs=0.02)
 
 
 def test_a_region_grows_little() -> None:

@@ -1,0 +1,129 @@
+"""Which sources of a block read rows of other chunks, and where those rows come from: the overlap, or an exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from qserv_py.adql import tree
+from qserv_py.adql.tree import Expr, Select, Source, TableSource, column_refs
+from qserv_py.catalog.model import DirectorTable
+from qserv_py.planner import neighbours
+from qserv_py.planner.chunks import Pruning
+from qserv_py.planner.exchange import Exchange, plan_exchange
+from qserv_py.planner.keys import Keys, are_joined
+from qserv_py.planner.neighbours import Link
+from qserv_py.planner.sql_text import NearSource, StageSource
+
+_READ_ROW = 1e-9
+"""What it costs that an anchor's row is read; 1 is a row that is sent to other chunks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """A source that reads rows of other chunks."""
+
+    link: Link
+    place: TableSource
+    """The source whose position tells where the rows are looked for."""
+
+    exchange: Exchange | None
+    """How the rows of other chunks come; None when the overlap holds them."""
+
+    conditions: tuple[Expr, ...] = ()
+    """Conditions of its join; those on this source alone let fewer rows be sent."""
+
+    def source(self, received: StageSource | None) -> NearSource:
+        """Return the source as the chunk queries read it."""
+        near, pair = self.link.near, self.link.pair
+        return NearSource(
+            id=near.id,
+            alias=near.alias,
+            database=near.database,
+            table=near.table,
+            radius=self.link.radius,
+            ra=pair.second.ra if pair is not None else "",
+            dec=pair.second.dec if pair is not None else "",
+            place=self.place.id,
+            own=self.exchange is None or self.exchange.same_chunks,
+            received=received,
+        )
+
+    def conditions_of_its_own(self) -> list[Expr]:
+        """Return the conditions that concern this source and nothing else."""
+        return [condition for condition in self.conditions if is_about(condition, self.link.near.id)]
+
+
+def plan_near(
+    select: Select, partitioned: Sequence[Source], keys: Mapping[int, Keys], pruning: Pruning
+) -> tuple[Select, dict[int, Near]]:
+    """Return a block with the conditions that pair neighbours, and its near sources by id; none if it needs none."""
+    if len(partitioned) < 2:
+        return select, {}
+    choice = _Choice(select, partitioned, keys, pruning)
+    if select.joined is not None:
+        outer = neighbours.plan_outer(select.joined, partitioned, keys, pruning.catalog, choice.cost)
+        if outer is None:
+            return select, {}
+        near = {one: choice.near(link, outer.own[one]) for one, link in outer.near.items()}
+        return replace(select, joined=outer.joined), near
+    if are_joined(partitioned, keys, select.where):
+        return select, {}
+    inner = neighbours.plan_inner(partitioned, select.where, keys, pruning.catalog, choice.cost)
+    if inner is None:
+        return select, {}
+    near = {one: choice.near(link, select.where) for one, link in inner.near.items()}
+    return replace(select, where=(*select.where, *inner.conditions)), near
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What the links of a block cost."""
+
+    select: Select
+    sources: Sequence[Source]
+    keys: Mapping[int, Keys]
+    pruning: Pruning
+
+    def cost(self, link: Link) -> float | None:
+        """Return the rows that are sent, and a little for each row that the anchors read; None for too many pairs."""
+        place = self._place_of(link)
+        read = _READ_ROW * self.pruning.rows_of(place, self.select)
+        if is_in_overlap(link, place):
+            return read
+        exchange = plan_exchange(link, place, self.select, self.pruning)
+        return None if exchange.is_too_large else exchange.rows + read
+
+    def near(self, link: Link, conditions: tuple[Expr, ...]) -> Near:
+        """Return the near source of a link."""
+        place = self._place_of(link)
+        exchange = None if is_in_overlap(link, place) else plan_exchange(link, place, self.select, self.pruning)
+        return Near(link, place, exchange, conditions)
+
+    def _place_of(self, link: Link) -> TableSource:
+        """Return the source that tells the place of an anchor's rows: itself, or the director that its key names."""
+        tables = {source.id: source for source in self.sources if isinstance(source, TableSource)}
+        anchor = tables[link.anchor]
+        conditions = list(self.select.where)
+        if self.select.joined is not None:
+            conditions += tree.join_conditions(self.select.joined)
+        for source in tables.values():
+            if isinstance(source.table, DirectorTable) and are_joined([anchor, source], self.keys, conditions):
+                return source
+        return anchor
+
+
+def is_in_overlap(link: Link, place: TableSource) -> bool:
+    """Whether the overlap holds all rows of other chunks that a link needs.
+
+    It holds those of the same database only: what another database of the family had before a chunk was added is not
+    beside that chunk.
+    """
+    family = link.near.database.family
+    return place.database.name == link.near.database.name and link.radius * 3600 <= family.overlap_arcsec
+
+
+def is_about(condition: Expr, source: int) -> bool:
+    """Whether a condition reads one source and nothing else."""
+    refs = {ref.source for ref in column_refs(condition)}
+    return refs == {source} and not any(True for _ in tree.subqueries(condition))
