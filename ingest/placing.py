@@ -22,7 +22,7 @@ from qserv_py.ingest.director_ids import IdSorter, ids_of
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.row_converter import coordinates
 from qserv_py.partitioner.director_index import DirectorIndex, IndexRun
-from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range
+from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range, separations
 from qserv_py.registry.transactions import parts_of
 from qserv_py.workers.index_files import open_director_index
 from qserv_py.workers.parts import read_part
@@ -78,6 +78,8 @@ class FollowingLocator:
 
     def __init__(self, directors: list[tuple[str, DirectorTable, DirectorIndex]]) -> None:
         self._directors = directors
+        self.farthest_pair_deg: float | None = 0.0 if len(directors) > 1 else None
+        """How far apart the directors' rows of an accepted row are at the most; None with one director."""
 
     def locate(self, columns: Mapping[str, pa.Array]) -> Located:
         """Return the cell of each row's director row."""
@@ -92,7 +94,12 @@ class FollowingLocator:
         return Located(found[0], tuple(rejected))
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
-        """Do nothing."""
+        """Measure the pairs of a match table."""
+        if self.farthest_pair_deg is None or not len(cells):
+            return
+        for key, _, index in self._directors[1:]:
+            apart = separations(cells, index.lookup(ids_of(columns[key])))
+            self.farthest_pair_deg = max(self.farthest_pair_deg, float(apart.max()))
 
 
 class RefLocator:

@@ -55,6 +55,8 @@ class Staging:
         The family's map, with the chunks that this transaction adds.
     workers
         Name of the worker of each chunk of the map.
+    farthest_pair_deg
+        Of a match table: how far apart its pairs are at the most.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Staging:
         transaction_id: int,
         chunk_map: ChunkMap,
         workers: Sequence[str],
+        farthest_pair_deg: float | None = None,
     ) -> None:
         self._destination = destination
         self._database = database
         self._transaction_id = transaction_id
         self.chunk_map = chunk_map
         self._workers = workers
+        self._farthest_pair_deg = farthest_pair_deg
         self._numbers = itertools.count(1)
         self._adding = threading.Lock()
         self.parts: list[NewPart] = []
@@ -189,6 +193,7 @@ class Staging:
             rows=written.rows,
             bytes=written.bytes,
             sha256=written.sha256,
+            farthest_pair_deg=self._farthest_pair_deg,
         )
         with self._adding:
             self.parts.append(part)

@@ -125,7 +125,12 @@ def stage_following(job: IngestJob, files: list[InputFile]) -> Staged:
         check_rejects(files, max_rejects=job.max_rejects)
         # Read after the director index: every cell in that has its chunk by now.
         state = job.destination.registry.family_state(job.database.family.name)
-        staging = _staging(job, ChunkMap.of_state(state), _worker_names(job.destination, state))
+        staging = _staging(
+            job,
+            ChunkMap.of_state(state),
+            _worker_names(job.destination, state),
+            farthest_pair_deg=locator.farthest_pair_deg,
+        )
         chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
     return Staged(parts=tuple(staging.parts), new_chunks=(), chunks=len(chunks))
 
@@ -169,9 +174,16 @@ def _stage_ref_rows(job: IngestJob, staging: Staging, spool: Spool, dropped: Int
     staging.stage_ref(job.table, write)
 
 
-def _staging(job: IngestJob, chunk_map: ChunkMap, workers: Sequence[str]) -> Staging:
+def _staging(
+    job: IngestJob, chunk_map: ChunkMap, workers: Sequence[str], *, farthest_pair_deg: float | None = None
+) -> Staging:
     return Staging(
-        job.destination, job.database, transaction_id=job.transaction_id, chunk_map=chunk_map, workers=workers
+        job.destination,
+        job.database,
+        transaction_id=job.transaction_id,
+        chunk_map=chunk_map,
+        workers=workers,
+        farthest_pair_deg=farthest_pair_deg,
     )
 
 

@@ -78,6 +78,24 @@ def unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
     return np.stack((flat * np.cos(lon), flat * np.sin(lon), np.sin(lat)), axis=-1)
 
 
+def separations(cells: IntArray, others: IntArray) -> FloatArray:
+    """Return how far apart the places of two lists of order-29 cells are at the most, degrees, shape (n,)."""
+    chord = np.sqrt(((_centres(cells) - _centres(others)) ** 2).sum(axis=-1))
+    between: FloatArray = np.degrees(2 * np.arcsin(np.minimum(chord / 2, 1.0)))
+    return between + 2 * _CELL_RADIUS
+
+
+_CELL_RADIUS = 62.0 / (1 << HEALPIX_ORDER)
+"""Degrees; no point of an order-29 cell is further from its centre."""
+
+
+def _centres(cells: IntArray) -> FloatArray:
+    lon, lat = np.empty(len(cells)), np.empty(len(cells))
+    depths = np.full(len(cells), HEALPIX_ORDER, dtype=np.uint8)
+    _kernel.healpix_to_lonlat(depths, cells.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
+    return unit_vectors(np.degrees(lon), np.degrees(lat))
+
+
 def border_vectors(orders: IntArray, pixels: IntArray, *, steps: int) -> FloatArray:
     """Return points on the border of each cell as unit vectors, ``steps`` on each of its four edges.
 

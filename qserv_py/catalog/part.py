@@ -48,6 +48,9 @@ class NewPart:
     sha256: str
     """Checksum of the file, 64 hexadecimal digits."""
 
+    farthest_pair_deg: float | None = None
+    """Of a match table: no pair of it is further apart; None when it was not measured."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part(NewPart):

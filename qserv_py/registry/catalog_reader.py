@@ -161,13 +161,17 @@ def _read_snapshots(
     refs = {row[0]: row[1:] for row in run(connection, "snapshot_refs")}
     runs = {row[0]: tuple(row[1]) for row in run(connection, "snapshot_index_runs")}
     overlaps = {row[0]: row[1:] for row in run(connection, "snapshot_overlaps")}
+    pairs = {row[0]: row[1] for row in run(connection, "snapshot_pairs")}
     tables: dict[str, dict[str, TableSnapshot]] = defaultdict(dict)
     for table_id, (database, table) in names.items():
         if table_id in refs:
             tables[database][table] = _ref_snapshot(refs[table_id])
         else:
             tables[database][table] = _table_snapshot(
-                chunks.get(table_id), runs.get(table_id, ()), overlaps.get(table_id, ([], []))
+                chunks.get(table_id),
+                runs.get(table_id, ()),
+                overlaps.get(table_id, ([], [])),
+                farthest_pair_deg=pairs.get(table_id),
             )
     found = {}
     for entry in databases:
@@ -185,7 +189,9 @@ def _ref_snapshot(row: Row) -> TableSnapshot:
     )
 
 
-def _table_snapshot(row: Row | None, runs: tuple[str, ...], overlaps: Row) -> TableSnapshot:
+def _table_snapshot(
+    row: Row | None, runs: tuple[str, ...], overlaps: Row, *, farthest_pair_deg: float | None
+) -> TableSnapshot:
     chunks, rows, generations, total_rows, total_bytes = row or ([], [], [], 0, 0)
     return TableSnapshot(
         chunks=_integers(chunks),
@@ -193,6 +199,7 @@ def _table_snapshot(row: Row | None, runs: tuple[str, ...], overlaps: Row) -> Ta
         generations=_integers(generations),
         total_rows=total_rows,
         total_bytes=total_bytes,
+        farthest_pair_deg=farthest_pair_deg,
         index_runs=runs,
         overlap_chunks=_integers(overlaps[0]),
         overlap_generations=_integers(overlaps[1]),

@@ -128,6 +128,7 @@ def add_parts(connection: Connection, transaction_id: int, parts: Sequence[NewPa
         rows=[part.rows for part in parts],
         bytes=[part.bytes for part in parts],
         sha256s=[part.sha256 for part in parts],
+        farthest_pairs=[part.farthest_pair_deg for part in parts],
     ).fetchall()
     if len(rows) != len(parts):
         raise TransactionStateError(
@@ -157,6 +158,7 @@ def part_of(row: Row) -> Part:
         sha256=row[9],
         transaction_id=row[10],
         snapshot=row[11],
+        farthest_pair_deg=row[12],
     )
 
 

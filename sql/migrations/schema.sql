@@ -137,11 +137,14 @@ CREATE TABLE part (
     bytes bigint NOT NULL CHECK (bytes >= 0),
     sha256 text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
     snapshot integer,
+    farthest_pair_deg double precision CHECK (farthest_pair_deg >= 0),
     CHECK ((chunk_id IS NOT NULL AND worker_id IS NOT NULL) = (role IN ('chunk', 'overlap'))),
     UNIQUE NULLS NOT DISTINCT (worker_id, path)
 );
 COMMENT ON COLUMN part.worker_id IS 'NULL: every worker holds the file (ref), or the czar (index).';
 COMMENT ON COLUMN part.snapshot IS 'First snapshot of the database that holds it; NULL until published.';
+COMMENT ON COLUMN part.farthest_pair_deg IS
+    'Of a match table: no pair is further apart, degrees; NULL when it was not measured.';
 CREATE INDEX part_table_chunk ON part (table_id, chunk_id);
 CREATE INDEX part_transaction ON part (transaction_id);
 CREATE INDEX part_chunk ON part (chunk_id);
