@@ -6,6 +6,7 @@ Both texts are made side by side from one grammar, so a mistake in the translati
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from hypothesis import strategies as st
 
@@ -309,6 +310,8 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
         "moved",
         "near",
         "near",
+        "match",
+        "match",
     ]
     kind = draw(st.sampled_from(kinds))
     tables = {
@@ -324,6 +327,8 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     form = draw(st.sampled_from(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"]))
     if kind == "near":
         return draw(_near(o))
+    if kind == "match":
+        return draw(_match(database))
     if kind == "outer":
         return draw(_outer_join(o, s, on, joined))
     if kind == "ref_outer":
@@ -358,6 +363,50 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     return Text(
         text.format(o.adql, s.adql, on.adql, v.adql, visit.adql), text.format(o.sql, s.sql, on.sql, v.sql, visit.sql)
     ), joined
+
+
+def truth_columns(prefix: str = "") -> Columns:
+    """Return the columns of Truth."""
+    p = prefix
+    return Columns(
+        numbers=_same(f"{p}mag", f"{p}t_dec"),
+        integers=_same(f"{p}truthId"),
+        texts=_same(f"{p}kind"),
+        booleans=(),
+        unique=_same(f"{p}truthId")[0],
+        position=(_same(f"{p}t_ra")[0], _same(f"{p}t_dec")[0]),
+    )
+
+
+@st.composite
+def _match(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
+    """A match table with one or both of its directors, in any order, inner and outer."""
+    match = draw(st.sampled_from(["Pairs", "Pairs", "FarPairs"]))
+    texts = {
+        alias: Text(f"{database}.{name} {alias}", f'"{database}"."{name.lower()}" {alias}')
+        for alias, name in (("o", "Object"), ("m", match), ("t", "Truth"))
+    }
+    ties = {"o": "o.objectId = m.objectId", "t": "m.truthId = t.truthId"}
+    order = draw(st.sampled_from(["omt", "mot", "mto", "tmo", "mt", "tm"]))
+    columns = truth_columns("t.")
+    if "o" in order:
+        columns = both(object_columns("o."), columns)
+        columns = replace(columns, position=draw(st.sampled_from([columns.position, truth_columns("t.").position])))
+    rank = _same("m.rank")
+    columns = replace(columns, numbers=columns.numbers + rank, integers=columns.integers + rank, has_unique=False)
+    origin = texts[order[0]]
+    for before, alias in pairwise(order):
+        join = draw(st.sampled_from(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]))
+        tie = ties[before if alias == "m" else alias]
+        on = Text(tie, tie)
+        if join in {"JOIN", "LEFT JOIN"} and draw(st.integers(0, 3)) == 0:
+            extra = draw(conditions(truth_columns("t."), 0)) if alias == "t" else Text("m.rank > 0", "m.rank > 0")
+            on = Text(f"{tie} AND {extra.adql}", f"{tie} AND {extra.sql}")
+        origin = Text(
+            f"{origin.adql} {join} {texts[alias].adql} ON {on.adql}",
+            f"{origin.sql} {join} {texts[alias].sql} ON {on.sql}",
+        )
+    return origin, columns
 
 
 @st.composite

@@ -34,6 +34,27 @@ tables:
       - {{name: band, "@id": "#{name}.Source.band", datatype: char, length: 1}}
       - {{name: flux, "@id": "#{name}.Source.flux", datatype: double}}
       - {{name: seenAt, "@id": "#{name}.Source.seenAt", datatype: timestamp}}
+  - name: Truth
+    "@id": "#{name}.Truth"
+    primaryKey: "#{name}.Truth.truthId"
+    columns:
+      - {{name: truthId, "@id": "#{name}.Truth.truthId", datatype: long, nullable: false}}
+      - {{name: t_ra, "@id": "#{name}.Truth.t_ra", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: t_dec, "@id": "#{name}.Truth.t_dec", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: mag, "@id": "#{name}.Truth.mag", datatype: double}}
+      - {{name: kind, "@id": "#{name}.Truth.kind", datatype: string, length: 8}}
+  - name: Pairs
+    "@id": "#{name}.Pairs"
+    columns:
+      - {{name: objectId, "@id": "#{name}.Pairs.objectId", datatype: long, nullable: false}}
+      - {{name: truthId, "@id": "#{name}.Pairs.truthId", datatype: long, nullable: false}}
+      - {{name: rank, "@id": "#{name}.Pairs.rank", datatype: int}}
+  - name: FarPairs
+    "@id": "#{name}.FarPairs"
+    columns:
+      - {{name: objectId, "@id": "#{name}.FarPairs.objectId", datatype: long, nullable: false}}
+      - {{name: truthId, "@id": "#{name}.FarPairs.truthId", datatype: long, nullable: false}}
+      - {{name: rank, "@id": "#{name}.FarPairs.rank", datatype: int}}
   - name: Visit
     "@id": "#{name}.Visit"
     primaryKey: "#{name}.Visit.visit"
@@ -49,6 +70,9 @@ family: {{name: {name}, target_rows: {target_rows}, min_order: 0, max_order: 12,
 tables:
   Object: {{kind: director, id: objectId, ra: coord_ra, dec: coord_dec}}
   Source: {{kind: child, director: Object, key: objectId}}
+  Truth: {{kind: director, id: truthId, ra: t_ra, dec: t_dec}}
+  Pairs: {{kind: match, directors: [Object, Truth], keys: [objectId, truthId]}}
+  FarPairs: {{kind: match, directors: [Object, Truth], keys: [objectId, truthId]}}
   Visit: {{kind: ref}}
 """
 
@@ -116,6 +140,50 @@ def sources(rng: np.random.Generator, found: pa.Table, visits: int) -> pa.Table:
     )
 
 
+def truths(rng: np.random.Generator, found: pa.Table) -> pa.Table:
+    """Return the rows of a second director: one within 40 arcsec of most objects, and some anywhere else."""
+    ra, dec = np.asarray(found["coord_ra"]), np.asarray(found["coord_dec"])
+    count = len(ra)
+    away = np.minimum(rng.exponential(10.0, count), 40.0) / 3600
+    angle = rng.uniform(0, 2 * np.pi, count)
+    north = np.clip(dec + away * np.sin(angle), -90, 90)
+    east = away * np.cos(angle) / np.maximum(np.cos(np.radians(np.maximum(np.abs(dec), np.abs(north)))), 1e-3)
+    lonely = rng.random(count) < 0.1
+    east = np.where(lonely, rng.uniform(0, 360, count), east)
+    kinds = rng.choice(["star", "galaxy"], count)
+    return pa.table(
+        {
+            "truthId": pa.array(rng.permutation(count) * 11 + 5_000),
+            "t_ra": (ra + east) % 360 % 360,
+            "t_dec": north,
+            "mag": pa.array(rng.uniform(14, 26, count), mask=rng.random(count) < 0.05),
+            "kind": pa.array(kinds, mask=rng.random(count) < 0.05),
+        }
+    )
+
+
+def pairs(rng: np.random.Generator, found: pa.Table, true: pa.Table, *, farthest_deg: float) -> pa.Table:
+    """Return the rows of a match table: some of the pairs of objects and truths no further apart, and some twice."""
+    one, other = (
+        np.stack([np.cos(d) * np.cos(r), np.cos(d) * np.sin(r), np.sin(d)], axis=1)
+        for r, d in (
+            (np.radians(np.asarray(found["coord_ra"])), np.radians(np.asarray(found["coord_dec"]))),
+            (np.radians(np.asarray(true["t_ra"])), np.radians(np.asarray(true["t_dec"]))),
+        )
+    )
+    chord = np.sqrt(((one[:, np.newaxis, :] - other[np.newaxis, :, :]) ** 2).sum(axis=-1))
+    rows, matches = np.nonzero(chord < 2 * np.sin(np.radians(farthest_deg) / 2))
+    chosen = rng.permutation(len(rows))[: len(found)]
+    chosen = np.concatenate([chosen, chosen[:3]])
+    return pa.table(
+        {
+            "objectId": pa.array(np.asarray(found["objectId"])[rows[chosen]]),
+            "truthId": pa.array(np.asarray(true["truthId"])[matches[chosen]]),
+            "rank": pa.array(rng.integers(0, 4, len(chosen)).astype(np.int32), mask=rng.random(len(chosen)) < 0.05),
+        }
+    )
+
+
 def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
     """Return the ref table's rows."""
     return pa.table(
@@ -131,4 +199,11 @@ def catalogue(seed: int, kind: str, *, count: int, visits: int = 12) -> dict[str
     """Return the rows of a whole catalogue by table name."""
     rng = np.random.default_rng(seed)
     found = objects(rng, count, kind)
-    return {"Object": found, "Source": sources(rng, found, visits), "Visit": visit_rows(rng, visits)}
+    tables = {"Object": found, "Source": sources(rng, found, visits), "Visit": visit_rows(rng, visits)}
+    true = truths(rng, found)
+    return {
+        **tables,
+        "Truth": true,
+        "Pairs": pairs(rng, found, true, farthest_deg=55 / 3600),
+        "FarPairs": pairs(rng, found, true, farthest_deg=1.5),
+    }
