@@ -189,11 +189,7 @@ class Execution:
             kept.append(batch)
             size += batch.nbytes
             if size > self.engines.kept_bytes:
-                raise LimitError(
-                    f"more than {self.engines.kept_bytes >> 20} MiB of {_rows_of(stage)} would have to be moved",
-                    detail="No chunk alone can answer this part of the query, so its rows are brought together.",
-                    hint="Restrict it by place or by id, or join its tables by the director's key.",
-                )
+                raise _too_much(stage, self.engines.kept_bytes)
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
     def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:
@@ -262,6 +258,23 @@ class Execution:
         except BaseException as error:
             self._failure = error
             raise
+
+
+def _too_much(stage: Stage, most: int) -> LimitError:
+    what = f"more than {most >> 20} MiB of {_rows_of(stage)} would have to be moved"
+    exchange = stage.exchange if isinstance(stage, ShardStage) else None
+    if exchange is None:
+        return LimitError(
+            what,
+            detail="No chunk alone can answer this part of the query, so its rows are brought together.",
+            hint="Restrict it by place or by id, or join its tables by the director's key.",
+        )
+    return LimitError(
+        what,
+        detail=f"Chunks exchange the rows that have neighbours within {exchange.radius:.3g} deg in other chunks.",
+        hint="Take a smaller radius, restrict one side by place, or read fewer columns; up to the family's overlap "
+        "nothing is exchanged.",
+    )
 
 
 def _rows_of(stage: Stage) -> str:

@@ -89,11 +89,14 @@ class SentRows:
             return _as_values(rows, slot.columns)
         name = new_name(self._number)
         columns = [CopyColumn(column.label, column.type) for column in slot.columns]
+        index = slot.index or None
+        if index is not None:
+            rows = rows.sort_by(index)
         copies = []
         for worker in workers:
             self._made.setdefault(worker, []).append(name)
             store = self._stores[worker]
-            copies.append(self._threads.submit(store.put, name, rows, columns, cancelled=self._cancelled))
+            copies.append(self._threads.submit(store.put, name, rows, columns, index=index, cancelled=self._cancelled))
         wait(copies)
         for copy in copies:
             copy.result()

@@ -116,6 +116,8 @@ class ValuesSlot:
     """The columns that the statement reads."""
 
     form: ValuesForm
+    index: str = ""
+    """Column by which each statement picks its rows of a RELATION; empty when it reads them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

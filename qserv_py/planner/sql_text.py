@@ -49,6 +49,7 @@ from qserv_py.adql.tree import (
     TableSource,
     Window,
 )
+from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner.plan import (
@@ -570,14 +571,16 @@ class Rendering:
 
 def _near_by(source: NearSource) -> NearBy:
     stage = source.received
+    received = None
+    if stage is not None:
+        form = ValuesForm.RELATION
+        received = ValuesSlot(stage=stage.stage, columns=stage.columns, form=form, index=HEALPIX_COLUMN)
     return NearBy(
         ra=source.ra,
         dec=source.dec,
         radius=source.radius,
         own=source.own,
-        received=None
-        if stage is None
-        else ValuesSlot(stage=stage.stage, columns=stage.columns, form=ValuesForm.RELATION),
+        received=received,
         region=source.region,
     )
 

@@ -61,3 +61,8 @@ def load_catalogue(
         publish_database(destination, name)
     _loaded[place] = Loaded(database, tables)
     return _loaded[place]
+
+
+def loaded(name: str) -> Loaded:
+    """Return a catalogue that a cluster of this process holds."""
+    return next(found for (_, known), found in _loaded.items() if known == name)
