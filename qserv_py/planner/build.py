@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -41,7 +41,7 @@ from qserv_py.planner import aggregate, count_star, joins
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
-from qserv_py.planner.near_sources import Near, is_about, plan_near
+from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.plan import (
     CzarStage,
     Exchanged,
@@ -103,6 +103,8 @@ class _Sources:
     gathered: list[StageSource] = field(default_factory=list)
     chunks: dict[int, ChunkSet] = field(default_factory=dict)
     keys: dict[int, Keys] = field(default_factory=dict)
+    nullable: frozenset[int] = frozenset()
+    """Sources of blocks around that an outer join may replace by NULLs."""
 
 
 def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | None = None) -> QueryPlan:
@@ -294,41 +296,27 @@ class _Planner:
 
     def _holds_correlated(self, select: Select, sources: _Sources) -> bool:
         """Whether a chunk holds all that the block's correlated sub-queries ask for."""
-        conditions = select.where if select.joined is None else ()
-        return all(
-            self._is_at_home(query, sources.partitioned, sources.keys, conditions)
-            for expr in tree.expressions(select)
-            for query in tree.subqueries(expr)
-            if tree.free_refs(query)
-        )
+        anchors = [source for source in sources.partitioned if not isinstance(source, NearSource)]
+        return all(self._is_at_home(query, select, anchors, sources.keys) for query in _correlated_queries(select))
 
-    def _is_at_home(
-        self, query: Query, around: Sequence[Source], keys: Mapping[int, Keys], conditions: Sequence[Expr]
-    ) -> bool:
-        """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it."""
+    def _is_at_home(self, query: Query, around: Select, anchors: Sequence[Source], keys: Mapping[int, Keys]) -> bool:
+        """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it, or near it."""
         if isinstance(query, SetQuery) or query.joined is not None:
             return False
         if not all(isinstance(source, TableSource) for source in query.sources):
             return False
-        tables = [source for source in query.sources if isinstance(source, TableSource)]
-        partitioned = [*around, *(source for source in tables if source.table.is_partitioned)]
-        all_keys = {**keys, **{source.id: keys_of_table(source) for source in tables}}
-        all_conditions = (*conditions, *query.where)
-        if len(partitioned) > len(around) and not (around and are_joined(partitioned, all_keys, all_conditions)):
+        near = plan_correlated(query, around, anchors, keys, self.pruning)
+        if near is None:
             return False
-        return all(
-            self._is_at_home(inner, partitioned, all_keys, all_conditions)
-            for expr in tree.expressions(query)
-            for inner in tree.subqueries(expr)
-            if tree.free_refs(inner)
-        )
+        inner_anchors, inner_keys = _with_tables_of(query, anchors, keys, near)
+        return all(self._is_at_home(inner, query, inner_anchors, inner_keys) for inner in _correlated_queries(query))
 
     def _plan_subqueries(self, select: Select, sources: _Sources | None) -> Select:
         """Plan the sub-queries in a block's expressions; with ``sources`` None the block runs where no chunk is."""
         keys = sources.keys if sources is not None and sources.partitioned else None
         if keys is not None:
             # NULL NOT IN () is true, NULL NOT IN (7) is not: a chunk cannot tell for a row without a key of its own.
-            without = joins.nullable(select.joined)
+            without = joins.nullable(select.joined) | (sources.nullable if sources is not None else frozenset())
             keys = {source: known for source, known in keys.items() if source not in without}
 
         def change(expr: Expr) -> Expr | None:
@@ -337,25 +325,35 @@ class _Planner:
             if isinstance(expr, InQuery):
                 expr = replace(expr, operand=rewrite(expr.operand, change))
             if tree.free_refs(expr.query):
-                return self._correlated(expr, sources)
+                return self._correlated(expr, select, sources)
             return self._plan_subquery(expr, keys, inline=sources is not None)
 
         return map_expressions(select, lambda expr: rewrite(expr, change))
 
-    def _correlated(self, expr: InQuery | ExistsQuery | ScalarQuery, sources: _Sources | None) -> Expr:
+    def _correlated(self, expr: InQuery | ExistsQuery | ScalarQuery, around: Select, sources: _Sources | None) -> Expr:
         """Plan what stands inside a correlated sub-query; it stays where it is."""
         query = expr.query
         if sources is None:
             return replace(expr, query=self._moved(query))
         if not isinstance(query, Select):
             raise InternalError("a correlated set operation in a chunk query")
+        anchors = [source for source in sources.partitioned if not isinstance(source, NearSource)]
+        near = plan_correlated(query, around, anchors, sources.keys, self.pruning)
+        if near is None:
+            raise InternalError("a correlated sub-query whose rows stand in other chunks")
         placed = tuple(
             self._czar_source(source)
             if isinstance(source, TableSource) and isinstance(source.table, CzarTable)
             else source
             for source in query.sources
         )
-        return replace(expr, query=self._plan_subqueries(replace(query, sources=placed), sources))
+        inner = _Sources(all=list(placed), nullable=sources.nullable | joins.nullable(around.joined))
+        inner.partitioned, inner.keys = _with_tables_of(query, anchors, sources.keys, near)
+        query = replace(query, sources=self._with_received(query, inner, near))
+        query = self.pruning.prune_near(query, around)
+        buckets = tuple(bucket for one in near.values() for bucket in one.link.bucket)
+        query = replace(query, where=(*query.where, *buckets))
+        return replace(expr, query=self._plan_subqueries(query, inner))
 
     def _plan_subquery(
         self, expr: InQuery | ExistsQuery | ScalarQuery, keys: Mapping[int, Keys] | None, *, inline: bool
@@ -621,6 +619,23 @@ def _reading_near(sources: _Sources, near: Mapping[int, Near]) -> _Sources:
         chunks={source: known for source, known in sources.chunks.items() if source not in near},
         keys={source: known for source, known in sources.keys.items() if source not in near},
     )
+
+
+def _correlated_queries(select: Select) -> Iterator[Query]:
+    for expr in tree.expressions(select):
+        yield from (query for query in tree.subqueries(expr) if tree.free_refs(query))
+
+
+def _with_tables_of(
+    query: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], near: Mapping[int, Near]
+) -> tuple[list[Source], dict[int, Keys]]:
+    """Return the sources that read their chunk's own rows in and around a correlated sub-query, with their keys."""
+    tables = [
+        source
+        for source in query.sources
+        if isinstance(source, TableSource) and source.table.is_partitioned and source.id not in near
+    ]
+    return [*anchors, *tables], {**keys, **{source.id: keys_of_table(source) for source in tables}}
 
 
 def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:

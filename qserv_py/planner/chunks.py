@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qserv_py.adql.tree import ColumnRef, Expr, Select, TableSource
+from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource
 from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, TableSnapshot
 from qserv_py.catalog.types import DataType
@@ -206,6 +206,19 @@ class Pruning:
                 region = found if region is None else ranges.intersection(region, found)
             sources[near.id] = replace(near, region=region)
         return replace(select, sources=tuple(sources.values())), chunks
+
+    def prune_near(self, query: Select, around: Select) -> Select:
+        """Cut the rows of a sub-query's near sources down by the place of their anchors in the block around it."""
+        anchors = {source.id: source for source in around.sources}
+
+        def changed(source: Source) -> Source:
+            if not isinstance(source, NearSource):
+                return source
+            anchor = anchors.get(source.place)
+            limit = self._region_of(anchor, around) if isinstance(anchor, TableSource) else None
+            return source if limit is None else replace(source, region=dilated(limit.cover.maybe, source.radius))
+
+        return replace(query, sources=tuple(changed(source) for source in query.sources))
 
     def _place_of_near(self, near: NearSource, whole: Select, chunks: ChunkSet) -> tuple[IntArray | None, ChunkSet]:
         """Return where a near source's own conditions let its rows be, and the chunks that are near to it."""

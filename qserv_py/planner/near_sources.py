@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qserv_py.adql import tree
-from qserv_py.adql.tree import Expr, Select, Source, TableSource, column_refs
+from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource, column_refs
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.planner import neighbours
 from qserv_py.planner.chunks import Pruning
 from qserv_py.planner.exchange import Exchange, plan_exchange
-from qserv_py.planner.keys import Keys, are_joined
+from qserv_py.planner.joins import unconnected
+from qserv_py.planner.keys import Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.neighbours import Link
 from qserv_py.planner.sql_text import NearSource, StageSource
 
 _READ_ROW = 1e-9
 """What it costs that an anchor's row is read; 1 is a row that is sent to other chunks."""
+
+_LEAVES_CHUNK = 1e15
+"""What it costs that the rows of a group, or of a correlated sub-query, do not stand in the chunk of the anchor."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,7 @@ def plan_near(
     """Return a block with the conditions that pair neighbours, and its near sources by id; none if it needs none."""
     if len(partitioned) < 2:
         return select, {}
-    choice = _Choice(select, partitioned, keys, pruning)
+    choice = _Choice(select, partitioned, keys, pruning, _sources_to_keep(select, keys))
     if select.joined is not None:
         outer = neighbours.plan_outer(select.joined, partitioned, keys, pruning.catalog, choice.cost)
         if outer is None:
@@ -84,11 +89,15 @@ class _Choice:
     sources: Sequence[Source]
     keys: Mapping[int, Keys]
     pruning: Pruning
+    kept: frozenset[int]
+    """Sources that had better not be near ones."""
 
     def cost(self, link: Link) -> float | None:
         """Return the rows that are sent, and a little for each row that the anchors read; None for too many pairs."""
         place = self._place_of(link)
         read = _READ_ROW * self.pruning.rows_of(place, self.select)
+        if link.near.id in self.kept:
+            read += _LEAVES_CHUNK
         if is_in_overlap(link, place):
             return read
         exchange = plan_exchange(link, place, self.select, self.pruning)
@@ -111,6 +120,55 @@ class _Choice:
             if isinstance(source.table, DirectorTable) and are_joined([anchor, source], self.keys, conditions):
                 return source
         return anchor
+
+
+def _sources_to_keep(select: Select, keys: Mapping[int, Keys]) -> frozenset[int]:
+    """Return the sources whose rows must come from their own chunk: groups, windows or sub-queries hang on them."""
+    grouped = list(select.group_by)
+    asked: Counter[int] = Counter()
+    for expr in tree.expressions(select):
+        grouped += [key for part in tree.walk(expr) if isinstance(part, tree.Window) for key in part.partition_by]
+        for query in tree.subqueries(expr):
+            asked.update(ref.source for ref in tree.free_refs(query))
+    found = {ref.source for ref in grouped if isinstance(ref, ColumnRef) and director_of(ref, keys) is not None}
+    if not found and asked:
+        found = {asked.most_common(1)[0][0]}
+    return frozenset(found)
+
+
+def plan_correlated(
+    query: Select, around: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], pruning: Pruning
+) -> dict[int, Near] | None:
+    """Return the near sources of a correlated sub-query; None when a chunk does not hold all that it asks for.
+
+    Parameters
+    ----------
+    query
+        The sub-query; its sources are tables.
+    around
+        The block around it.
+    anchors
+        Partitioned sources of the blocks around it that read their chunk's own rows.
+    keys
+        Key columns of the anchors.
+    """
+    tables = [source for source in query.sources if isinstance(source, TableSource) and source.table.is_partitioned]
+    all_keys = {**keys, **{source.id: keys_of_table(source) for source in tables}}
+    ties = [condition for condition in query.where if equal_keys(condition, all_keys) is not None]
+    ids = {source.id for source in anchors}
+    near: dict[int, Near] = {}
+    for group in unconnected([*anchors, *tables], ties):
+        if any(source.id in ids for source in group):
+            continue
+        choice = _Choice(around, anchors, keys, pruning, frozenset())
+        conditions = neighbours.with_implied_radius(query.where, around)
+        links = neighbours.links_of([*anchors, *group], conditions, pruning.catalog)
+        priced = [(cost, link) for link in links if link.anchor in ids and (cost := choice.cost(link)) is not None]
+        if len(group) > 1 or not priced:
+            return None
+        _, best = min(priced, key=lambda one: one[0])
+        near[best.near.id] = choice.near(best, query.where)
+    return near
 
 
 def is_in_overlap(link: Link, place: TableSource) -> bool:

@@ -24,9 +24,11 @@ from qserv_py.adql.tree import (
     InShape,
     Joined,
     JoinKind,
+    Select,
     ShapeKind,
     Source,
     TableSource,
+    join_conditions,
     leaves,
 )
 from qserv_py.catalog.model import DirectorTable
@@ -202,6 +204,43 @@ def _near_sides(tree: Joined) -> Iterable[int]:
         JoinKind.FULL: (),
     }
     return (side for side in sides[tree.kind] if isinstance(side, int))
+
+
+def with_implied_radius(conditions: Sequence[Expr], around: Select) -> list[Expr]:
+    """Return conditions of a sub-query, and what follows from those of the block around it.
+
+    ``DISTANCE(a, c) < DISTANCE(a, b)`` where the block around says ``DISTANCE(a, b) < r`` means ``DISTANCE(a, c) < r``.
+    """
+    outer = [*around.where, *(join_conditions(around.joined) if around.joined is not None else ())]
+    bounds = [
+        (far, limit) for condition in outer for far, limit in _less(condition) if constant_number(limit) is not None
+    ]
+    found = list(conditions)
+    for condition in conditions:
+        for near, far in _less(condition):
+            for known, limit in bounds:
+                if _is_distance(near) and _is_distance(far) and _same_distance(far, known):
+                    found.append(Comparison(type=DataType.BOOLEAN, operator="<=", left=near, right=limit))
+    return found
+
+
+def _less(condition: Expr) -> list[tuple[Expr, Expr]]:
+    """Return the two sides of ``<`` or ``=``, the lesser first."""
+    if not isinstance(condition, Comparison):
+        return []
+    sides = {"<": [(0, 1)], "<=": [(0, 1)], ">": [(1, 0)], ">=": [(1, 0)], "=": [(0, 1), (1, 0)]}
+    both = (condition.left, condition.right)
+    return [(both[less], both[more]) for less, more in sides.get(condition.operator, [])]
+
+
+def _is_distance(expr: Expr) -> bool:
+    return isinstance(expr, Call) and expr.function is DISTANCE
+
+
+def _same_distance(one: Expr, other: Expr) -> bool:
+    if not isinstance(one, Call) or not isinstance(other, Call) or other.function is not DISTANCE:
+        return False
+    return other.arguments in {one.arguments, (*one.arguments[2:], *one.arguments[:2])}
 
 
 def near_pairs(sources: Sequence[Source], conditions: Sequence[Expr]) -> list[Pair]:
