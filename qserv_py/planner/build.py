@@ -42,6 +42,7 @@ from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
+from qserv_py.planner.neighbour_values import join_neighbour_values
 from qserv_py.planner.plan import (
     CzarStage,
     Exchanged,
@@ -158,6 +159,7 @@ class _Planner:
         counted = count_star.from_registry(select, self.catalog)
         if counted is not None:
             return self._merge_stage(counted)
+        select = join_neighbour_values(select, self._ids)
         found = self._sources(select)
         moved = replace(select, sources=tuple(found.all))
         select, near = plan_near(moved, found.partitioned, found.keys, self.pruning)

@@ -123,7 +123,7 @@ class _Choice:
 
 
 def _sources_to_keep(select: Select, keys: Mapping[int, Keys]) -> frozenset[int]:
-    """Return the sources whose rows must come from their own chunk: groups, windows or sub-queries hang on them."""
+    """Return the sources whose rows had better come from their own chunk: groups, joins, sub-queries hang on them."""
     grouped = list(select.group_by)
     asked: Counter[int] = Counter()
     for expr in tree.expressions(select):
@@ -131,6 +131,8 @@ def _sources_to_keep(select: Select, keys: Mapping[int, Keys]) -> frozenset[int]
         for query in tree.subqueries(expr):
             asked.update(ref.source for ref in tree.free_refs(query))
     found = {ref.source for ref in grouped if isinstance(ref, ColumnRef) and director_of(ref, keys) is not None}
+    joins = tree.join_conditions(select.joined) if select.joined is not None else ()
+    found |= {one for condition in joins for one in equal_keys(condition, keys) or ()}
     if not found and asked:
         found = {asked.most_common(1)[0][0]}
     return frozenset(found)

@@ -181,15 +181,14 @@ def plan_outer(
         if any(equal_keys(condition, keys) is not None for condition in tree.on):
             return tree
         links = links_of(sources, tree.on, catalog)
-        for side in _near_sides(tree):
-            anchors = leaves(tree) - {side} - near.keys()
-            usable = [link for link in links if link.near.id == side and link.anchor in anchors]
-            priced = [(price, link) for link in usable if (price := cost(link)) is not None]
-            if priced and side not in near:
-                _, near[side] = min(priced, key=lambda one: one[0])
-                own[side] = tree.on
-                return replace(tree, on=(*tree.on, *near[side].bucket))
-        return tree
+        anchors, sides = leaves(tree) - near.keys(), set(_near_sides(tree)) - near.keys()
+        usable = [link for link in links if link.near.id in sides and link.anchor in anchors]
+        priced = [(price, link) for link in usable if (price := cost(link)) is not None]
+        if not priced:
+            return tree
+        _, link = min(priced, key=lambda one: one[0])
+        near[link.near.id], own[link.near.id] = link, tree.on
+        return replace(tree, on=(*tree.on, *link.bucket))
 
     joined = visit(tree)
     return OuterPlan(near, own, joined) if near and isinstance(joined, Joined) else None

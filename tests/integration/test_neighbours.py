@@ -85,3 +85,34 @@ def test_across_databases_and_families(servers: Servers, radius: float) -> None:
     ).to_arrow()
     counts = dict(zip(*(column.to_pylist() for column in found.columns), strict=True))
     assert counts == dict(zip(np.asarray(first["Object"]["objectId"]).tolist(), partners.tolist(), strict=True))
+
+
+NEAREST = {
+    "window": "SELECT a, b FROM (SELECT o.objectId AS a, t.truthId AS b, ROW_NUMBER() OVER (PARTITION BY o.objectId"
+    " ORDER BY {apart}) AS n FROM {name}.Object o JOIN {name}.Truth t ON {apart} < {radius}) x WHERE n = 1",
+    "other order": "SELECT a, b FROM (SELECT o.objectId AS a, t.truthId AS b, RANK() OVER (PARTITION BY o.objectId"
+    " ORDER BY {apart}) AS n FROM {name}.Truth t, {name}.Object o WHERE {apart} < {radius}) x WHERE n = 1",
+    "no closer one": "SELECT o.objectId, t.truthId FROM {name}.Object o, {name}.Truth t WHERE {apart} < {radius} AND"
+    " NOT EXISTS (SELECT 1 FROM {name}.Truth c WHERE DISTANCE(o.coord_ra, o.coord_dec, c.t_ra, c.t_dec) < {apart})",
+    "least": "SELECT o.objectId, t.truthId FROM {name}.Object o, {name}.Truth t WHERE {apart} < {radius} AND {apart} ="
+    " (SELECT MIN(DISTANCE(o.coord_ra, o.coord_dec, c.t_ra, c.t_dec)) FROM {name}.Truth c"
+    " WHERE DISTANCE(o.coord_ra, o.coord_dec, c.t_ra, c.t_dec) < {radius})",
+    "grouped": "SELECT o.objectId, t.truthId FROM {name}.Object o JOIN {name}.Truth t ON {apart} < {radius} JOIN"
+    " (SELECT o.objectId AS i, MIN({apart}) AS d FROM {name}.Object o, {name}.Truth t WHERE {apart} < {radius}"
+    " GROUP BY o.objectId) m ON m.i = o.objectId WHERE {apart} = m.d",
+}
+
+
+@pytest.mark.parametrize("writing", NEAREST)
+@pytest.mark.parametrize("radius", [0.01, 0.5])
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_nearest(servers: Servers, name: str, radius: float, writing: str) -> None:
+    tables, apart = loaded(name).tables, distances(name)
+    ids = [np.asarray(tables[t][c]).tolist() for t, c in (("Object", "objectId"), ("Truth", "truthId"))]
+    nearest = np.argmin(apart, axis=1)
+    wanted = sorted((ids[0][row], ids[1][best]) for row, best in enumerate(nearest) if apart[row, best] < radius)
+    text = NEAREST[writing].format(name=name, radius=radius, apart="DISTANCE(o.coord_ra, o.coord_dec, t.t_ra, t.t_dec)")
+    plan = servers.sharded.explain(text)
+    assert "no chunk alone can answer" not in plan
+    found = servers.sharded.query(text).to_arrow()
+    assert sorted(zip(*(column.to_pylist() for column in found.columns), strict=True)) == wanted

@@ -260,7 +260,10 @@ def queries(draw: st.DrawFn, database: str) -> RandomQuery:
     origin, columns = draw(_origins(database))
     where = draw(st.one_of(st.none(), conditions(columns), conditions(columns)))
     if draw(st.integers(0, 3)) == 0:
-        extra = draw(st.one_of(_in_query(database, columns), _exists(database, columns), _scalar(database, columns)))
+        extras = [_in_query(database, columns), _exists(database, columns), _scalar(database, columns)]
+        if columns.position is not None:
+            extras += [_near_subquery(database, columns.position)] * 2
+        extra = draw(st.one_of(*extras))
         where = extra if where is None else Text(f"{where.adql} AND {extra.adql}", f"({where.sql}) AND {extra.sql}")
     tail = Text(
         f"FROM {origin.adql}" + (f" WHERE {where.adql}" if where else ""),
@@ -459,6 +462,40 @@ def _exists(draw: st.DrawFn, database: str, columns: Columns) -> Text:
         f"{negated}EXISTS (SELECT x.band FROM {table.adql} x WHERE {around.adql} AND {inner.adql})",
         f'{negated}EXISTS (SELECT "x"."band" FROM {table.sql} x WHERE {around.sql} AND {inner.sql})',
     )
+
+
+@st.composite
+def _near_subquery(draw: st.DrawFn, database: str, position: tuple[Text, Text]) -> Text:
+    """A condition on the neighbours of a row: whether there are any, how many, how far the nearest is."""
+    table, ra, dec, key = draw(
+        st.sampled_from([("Truth", "t_ra", "t_dec", "truthId"), ("Object", "coord_ra", "coord_dec", "objectId")])
+    )
+    radius = draw(st.sampled_from([0.0005, 0.008, 0.0166, 0.1]))
+    least = draw(st.sampled_from([0.0001, 0.003]))
+    adql = (
+        f"FROM {database}.{table} z WHERE DISTANCE({position[0].adql}, {position[1].adql}, z.{ra}, z.{dec}) < {radius}"
+    )
+    apart = f"oracle.separation({position[0].sql}, {position[1].sql}, z.{ra}, z.{dec})"
+    sql = f'FROM "{database}"."{table.lower()}" z WHERE {apart} < {radius}'
+    away = f"DISTANCE({position[0].adql}, {position[1].adql}, z.{ra}, z.{dec})"
+    some = draw(st.sampled_from(["", f" AND z.{key} > 1000000002000", f" AND z.{key} < 8000"]))
+    negated = draw(st.sampled_from(["", "NOT "]))
+    forms = {
+        "exists": (f"{negated}EXISTS (SELECT 1 {adql}{some})", f"{negated}EXISTS (SELECT 1 {sql}{some})"),
+        "closer": (
+            f"NOT EXISTS (SELECT 1 {adql} AND {away} > {least}{some})",
+            f"NOT EXISTS (SELECT 1 {sql} AND {apart} > {least}{some})",
+        ),
+        "or": (
+            f"({position[1].adql} < -20 OR EXISTS (SELECT 1 {adql}{some}))",
+            f"({position[1].sql} < -20 OR EXISTS (SELECT 1 {sql}{some}))",
+        ),
+        "count": (f"(SELECT COUNT(*) {adql}{some}) > 1", f"(SELECT COUNT(*) {sql}{some}) > 1"),
+        "none": (f"(SELECT COUNT(z.{key}) {adql}{some}) = 0", f"(SELECT COUNT(z.{key}) {sql}{some}) = 0"),
+        "nearest": (f"(SELECT MIN({away}) {adql}{some}) < {least}", f"(SELECT MIN({apart}) {sql}{some}) < {least}"),
+        "no value": (f"(SELECT MAX(z.{key}) {adql}{some}) IS NULL", f"(SELECT MAX(z.{key}) {sql}{some}) IS NULL"),
+    }
+    return Text(*forms[draw(st.sampled_from(sorted(forms)))])
 
 
 @st.composite
