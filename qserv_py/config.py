@@ -19,6 +19,7 @@ LAYOUT_VERSION = 1
 USER_TABLES_DIR = "user-tables"
 """Below ``ClusterConfig.czar_dir``."""
 SCRATCH_BYTES = 1 << 30
+MOVE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,9 @@ class ClusterConfig:
 
     scratch_bytes: int = SCRATCH_BYTES
     """Bytes of rows that running queries may bring to one worker at a time."""
+
+    move_bytes: int = MOVE_BYTES
+    """Bytes of rows that one stage of a query may bring to the czar to be kept there."""
 
     @property
     def passfile(self) -> Path:
@@ -90,6 +94,7 @@ class ClusterConfig:
                 postgres_bin=raw["postgres_bin"],
                 settings=dict(raw["settings"]),
                 scratch_bytes=int(raw.get("scratch_bytes", SCRATCH_BYTES)),
+                move_bytes=int(raw.get("move_bytes", MOVE_BYTES)),
             )
         except FileNotFoundError:
             raise NotFoundError(

@@ -154,6 +154,7 @@ class Session:
             spill_dir=cluster.config.czar_dir / "spill",
             slots=slots,
             scratch_bytes=cluster.config.scratch_bytes,
+            kept_bytes=cluster.config.move_bytes,
         )
 
     def __enter__(self) -> Session:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import Catalog, IntArray, Worker
-from qserv_py.config import SCRATCH_BYTES
+from qserv_py.config import MOVE_BYTES, SCRATCH_BYTES
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import answer_schema, conform, schema_of
 from qserv_py.executor.merge import MergeConnection, MergeEngine
@@ -25,9 +25,6 @@ from qserv_py.planner.chunks import chunk_map, in_both
 from qserv_py.planner.plan import CzarStage, KeyLookup, MergeStage, QueryPlan, ShardStage, Stage
 from qserv_py.workers.query import QueryPool
 from qserv_py.workers.scratch import ScratchStore, new_number
-
-KEPT_BYTES = 1 << 30
-"""Bytes of one stage's rows that are kept in memory."""
 
 _PATIENCE_S = 0.05
 
@@ -58,7 +55,7 @@ class Engines:
         admin: Mapping[str, str],
         spill_dir: Path,
         slots: int = 2,
-        kept_bytes: int = KEPT_BYTES,
+        kept_bytes: int = MOVE_BYTES,
         scratch_bytes: int = SCRATCH_BYTES,
     ) -> None:
         self.slots = slots
@@ -267,7 +264,8 @@ def _too_much(stage: Stage, most: int) -> LimitError:
         return LimitError(
             what,
             detail="No chunk alone can answer this part of the query, so its rows are brought together.",
-            hint="Restrict it by place or by id, or join its tables by the director's key.",
+            hint="Restrict it by place or by id, or join its tables by the director's key; "
+            '"move_bytes" in cluster.json sets the limit.',
         )
     return LimitError(
         what,

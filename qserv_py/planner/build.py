@@ -40,7 +40,7 @@ from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate, count_star, joins
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
-from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
+from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
 from qserv_py.planner.plan import (
@@ -66,6 +66,9 @@ from qserv_py.planner.sql_text import (
 
 SEMI_JOIN_ROWS = 100_000
 """Rows of a table, at the most, whose values are sent to the chunks of another before its rows are moved."""
+
+BROADCAST_CHUNKS = 4
+"""Rows that are brought to every chunk of another table at the most, as a multiple of that table's rows in a chunk."""
 
 MAX_PAIRS = 200_000_000
 """Pairs of rows that the merge engine compares one by one at the most."""
@@ -166,7 +169,7 @@ class _Planner:
         sources = _reading_near(found, near)
         chunks = self._chunks(select, sources)
         if chunks is None or not self._holds_correlated(select, sources) or not _holds_windows(select, chunks, sources):
-            return self._in_merge_engine(moved, found)
+            return self._broadcast(moved, found) or self._in_merge_engine(moved, found)
         select = replace(select, sources=self._with_received(select, sources, near))
         select = self._plan_subqueries(select, sources)
         nullable = joins.nullable(select.joined)
@@ -387,13 +390,57 @@ class _Planner:
             offset=expr.offset,
         )
 
+    # blocks that no chunk can answer with its own rows
+
+    def _broadcast(self, select: Select, sources: _Sources) -> Local | Gathered | None:
+        """Plan a block by bringing its small tables to the chunks of a large one; None when that does not pay.
+
+        Each chunk reads all that is brought, so it pays up to some times the rows of a chunk.
+        """
+        tables = [source for source in sources.partitioned if isinstance(source, TableSource)]
+        if len(tables) < len(sources.partitioned) or len(tables) < 2:
+            return None
+        ties = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
+        groups = joins.unconnected(tables, [tie for tie in ties if equal_keys(tie, sources.keys) is not None])
+        read = {source.id: self._rows(source, select) for source in tables}
+        large = max(groups, key=lambda group: max(read[source.id] for source in group))
+        small = [source for source in tables if source not in large]
+        chunks = max(1, len(self.pruning.reach_of(large[0], select)[0].kept))
+        in_chunk = max(read[source.id] for source in large) / chunks
+        if not small or sum(read[source.id] for source in small) > BROADCAST_CHUNKS * in_chunk:
+            return None
+        left = _Sources(
+            all=sources.all,
+            partitioned=list(large),
+            gathered=sources.gathered,
+            chunks={source.id: sources.chunks[source.id] for source in large},
+            keys={source.id: sources.keys[source.id] for source in large},
+        )
+        placed = self._chunks(select, left)
+        if placed is None or not self._holds_correlated(select, left) or not _holds_windows(select, placed, left):
+            return None
+        self._check_pairs(select, sources)
+        return self._block(self._with_brought(select, small, sources))
+
+    def _with_brought(self, select: Select, small: Sequence[TableSource], sources: _Sources) -> Select:
+        """Return a block with some tables read by stages before it."""
+        refs = _refs_by_source(select)
+        brought: dict[int, StageSource] = {}
+        kept = list(select.where)
+        for source in small:
+            own = _own_conditions(select, source.id)
+            brought[source.id] = self._fetch(source, refs.get(source.id, {}), own, sources.chunks[source.id])
+            kept = [c for c in kept if all(c is not one for one in own)]
+        if select.joined is None:
+            kept += _key_lists(kept, brought, sources.keys)
+        return replace(select, sources=tuple(brought.get(s.id, s) for s in select.sources), where=tuple(kept))
+
     # blocks that the merge engine answers
 
     def _in_merge_engine(self, select: Select, sources: _Sources) -> Gathered:
         """Plan a block that no chunk can answer: the columns it reads are brought to the merge engine."""
         self._check_pairs(select, sources)
         refs = _refs_by_source(select)
-        nullable = joins.nullable(select.joined)
         placed: dict[int, StageSource] = {}
         small: dict[int, Select] = {}
         kept = list(select.where)
@@ -402,7 +449,7 @@ class _Planner:
             if isinstance(source, StageSource):
                 placed[source.id] = source
                 continue
-            own = [c for c in kept if source.id not in nullable and is_about(c, source.id)]
+            own = _own_conditions(select, source.id)
             lists = self._semi_joins(source.id, select.where, small) if isinstance(source, TableSource) else []
             known = sources.chunks.get(source.id)
             placed[source.id] = self._fetch(source, refs.get(source.id, {}), [*own, *lists], known)
@@ -433,7 +480,7 @@ class _Planner:
             return sys.maxsize
         if not source.table.is_partitioned:
             return self.pruning.rows_of_ref(source)
-        return self.pruning.rows_of(source, select)
+        return self.pruning.rows_of(source, replace(select, where=tuple(_own_conditions(select, source.id))))
 
     def _check_pairs(self, select: Select, sources: _Sources) -> None:
         """Refuse to compare every row of one large table with every row of another."""
@@ -441,7 +488,7 @@ class _Planner:
         large = [source for source in sources.partitioned if isinstance(source, TableSource)]
         pairs = 1
         for group in joins.unconnected(large, conditions):
-            pairs *= max(self.pruning.rows_of(source, select) for source in group)
+            pairs *= max(self._rows(source, select) for source in group)
         if len(large) > 1 and pairs > MAX_PAIRS:
             names = ", ".join(f'"{source.alias}"' for source in large)
             raise QueryNotSupportedError(
@@ -638,6 +685,28 @@ def _with_tables_of(
         if isinstance(source, TableSource) and source.table.is_partitioned and source.id not in near
     ]
     return [*anchors, *tables], {**keys, **{source.id: keys_of_table(source) for source in tables}}
+
+
+def _own_conditions(select: Select, source: int) -> list[Expr]:
+    """Return the conditions on one source alone that its rows may be tested for before they are joined."""
+    kept = () if source in joins.nullable(select.joined) else select.where
+    return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
+
+
+def _key_lists(
+    conditions: Sequence[Expr], brought: Mapping[int, StageSource], keys: Mapping[int, Keys]
+) -> Iterator[InStage]:
+    """Yield, for keys that must equal a column that was brought, that they are among its values: that prunes chunks."""
+    for condition in conditions:
+        if not isinstance(condition, tree.Comparison) or condition.operator != "=":
+            continue
+        for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
+            stage = brought.get(other.source) if isinstance(other, ColumnRef) else None
+            if stage is None or not isinstance(other, ColumnRef) or director_of(mine, keys) is None:
+                continue
+            if isinstance(mine, ColumnRef) and mine.source not in brought:
+                [column] = [column for column in stage.columns if column.label == other.label]
+                yield InStage(type=DataType.BOOLEAN, operand=mine, stage=stage.stage, column=column)
 
 
 def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:

@@ -52,7 +52,9 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
             f"{stage.exchange.radius:.3g} deg in other chunks go there"
         )
     elif stage.moves:
-        lines.append(f"moves      rows of {stage.moves} to the czar: no chunk alone can answer")
+        onward = any(isinstance(user, ShardStage) and stage.name in user.reads for user in plan.stages)
+        where = "to the czar, which brings them to the chunks of the other tables" if onward else "to the czar"
+        lines.append(f"moves      rows of {stage.moves} {where}: no chunk alone can answer")
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")
     if stage.reads:

@@ -92,6 +92,16 @@ def nullable(tree: Joined | int | None) -> frozenset[int]:
     return found
 
 
+def conditions_before(tree: Joined | int | None, source: int) -> tuple[Expr, ...]:
+    """Return the conditions of the join that a source is a side of, where rows that fail them have no part in it."""
+    if not isinstance(tree, Joined):
+        return ()
+    sides = {JoinKind.INNER: (tree.left, tree.right), JoinKind.LEFT: (tree.right,), JoinKind.RIGHT: (tree.left,)}
+    if source in sides.get(tree.kind, ()):
+        return tree.on
+    return conditions_before(tree.left, source) + conditions_before(tree.right, source)
+
+
 def unconnected(sources: Sequence[SourceT], conditions: Iterable[Expr]) -> list[list[SourceT]]:
     """Return the sources in groups that equalities connect: rows of two groups are paired one by one."""
     group = {source.id: source.id for source in sources}

@@ -20,6 +20,7 @@ from qserv_py.adql.tree import (
     Source,
     TableSource,
     blocks,
+    join_conditions,
 )
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
 from qserv_py.catalog.snapshot import Catalog
@@ -155,7 +156,8 @@ def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
     for block in blocks(resolved.query):
         if isinstance(block, Select):
             tables = [source for source in block.sources if isinstance(source, TableSource)]
-            found += wanted(block.where, {source.id: keys_of_table(source) for source in tables})
+            conditions = [*block.where, *(join_conditions(block.joined) if block.joined is not None else ())]
+            found += wanted(conditions, {source.id: keys_of_table(source) for source in tables})
             seconds = {source.id: dict([key]) for source in tables if (key := second_key_of(source)) is not None}
-            found += wanted(block.where, seconds)
+            found += wanted(conditions, seconds)
     return list(dict.fromkeys(found))

@@ -101,7 +101,7 @@ class _Choice:
         if is_in_overlap(link, place):
             return read
         exchange = plan_exchange(link, place, self.select, self.pruning)
-        return None if exchange.is_too_large else exchange.rows + read
+        return None if exchange.is_too_large else 1 + exchange.rows + read
 
     def near(self, link: Link, conditions: tuple[Expr, ...]) -> Near:
         """Return the near source of a link."""
@@ -165,11 +165,10 @@ def plan_correlated(
         choice = _Choice(around, anchors, keys, pruning, frozenset())
         conditions = neighbours.with_implied_radius(query.where, around)
         links = neighbours.links_of([*anchors, *group], conditions, pruning.catalog)
-        priced = [(cost, link) for link in links if link.anchor in ids and (cost := choice.cost(link)) is not None]
-        if len(group) > 1 or not priced:
+        way = neighbours.cheapest(group, [link for link in links if link.anchor in ids], choice.cost)
+        if way is None:
             return None
-        _, best = min(priced, key=lambda one: one[0])
-        near[best.near.id] = choice.near(best, query.where)
+        near |= {link.near.id: choice.near(link, query.where) for link in way[1]}
     return near
 
 
@@ -180,6 +179,8 @@ def is_in_overlap(link: Link, place: TableSource) -> bool:
     beside that chunk.
     """
     family = link.near.database.family
+    if not isinstance(link.near.table, DirectorTable):
+        return False
     return place.database.name == link.near.database.name and link.radius * 3600 <= family.overlap_arcsec
 
 

@@ -9,7 +9,6 @@ chunk. Up to the family's overlap the rows of other chunks stand beside the chun
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,7 +34,7 @@ from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.joins import unconnected
-from qserv_py.planner.keys import Keys, director_of, equal_keys, farthest_pair, second_key_of
+from qserv_py.planner.keys import Keys, director_of, equal_keys, farthest_pair, keys_of_table, second_key_of
 from qserv_py.planner.regions import Position
 from qserv_py.planner.sql_text import SameBucket
 
@@ -66,6 +65,10 @@ class Link:
     pair: Pair | None
     """The positions that a condition compares, the anchor's first; None for the key of a match table."""
 
+    def along(self, source: TableSource) -> Link:
+        """Return the link of a source whose rows stand at the places of the near one's."""
+        return Link(self.anchor, source, self.radius, None)
+
     @property
     def bucket(self) -> tuple[SameBucket, ...]:
         """The condition that anchor and partner share a bucket; none for a key, which is an equality already."""
@@ -90,29 +93,28 @@ def links_of(sources: Sequence[Source], conditions: Sequence[Expr], catalog: Cat
         found.append(Link(first.id, second, pair.radius, pair))
         found.append(Link(second.id, first, pair.radius, Pair(pair.second, pair.first, pair.radius)))
     for condition in conditions:
-        link = _match_link(condition, tables, catalog)
-        if link is not None:
-            found.append(link)
+        found += _match_links(condition, tables, catalog)
     return found
 
 
-def _match_link(condition: Expr, tables: Mapping[int, TableSource], catalog: Catalog) -> Link | None:
-    """Return the link of ``match.secondKey = director.id``; None when it is not known how far its pairs are apart."""
+def _match_links(condition: Expr, tables: Mapping[int, TableSource], catalog: Catalog) -> list[Link]:
+    """Return the links of ``match.secondKey = director.id``; none when it is not known how far its pairs are apart."""
     if not isinstance(condition, Comparison) or condition.operator != "=":
-        return None
+        return []
     for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
         if not isinstance(mine, ColumnRef) or not isinstance(other, ColumnRef):
             continue
-        match, near = tables.get(mine.source), tables.get(other.source)
-        if match is None or near is None or not isinstance(near.table, DirectorTable):
+        match, director = tables.get(mine.source), tables.get(other.source)
+        key = None if match is None else second_key_of(match)
+        if match is None or director is None or not isinstance(director.table, DirectorTable):
             continue
-        key = second_key_of(match)
-        id_of_near: Keys = {near.table.column(near.table.id).physical: (near.database.name, near.table.name)}
-        if key is None or key[0] != mine.label or director_of(other, {near.id: id_of_near}) != key[1]:
+        if key is None or key[0] != mine.label or director_of(other, {director.id: keys_of_table(director)}) != key[1]:
             continue
         farthest = farthest_pair(match, catalog)
-        return None if farthest is None else Link(match.id, near, max(farthest, SMALLEST_RADIUS), None)
-    return None
+        if farthest is not None:
+            radius = max(farthest, SMALLEST_RADIUS)
+            return [Link(match.id, director, radius, None), Link(director.id, match, radius, None)]
+    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,26 +132,36 @@ def plan_inner(
 ) -> Plan | None:
     """Return the cheapest way for chunks to answer a join whose partitioned sources no key connects, None without one.
 
-    The sources that keys connect are one group, the anchors; every other source must be a director near one of them.
+    The sources that keys connect are a group and stand at the same place. One group are the anchors; every other one
+    must have a source near one of them, and is near as a whole.
     """
     groups = unconnected(sources, [condition for condition in conditions if equal_keys(condition, keys) is not None])
-    links = [(link, price) for link in links_of(sources, conditions, catalog) if (price := cost(link)) is not None]
+    links = links_of(sources, conditions, catalog)
     plans = []
     for anchors in groups:
         ids = {source.id for source in anchors}
-        others = {group[0].id for group in groups if group is not anchors and len(group) == 1}
-        near: dict[int, Link] = {}
-        prices: dict[int, float] = {}
-        for link, price in links:
-            one = link.near.id
-            if link.anchor in ids and one in others and price < prices.get(one, math.inf):
-                near[one], prices[one] = link, price
-        if ids | near.keys() == {source.id for source in sources}:
-            plans.append((sum(prices.values()), near))
+        ways = [cheapest(group, [link for link in links if link.anchor in ids], cost) for group in groups]
+        chosen = [way for group, way in zip(groups, ways, strict=True) if group is not anchors]
+        if all(way is not None for way in chosen):
+            whole = [way for way in chosen if way is not None]
+            plans.append((sum(price for price, _ in whole), [link for _, found in whole for link in found]))
     if not plans:
         return None
     _, near = min(plans, key=lambda plan: plan[0])
-    return Plan(near, tuple(bucket for link in near.values() for bucket in link.bucket))
+    return Plan({link.near.id: link for link in near}, tuple(bucket for link in near for bucket in link.bucket))
+
+
+def cheapest(group: Sequence[Source], links: Sequence[Link], cost: Cost) -> tuple[float, list[Link]] | None:
+    """Return what it costs that a group is near, and its sources' links; None when no link leads to it."""
+    tables = {source.id: source for source in group if isinstance(source, TableSource)}
+    ways = []
+    for link in links:
+        if link.near.id in tables and len(tables) == len(group):
+            found = [link, *(link.along(table) for table in tables.values() if table.id != link.near.id)]
+            prices = [price for one in found if (price := cost(one)) is not None]
+            if len(prices) == len(found):
+                ways.append((sum(prices), found))
+    return min(ways, key=lambda way: way[0], default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +190,9 @@ def plan_outer(
         if isinstance(tree, int):
             return tree
         tree = replace(tree, left=visit(tree.left), right=visit(tree.right))
-        if any(equal_keys(condition, keys) is not None for condition in tree.on):
+        pairs = [pair for condition in tree.on if (pair := equal_keys(condition, keys)) is not None]
+        if pairs:
+            follow(tree, pairs)
             return tree
         links = links_of(sources, tree.on, catalog)
         anchors, sides = leaves(tree) - near.keys(), set(_near_sides(tree)) - near.keys()
@@ -189,6 +203,15 @@ def plan_outer(
         _, link = min(priced, key=lambda one: one[0])
         near[link.near.id], own[link.near.id] = link, tree.on
         return replace(tree, on=(*tree.on, *link.bucket))
+
+    def follow(tree: Joined, pairs: Sequence[tuple[int, int]]) -> None:
+        """Let a source whose key is that of a near one be near, too."""
+        for one, other in (*pairs, *(pair[::-1] for pair in pairs)):
+            known = {source.id: source for source in sources if isinstance(source, TableSource)}
+            if one in near and other not in near and other in _near_sides(tree) and other in known:
+                link = near[one].along(known[other])
+                if cost(link) is not None:
+                    near[other], own[other] = link, tree.on
 
     joined = visit(tree)
     return OuterPlan(near, own, joined) if near and isinstance(joined, Joined) else None

@@ -346,7 +346,12 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     if kind == "moved":
         # no key: the rows are brought together
         apart = Text("s.visit = o.n AND o.k = 0 AND o.n < 3", '"s"."visit" = "o"."n" AND "o"."k" = 0 AND "o"."n" < 3')
-        side = draw(st.sampled_from(["JOIN", "LEFT JOIN"]))
+        side = draw(st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+        if draw(st.booleans()):
+            # few rows of one side: they are brought to the chunks of the other
+            few = draw(st.sampled_from(["o.objectId", "s.objectId"]))
+            ids = ", ".join(str(draw(st.integers(0, 600)) * 7 + 1_000_000_000_000) for _ in range(3))
+            apart = Text(f"s.visit = o.n AND {few} IN ({ids})", f'"s"."visit" = "o"."n" AND {_folded(few)} IN ({ids})')
         origin = Text(f"{o.adql} o {side} {s.adql} s ON {apart.adql}", f"{o.sql} o {side} {s.sql} s ON {apart.sql}")
         return origin, replace(joined, has_unique=False)
     if kind == "join":
