@@ -126,6 +126,11 @@ class Execution:
         """Schema of the answer."""
         return answer_schema(self.plan.columns)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of the rows of stages that the czar has kept so far."""
+        return sum(rows.nbytes for rows in self._kept.values())
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the answer; leaving early stops the servers."""
         source = self._answer() if len(self.plan.stages) == 1 else _in_background(self._answer, self.cancel)

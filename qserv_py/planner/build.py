@@ -178,7 +178,9 @@ class _Planner:
         known_keys = {source: keys for source, keys in sources.keys.items() if source not in nullable}
         keys = _item_keys(select, known_keys)
         if chunks.runs_once:
-            return Local(select, chunks, keys, whole=_depends_on_all_rows(select))
+            by_key = any(director_of(expr, known_keys) is not None for expr in select.group_by)
+            partial = by_key and not (select.distinct or select.top is not None or select.offset)
+            return Local(select, chunks, keys, whole=_depends_on_all_rows(select) and not partial)
         if select.is_aggregated:
             return self._aggregated(select, chunks, known_keys)
         if (select.distinct and not keys) or select.order_by or select.top is not None or select.offset:

@@ -48,13 +48,15 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
     lines += [f"estimate   {read.rows:,} rows of {read.table} at the most" for read in reads_of(stage, plan)]
     if stage.exchange is not None:
         lines.append(
-            f"exchange   about {stage.exchange.rows:,} rows of {stage.moves} that have neighbours within "
+            f"exchange   about {stage.exchange.rows:,} rows of {stage.moves} that may have neighbours within "
             f"{stage.exchange.radius:.3g} deg in other chunks go there"
         )
     elif stage.moves:
         onward = any(isinstance(user, ShardStage) and stage.name in user.reads for user in plan.stages)
         where = "to the czar, which brings them to the chunks of the other tables" if onward else "to the czar"
         lines.append(f"moves      rows of {stage.moves} {where}: no chunk alone can answer")
+    for name, _, director in stage.narrowed_by:
+        lines.append(f"ids        of {director} in {name} leave only their chunks, once they are known")
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")
     if stage.reads:

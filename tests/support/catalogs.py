@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from types import MappingProxyType
 
@@ -133,7 +134,7 @@ def catalog() -> Catalog:
         "Object": _rows_in(chunks, generations),
         "Source": _rows_in(chunks[::2]),
         "Truth": _rows_in(chunks[::3]),
-        "ObjectMatch": _rows_in(chunks[::3]),
+        "ObjectMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
         "Visit": _ref(generation=3),
         "Mixed": _ref(generation=1),
         "Shared": _ref(generation=0),
