@@ -650,7 +650,9 @@ def _order_label(number: int, items: Sequence[Item]) -> str:
 
 def _id_lists(select: Select) -> tuple[tuple[str, str, str], ...]:
     """Return the earlier stages that ``key IN (...)`` reads, with the director whose ids they hold."""
-    keys = {source.id: keys_of_table(source) for source in select.sources if isinstance(source, TableSource)}
+    # The rows of a near source stand in other chunks, too.
+    tables = [s for s in select.sources if isinstance(s, TableSource) and not isinstance(s, NearSource)]
+    keys = {source.id: keys_of_table(source) for source in tables}
     lists = [condition for condition in select.where if isinstance(condition, InStage)]
     found = [(one.stage, director_of(one.operand, keys)) for one in lists]
     return tuple((stage, *director) for stage, director in found if director is not None)

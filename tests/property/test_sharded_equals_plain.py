@@ -79,3 +79,16 @@ def test_a_key_that_an_outer_join_made_null_is_in_no_list(servers: Servers, name
     )
     adql = text.format(name, negated)
     check(servers, RandomQuery(adql, adql))
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_a_list_of_ids_of_a_near_source_does_not_narrow_the_chunks(servers: Servers, name: str) -> None:
+    text = (
+        "SELECT o.gFlux AS a, p.objectId AS b FROM {0}.Object o RIGHT JOIN {0}.Object p ON {1} < 0.003"
+        " WHERE o.objectId IN (SELECT objectId FROM {0}.Source WHERE flux IS NULL)"
+    )
+    places = "o.coord_ra, o.coord_dec, p.coord_ra, p.coord_dec"
+    check(
+        servers,
+        RandomQuery(text.format(name, f"DISTANCE({places})"), text.format(name, f"oracle.separation({places})")),
+    )
