@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from qserv_py.adql.tree import Arithmetic, Cast, Expr, Literal, Negate
+from qserv_py.adql.tree import Arithmetic, Cast, Expr, InUnit, Literal, Negate
 
 
 def constant_number(expr: Expr) -> float | None:
@@ -53,3 +53,11 @@ def constant_key(expr: Expr) -> int | str | None:
         case Literal(value=float() as value) if value.is_integer() and abs(value) < 2**53:
             return int(value)
     return None
+
+
+def unconverted(expr: Expr, low: float, high: float) -> tuple[Expr, float, float]:
+    """Return what IN_UNIT converts, with bounds of the converted value as bounds of the value itself."""
+    while isinstance(expr, InUnit) and expr.factor > 0:
+        low, high = ((bound - expr.shift) / expr.factor for bound in (low, high))
+        expr = expr.operand
+    return expr, low, high

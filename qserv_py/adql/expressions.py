@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.casts import cast_target, time_constant
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import (
     AGGREGATE_FUNCTIONS,
@@ -22,6 +23,7 @@ from qserv_py.adql.functions import (
 )
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
 from qserv_py.adql.geometry import GeometricForms, as_double, doubles, is_form
+from qserv_py.adql.metadata import meaning_of
 from qserv_py.adql.parse import MARK
 from qserv_py.adql.places import Failures, did_you_mean, offset_of
 from qserv_py.adql.scope import Scope
@@ -40,6 +42,7 @@ from qserv_py.adql.tree import (
     InList,
     InQuery,
     InShape,
+    InUnit,
     IsNull,
     Like,
     Literal,
@@ -54,6 +57,7 @@ from qserv_py.adql.tree import (
     contains_aggregate,
 )
 from qserv_py.adql.typing_rules import arithmetic_type, common_type, comparable, literal_type, sum_type
+from qserv_py.adql.units import UnitError, conversion, read_vounit
 from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownFunctionError
@@ -61,21 +65,14 @@ from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, Unkn
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _ARITHMETIC = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*", exp.Div: "/", exp.Mod: "%"}
-_AGGREGATE_NODES = {exp.Count: "COUNT", exp.Sum: "SUM", exp.Avg: "AVG", exp.Min: "MIN", exp.Max: "MAX"}
-_CAST_TYPES = {
-    "SMALLINT": DataType.SHORT,
-    "INT": DataType.INT,
-    "BIGINT": DataType.LONG,
-    "FLOAT": DataType.FLOAT,
-    "DOUBLE": DataType.DOUBLE,
-    "CHAR": DataType.STRING,
-    "VARCHAR": DataType.STRING,
-    "TEXT": DataType.TEXT,
-    "TIMESTAMP": DataType.TIMESTAMP,
-    "BOOLEAN": DataType.BOOLEAN,
+_BITWISE = {
+    exp.BitwiseAnd: "&",
+    exp.BitwiseOr: "|",
+    exp.BitwiseXor: "#",
+    exp.BitwiseLeftShift: "<<",
+    exp.BitwiseRightShift: ">>",
 }
-
-
+_AGGREGATE_NODES = {exp.Count: "COUNT", exp.Sum: "SUM", exp.Avg: "AVG", exp.Min: "MIN", exp.Max: "MAX"}
 _USUAL_PARTS = {"this", "expression"}
 _ANY_PARTS = {
     "with_",
@@ -96,6 +93,7 @@ _ANY_PARTS = {
 _PARTS = {
     exp.Column: {"this", "table", "db", "catalog"},
     exp.Literal: {"this", "is_string"},
+    exp.HexString: {"this", "is_integer"},
     exp.Is: {"this", "expression", "negate"},
     exp.Between: {"this", "low", "high", "symmetric"},
     exp.In: {"this", "expressions", "query", "unnest", "field"},
@@ -166,6 +164,9 @@ class ExpressionBuilder:
             exp.Cast: self._cast,
             exp.DPipe: self._concatenate,
             exp.Anonymous: self._call,
+            exp.HexString: self._hexadecimal,
+            exp.BitwiseNot: self._bit_not,
+            **dict.fromkeys(_BITWISE, self._bitwise),
             **dict.fromkeys(_COMPARISONS, self._comparison),
             **dict.fromkeys(_ARITHMETIC, self._arithmetic),
             **dict.fromkeys(_AGGREGATE_NODES, self._aggregate),
@@ -254,6 +255,16 @@ class ExpressionBuilder:
             raise self.failures.error(TypeMismatchError, f"the number {text} is out of range", place)
         return Literal(type=DataType.DOUBLE, value=value, offset=place)
 
+    def _hexadecimal(self, node: Any) -> Expr:
+        place = offset_of(node)
+        if place is None or self.failures.text[place : place + 2].lower() != "0x":
+            raise self._refuse(node)
+        value = int(str(node.this), 16)
+        kind = literal_type(value)
+        if not kind.is_integer:
+            raise self.failures.error(TypeMismatchError, f"the number 0x{node.this} is beyond BIGINT", place)
+        return Literal(type=kind, value=value, offset=place)
+
     # operators
 
     def _negate(self, node: Any) -> Expr:
@@ -277,6 +288,7 @@ class ExpressionBuilder:
 
     def _arithmetic(self, node: Any) -> Expr:
         operator = _ARITHMETIC[type(node)]
+        self._check_complement(node)
         left, right = self.value(node.left), self.value(node.right)
         kind = arithmetic_type(left.type, right.type)
         if kind is None:
@@ -288,8 +300,42 @@ class ExpressionBuilder:
         left, right = _typed(left, kind), _typed(right, kind)
         return Arithmetic(type=kind, operator=operator, left=left, right=right, offset=left.offset)
 
-    def _concatenate(self, node: Any) -> Expr:
+    def _check_complement(self, node: Any) -> None:
+        """Refuse ``~a + b``: it is ``~(a + b)`` in PostgreSQL and ``(~a) + b`` in most languages."""
+        part = node.left
+        while type(part) in _ARITHMETIC or isinstance(part, exp.Neg):
+            part = part.right if type(part) in _ARITHMETIC else part.this
+        if isinstance(part, exp.BitwiseNot):
+            operator = _ARITHMETIC[type(node)]
+            raise self.failures.unsupported(
+                f'"~" before "{operator}" needs brackets', part, hint=f"Write (~a) {operator} b or ~(a {operator} b)."
+            )
+
+    def _bitwise(self, node: Any) -> Expr:
+        operator = _BITWISE[type(node)]
         left, right = self.value(node.left), self.value(node.right)
+        for side in (left, right):
+            if side.type is not None and not side.type.is_integer:
+                hint = "Write POWER(x, y) for a power." if operator == "#" else ""
+                raise self._mismatch(f"{describe(node)} needs whole numbers", side, node, hint=hint)
+        if operator in {"<<", ">>"}:
+            kind = arithmetic_type(left.type, None) or DataType.INT
+            right = Cast(type=DataType.INT, operand=right) if right.type is not DataType.INT else right
+        else:
+            kind = arithmetic_type(left.type, right.type) or DataType.INT
+            right = _typed(right, kind)
+        return Arithmetic(type=kind, operator=operator, left=_typed(left, kind), right=right, offset=left.offset)
+
+    def _bit_not(self, node: Any) -> Expr:
+        operand = self.value(node.this)
+        if operand.type is not None and not operand.type.is_integer:
+            raise self._mismatch('"~" needs a whole number', operand, node)
+        kind = arithmetic_type(operand.type, None) or DataType.INT
+        ones = Literal(type=DataType.INT, value=-1)
+        return Arithmetic(type=kind, operator="#", left=_typed(operand, kind), right=ones, offset=operand.offset)
+
+    def _concatenate(self, node: Any) -> Expr:
+        left, right = _unfilled(self.value(node.left)), _unfilled(self.value(node.right))
         for side in (left, right):
             if side.type is not None and not side.type.is_text:
                 raise self._mismatch('"||" needs text', side, node)
@@ -309,7 +355,7 @@ class ExpressionBuilder:
 
     def _comparable_pair(self, left: Expr, right: Expr, node: Any) -> tuple[Expr, Expr]:
         """Both sides brought to types that can be compared; ``node`` is the place that an error names."""
-        left, right = _coerce(left, right)
+        left, right = (_unfilled(side) for side in self._coerced(left, right))
         if not comparable(left.type, right.type):
             raise self._mismatch(
                 f"{_type_name(left)} and {_type_name(right)} cannot be compared",
@@ -484,13 +530,12 @@ class ExpressionBuilder:
 
     def _cast(self, node: Any) -> Expr:
         operand = self.value(node.this)
-        target = node.args["to"]
-        kind = _CAST_TYPES.get(getattr(target.this, "value", str(target.this)))
-        if kind is None or target.expressions:
-            raise self.failures.unsupported(f"CAST to {target.sql()} is not answered", node)
+        kind, length = cast_target(node.args["to"], self.failures, node)
         if operand.type is not None and not _can_cast(operand.type, kind):
             raise self._mismatch(f"CAST to {kind.names.adql} is not possible", operand, node)
-        return Cast(type=kind, operand=operand, offset=operand.offset)
+        if kind is DataType.TIMESTAMP and isinstance(operand, Literal) and isinstance(operand.value, str):
+            return time_constant(operand, self.failures)
+        return Cast(type=kind, operand=_unfilled(operand), length=length, offset=operand.offset)
 
     # calls
 
@@ -531,18 +576,53 @@ class ExpressionBuilder:
         upper, place = written.upper(), offset_of(node)
         if upper in AGGREGATE_FUNCTIONS:
             return self._further_aggregate(AGGREGATE_FUNCTIONS[upper], node.expressions, place)
+        if upper == "IN_UNIT":
+            return self._in_unit(node.expressions, place)
         arguments = [self.build(part) for part in node.expressions]
         if upper in SHAPE_NAMES:
             return self._geometry(upper, arguments, place)
         function = FUNCTIONS.get(upper)
         if function is None:
-            known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST"]
+            known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
             raise self.failures.error(
                 UnknownFunctionError, f'function "{written}" is not known', place, hint=did_you_mean(written, known)
             )
         if function is HEALPIX_INDEX:
             return GeometricForms(self.scope, self._checked_call).healpix_index(arguments, place)
         return self._checked_call(function, arguments, place)
+
+    def _in_unit(self, parts: Sequence[Any], place: int | None) -> Expr:
+        if len(parts) != 2:
+            raise self.failures.error(
+                UnknownFunctionError, "IN_UNIT has the wrong arguments", place, hint="Write IN_UNIT(x, 'unit')."
+            )
+        operand, wanted = self.value(parts[0]), parts[1]
+        at = place if offset_of(wanted) is None else offset_of(wanted)
+        self._need_number(operand, "IN_UNIT", parts[0])
+        if not isinstance(wanted, exp.Literal) or not wanted.is_string:
+            raise self.failures.error(
+                TypeMismatchError,
+                "the unit of IN_UNIT must be a text constant",
+                at,
+                hint="Write IN_UNIT(x, 'deg').",
+            )
+        unit = str(wanted.this)
+        try:
+            read_vounit(unit)
+            given = meaning_of(operand).unit
+            if not given:
+                raise self.failures.error(
+                    TypeMismatchError,
+                    "IN_UNIT needs a value whose unit is known",
+                    operand.offset,
+                    hint="A pure number has no unit." if given == "" else "The columns' units are in the schema.",
+                )
+            factor, shift = conversion(given, unit)
+        except UnitError as error:
+            raise self.failures.error(TypeMismatchError, str(error), at, hint=error.hint) from error
+        return InUnit(
+            type=DataType.DOUBLE, operand=as_double(operand), factor=factor, shift=shift, unit=unit, offset=place
+        )
 
     def _further_aggregate(self, function: AggregateFunction, parts: Sequence[Any], place: int | None) -> Expr:
         distinct = bool(parts) and isinstance(parts[0], exp.Distinct)
@@ -599,7 +679,8 @@ class ExpressionBuilder:
         for index, argument in enumerate(arguments):
             kind = function.kind_of(index)
             if kind is Kind.TIME and isinstance(argument, Literal) and isinstance(argument.value, str):
-                argument = Cast(type=DataType.TIMESTAMP, operand=argument, offset=argument.offset)
+                argument = time_constant(argument, self.failures)
+            argument = _unfilled(argument)
             if isinstance(argument, Shape) or not _accepts(kind, argument.type):
                 raise self._mismatch(
                     f"{function.name} needs {kind.value}",
@@ -665,6 +746,14 @@ class ExpressionBuilder:
         return self._checked_call(DISTANCE, numbers, place)
 
     # checks
+
+    def _coerced(self, left: Expr, right: Expr) -> tuple[Expr, Expr]:
+        """Give a text literal beside a time the type of the time."""
+        if left.type is DataType.TIMESTAMP and isinstance(right, Literal) and isinstance(right.value, str):
+            return left, time_constant(right, self.failures)
+        if right.type is DataType.TIMESTAMP and isinstance(left, Literal) and isinstance(left.value, str):
+            return time_constant(left, self.failures), right
+        return left, right
 
     def _need_number(self, operand: Expr, what: str, node: Any) -> None:
         if operand.type is not None and not operand.type.is_numeric:
@@ -751,13 +840,11 @@ def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
     return None
 
 
-def _coerce(left: Expr, right: Expr) -> tuple[Expr, Expr]:
-    """Give a text literal beside a time the type of the time."""
-    if left.type is DataType.TIMESTAMP and isinstance(right, Literal) and isinstance(right.value, str):
-        right = Cast(type=DataType.TIMESTAMP, operand=right, offset=right.offset)
-    elif right.type is DataType.TIMESTAMP and isinstance(left, Literal) and isinstance(left.value, str):
-        left = Cast(type=DataType.TIMESTAMP, operand=left, offset=left.offset)
-    return left, right
+def _unfilled(expr: Expr) -> Expr:
+    """Take away the blanks that CHAR(n) fills a value with: only the result shows them."""
+    if isinstance(expr, Cast) and expr.length is not None and expr.type is DataType.CHAR:
+        return Call(type=DataType.TEXT, function=FUNCTIONS["RTRIM"], arguments=(expr,), offset=expr.offset)
+    return expr
 
 
 def _type_name(expr: Expr) -> str:

@@ -112,7 +112,7 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
         check_strict(text)
     _check_commas(text, tokens)
     _check_tokens(text, tokens)
-    tokens = _mark_functions(_join_strings(tokens))
+    tokens = _mark_functions(_exclusive_or(_join_strings(tokens)))
     try:
         trees = _DIALECT.parser().parse(tokens, text)
     except ParseError as error:
@@ -177,6 +177,7 @@ def _check_bounds(tokens: list[Token]) -> None:
 
 
 _PLAIN = {TokenType.VAR, TokenType.NUMBER, TokenType.STRING, TokenType.IDENTIFIER, TokenType.COMMA, TokenType.DOT}
+_PLAIN |= {TokenType.HEX_STRING}
 
 
 def _strip_semicolon(text: str, tokens: list[Token]) -> list[Token]:
@@ -254,6 +255,23 @@ def _check_tokens(text: str, tokens: list[Token]) -> None:
         if token.token_type in _REFUSED and (not index or tokens[index - 1].token_type not in _BEFORE_NAMES):
             what, hint = _REFUSED[token.token_type]
             raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
+        before = tokens[index - 1] if index and token.token_type in _SHIFTS else token
+        if before.token_type is token.token_type and before.end + 1 < token.start:
+            # sqlglot reads "< <" as "<<"
+            raise AdqlSyntaxError(f'unexpected "{token.text}"', text=text, offset=token.start)
+
+
+_SHIFTS = {TokenType.LT, TokenType.GT}
+
+
+def _exclusive_or(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with "^" made PostgreSQL's "#": in ADQL's drafts and in Qserv it is no power."""
+    return [
+        Token(TokenType.HASH, token.text, line=token.line, col=token.col, start=token.start, end=token.end)
+        if token.token_type is TokenType.CARET
+        else token
+        for token in tokens
+    ]
 
 
 def _join_strings(tokens: list[Token]) -> list[Token]:

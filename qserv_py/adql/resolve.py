@@ -14,12 +14,12 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.expressions import ExpressionBuilder
+from qserv_py.adql.metadata import meaning_of, output_column
 from qserv_py.adql.parse import MARK, ParsedQuery
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.scope import CommonTable, Merged, Scope, find_table, item_ref, refs, table_ref
 from qserv_py.adql.tree import (
     Aggregate,
-    Call,
     Cast,
     Coalesce,
     ColumnRef,
@@ -32,7 +32,6 @@ from qserv_py.adql.tree import (
     JoinKind,
     Logic,
     OrderItem,
-    OutputColumn,
     Query,
     QuerySource,
     ResolvedQuery,
@@ -50,7 +49,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.adql.typing_rules import common_type, comparable
 from qserv_py.adql.wording import describe
-from qserv_py.catalog.model import Column, physical_name
+from qserv_py.catalog.model import physical_name
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownColumnError
@@ -95,7 +94,7 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
         query = resolver.query(parsed.tree, None, {})
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
-    return ResolvedQuery(text=parsed.text, query=query, columns=tuple(_describe(item) for item in query.items))
+    return ResolvedQuery(text=parsed.text, query=query, columns=tuple(output_column(item) for item in query.items))
 
 
 class _Resolver:
@@ -153,8 +152,7 @@ class _Resolver:
         left, right = _with_types(left, kinds), _with_types(right, kinds)
         number = next(self._ids)
         items = tuple(
-            replace(item, expr=ColumnRef(type=kind, source=number, label=item.label, meta=_meta_of(item)))
-            for item, kind in zip(left.items, kinds, strict=True)
+            _set_item(number, kind, one, other) for kind, one, other in zip(kinds, left.items, right.items, strict=True)
         )
         order = node.args.get("order")
         return SetQuery(
@@ -293,7 +291,7 @@ class _Resolver:
         if not comparable(left.type, right.type):
             raise self.failures.error(TypeMismatchError, f'USING("{name}") compares different types', node)
         one = {JoinKind.RIGHT: right, JoinKind.FULL: Coalesce(type=left.type, operands=(left, right))}.get(kind, left)
-        shown = next((side.meta.name for side in sides if isinstance(side, ColumnRef) and side.meta), name)
+        shown = next((side.name for side in sides if isinstance(side, ColumnRef)), name)
         scope.merged[name.lower()] = Merged(one, shown, frozenset(ids[0] | ids[1]))
         return Comparison(type=DataType.BOOLEAN, operator="=", left=left, right=right, offset=left.offset)
 
@@ -372,7 +370,10 @@ class _Resolver:
                 found.append((_item_name(expr, part, position), expr))
             _check_count(found, "the select list")
         labels = _labels([name for name, _ in found])
-        return tuple(Item(expr=expr, name=name, label=label) for (name, expr), label in zip(found, labels, strict=True))
+        return tuple(
+            Item(expr=expr, name=name, label=label, about=meaning_of(expr))
+            for (name, expr), label in zip(found, labels, strict=True)
+        )
 
     def _star(self, node: Any, scope: Scope) -> Iterator[tuple[str, Expr]]:
         star = node if isinstance(node, exp.Star) else node.this
@@ -499,12 +500,11 @@ class _Resolver:
         if isinstance(expr, ColumnRef):
             if all(source.id != expr.source for source in select.sources):
                 return  # of the query around this one: one value for the whole block
-            name = expr.meta.name if expr.meta else expr.label
             raise self.failures.error(
                 TypeMismatchError,
-                f'column "{name}" must stand in GROUP BY or inside an aggregate',
+                f'column "{expr.name}" must stand in GROUP BY or inside an aggregate',
                 expr.offset,
-                hint=f"Add it to GROUP BY, or write MIN({name}).",
+                hint=f"Add it to GROUP BY, or write MIN({expr.name}).",
             )
         for child in children(expr):
             self._check_grouped(child, keys, select)
@@ -535,8 +535,14 @@ def _shared_names(scope: Scope, left: Joined | int, right: Joined | int) -> list
     return [sides[0][folded] for folded in sides[0] if folded in sides[1]]
 
 
-def _meta_of(item: Item) -> Column | None:
-    return item.expr.meta if isinstance(item.expr, ColumnRef) else None
+def _set_item(source: int, kind: DataType | None, left: Item, right: Item) -> Item:
+    """Return a column of a set operation: all that is said of it is the left side's, as ADQL has it."""
+    lengths = [item.about.length for item in (left, right)]
+    longest = None if None in lengths else max(length for length in lengths if length is not None)
+    about = replace(left.about, length=longest)
+    return replace(
+        left, expr=ColumnRef(type=kind, source=source, label=left.label, name=left.name, about=about), about=about
+    )
 
 
 def _with_types(query: Query, kinds: list[DataType | None]) -> Query:
@@ -600,7 +606,7 @@ def _item_name(expr: Expr, node: Any, position: int) -> str:
     while isinstance(node, exp.Paren):
         node = node.this
     if isinstance(expr, ColumnRef) and isinstance(node, exp.Column):
-        return expr.meta.name if expr.meta is not None else str(node.this.name)
+        return expr.name
     if isinstance(node, exp.Anonymous):
         return str(node.this).removeprefix(MARK).lower()
     if isinstance(expr, Aggregate):
@@ -620,27 +626,3 @@ def _labels(names: list[str]) -> list[str]:
         taken.add(label)
         labels.append(label)
     return labels
-
-
-def _describe(item: Item) -> OutputColumn:
-    """Return what is known of an output column; unit and UCD hold for a column as it is and for its MIN and MAX."""
-    expr = item.expr
-    datatype = expr.type or DataType.TEXT
-    source = expr
-    if isinstance(expr, Aggregate) and expr.name in {"MIN", "MAX"} and expr.operand is not None:
-        source = expr.operand
-    meta = source.meta if isinstance(source, ColumnRef) else None
-    if meta is None:
-        unit = expr.function.unit if isinstance(expr, Call) else ""
-        return OutputColumn(name=item.name, datatype=datatype, unit=unit)
-    if source is not expr:
-        return OutputColumn(name=item.name, datatype=datatype, length=meta.length, unit=meta.unit)
-    return OutputColumn(
-        name=item.name,
-        datatype=datatype,
-        length=meta.length,
-        unit=meta.unit,
-        ucd=meta.ucd,
-        description=meta.description,
-        xtype=meta.xtype,
-    )

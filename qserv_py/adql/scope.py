@@ -82,7 +82,7 @@ class Scope:
             return found[0]
         if found:
             owners = {source.id: source.alias for source in self.sources}
-            shown = ", ".join(f"{owners[ref.source]}.{ref.meta.name if ref.meta else ref.label}" for ref in found)
+            shown = ", ".join(f"{owners[ref.source]}.{ref.name}" for ref in found)
             raise self.failures.error(
                 UnknownColumnError,
                 f'column "{name}" is ambiguous: {shown}',
@@ -124,13 +124,21 @@ def refs(source: Source, name: str, *, exact: bool, offset: int | None) -> list[
 
 def table_ref(source: Source, column: Column, offset: int | None) -> ColumnRef:
     """Return a reference to a table's column."""
-    return ColumnRef(type=column.datatype, source=source.id, label=column.physical, meta=column, offset=offset)
+    return ColumnRef(
+        type=column.datatype,
+        source=source.id,
+        label=column.physical,
+        name=column.name,
+        about=column,
+        offset=offset,
+    )
 
 
 def item_ref(source: Source, item: Item, offset: int | None) -> ColumnRef:
     """Return a reference to a sub-query's item."""
-    meta = item.expr.meta if isinstance(item.expr, ColumnRef) else None
-    return ColumnRef(type=item.expr.type, source=source.id, label=item.label, meta=meta, offset=offset)
+    return ColumnRef(
+        type=item.expr.type, source=source.id, label=item.label, name=item.name, about=item.about, offset=offset
+    )
 
 
 def column_names(source: Source) -> Iterator[str]:

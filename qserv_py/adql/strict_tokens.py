@@ -138,7 +138,7 @@ def _bad_number(text: str, start: int, place: int) -> AdqlSyntaxError:
             "hexadecimal numbers are not ADQL 2.1",
             text=text,
             offset=start,
-            hint="Write the number with decimal digits.",
+            hint="Write the number with decimal digits; lenient mode takes it.",
         )
     return AdqlSyntaxError(
         f'a number is followed by "{text[place]}"',

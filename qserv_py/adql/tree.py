@@ -17,6 +17,21 @@ from qserv_py.catalog.model import Column, Database, Table
 from qserv_py.catalog.types import DataType
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What is known of a value beyond its type."""
+
+    length: int | None = None
+    """Characters at the most."""
+
+    unit: str | None = None
+    """None when it is not known, empty for a pure number."""
+
+    ucd: str = ""
+    description: str = ""
+    xtype: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expr:
     """An expression. ``type`` is None for a bare NULL; ``offset`` is its place in the ADQL text."""
@@ -35,8 +50,11 @@ class ColumnRef(Expr):
     label: str
     """Physical name of a table's column, label of a sub-query's item."""
 
-    meta: Column | None = field(default=None, compare=False, repr=False)
-    """The catalogue's description, when the reference is to a table's column, however deep."""
+    name: str = field(default="", compare=False, repr=False)
+    """As the schema or the sub-query spells it."""
+
+    about: Column | Meaning | None = field(default=None, compare=False, repr=False)
+    """The catalogue's description of a table's column; what is known of a sub-query's item."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +73,7 @@ class Negate(Expr):
 
 @dataclass(frozen=True, kw_only=True)
 class Arithmetic(Expr):
-    """``+ - * / %`` and ``||``."""
+    """``+ - * / %``, ``||`` and, of whole numbers, ``& | # << >>``."""
 
     operator: str
     left: Expr
@@ -161,6 +179,19 @@ class Cast(Expr):
     """CAST to the expression's own type."""
 
     operand: Expr
+    length: int | None = None
+    """Characters of CHAR(n), which is filled with blanks, or of VARCHAR(n), which is only cut."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InUnit(Expr):
+    """``IN_UNIT(operand, 'unit')``: ``operand * factor + shift``."""
+
+    operand: Expr
+    factor: float
+    shift: float
+    unit: str
+    """As VOUnit writes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,6 +314,9 @@ class Item:
 
     label: str
     """Unique in the block; names the column inside generated SQL."""
+
+    about: Meaning = field(default=Meaning(), compare=False, repr=False)
+    """What is known of it, for the result's description."""
 
 
 @dataclass(frozen=True, kw_only=True)

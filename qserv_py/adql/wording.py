@@ -22,7 +22,7 @@ _WORDS: dict[str, str] = {
     "BitwiseNot": '"~"',
     "BitwiseOr": '"|"',
     "BitwiseRightShift": '">>"',
-    "BitwiseXor": '"#"',
+    "BitwiseXor": '"^"',
     "Bracket": "an index in brackets",
     "ByteString": "a string E'...'",
     "Collate": "COLLATE",
@@ -56,7 +56,6 @@ _WORDS: dict[str, str] = {
     "Overlaps": "OVERLAPS",
     "Parameter": "a parameter",
     "Placeholder": "a parameter",
-    "Pow": '"^"',
     "PropertyEQ": '":="',
     "RawString": "a string $$...$$",
     "RegexpILike": '"~*"',
@@ -78,7 +77,6 @@ _WORDS: dict[str, str] = {
 """By the name of sqlglot's class."""
 
 _HINTS = {
-    "Pow": "Write POWER(x, y).",
     "RegexpLike": "Write LIKE or ILIKE.",
     "RegexpILike": "Write ILIKE.",
     "SimilarTo": "Write LIKE or ILIKE.",

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from qserv_py.adql.constants import constant_number
+from qserv_py.adql.constants import constant_number, unconverted
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
     Between,
@@ -198,6 +198,7 @@ def _bounds(expr: Expr, position: Position) -> _Bounds | None:
 
 
 def _bounds_of(operand: Expr, low: float, high: float, position: Position) -> _Bounds | None:
+    operand, low, high = unconverted(operand, low, high)
     if position.is_ra(operand):
         return _Bounds(west=low, east=high)
     if position.is_dec(operand):
@@ -213,8 +214,12 @@ def _comparison(expr: Comparison, position: Position) -> Found:
         (expr.left, expr.right, expr.operator),
         (expr.right, expr.left, _MIRRORED.get(expr.operator, "")),
     ):
-        centre, radius = _centre(distance, position), constant_number(limit)
-        if centre is None or radius is None:
+        value = constant_number(limit)
+        if value is None:
+            continue
+        distance, radius, _ = unconverted(distance, value, value)
+        centre = _centre(distance, position)
+        if centre is None:
             continue
         if operator in {"<", "<="}:
             return Found(_circle(*centre, radius), True)

@@ -7,6 +7,7 @@ into slots.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -30,6 +31,7 @@ from qserv_py.adql.tree import (
     InList,
     InQuery,
     InShape,
+    InUnit,
     IsNull,
     Joined,
     Like,
@@ -417,6 +419,8 @@ class Rendering:
                 return f"COALESCE({', '.join(self._as(part, expr.type) for part in expr.operands)})"
             case Cast():
                 return self._cast(expr)
+            case InUnit():
+                return self._in_unit(expr)
             case Call():
                 return expr.function.sql(
                     [self.expr(argument) for argument in expr.arguments], duckdb=self.engine is Engine.DUCKDB
@@ -453,13 +457,28 @@ class Rendering:
         if self.engine is Engine.POSTGRES or expr.operator == "||" or expr.type is None:
             return f"({left} {expr.operator} {right})"
         name = type_name(expr.type, self.engine)
+        if expr.operator in {"<<", ">>"}:
+            side = "left" if expr.operator == "<<" else "right"
+            return f"CAST(qserv_shift_{side}({left}, {right}, {8 * expr.type.names.width}) AS {name})"
         left = left if expr.left.type is expr.type else f"CAST({left} AS {name})"
         right = right if expr.right.type is expr.type else f"CAST({right} AS {name})"
-        if expr.operator == "/":
-            return f"qserv_divide{'_whole' if expr.type.is_integer else ''}({left}, {right})"
-        if expr.operator == "%":
-            return f"qserv_remainder({left}, {right})"
-        return f"({left} {expr.operator} {right})"
+        if expr.operator == "#":
+            return f"xor({left}, {right})"
+        if expr.type.is_integer:
+            macro = {"/": "qserv_divide_whole", "%": "qserv_remainder"}.get(expr.operator)
+        else:
+            macro = None if _stays_finite(expr) else _CHECKED[expr.operator]
+        return f"{macro}({left}, {right})" if macro else f"({left} {expr.operator} {right})"
+
+    def _in_unit(self, expr: InUnit) -> str:
+        factor = Literal(type=DataType.DOUBLE, value=expr.factor)
+        scaled = expr.operand
+        if expr.factor != 1.0:
+            scaled = Arithmetic(type=DataType.DOUBLE, operator="*", left=expr.operand, right=factor)
+        if expr.shift:
+            shift = Literal(type=DataType.DOUBLE, value=expr.shift)
+            scaled = Arithmetic(type=DataType.DOUBLE, operator="+", left=scaled, right=shift)
+        return self.expr(scaled)
 
     def _like(self, expr: Like) -> str:
         """Return LIKE without an escape character, as in ADQL: a backslash is PostgreSQL's, DuckDB has none."""
@@ -482,10 +501,16 @@ class Rendering:
     def _cast(self, expr: Cast) -> str:
         if expr.type is None:
             raise InternalError("a cast without a type")
-        operand = self.expr(expr.operand)
-        if self.engine is Engine.DUCKDB:
-            operand = _as_postgres_casts(operand, expr.operand.type, expr.type)
-        return f"CAST({operand} AS {type_name(expr.type, self.engine)})"
+        operand, given = self.expr(expr.operand), expr.operand.type
+        if expr.type is DataType.TIMESTAMP and given is not None and given.is_text:
+            if not isinstance(expr.operand, Literal):
+                return f"qserv{'_' if self.engine is Engine.DUCKDB else '.'}to_time({operand})"
+        elif self.engine is Engine.DUCKDB:
+            operand = _as_postgres_casts(operand, given, expr.type)
+        text = f"CAST({operand} AS {type_name(expr.type, self.engine)})"
+        if expr.length is None:
+            return text
+        return f"rpad({text}, {expr.length}, ' ')" if expr.type is DataType.CHAR else f"left({text}, {expr.length})"
 
     def _aggregate(self, expr: Aggregate) -> str:
         if expr.operand is None:
@@ -583,6 +608,33 @@ def _near_by(source: NearSource) -> NearBy:
         received=received,
         region=source.region,
     )
+
+
+_CHECKED = {"+": "qserv_plus", "-": "qserv_minus", "*": "qserv_times", "/": "qserv_divide"}
+"""Operators of doubles: PostgreSQL calls an overflow an error, DuckDB answers an infinity."""
+
+
+def _stays_finite(expr: Arithmetic) -> bool:
+    """Whether a sum, a difference or a product of doubles can neither overflow nor underflow."""
+    return expr.operator in {"+", "-", "*"} and expr.type is DataType.DOUBLE and _digits(expr) < 300
+
+
+def _digits(expr: Expr) -> float:
+    """Return how many digits a finite value that is not zero can have before or after its point."""
+    match expr:
+        case Literal(value=int() | float() as value):
+            return abs(math.log10(abs(value))) + 17 if value and math.isfinite(value) else 0.0
+        case Cast(operand=operand, type=DataType.DOUBLE):
+            return _digits(operand)
+        case Negate(operand=operand):
+            return _digits(operand)
+        case Arithmetic(operator="*", left=left, right=right):
+            return _digits(left) + _digits(right)
+        case Arithmetic(operator="+" | "-", left=left, right=right):
+            return max(_digits(left), _digits(right)) + 17
+    if expr.type is not None and expr.type.is_integer:
+        return 19.0
+    return 45.0 if expr.type is DataType.FLOAT else math.inf
 
 
 def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -> str:

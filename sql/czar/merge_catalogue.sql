@@ -4,19 +4,6 @@
 -- Fields are written (v).name: in HAVING DuckDB reads v.name as a column.
 -- Parameters: none.   Returns: nothing.   Used by: executor.merge
 
--- PostgreSQL's product and quotient of doubles: they fail where DuckDB answers an infinity or zero.
-CREATE OR REPLACE MACRO qserv_times(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN isinf((v).a * (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
-             WHEN (v).a * (v).b = 0 AND (v).a <> 0 AND (v).b <> 0 THEN error('value out of range: underflow')
-             ELSE (v).a * (v).b END)[1];
-
-CREATE OR REPLACE MACRO qserv_over(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN isinf((v).a / (v).b) AND NOT isinf((v).a) THEN error('value out of range: overflow')
-             WHEN (v).a / (v).b = 0 AND (v).a <> 0 AND NOT isinf((v).b) THEN error('value out of range: underflow')
-             ELSE (v).a / (v).b END)[1];
-
 CREATE OR REPLACE MACRO qserv_ab_mag(flux, zero) AS
     list_transform([flux], lambda v:
         CASE WHEN v > 0 AND v < 'Infinity'::DOUBLE THEN -2.5::DOUBLE * log10(v) + zero END)[1];
@@ -24,7 +11,7 @@ CREATE OR REPLACE MACRO qserv_ab_mag(flux, zero) AS
 CREATE OR REPLACE MACRO qserv_ab_mag_sigma(flux, sigma, zero) AS
     list_transform([{'f': flux, 's': sigma}], lambda v:
         CASE WHEN (v).f > 0 AND (v).f < 'Infinity'::DOUBLE AND (v).s >= 0 AND (v).s < 'Infinity'::DOUBLE
-             THEN qserv_over(qserv_times(1.0857362047581296::DOUBLE, (v).s), (v).f) END)[1];
+             THEN qserv_divide(qserv_times(1.0857362047581296::DOUBLE, (v).s), (v).f) END)[1];
 
 CREATE OR REPLACE MACRO qserv_ab_flux(mag, zero) AS
     list_transform([mag], lambda v:

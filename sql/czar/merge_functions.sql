@@ -53,8 +53,36 @@ CREATE OR REPLACE MACRO qserv_upper(t) AS translate(t, 'abcdefghijklmnopqrstuvwx
 
 -- Functions that fail where PostgreSQL's fail. The one-element list makes DuckDB compute each argument once, however the
 -- calls are nested. Fields are written (v).name: in HAVING DuckDB reads v.name as a column.
+CREATE OR REPLACE MACRO qserv_plus(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN isinf((v).a + (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+             ELSE (v).a + (v).b END)[1];
+
+CREATE OR REPLACE MACRO qserv_minus(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN isinf((v).a - (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+             ELSE (v).a - (v).b END)[1];
+
+CREATE OR REPLACE MACRO qserv_times(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN isinf((v).a * (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+             WHEN (v).a * (v).b = 0 AND (v).a <> 0 AND (v).b <> 0 THEN error('value out of range: underflow')
+             ELSE (v).a * (v).b END)[1];
+
 CREATE OR REPLACE MACRO qserv_divide(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero') ELSE (v).a / (v).b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero')
+             WHEN isinf((v).a / (v).b) AND NOT isinf((v).a) THEN error('value out of range: overflow')
+             WHEN (v).a / (v).b = 0 AND (v).a <> 0 AND NOT isinf((v).b) THEN error('value out of range: underflow')
+             ELSE (v).a / (v).b END)[1];
+
+-- PostgreSQL shifts whole numbers of 16 bits in 32, and only by the count modulo their size; bits that fall out at the
+-- left are lost. n is the size of the answer in bits.
+CREATE OR REPLACE MACRO qserv_shift_left(a, c, n) AS
+    list_transform([{'x': CAST(a AS HUGEINT) * CAST(pow(2, c & (greatest(n, 32) - 1)) AS HUGEINT), 's': CAST(pow(2, n) AS HUGEINT)}],
+        lambda v: ((v).x % (v).s + (v).s + (v).s // 2) % (v).s - (v).s // 2)[1];
+
+CREATE OR REPLACE MACRO qserv_shift_right(a, c, n) AS CAST(a AS BIGINT) >> (c & (greatest(n, 32) - 1));
 
 CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN error('division by zero') ELSE (v).a // (v).b END)[1];
@@ -127,3 +155,10 @@ CREATE OR REPLACE MACRO qserv_number_text(x) AS
     list_transform([x], lambda v:
         CASE WHEN isnan(v) THEN 'NaN' WHEN isinf(v) THEN CASE WHEN v > 0 THEN 'Infinity' ELSE '-Infinity' END
              ELSE regexp_replace(CAST(v AS VARCHAR), '\.0$', '') END)[1];
+
+-- A time as adql.casts has them; its fraction is cut after six digits.
+CREATE OR REPLACE MACRO qserv_to_time(t) AS
+    list_transform([trim(t)], lambda v:
+        CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?)?')
+             THEN error('no time: "' || v || '"')
+             ELSE CAST(regexp_replace(v, '(\.[0-9]{6})[0-9]+', '\1') AS TIMESTAMP) END)[1];

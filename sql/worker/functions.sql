@@ -83,3 +83,11 @@ CREATE OR REPLACE FUNCTION qserv.round_to(a float8, n bigint) RETURNS float8
 -- Cut to n decimals.
 CREATE OR REPLACE FUNCTION qserv.truncate_to(a float8, n bigint) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT trunc(a * power(10::float8, n)) / power(10::float8, n) $$;
+
+-- A time as adql.casts has them; its fraction is cut after six digits. Any other text fails.
+CREATE OR REPLACE FUNCTION qserv.to_time(t text) RETURNS timestamp
+    LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN btrim(t) ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?)?$'
+                THEN CAST(regexp_replace(btrim(t), '(\.[0-9]{6})[0-9]+', '\1') AS timestamp)
+                ELSE CAST('no time: ' || t AS timestamp) END
+$$;

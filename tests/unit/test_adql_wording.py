@@ -38,7 +38,6 @@ SELECT nObs FROM Object WHERE ¦nObs IS DISTINCT FROM 3 => IS DISTINCT FROM is n
 SELECT nObs FROM Object WHERE ¦nObs IS NOT DISTINCT FROM 3 => IS NOT DISTINCT FROM is not answered
 SELECT nObs FROM Object WHERE ¦label LIKE 'a' ESCAPE 'b' => ESCAPE after LIKE is not answered
 SELECT ¦COUNT(*) FILTER (WHERE nObs = 1) FROM Object => FILTER after an aggregate is not answered
-SELECT ¦nObs ^ 2 FROM Object => "^" is not answered
 SELECT ¦label COLLATE "C" FROM Object => COLLATE is not answered
 SELECT ¦obsTime AT TIME ZONE 'UTC' FROM Source => AT TIME ZONE is not answered
 SELECT ¦label -> 'a' FROM Object => "->" is not answered

@@ -47,8 +47,11 @@ class AggregateFunction:
     repeats_matter: bool = True
     """Whether a value that is there twice counts twice; if not, DISTINCT changes nothing."""
 
-    unit: bool = False
-    """Whether the answer has the operand's unit."""
+    power: int | None = None
+    """The power of the operand's unit that the answer has; None when it has none."""
+
+    ucd: str = ""
+    """The word of statistics that the operand's UCD gets."""
 
     doc: str
 
@@ -84,7 +87,8 @@ def _spread(names: tuple[str, ...], sql: str, doc: str) -> tuple[AggregateFuncti
             partials=_PARTIALS,
             merged=f"qserv_merged_{sql}(list(struct_pack(n := {{0}}, m := {{1}}, s := {{2}})))",
             doc=doc if name == names[0] else f"The same as {names[0]}.",
-            unit=sql.startswith("stddev"),
+            power=1 if sql.startswith("stddev") else 2,
+            ucd="stat.stdev" if sql.startswith("stddev") else "stat.variance",
         )
         for name in names
     )
@@ -100,7 +104,8 @@ def _percentile(name: str, fraction: str, doc: str) -> AggregateFunction:
         postgres=f"percentile_cont({fraction}) WITHIN GROUP (ORDER BY {{0}})",
         duckdb=f"qserv_percentile(list({{0}}), {fraction})",
         distinct=False,
-        unit=True,
+        power=1,
+        ucd="stat.median" if fraction == "0.5" else "stat.percentile",
         doc=doc,
     )
 

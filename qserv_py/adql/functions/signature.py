@@ -52,8 +52,9 @@ class Function:
 
     duckdb: tuple[str, ...]
     doc: str
-    unit: str = ""
-    """Unit of the answer."""
+    unit: str | None = None
+    """Unit of the answer: None when it is not known, empty for a pure number, ``{0}`` for that of the first argument,
+    ``{0}**{1}`` or ``{0}**0.5`` for a power of it, ``{all}`` for the one that all arguments share."""
 
     volatile: bool = False
     """Whether two calls with the same arguments may differ."""
@@ -90,7 +91,7 @@ def function(
     duckdb: str,
     doc: str,
     *,
-    unit: str = "",
+    unit: str | None = None,
     volatile: bool = False,
 ) -> Function:
     """Return a function with one form; ``parameters`` are the kinds, separated by commas."""
@@ -107,7 +108,7 @@ def function(
     )
 
 
-def math(name: str, sql: str, doc: str, *, duckdb: str = "", arity: int = 1) -> Function:
+def math(name: str, sql: str, doc: str, *, duckdb: str = "", arity: int = 1, unit: str | None = None) -> Function:
     """Return a function of numbers."""
     kinds = ", ".join(["number"] * arity)
-    return function(name, kinds, DataType.DOUBLE, sql, duckdb or sql, doc)
+    return function(name, kinds, DataType.DOUBLE, sql, duckdb or sql, doc, unit=unit)
