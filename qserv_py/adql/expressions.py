@@ -308,7 +308,9 @@ class ExpressionBuilder:
         if isinstance(part, exp.BitwiseNot):
             operator = _ARITHMETIC[type(node)]
             raise self.failures.unsupported(
-                f'"~" before "{operator}" needs brackets', part, hint=f"Write (~a) {operator} b or ~(a {operator} b)."
+                f'"~" before "{operator}" needs brackets',
+                self.failures.text.rfind("~", 0, offset_of(part)),
+                hint=f"Write (~a) {operator} b or ~(a {operator} b).",
             )
 
     def _bitwise(self, node: Any) -> Expr:

@@ -502,12 +502,16 @@ class Rendering:
         if expr.type is None:
             raise InternalError("a cast without a type")
         operand, given = self.expr(expr.operand), expr.operand.type
-        if expr.type is DataType.TIMESTAMP and given is not None and given.is_text:
+        prefix = "qserv_" if self.engine is Engine.DUCKDB else "qserv."
+        if given is not None and given.is_text and expr.type is DataType.TIMESTAMP:
             if not isinstance(expr.operand, Literal):
-                return f"qserv{'_' if self.engine is Engine.DUCKDB else '.'}to_time({operand})"
-        elif self.engine is Engine.DUCKDB:
-            operand = _as_postgres_casts(operand, given, expr.type)
-        text = f"CAST({operand} AS {type_name(expr.type, self.engine)})"
+                return f"{prefix}to_time({operand})"
+        elif given is not None and given.is_text and expr.type.is_numeric:
+            operand = f"{prefix}{'whole_number' if expr.type.is_integer else 'number'}({operand})"
+        name = type_name(expr.type, self.engine)
+        text = f"CAST({operand} AS {name})"
+        if self.engine is Engine.DUCKDB:
+            text = _as_postgres_casts(operand, given, expr.type)
         if expr.length is None:
             return text
         return f"rpad({text}, {expr.length}, ' ')" if expr.type is DataType.CHAR else f"left({text}, {expr.length})"
@@ -638,15 +642,18 @@ def _digits(expr: Expr) -> float:
 
 
 def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -> str:
-    """Return what DuckDB must cast so that the answer is PostgreSQL's."""
+    """Return a cast in DuckDB whose answer is PostgreSQL's."""
     real = given in {DataType.FLOAT, DataType.DOUBLE}
+    text = f"CAST({operand} AS {wanted.names.duckdb})"
     if wanted.is_integer and real:
-        return f"round_even({operand}, 0)"
-    if wanted.is_integer and given is not None and given.is_text:
-        return f"qserv_whole_number({operand})"
+        return f"CAST(round_even({operand}, 0) AS {wanted.names.duckdb})"
     if wanted.is_text and real:
-        return f"qserv_number_text({operand})"
-    return operand
+        return f"qserv_{'real' if given is DataType.FLOAT else 'double'}_text({operand})"
+    if wanted is DataType.FLOAT and given is DataType.DOUBLE:
+        return f"qserv_real({operand})"
+    if wanted in {DataType.FLOAT, DataType.DOUBLE} and given is not None and given.is_text:
+        return f"qserv_bounded({operand}, {text})"
+    return text
 
 
 def constant_numbers(shape: Shape) -> list[float] | None:

@@ -93,8 +93,7 @@ CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
 
 CREATE OR REPLACE MACRO qserv_mod(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero')
-             ELSE (v).a - (v).b * trunc((v).a / (v).b) END)[1];
+        qserv_minus((v).a, qserv_times((v).b, trunc(qserv_divide((v).a, (v).b)))))[1];
 
 CREATE OR REPLACE MACRO qserv_power(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
@@ -145,20 +144,64 @@ CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
         CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN error('value out of range: overflow')
              ELSE trunc((v).a * (v).s) / (v).s END)[1];
 
--- Casts that PostgreSQL writes or refuses in its own way. (From 1e15 to 1e17 it writes an exponent, DuckDB does not.)
-CREATE OR REPLACE MACRO qserv_whole_number(t) AS
-    list_transform([trim(t)], lambda v:
-        CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[+-]?[0-9]+')
-             THEN error('invalid input syntax for type integer: "' || v || '"') ELSE v END)[1];
+-- Casts that PostgreSQL writes or refuses in its own way.
+CREATE OR REPLACE MACRO qserv_trimmed(t) AS trim(t, ' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13));
 
-CREATE OR REPLACE MACRO qserv_number_text(x) AS
+CREATE OR REPLACE MACRO qserv_whole_number(t) AS
+    list_transform([qserv_trimmed(t)], lambda v:
+        CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[+-]?[0-9]+')
+             THEN error('no whole number: "' || v || '"') ELSE v END)[1];
+
+CREATE OR REPLACE MACRO qserv_number(t) AS
+    list_transform([lower(qserv_trimmed(t))], lambda v:
+        CASE WHEN v IS NOT NULL
+                  AND NOT regexp_full_match(v, '[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan')
+             THEN error('no number: "' || v || '"') ELSE v END)[1];
+
+-- x, the number that a text is, unless the text is beyond its type.
+CREATE OR REPLACE MACRO qserv_bounded(t, x) AS
+    list_transform([{'t': t, 'x': x}], lambda v:
+        CASE WHEN isinf((v).x) AND NOT contains((v).t, 'inf') THEN error('value out of range: overflow')
+             WHEN (v).x = 0 AND regexp_matches((v).t, '^[^e]*[1-9]') THEN error('value out of range: underflow')
+             ELSE (v).x END)[1];
+
+CREATE OR REPLACE MACRO qserv_real(x) AS
+    list_transform([x], lambda v:
+        CASE WHEN isinf(CAST(v AS FLOAT)) AND NOT isinf(v) THEN error('value out of range: overflow')
+             WHEN CAST(v AS FLOAT) = 0 AND v <> 0 THEN error('value out of range: underflow')
+             ELSE CAST(v AS FLOAT) END)[1];
+
+-- The text of a number from that with the fewest digits and a power of ten, 1.25e+01; powers stay below 1e-4 and from
+-- 10**most on. (From 2**53 on, of REAL from 2**24 on, PostgreSQL writes one digit more of a number in the middle.)
+CREATE OR REPLACE MACRO qserv_without_power(t, most) AS
+    list_transform([{'m': CASE WHEN t LIKE '-%' THEN '-' ELSE '' END,
+                     'd': CASE WHEN t IS NULL THEN NULL ELSE replace(ltrim(split_part(t, 'e', 1), '-'), '.', '') END,
+                     'e': TRY_CAST(split_part(t, 'e', 2) AS INTEGER)}], lambda v:
+        (v).m || CASE WHEN (v).e < -4 OR (v).e >= most
+             THEN (v).d[1] || CASE WHEN length((v).d) > 1 THEN '.' ELSE '' END || (v).d[2:]
+                  || CASE WHEN (v).e < 0 THEN 'e-' ELSE 'e+' END || CASE WHEN abs((v).e) < 10 THEN '0' ELSE '' END
+                  || CAST(abs((v).e) AS VARCHAR)
+             WHEN (v).e < 0 THEN '0.' || repeat('0', -(v).e - 1) || (v).d
+             WHEN length((v).d) <= (v).e + 1 THEN (v).d || repeat('0', (v).e + 1 - length((v).d))
+             ELSE (v).d[:(v).e + 1] || '.' || (v).d[(v).e + 2:] END)[1];
+
+CREATE OR REPLACE MACRO qserv_double_text(x) AS
     list_transform([x], lambda v:
         CASE WHEN isnan(v) THEN 'NaN' WHEN isinf(v) THEN CASE WHEN v > 0 THEN 'Infinity' ELSE '-Infinity' END
-             ELSE regexp_replace(CAST(v AS VARCHAR), '\.0$', '') END)[1];
+             ELSE qserv_without_power(list_filter(
+                 list_transform(range(17), lambda k: format('{:.' || k || 'e}', v)), lambda t: CAST(t AS DOUBLE) = v
+             )[1], 15) END)[1];
+
+CREATE OR REPLACE MACRO qserv_real_text(x) AS
+    list_transform([x], lambda v:
+        CASE WHEN isnan(v) THEN 'NaN' WHEN isinf(v) THEN CASE WHEN v > 0 THEN 'Infinity' ELSE '-Infinity' END
+             ELSE qserv_without_power(list_filter(
+                 list_transform(range(9), lambda k: format('{:.' || k || 'e}', v)), lambda t: CAST(t AS FLOAT) = v
+             )[1], 6) END)[1];
 
 -- A time as adql.casts has them; its fraction is cut after six digits.
 CREATE OR REPLACE MACRO qserv_to_time(t) AS
     list_transform([trim(t)], lambda v:
-        CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?)?')
+        CASE WHEN v LIKE '0000%' OR NOT regexp_full_match(v, '[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?)?')
              THEN error('no time: "' || v || '"')
              ELSE CAST(regexp_replace(v, '(\.[0-9]{6})[0-9]+', '\1') AS TIMESTAMP) END)[1];

@@ -91,3 +91,17 @@ CREATE OR REPLACE FUNCTION qserv.to_time(t text) RETURNS timestamp
                 THEN CAST(regexp_replace(btrim(t), '(\.[0-9]{6})[0-9]+', '\1') AS timestamp)
                 ELSE CAST('no time: ' || t AS timestamp) END
 $$;
+
+-- A text that is to be cast to a number; what is none becomes a text that no cast takes. Versions of PostgreSQL differ in
+-- what they take themselves: 0x1F, 1_000.
+CREATE OR REPLACE FUNCTION qserv.whole_number(t text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN btrim(t, E' \t\n\v\f\r') ~ '^[+-]?[0-9]+$' THEN t ELSE 'no whole number: ' || t END
+$$;
+
+CREATE OR REPLACE FUNCTION qserv.number(t text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN lower(btrim(t, E' \t\n\v\f\r'))
+                     ~ '^([+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan)$'
+                THEN t ELSE 'no number: ' || t END
+$$;
