@@ -180,3 +180,12 @@ CREATE OR REPLACE MACRO qserv_percentile(l, fraction) AS
                        WHEN floor((v).p) = ceil((v).p) THEN (v).k[CAST((v).p AS BIGINT) + 1]
                        ELSE (v).k[CAST(floor((v).p) AS BIGINT) + 1] + ((v).p - floor((v).p))
                             * ((v).k[CAST(ceil((v).p) AS BIGINT) + 1] - (v).k[CAST(floor((v).p) AS BIGINT) + 1]) END)[1];
+
+CREATE OR REPLACE MACRO qserv_width_bucket(x, a, b, n) AS
+    list_transform([{'x': x, 'a': a, 'b': b, 'n': n}], lambda v:
+        CASE WHEN (v).x IS NULL OR (v).a IS NULL OR (v).b IS NULL OR (v).n IS NULL THEN NULL
+             WHEN (v).n < 1 OR (v).n > 2147483646 OR (v).a = (v).b OR isnan((v).x) OR NOT isfinite((v).a) OR NOT isfinite((v).b)
+             THEN error('WIDTH_BUCKET needs a number, two finite borders and at least one bin')
+             WHEN ((v).a < (v).b AND (v).x < (v).a) OR ((v).a > (v).b AND (v).x > (v).a) THEN 0
+             WHEN ((v).a < (v).b AND (v).x >= (v).b) OR ((v).a > (v).b AND (v).x <= (v).b) THEN CAST((v).n + 1 AS INTEGER)
+             ELSE CAST(least((v).n, floor((v).n * (((v).x / 2 - (v).a / 2) / ((v).b / 2 - (v).a / 2))) + 1) AS INTEGER) END)[1];

@@ -185,3 +185,21 @@ CREATE OR REPLACE FUNCTION qserv.hashlist_has(list text, item text) RETURNS inte
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT AS $$
     SELECT (strpos(item, '#') = 0 AND strpos('#' || lower(list) || '#', '#' || lower(item) || '#') > 0)::integer
 $$;
+
+-- Number of the bin, 1 to n, of n of one width from a to b that holds x; 0 and n + 1 beyond them. The borders may fall.
+-- PostgreSQL has the same function, but its versions round differently at the borders of bins.
+CREATE OR REPLACE FUNCTION qserv.width_bucket(x float8, a float8, b float8, n bigint) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+BEGIN
+    IF n < 1 OR n > 2147483646 OR a = b OR x = 'NaN' OR a IN ('NaN', 'Infinity', '-Infinity')
+       OR b IN ('NaN', 'Infinity', '-Infinity') THEN
+        RAISE data_exception USING MESSAGE = 'WIDTH_BUCKET needs a number, two finite borders and at least one bin';
+    END IF;
+    IF (a < b AND x < a) OR (a > b AND x > a) THEN
+        RETURN 0;
+    ELSIF (a < b AND x >= b) OR (a > b AND x <= b) THEN
+        RETURN n + 1;
+    END IF;
+    RETURN least(n, floor(n * ((x / 2 - a / 2) / (b / 2 - a / 2))) + 1);
+END
+$$;

@@ -164,6 +164,8 @@ _WRITTEN = {
     "BIT_AND": "BIT_AND(objectId)",
     "BIT_OR": "BIT_OR(nObs)",
     "BIT_XOR": "BIT_XOR(objectId)",
+    "IVO_BIT_AND_AGG": "ivo_bit_and_agg(nObs)",
+    "IVO_BIT_OR_AGG": "ivo_bit_or_agg(objectId)",
     "IVO_STRING_AGG": "ivo_string_agg(label, ', ')",
     "STRING_AGG": "STRING_AGG(label || 'x', '')",
 }
@@ -178,6 +180,7 @@ def written(name: str, *, distinct: bool = False) -> str:
 def size_of(parts: Sequence[Sequence[Row]], name: str) -> float:
     """Return the size of the largest number; of a variance, whose rounding errors are not under a root, its square."""
     largest = max((abs(row[1]) for part in parts for row in part if row[1] is not None), default=0.0)
+    name = name.removeprefix("IVO_")
     spread = name.startswith(("STDDEV", "VAR"))
     return 0.0 if not spread else largest**2 * 1e-7 if name.startswith("VAR") else largest
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.catalogs import resolved
+from support.catalogs import plan, resolved
 from support.engines import Engines, Row, assert_alike, open_engines
 from support.postgres import TestServer
 
@@ -20,6 +20,7 @@ from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Literal
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import QueryNotSupportedError, TypeMismatchError
+from qserv_py.planner.explain import explain
 
 
 @pytest.fixture(scope="module")
@@ -348,3 +349,61 @@ INTEGERS = [
 @pytest.mark.parametrize("large", [0, 2**63 - 1, -(2**63), 2**40])
 def test_integers_overflow_alike(engines: Engines, expression: str, value: int | None, large: int) -> None:
     assert_alike(engines.both(expression, {"nObs": value, "objectId": large}), relative=1e-7)
+
+
+# functions that other archives have
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("WIDTH_BUCKET(5.35, 0.024, 10.06, 5)", 3),
+        ("WIDTH_BUCKET(0, 0, 10, 5)", 1),
+        ("WIDTH_BUCKET(9.999, 0, 10, 5)", 5),
+        ("WIDTH_BUCKET(10, 0, 10, 5)", 6),
+        ("WIDTH_BUCKET(-1, 0, 10, 5)", 0),
+        ("WIDTH_BUCKET(8, 10, 0, 5)", 2),
+        ("WIDTH_BUCKET(11, 10, 0, 5)", 0),
+        ("WIDTH_BUCKET(1e308, -1.7e308, 1.7e308, 4)", 4),
+        ("WIDTH_BUCKET(1, 0, 10, 0)", "error"),
+        ("WIDTH_BUCKET(1, 2, 2, 3)", "error"),
+        ("WIDTH_BUCKET(NULL, 0, 10, 0)", None),
+        ("DIV(7, 2)", 3),
+        ("DIV(-7, 2)", -3),
+        ("DIV(7, 0)", "error"),
+        ("DIV(1e300, 1)", "error"),
+        ("NULLIF(3, 3)", None),
+        ("NULLIF(3, 4)", 3),
+        ("NULLIF('a', 'b')", "a"),
+        ("LEFT('abcdef', 2)", "ab"),
+        ("LEFT('abcdef', -2)", "abcd"),
+        ("RIGHT('abcdef', 2)", "ef"),
+        ("RIGHT('abcdef', -2)", "cdef"),
+        ("RIGHT('abcdef', 0)", ""),
+        ("TRANSLATE('12345', '143', 'ax')", "a2x5"),
+        ("LOWERCASE('AbC') || UPPERCASE('AbC')", "abcABC"),
+    ],
+)
+def test_examples(engines: Engines, expression: str, expected: Any) -> None:
+    assert engines.both(expression, {}) == (expected, expected)
+
+
+def test_width_bucket_is_that_of_postgresql(engines: Engines) -> None:
+    bounds = st.integers(-50, 50)
+
+    @settings(max_examples=100)
+    @given(st.floats(-120, 120), bounds, bounds, st.integers(0, 20))
+    def check(value: float, low: int, high: int, count: int) -> None:
+        sql = "SELECT width_bucket(%(x)s::float8, %(a)s::float8, %(b)s::float8, %(n)s::integer)"
+        expected = told(engines, sql, x=value, a=low, b=high, n=count)
+        row: Row = {"ra": value, "nObs": count}
+        assert engines.both(f"WIDTH_BUCKET(ra, {low}, {high}, nObs)", row) == (expected, expected)
+
+    check()
+
+
+def test_bits_of_a_flag_column_are_asked_of_the_chunks() -> None:
+    shown = explain(plan("SELECT COUNT(*) AS n FROM Object WHERE nObs & 0x0C = 4 AND ra < 20"))
+    chunk_query, merge = shown.split("stage m", 1)
+    assert '(("object"."nobs" & 12) = 4)' in chunk_query
+    assert "&" not in merge

@@ -109,9 +109,14 @@ def _whole(value: int) -> Text:
 @st.composite
 def numbers(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
     """A numeric expression that never fails, whatever the rows."""
-    kind = draw(st.sampled_from(["column", "column", "column", "literal", "arithmetic", "function", "case"]))
+    kinds = ["column", "column", "column", "literal", "arithmetic", "function", "case", "bits", "cast", "unit"]
+    kind = draw(st.sampled_from(kinds))
     if depth == 0 or kind == "column":
         return draw(st.sampled_from(columns.numbers))
+    if kind == "bits":
+        return draw(_bits(columns))
+    if kind == "unit":
+        return draw(_converted(columns))
     if kind == "literal":
         return draw(st.one_of(_reals.map(_real), _wholes.map(_whole)))
     inner = numbers(columns, depth - 1)
@@ -120,10 +125,30 @@ def numbers(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
         left, right = draw(inner), draw(inner)
         return Text(f"({left.adql} {operator} {right.adql})", f"({left.sql} {operator} {right.sql})")
     one = draw(inner)
+    if kind == "cast":
+        target = draw(st.sampled_from([("DOUBLE PRECISION", "float8"), ("FLOAT", "float8")]))
+        return Text(f"CAST({one.adql} AS {target[0]})", f"({one.sql})::{target[1]}")
     if kind == "case":
         default = draw(_wholes)
         return Text(f"COALESCE({one.adql}, {default})", f"COALESCE({one.sql}, ({default}))")
-    name = draw(st.sampled_from(["ABS", "FLOOR", "CEILING", "SQRT", "LOG", "LOG10", "ROUND", "DEGREES", "SIN", "DIV"]))
+    name = draw(
+        st.sampled_from(
+            [
+                "ABS",
+                "FLOOR",
+                "CEILING",
+                "SQRT",
+                "LOG",
+                "LOG10",
+                "ROUND",
+                "DEGREES",
+                "SIN",
+                "DIV",
+                "NULLIF",
+                "WIDTH_BUCKET",
+            ]
+        )
+    )
     safe = f"abs({one.sql})::float8"
     forms = {
         "ABS": (f"ABS({one.adql})", f"abs({one.sql})"),
@@ -136,8 +161,46 @@ def numbers(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
         "DEGREES": (f"DEGREES({one.adql})", f"degrees(({one.sql})::float8)"),
         "SIN": (f"SIN({one.adql})", f"sin(({one.sql})::float8)"),
         "DIV": (f"({one.adql} / 4)", f"({one.sql} / 4)"),
+        "NULLIF": (f"NULLIF({one.adql}, 3)", f"nullif({one.sql}, 3)"),
+        "WIDTH_BUCKET": (
+            f"WIDTH_BUCKET({one.adql}, -5, 100, 7)",
+            f"width_bucket(({one.sql})::float8, -5::float8, 100::float8, 7)",
+        ),
     }
     return Text(*forms[name])
+
+
+@st.composite
+def _bits(draw: st.DrawFn, columns: Columns) -> Text:
+    """Bit operators of whole numbers, without brackets: how they bind is PostgreSQL's."""
+    parts = draw(st.lists(st.sampled_from(columns.integers), min_size=1, max_size=3))
+    text = Text(parts[0].adql, parts[0].sql)
+    if draw(st.booleans()):
+        text = Text(f"~{text.adql}", f"~{text.sql}")
+    for part in parts[1:]:
+        operator = draw(st.sampled_from(["&", "|", "^", "#"]))
+        text = Text(f"{text.adql} {operator} {part.adql}", f"{text.sql} {operator.replace('^', '#')} {part.sql}")
+    mask = draw(st.integers(0, 255))
+    text = Text(f"{text.adql} & 0x{mask:X}", f"{text.sql} & {mask}")
+    if draw(st.booleans()):
+        shift, by = draw(st.sampled_from(["<<", ">>"])), draw(st.integers(0, 40))
+        text = Text(f"{text.adql} {shift} {by}", f"{text.sql} {shift} {by}")
+    return Text(f"({text.adql})", f"({text.sql})")
+
+
+_UNITS = {"coord_dec": ("arcsec", 3600.0), "gFlux": ("uJy", 1e-3), "rFlux": ("pJy", 1000.0)}
+"""Columns that have a unit, with another one and how much of it one is."""
+
+
+@st.composite
+def _converted(draw: st.DrawFn, columns: Columns) -> Text:
+    """A column in another unit."""
+    known = [one for one in columns.numbers if one.adql.split(".")[-1] in _UNITS]
+    if not known:
+        return draw(st.sampled_from(columns.numbers))
+    one = draw(st.sampled_from(known))
+    unit, factor = _UNITS[one.adql.split(".")[-1]]
+    return Text(f"IN_UNIT({one.adql}, '{unit}')", f"(({one.sql})::float8 * {factor!r}::float8)")
 
 
 @st.composite
@@ -183,6 +246,15 @@ def regions(draw: st.DrawFn, position: tuple[Text, Text]) -> Text:
 
 
 @st.composite
+def _cut_texts(draw: st.DrawFn, columns: Columns) -> Text:
+    """A text or a number as a text of some length."""
+    one = draw(st.sampled_from(columns.texts + columns.integers))
+    length = draw(st.integers(1, 6))
+    kind = draw(st.sampled_from(["VARCHAR", "CHAR"]))
+    return Text(f"CAST({one.adql} AS {kind}({length}))", f"CAST({one.sql} AS {kind}({length}))")
+
+
+@st.composite
 def conditions(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
     """A condition."""
     kinds = ["compare", "compare", "between", "in", "null", "like", "key"]
@@ -203,7 +275,7 @@ def conditions(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
         value = draw(st.sampled_from([0, 1]))
         return Text(f"{one.adql} = {value}", one.sql if value else f"NOT {one.sql}")
     if kind == "like":
-        one = draw(st.sampled_from(columns.texts))
+        one = draw(st.one_of(st.sampled_from(columns.texts), _cut_texts(columns)))
         pattern = draw(st.sampled_from(["%a", "b%", "_", "%%%", "o''%", "g"]))
         return Text(f"{one.adql} LIKE '{pattern}'", f"{one.sql} LIKE '{pattern}'")
     if kind == "null":
@@ -554,7 +626,8 @@ def _list(parts: list[Text]) -> Text:
 
 @st.composite
 def _rows(draw: st.DrawFn, tail: Text, columns: Columns, shape: str) -> RandomQuery:
-    values = st.one_of(numbers(columns, 2), st.sampled_from(columns.texts + columns.integers + columns.booleans))
+    plain = st.sampled_from(columns.texts + columns.integers + columns.booleans)
+    values = st.one_of(numbers(columns, 2), plain, _cut_texts(columns))
     parts = draw(st.lists(values, min_size=1, max_size=4))
     if shape == "distinct":
         shown = _list(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 
 import pytest
 from support.catalogs import plan
@@ -45,6 +47,20 @@ REFUSED = {
     "polygon": "SELECT nObs FROM Object WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON("
     + ", ".join(["1, -1"] * 20_000)
     + "))",
+    "bits": "SELECT " + "|".join(["nObs"] * 4900) + " FROM Object",
+    "complements": "SELECT " + "~" * 4900 + "nObs FROM Object",
+    "shifts": "SELECT " + "<<".join(["nObs"] * 2400) + " FROM Object",
+    "hexadecimal": "SELECT 0x" + "F" * 900_000 + " FROM Object",
+    "casts": "SELECT " + "CAST(" * 99 + "label" + " AS CHAR(99999999999999999999999))" * 99 + " FROM Object",
+    "length": "SELECT CAST(label AS CHAR(1000000000)) FROM Object",
+    "unit": "SELECT IN_UNIT(ra, '" + "(" * 900_000 + "') FROM Object",
+    "power of a unit": "SELECT IN_UNIT(ra, '10**99999999999999') FROM Object",
+    "time": "SELECT CAST('" + "2" * 900_000 + "' AS TIMESTAMP) FROM Object",
+    "quote": "SELECT nObs FROM Object WHERE label = '" + "x" * 900_000,
+    "name": 'SELECT "' + "x" * 900_000 + " FROM Object",
+    "quotes": "SELECT nObs FROM Object WHERE label = " + "'" * 900_001,
+    "comment": "SELECT nObs /*" + "x" * 900_000,
+    "brackets that do not open": "SELECT nObs FROM Object" + ")" * 900_000,
 }
 
 ANSWERED = {
@@ -60,11 +76,35 @@ ANSWERED = {
     + ")" * 25,
     "literal": "SELECT nObs FROM Object WHERE label = '" + "x" * 900_000 + "'",
     "comments": "SELECT nObs FROM Object " + "/* */" * 50_000,
+    "comment": "SELECT nObs FROM Object /*" + "x" * 900_000 + "*/",
+    "comment to the end of the line": "SELECT nObs FROM Object --" + "x" * 900_000,
+    "long IN": "SELECT nObs FROM Object WHERE nObs IN (" + ", ".join(map(str, range(100_000))) + ")",
+    "long IN of hexadecimal": "SELECT nObs FROM Object WHERE nObs IN (" + ", ".join(map(hex, range(20_000))) + ")",
+    "casts": "SELECT " + "CAST(" * 98 + "label" + " AS CHAR(9))" * 98 + " FROM Object",
+    "bits": "SELECT " + "|".join(["nObs"] * 190) + " FROM Object",
+    "units": "SELECT " + ", ".join(f"IN_UNIT(ra * {n}, 'arcsec') * dec" for n in range(400)) + " FROM Object",
+    "metadata": "SELECT "
+    + ", ".join(["x"] * 1000)
+    + " FROM (SELECT "
+    + "+".join(["COALESCE(ra, dec)"] * 150)
+    + " AS x FROM Object) t",
+    "metadata of metadata": "SELECT x + x AS x FROM (" * 25 + "SELECT ra AS x FROM Object" + ") t" * 25,
     "circles": "SELECT nObs FROM Object WHERE " + " OR ".join(f"DISTANCE(ra, dec, {n}, 5) < 1" for n in range(200)),
     "polygon": "SELECT nObs FROM Object WHERE 1 = CONTAINS(POINT(ra, dec), POLYGON("
     + ", ".join(f"{10 + 5 * math.cos(n / 300):.9f}, {5 * math.sin(n / 300):.9f}" for n in range(1880))
     + "))",
 }
+
+
+MOST_S = 15.0
+"""Seconds of a processor that no text may take; the longest takes two."""
+
+
+@pytest.fixture(autouse=True)
+def _bounded() -> Iterator[None]:
+    begin = time.process_time()
+    yield
+    assert time.process_time() - begin < MOST_S
 
 
 @pytest.mark.parametrize("query", REFUSED.values(), ids=REFUSED)

@@ -139,9 +139,13 @@ def _joined(name: str, doc: str) -> AggregateFunction:
 
 
 _ALL = (
-    *_spread(("STDDEV_SAMP", "STDDEV"), "stddev_samp", "Standard deviation of a sample; NULL for fewer than two."),
+    *_spread(
+        ("STDDEV_SAMP", "STDDEV", "ivo_stddev"),
+        "stddev_samp",
+        "Standard deviation of a sample; NULL for fewer than two.",
+    ),
     *_spread(("STDDEV_POP",), "stddev_pop", "Standard deviation of a population."),
-    *_spread(("VAR_SAMP", "VARIANCE"), "var_samp", "Variance of a sample; NULL for fewer than two."),
+    *_spread(("VAR_SAMP", "VARIANCE", "ivo_variance"), "var_samp", "Variance of a sample; NULL for fewer than two."),
     *_spread(("VAR_POP",), "var_pop", "Variance of a population."),
     _percentile("MEDIAN", "0.5", "Median, exact; between two numbers in the middle, their mean."),
     _percentile("scisql_median", "0.5", "The same as MEDIAN."),
@@ -152,6 +156,8 @@ _ALL = (
     _folded("BOOL_OR", Kind.CONDITION, "Whether the condition holds for some row."),
     _folded("BIT_AND", Kind.INTEGER, "The bits that all values have."),
     _folded("BIT_OR", Kind.INTEGER, "The bits that some value has."),
+    _folded("ivo_bit_and_agg", Kind.INTEGER, "The same as BIT_AND.", sql="bit_and"),
+    _folded("ivo_bit_or_agg", Kind.INTEGER, "The same as BIT_OR.", sql="bit_or"),
     _folded("BIT_XOR", Kind.INTEGER, "The bits that an odd number of values has.", repeats_matter=True),
     _joined("ivo_string_agg", "The texts with a delimiter between them, in the order of their characters."),
     _joined("STRING_AGG", "The same as ivo_string_agg."),

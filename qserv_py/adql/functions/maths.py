@@ -75,6 +75,12 @@ MATHS = (
 )
 """What ADQL 2.1 demands."""
 
+
+def _normal_random(name: str, doc: str) -> Function:
+    sql = "({0} + {1} * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random()))"
+    return function(name, "number, number", DataType.DOUBLE, sql, sql, doc, volatile=True)
+
+
 _EXTREME_DOC = "The {} of the arguments that are not NULL; NaN counts as the largest number."
 
 MORE_MATHS = (
@@ -118,14 +124,36 @@ MORE_MATHS = (
         "qserv_interval_overlaps({0}, {1}, {2}, {3})",
         "1 if the intervals [a, b] and [c, d] have a point in common, else 0; one with a > b has no points.",
     ),
+    _normal_random("ivo_normal_random", "A random number of the normal distribution of mean mu and deviation sigma."),
+    _normal_random("gavo_normal_random", "The same as ivo_normal_random."),
     function(
-        "ivo_normal_random",
+        "RANDOM", "", DataType.DOUBLE, "random()", "random()", "A random number in [0, 1).", unit="", volatile=True
+    ),
+    function(
+        "DIV",
         "number, number",
-        DataType.DOUBLE,
-        "({0} + {1} * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random()))",
-        "({0} + {1} * sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random()))",
-        "A random number of the normal distribution of mean mu and standard deviation sigma.",
-        volatile=True,
+        DataType.LONG,
+        "CAST(trunc({0} / {1}) AS bigint)",
+        "CAST(trunc(qserv_divide({0}, {1})) AS BIGINT)",
+        "The whole part of y / x.",
+    ),
+    function(
+        "WIDTH_BUCKET",
+        "number, number, number, integer",
+        DataType.INT,
+        "qserv.width_bucket({0}, {1}, {2}, {3})",
+        "qserv_width_bucket({0}, {1}, {2}, {3})",
+        "Number of the bin, 1 to n, of n of one width from a to b that holds x; 0 below a, n + 1 from b on.",
+        unit="",
+    ),
+    Function(
+        name="NULLIF",
+        parameters=(Kind.VALUE, Kind.VALUE),
+        returns=None,
+        postgres=("nullif({0}, {1})",),
+        duckdb=("nullif({0}, {1})",),
+        unit="{0}",
+        doc="The first value, NULL when it equals the second.",
     ),
 )
 """What users write beyond ADQL."""
