@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qserv_py.adql.constants import constant_number
+from qserv_py.adql.constants import constant_number, unconverted
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
     Between,
@@ -286,8 +286,12 @@ def _pair(condition: Expr, positions: Sequence[Position]) -> Pair | None:
         (condition.left, condition.right, {"<", "<=", "="}),
         (condition.right, condition.left, {">", ">=", "="}),
     ):
-        if isinstance(distance, Call) and distance.function is DISTANCE and condition.operator in operators:
-            return _pair_of(distance.arguments, constant_number(limit), positions)
+        radius = constant_number(limit)
+        if radius is None or condition.operator not in operators:
+            continue
+        distance, radius, _ = unconverted(distance, radius, radius)
+        if isinstance(distance, Call) and distance.function is DISTANCE:
+            return _pair_of(distance.arguments, radius, positions)
     return None
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -16,7 +14,6 @@ from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.strict import SERVICE_FUNCTIONS, check_strict
 from qserv_py.adql.words import ADQL_RESERVED, FOREIGN_WORDS, RESERVED, SQL_RESERVED
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "adql.md"
 UDFS = {"IVO_HEALPIX_INDEX", "GAVO_MATCH", "IVO_HASWORD"}
 
 VALID = """
@@ -452,22 +449,6 @@ LENIENT_TAKES = [
 def test_what_the_hints_say_of_lenient_mode_is_true(query: str) -> None:
     assert "enient mode takes" in refusal(query).hint
     parse(query)
-
-
-def rows_of_the_page() -> list[tuple[str, str, str]]:
-    """Return the examples of the reference page with what it says of them in both modes."""
-    section = PAGE.read_text().split("## Strict and lenient\n", 1)[1].split("\n## ", 1)[0]
-    return re.findall(r"\| `([^|]+)` \| (yes|no) \| (yes|no) \|$", section, re.MULTILINE)
-
-
-@pytest.mark.parametrize(("query", "strict", "lenient"), rows_of_the_page())
-def test_the_page_says_what_is_so(query: str, strict: str, lenient: str) -> None:
-    assert (outcome(lambda: parse(query, mode=Mode.STRICT)) is None) == (strict == "yes")
-    assert (outcome(lambda: parse(query)) is None) == (lenient == "yes")
-
-
-def test_the_page_has_rows() -> None:
-    assert len(rows_of_the_page()) > 25
 
 
 # any text

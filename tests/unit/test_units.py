@@ -135,6 +135,15 @@ def test_conversions_do_not_hide_a_region(plain: str, converted: str) -> None:
     assert plans[0].chunks == plans[1].chunks < plans[1].chunks_known
 
 
+def test_conversions_do_not_hide_neighbours() -> None:
+    text = "SELECT a.objectId FROM Object a JOIN Object b ON {} WHERE a.ra < 20"
+    distance = "DISTANCE(a.ra, a.dec, b.ra, b.dec)"
+    conditions = (f"{distance} < 0.001", f"IN_UNIT({distance}, 'arcsec') < 3.6")
+    plans = [plan(text.format(condition)) for condition in conditions]
+    assert [stage.name for stage in plans[0].stages] == [stage.name for stage in plans[1].stages] == ["s1"]
+    assert plans[0].chunks == plans[1].chunks < plans[1].chunks_known
+
+
 def test_the_same_unit_is_nothing_to_do() -> None:
     shown = explain(plan("SELECT IN_UNIT(dec, 'deg') AS d FROM Object WHERE objectId = 7"))
     assert '"object"."dec" AS "d"' in shown
