@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import HEALPIX_COLUMN, Database, DirectorTable, Table
 from qserv_py.catalog.part import NewChunk, NewPart, PartRole
 from qserv_py.catalog.snapshot import FamilyState, IntArray
@@ -113,7 +112,7 @@ def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile])
             for other in _directors(database)
         }
         chunks = _stage_rows(job, staging, spool, dropped=dropped_rows, overlap=overlaps[table.name])
-        _stage_overlap(job, staging, plan, overlaps)
+        _stage_overlap(job, staging, plan, chunks, overlaps)
     return Staged(parts=tuple(staging.parts), new_chunks=plan.new_chunks, chunks=len(chunks))
 
 
@@ -238,28 +237,60 @@ def _reject_repeated(intake: Intake, spool: Spool, key: str, rows: IntArray, pla
         intake.reject(again, key, "another row of these files has this id")
 
 
-def _stage_overlap(job: IngestJob, staging: Staging, plan: ChunkPlan, overlaps: dict[str, Spool]) -> None:
-    """Add rows that were there before to the gathered overlap, and write it all."""
-    _gather_old_overlap(job, staging, plan, overlaps)
+def _stage_overlap(
+    job: IngestJob, staging: Staging, plan: ChunkPlan, chunks: IntArray, overlaps: dict[str, Spool]
+) -> None:
+    """Add rows that were there before to the gathered overlap, and write it all; ``chunks`` got rows."""
+    _gather_old_overlap(job, staging, plan.chunk_map, _chunks_without_overlap(job, plan, chunks), overlaps)
     for name, overlap in overlaps.items():
         overlap.finish()
         staging.stage_overlap(job.database.table(name), overlap)
 
 
-def _gather_old_overlap(job: IngestJob, staging: Staging, plan: ChunkPlan, overlaps: dict[str, Spool]) -> None:
-    """Gather rows that are in the database already and come near to one of the new chunks."""
-    arcsec = job.database.family.overlap_arcsec
-    near = neighbours_of(plan.chunk_map, plan.new_indices, overlap_arcsec=arcsec)
-    chunks: list[ChunkId] = [plan.chunk_map.chunk(int(index)) for index in near]
+def _chunks_without_overlap(job: IngestJob, plan: ChunkPlan, chunks: IntArray) -> IntArray:
+    """Return the chunks that the database had no row in: its rows from before the chunk was there are not beside it.
+
+    They are the new ones, and those that another database of the family brought.
+    """
+    known = np.setdiff1d(chunks, plan.new_indices)
+    ids = {plan.chunk_map.chunk(int(index)): int(index) for index in known}
+    names = [table.name for table in _directors(job.database)]
+    parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.CHUNK], chunks=ids)
+    had_rows = [ids[part.chunk] for part in parts if part.chunk is not None]
+    return np.union1d(plan.new_indices, np.setdiff1d(known, np.array(had_rows, dtype=np.int64)))
+
+
+def _gather_old_overlap(
+    job: IngestJob, staging: Staging, chunk_map: ChunkMap, targets: IntArray, overlaps: dict[str, Spool]
+) -> None:
+    """Gather rows that are in the database already and come near to some chunks; not those that stand beside them."""
+    near = neighbours_of(chunk_map, targets, overlap_arcsec=job.database.family.overlap_arcsec)
+    chunks = [chunk_map.chunk(int(index)) for index in near]
     if not chunks:
         return
     names = [table.name for table in _directors(job.database)]
     parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.CHUNK], chunks=chunks)
+    beside = _ids_beside(job, chunk_map, targets)
 
     def gather(part: NewPart) -> None:
         table = job.database.table(part.table)
         assert isinstance(table, DirectorTable)
         rows = read_part(job.destination.file_of(part))
-        staging.add_overlap_rows(table, rows, overlaps[table.name], targets=plan.new_indices)
+        staging.add_overlap_rows(table, rows, overlaps[table.name], targets=targets, known=beside.get(part.table))
 
     in_parallel(gather, parts, threads=STAGING_THREADS)
+
+
+def _ids_beside(job: IngestJob, chunk_map: ChunkMap, targets: IntArray) -> dict[str, dict[int, pa.ChunkedArray]]:
+    """Return the ids of the rows that stand beside some chunks already, by table and index of the chunk."""
+    ids = {chunk_map.chunk(int(index)): int(index) for index in targets}
+    tables = {table.name: table for table in _directors(job.database)}
+    parts = parts_of(job.destination.registry, job.database.name, tables=tables, roles=[PartRole.OVERLAP], chunks=ids)
+    found: dict[str, dict[int, pa.ChunkedArray]] = {}
+    for part in parts:
+        rows = read_part(job.destination.file_of(part)).column(tables[part.table].id)
+        beside = found.setdefault(part.table, {})
+        index = ids[part.chunk]  # type: ignore[index]  # a part of a chunk
+        before = beside.get(index)
+        beside[index] = rows if before is None else pa.chunked_array([*before.chunks, *rows.chunks])
+    return found

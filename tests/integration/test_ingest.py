@@ -6,6 +6,7 @@ import csv
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -373,3 +374,23 @@ def test_ingest_of_nothing(destination: Destination, database: Database, shards:
     with pytest.raises(NotFoundError, match='has no table "Objekt"') as caught:
         run_ingest(destination, database=database.name, table="Objekt", files=[tmp_path])
     assert 'Did you mean "Object"?' in caught.value.hint
+
+
+def test_overlap_beside_chunks_that_another_database_added(
+    destination: Destination, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Rows that were there before the chunk, rows that came after it, and new rows: each stands beside it once."""
+    first = add_small(cluster, tmp_path, "shared1")
+    second = replace(add_small(cluster, tmp_path, "shared2"), family=first.family, name="shared3", physical="shared3")
+    with cluster.registry() as registry:
+        registry.add_database(second)
+    rows = objects(900, seed=5)
+    coarse = healpix29_of(rows.column("ra").to_numpy(), rows.column("dec").to_numpy()) >> (2 * 28)
+    east = coarse % 2 == 0  # no chunk is coarser, so the others are not among their chunks
+    early, late = rows.filter(pa.array(east)), rows.filter(pa.array(~east))
+    ingest(destination, tmp_path, first.name, "Object", early.slice(50))
+    ingest(destination, tmp_path, second.name, "Object", objects(900, seed=6))
+    ingest(destination, tmp_path, first.name, "Object", early.slice(0, 50))
+    ingest(destination, tmp_path, first.name, "Object", late)
+    check_overlap(destination, first, "Object", rows)
+    check_parts(destination, first)
