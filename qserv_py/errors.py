@@ -212,6 +212,28 @@ class LimitError(QservError):
     code = "limit"
 
 
+class TooManyRequestsError(LimitError):
+    """A user of a service has asked for too much at a time; HTTP 429."""
+
+    code = "too_many_requests"
+
+    def __init__(self, message: str, *, retry_after_s: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+
+
+class TooLargeError(LimitError):
+    """A request is larger than the service takes; HTTP 413."""
+
+    code = "too_large"
+
+
+class JobInterruptedError(QservError):
+    """The processes that ran a job were killed, again and again."""
+
+    code = "job_interrupted"
+
+
 class QueryCancelledError(QservError):
     """The user cancelled the query."""
 

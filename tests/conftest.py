@@ -7,9 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.catalogues import load_catalogue
 from support.cluster import running_cluster
 from support.postgres import DEBIAN_POSTGRES, TestServer, running_server
 from support.servers import Servers, both_servers
+from support.sky import catalogue
+from support.tap_server import TapServer
+from support.tap_server import running_server as running_tap_server
 
 from qserv_py.czar.cluster import Cluster
 
@@ -70,3 +74,12 @@ def servers(
     """The made-up catalogues on the session's cluster and in one plain PostgreSQL."""
     with both_servers(cluster, postgres_server, tmp_path_factory.mktemp("catalogues")) as both:
         yield both
+
+
+@pytest.fixture(scope="session")
+def tap(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapServer]:
+    """A server of TAP over the session's cluster, with the catalogue "clustered"."""
+    tables = catalogue(0, "clustered", count=600)
+    load_catalogue(cluster, tmp_path_factory.mktemp("tap"), name="clustered", tables=tables, target_rows=25)
+    with running_tap_server(cluster, "--json-logs") as server:
+        yield server

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
+
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
@@ -40,6 +44,14 @@ ADQL_RESERVED = _words(
 
 RESERVED = SQL_RESERVED | ADQL_RESERVED
 """Words that are no names unless they stand between double quotes."""
+
+
+def written_name(name: str) -> str:
+    """Return a name as a query must write it: between double quotes where it is no regular name or is reserved."""
+    if _REGULAR.fullmatch(name) and name.upper() not in RESERVED:
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
 
 UDF_PREFIXES = ("GAIA_", "GAVO_", "IVO_", "QSERV_", "SCISQL_")
 """How the names of functions begin that ADQL leaves to services; those without a prefix are extensions."""

@@ -28,6 +28,9 @@ from qserv_py.workers.server_programs import Programs, find_programs, server_acc
 from qserv_py.workers.server_setup import READER, apply_scripts, server_conninfo
 
 LOCK_FILE = "lock"
+READER_OPTIONS = "-c client_connection_check_interval=2s"
+"""A statement whose czar was killed ends, instead of running on for nobody."""
+
 NO_PROGRAMS = Programs(bin_dir=Path(), version="0")
 """For looking at servers and stopping them, which runs no program."""
 
@@ -104,7 +107,7 @@ def cluster_of(config: ClusterConfig) -> Cluster:
             "passfile": str(config.passfile),
         }
         admin[worker.name] = server_conninfo(**address)  # type: ignore[arg-type]
-        reader = server_conninfo(**address, user=READER)  # type: ignore[arg-type]
+        reader = server_conninfo(**address, user=READER, options=READER_OPTIONS)  # type: ignore[arg-type]
         parts_dir = str(config.worker_dir(worker.name) / "parts")
         workers.append(Worker(name=worker.name, conninfo=reader, parts_dir=parts_dir))
     first = config.workers[0]

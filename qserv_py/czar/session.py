@@ -135,14 +135,16 @@ class Session:
     cluster
         The cluster; it must run.
     slots
-        Statements that one worker runs at a time for all queries of the session.
+        Statements that one worker runs at a time for one query.
+    connections
+        Statements that one worker runs at a time for all queries of the session; None for ``slots``. More let short
+        queries pass long ones.
     """
 
-    def __init__(self, cluster: Cluster, *, slots: int = 2) -> None:
+    def __init__(self, cluster: Cluster, *, slots: int = 2, connections: int | None = None) -> None:
         self.cluster = cluster
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
-        self._slots = slots
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
         self._views: dict[frozenset[str], Catalog] = {}
@@ -153,6 +155,7 @@ class Session:
             admin=cluster.admin,
             spill_dir=cluster.config.czar_dir / "spill",
             slots=slots,
+            connections=connections,
             scratch_bytes=cluster.config.scratch_bytes,
             kept_bytes=cluster.config.move_bytes,
         )

@@ -55,19 +55,21 @@ class Engines:
         admin: Mapping[str, str],
         spill_dir: Path,
         slots: int = 2,
+        connections: int | None = None,
         kept_bytes: int = MOVE_BYTES,
         scratch_bytes: int = SCRATCH_BYTES,
     ) -> None:
         self.slots = slots
         self.kept_bytes = kept_bytes
-        self.pools = [QueryPool(worker, slots=slots) for worker in workers]
+        most = max(slots, connections or slots)
+        self.pools = [QueryPool(worker, slots=most) for worker in workers]
         self.scratch_number = new_number()
         self.scratch = [
             ScratchStore(worker.name, admin[worker.name], number=self.scratch_number, most_bytes=scratch_bytes)
             for worker in workers
         ]
         self.threads: Executor = ThreadPoolExecutor(
-            max_workers=max(1, len(workers)) * slots * 4, thread_name_prefix="qserv-chunk"
+            max_workers=max(1, len(workers)) * most * 4, thread_name_prefix="qserv-chunk"
         )
         self.spill_dir = spill_dir
         self._merge: MergeEngine | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,8 @@ class MergeConnection:
 
     def interrupt(self) -> None:
         """Stop the running statement; may be called from any thread."""
-        self._connection.interrupt()
+        with suppress(duckdb.ConnectionException):  # the statement has ended, and the connection was closed
+            self._connection.interrupt()
 
     def close(self) -> None:
         """Drop the stage results."""

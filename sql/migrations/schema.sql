@@ -214,3 +214,43 @@ CREATE TABLE user_table_share (
     PRIMARY KEY (kind, name, user_table_id)
 );
 CREATE INDEX user_table_share_table ON user_table_share (user_table_id);
+
+CREATE TABLE tap_job (
+    job_id text PRIMARY KEY,
+    owner text NOT NULL,
+    requester text NOT NULL,
+    phase text NOT NULL DEFAULT 'PENDING'
+     CHECK (phase IN ('PENDING', 'QUEUED', 'EXECUTING', 'COMPLETED', 'ERROR', 'ABORTED')),
+    run_id text NOT NULL DEFAULT '',
+    parameters jsonb NOT NULL,
+    execution_s integer NOT NULL CHECK (execution_s > 0),
+    created_at timestamptz NOT NULL DEFAULT now(),
+    queued_at timestamptz,
+    started_at timestamptz,
+    ended_at timestamptz,
+    destruction_at timestamptz NOT NULL,
+    attempts smallint NOT NULL DEFAULT 0,
+    runner text,
+    chunks_done integer NOT NULL DEFAULT 0,
+    chunks integer NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0,
+    result_file text,
+    result_type text,
+    result_bytes bigint,
+    overflow boolean NOT NULL DEFAULT false,
+    error_code text,
+    error_message text,
+    CHECK ((phase = 'COMPLETED') = (result_file IS NOT NULL)),
+    CHECK ((phase = 'ERROR') = (error_message IS NOT NULL)),
+    CHECK ((phase = 'EXECUTING') = (runner IS NOT NULL))
+);
+COMMENT ON TABLE tap_job IS 'Queries that run in the background; their results are files of the czar.';
+COMMENT ON COLUMN tap_job.requester IS 'Whose turn in the queue a job takes: its owner, or the address of one without a name.';
+COMMENT ON COLUMN tap_job.parameters IS 'What was posted, by upper-case name; UPLOAD is a list.';
+COMMENT ON COLUMN tap_job.runner IS 'Process that runs the job; it holds an advisory lock of this name while it lives.';
+COMMENT ON COLUMN tap_job.result_file IS 'Relative to the directory of results.';
+CREATE INDEX tap_job_queue ON tap_job (requester, queued_at) WHERE phase = 'QUEUED';
+CREATE INDEX tap_job_served ON tap_job (requester, started_at);
+CREATE INDEX tap_job_running ON tap_job (runner) WHERE phase = 'EXECUTING';
+CREATE INDEX tap_job_owner ON tap_job (owner, created_at);
+CREATE INDEX tap_job_destruction ON tap_job (destruction_at);

@@ -22,6 +22,7 @@ ON_THE_DEMO = [
     "docs/how-to/identity.md",
     "docs/how-to/query.md",
     "docs/how-to/recover.md",
+    "docs/how-to/serve.md",
     "docs/how-to/shard.md",
     "docs/reference/adql.md",
 ]

@@ -46,7 +46,9 @@ def test_every_command_is_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [("query",), ("validate",), ("ingest", "run"), ("demo",), ("grant",), ("token", "create")], ids=" ".join
+    "path",
+    [("query",), ("serve",), ("validate",), ("ingest", "run"), ("demo",), ("grant",), ("token", "create")],
+    ids=" ".join,
 )
 def test_every_option_is_listed(path: tuple[str, ...]) -> None:
     described = set(

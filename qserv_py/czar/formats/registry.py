@@ -49,6 +49,11 @@ class Format:
     tells_errors: bool = False
     """Whether a document that broke off says so itself and is complete all the same."""
 
+    @property
+    def suffix(self) -> str:
+        """The usual ending of a file name; a variant has that of its format."""
+        return next(known.suffixes[0] for known in FORMATS if known.name == re.split("[-/]", self.name)[0])
+
     def write(self, stream: ResultStream) -> Iterator[bytes]:
         """Return the bytes of an answer as they come.
 

@@ -1,0 +1,111 @@
+"""A query within bounds: it can be stopped for a reason, and ends as overflow when its result has enough bytes.
+
+The reason is what the user is told: PostgreSQL and DuckDB only say that a statement was cancelled.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pyarrow as pa
+
+from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.jobs.request import QueryRequest
+from qserv_py.czar.session import Session
+from qserv_py.errors import QservError, QueryCancelledError
+from qserv_py.executor.runner import Progress
+
+
+class BoundedQuery:
+    """One query of a service. ``stop`` may be called from any thread, at any time.
+
+    Parameters
+    ----------
+    session
+        Answers the query.
+    request
+        The query; with a ``maxrec`` of 0 it is planned and not run.
+    most_bytes
+        Bytes of the written result after which no more rows are taken.
+    """
+
+    def __init__(self, session: Session, request: QueryRequest, *, most_bytes: int) -> None:
+        self.request = request
+        self.written = 0
+        """Bytes of the result so far."""
+
+        self._overflow = request.maxrec == 0
+        self._most_bytes = most_bytes
+        self._lock = threading.Lock()
+        self._reason: QservError | None = None
+        self._ended = False
+        self._stages: dict[str, Progress] = {}
+        self._answer = session.answer(request.adql, maxrec=request.maxrec, on_progress=self._note)
+
+    @property
+    def overflow(self) -> bool:
+        """Whether rows were left out; known when all batches have been read."""
+        return self._overflow or self._answer.stats.overflow
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return self._answer.stats.rows
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Chunk queries that are done, and in all."""
+        done = sum(progress.chunks_done for progress in list(self._stages.values()))
+        return done, max(done, self._answer.stats.chunks)
+
+    def result(self, chosen: Format, *infos: tuple[str, str]) -> Iterator[bytes]:
+        """Yield the written result; may be iterated once.
+
+        Parameters
+        ----------
+        chosen
+            Its format.
+        *infos
+            Names and values that the document says beside the rows and the query.
+
+        Raises
+        ------
+        QservError
+            The reason for which the query was stopped, or its own error; before the first bytes, or later.
+        """
+        stream = self._answer.stream(("QUERY", self.request.adql), *infos)
+        stream = replace(stream, batches=self._read(), is_cut=lambda: self.overflow)
+        for piece in chosen.write(stream):
+            self.written += len(piece)
+            yield piece
+
+    def _read(self) -> Generator[pa.RecordBatch, None, None]:
+        if self.request.maxrec == 0:
+            return
+        try:
+            with closing(self._answer.batches()) as rows:
+                for batch in rows:
+                    if self.written >= self._most_bytes:
+                        self._overflow = True
+                        return
+                    yield batch
+        except QueryCancelledError as error:
+            raise self._reason or error from error
+        finally:
+            self._ended = True
+        if self._reason is not None:
+            raise self._reason
+
+    def stop(self, reason: QservError) -> None:
+        """End the query with this error, unless it has ended; the first reason counts."""
+        with self._lock:
+            if self._reason is not None or self._ended:
+                return
+            self._reason = reason
+        self._answer.cancel()
+
+    def _note(self, progress: Progress) -> None:
+        self._stages[progress.stage] = progress

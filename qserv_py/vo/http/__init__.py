@@ -1,0 +1,1 @@
+"""What all services share: reading requests, bounds, streams, documents, errors, logs and figures."""

@@ -1,0 +1,83 @@
+"""How much one requester may ask for: a rate, and a number of synchronous queries at a time.
+
+Used from the event loop alone, so it needs no locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.errors import TooManyRequestsError
+from qserv_py.vo.http.requester import Requester
+
+MOST_REMEMBERED = 50_000
+"""Requesters whose rate is remembered; beyond, those whose bucket is full again are forgotten."""
+
+
+class Admission:
+    """Lets requests in, or refuses them with 429.
+
+    Parameters
+    ----------
+    limits
+        Rate and numbers.
+    clock
+        Seconds; for tests.
+    """
+
+    def __init__(self, limits: ServiceLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+        """Tokens that a requester had, and when."""
+
+        self._present: Counter[str] = Counter()
+        self._turns = asyncio.Semaphore(limits.sync_running)
+
+    @property
+    def present(self) -> int:
+        """Synchronous queries that run or wait."""
+        return self._present.total()
+
+    def count(self, requester: Requester) -> None:
+        """Count one request; TooManyRequestsError if it is one too many."""
+        most = float(self._limits.requests_per_minute)
+        now = self._clock()
+        tokens, then = self._buckets.get(requester.key, (most, now))
+        tokens = min(most, tokens + (now - then) * most / 60)
+        if tokens < 1:
+            raise TooManyRequestsError(
+                f"you sent more than {self._limits.requests_per_minute} queries within a minute",
+                retry_after_s=(1 - tokens) * 60 / most,
+            )
+        self._buckets[requester.key] = (tokens - 1, now)
+        if len(self._buckets) > MOST_REMEMBERED:
+            self._buckets = {key: value for key, value in self._buckets.items() if now - value[1] < 60}
+
+    @asynccontextmanager
+    async def presence(self, requester: Requester) -> AsyncIterator[None]:
+        """Be one of a requester's synchronous queries until its reply has been sent."""
+        if self._present[requester.key] >= self._limits.sync_each:
+            raise TooManyRequestsError(
+                f"you have {self._limits.sync_each} synchronous queries running, which is the most",
+                retry_after_s=5,
+                hint="Wait until some have ended, or send jobs to /async.",
+            )
+        self._present[requester.key] += 1
+        try:
+            yield
+        finally:
+            self._present[requester.key] -= 1
+            if not self._present[requester.key]:
+                del self._present[requester.key]
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait until a query may run, and be one that runs."""
+        async with self._turns:
+            yield

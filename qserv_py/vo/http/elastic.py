@@ -1,0 +1,128 @@
+"""Bytes on their way from a query's thread to a client: in memory while the client keeps up, else on the disk.
+
+So a slow client never holds a worker's connection: the query runs at its own speed and ends. How much may lie on the
+disk is bounded by the bytes that a result may have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+MEMORY = 4 << 20
+"""Bytes of one result in memory."""
+
+PIECE = 256 << 10
+"""Bytes that are read from the disk at a time."""
+
+
+class ElasticBuffer:
+    """A first-in-first-out buffer; ``write`` and ``finish`` from one thread, ``read`` from the event loop."""
+
+    def __init__(self, directory: Path, *, memory: int = MEMORY) -> None:
+        self._directory = directory
+        self._memory = memory
+        self._loop = asyncio.get_running_loop()
+        self._news = asyncio.Event()
+        self._lock = threading.Lock()
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._file: IO[bytes] | None = None
+        self._unread = 0
+        """Bytes in the file; while there are any, what is written goes there."""
+
+        self._place = 0
+        """Where reading the file goes on."""
+
+        self._finished = False
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def write(self, data: bytes) -> int:
+        """Append bytes; never waits for the reader."""
+        with self._lock:
+            if self._closed or not data:  # reading nothing means the end
+                return len(data)
+            if self._unread or self._held + len(data) > self._memory:
+                self._spill(data)
+            else:
+                self._pieces.append(data)
+                self._held += len(data)
+        self._tell()
+        return len(data)
+
+    def flush(self) -> None:
+        """Do nothing; files have this."""
+
+    def finish(self, failure: BaseException | None = None) -> None:
+        """Say that no more comes; with a failure, the reader gets it after the bytes."""
+        with self._lock:
+            self._finished, self._failure = True, failure
+        self._tell()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are here, in memory, and no failure."""
+        with self._lock:
+            return self._finished and self._failure is None and not self._unread
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return self._held
+
+    async def read(self) -> bytes:
+        """Return the next bytes, empty at the end; raise the failure."""
+        while True:
+            with self._lock:
+                if self._pieces:
+                    joined = b"".join(self._pieces)
+                    self._pieces.clear()
+                    self._held = 0
+                    return joined
+                if self._unread:
+                    return self._from_disk()
+                if self._failure is not None:
+                    raise self._failure
+                if self._finished:
+                    return b""
+                self._news.clear()
+            await self._news.wait()
+
+    def close(self) -> None:
+        """Throw everything away; what is written from now on, too."""
+        with self._lock:
+            self._closed = True
+            self._pieces.clear()
+            self._held = self._unread = 0
+            if self._file is not None:
+                self._file.close()
+
+    def _spill(self, data: bytes) -> None:
+        if self._file is None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 (closed by ``close``)
+        self._file.seek(0, 2)
+        self._file.write(data)
+        self._unread += len(data)
+
+    def _from_disk(self) -> bytes:
+        assert self._file is not None
+        self._file.seek(self._place)
+        data = self._file.read(min(PIECE, self._unread))
+        self._place += len(data)
+        self._unread -= len(data)
+        if not self._unread:  # the reader has caught up: begin the file anew
+            self._file.seek(0)
+            self._file.truncate()
+            self._place = 0
+        return data
+
+    def _tell(self) -> None:
+        with suppress(RuntimeError):  # the event loop has ended
+            self._loop.call_soon_threadsafe(self._news.set)

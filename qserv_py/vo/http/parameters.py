@@ -1,0 +1,164 @@
+"""Reading the parameters of a request: from the query string and from a form, by upper-case name.
+
+Everything is bounded before it is parsed: bytes, number of fields, time. Whatever cannot be read is one UserError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+
+from qserv_py.errors import TooLargeError, UserError
+
+MOST_FIELDS = 200
+BODY_S = 60.0
+"""Seconds in which a body without files must have come."""
+
+_FORM = "application/x-www-form-urlencoded"
+_MULTIPART = "multipart/form-data"
+_LISTS = {"UPLOAD", "PHASE"}
+"""Parameters that may be given several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a request."""
+
+    values: dict[str, list[str]]
+    """By upper-case name, in order."""
+
+    files: dict[str, UploadFile] = field(default_factory=dict)
+    """Parts of a multipart form that are files, by their name as it was written."""
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the first value of a parameter."""
+        return self.values.get(name, [default])[0]
+
+    def all(self, name: str) -> list[str]:
+        """Return all values of a parameter."""
+        return self.values.get(name, [])
+
+    def close(self) -> None:
+        """Remove the files."""
+        for file in self.files.values():
+            file.file.close()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.values
+
+    def without(self, *names: str) -> dict[str, str | list[str]]:
+        """Return the parameters of a job: all but some, each with its first value; UPLOAD keeps all."""
+        return {
+            name: values if name in _LISTS else values[0] for name, values in self.values.items() if name not in names
+        }
+
+
+async def read_parameters(request: Request, *, most_bytes: int) -> Parameters:
+    """Return the parameters of a request.
+
+    Raises
+    ------
+    TooLargeError
+        If the body is larger than ``most_bytes``.
+    UserError
+        If the parameters cannot be read.
+    """
+    pairs = _pairs(request.scope["query_string"])
+    files: dict[str, UploadFile] = {}
+    if request.method in {"POST", "PUT"}:
+        posted, files = await _posted(request, most_bytes)
+        pairs = [*posted, *pairs]
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise UserError("a parameter contains a NUL character")
+        values.setdefault(name.upper(), []).append(value)
+    return Parameters(values, files)
+
+
+async def _posted(request: Request, most_bytes: int) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    length = request.headers.get("content-length", "")
+    if length.isascii() and length.isdigit() and int(length) > most_bytes:
+        raise _too_large(most_bytes)
+    try:
+        async with asyncio.timeout(BODY_S):
+            if kind == _MULTIPART:
+                return await _multipart(request, most_bytes)
+            body = b"".join([chunk async for chunk in bounded_body(request, most_bytes)])
+    except TimeoutError:
+        raise UserError(f"the request did not come within {BODY_S:.0f} s") from None
+    except ClientDisconnect:
+        raise UserError("the client left before it had sent its request") from None
+    if kind == _FORM or not body:
+        return _pairs(body), {}
+    raise UserError(f'a body of type "{kind[:80]}" is not understood', hint=f"Post {_FORM} or {_MULTIPART}.")
+
+
+async def bounded_body(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body; TooLargeError as soon as it has too many bytes."""
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most_bytes:
+            raise _too_large(most_bytes)
+        yield chunk
+
+
+async def _multipart(request: Request, most_bytes: int) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
+    parser = _WholeMultipart(
+        request.headers,
+        bounded_body(request, most_bytes),
+        max_files=MOST_FIELDS,
+        max_fields=MOST_FIELDS,
+        max_part_size=most_bytes,
+    )
+    try:
+        form = await parser.parse()
+        if not parser.ended:
+            raise UserError("the multipart form ends in the middle", hint="Its last boundary is missing.")
+    except (MultiPartException, FormParserError) as error:
+        reason = error.message if isinstance(error, MultiPartException) else str(error)
+        raise UserError(f"the multipart form cannot be read: {reason.rstrip('.')}") from error
+    pairs, files = [], {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            files[name] = value
+        else:
+            pairs.append((name, value))
+    return pairs, files
+
+
+class _WholeMultipart(MultiPartParser):
+    """Notes whether the last boundary came: a form that was cut is not a shorter form."""
+
+    ended = False
+
+    def on_end(self) -> None:
+        self.ended = True
+
+
+def _pairs(encoded: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(
+            encoded.decode(),
+            keep_blank_values=True,
+            max_num_fields=MOST_FIELDS,
+            encoding="utf-8",
+            errors="strict",
+        )
+    except UnicodeError:
+        raise UserError("a parameter is not UTF-8") from None
+    except ValueError:
+        raise UserError(f"the request has more than {MOST_FIELDS} parameters") from None
+
+
+def _too_large(most_bytes: int) -> TooLargeError:
+    return TooLargeError(f"the request has more than {most_bytes} bytes", hint="Send less.")

@@ -1,0 +1,130 @@
+"""``/api``: what TAP cannot say, as JSON: whether a query is right and what it will do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from qserv_py.adql.parse import Mode, parse
+from qserv_py.adql.resolve import resolve
+from qserv_py.adql.tree import OutputColumn
+from qserv_py.errors import QservError, UserError
+from qserv_py.planner.estimate import reads_of, warnings_of
+from qserv_py.planner.explain import explain as explained
+from qserv_py.planner.plan import QueryPlan, ShardStage
+from qserv_py.vo.http.parameters import bounded_body
+from qserv_py.vo.http.replies import error_json, headers_of, status_of
+from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.service import Service, service_of
+
+
+async def validate(request: Request) -> Response:
+    """Say whether a query is right: its columns, or its error with the place."""
+    try:
+        service, body = service_of(request), await _body(request)
+        adql, mode = _text(body, "query"), _mode(body)
+        return JSONResponse(await run_in_threadpool(_validated, service, adql, mode))
+    except QservError as error:
+        return _refused(error)
+
+
+async def explain(request: Request) -> Response:
+    """Say how a query would be answered: columns, stages, an estimate, warnings, and the plan as text."""
+    try:
+        service, body = service_of(request), await _body(request)
+        plan = await run_in_threadpool(service.session.plan, _text(body, "query"))
+        return JSONResponse(await run_in_threadpool(_plan, plan))
+    except QservError as error:
+        return _refused(error)
+
+
+def _validated(service: Service, adql: str, mode: Mode) -> dict[str, Any]:
+    catalog = service.session.catalog()
+    try:
+        resolved = resolve(parse(adql, mode=mode), catalog)
+    except RecursionError:
+        return {"ok": False, "error": error_json(UserError("the query is nested too deeply"))}
+    except QservError as error:
+        return {"ok": False, "error": error_json(error)}
+    return {"ok": True, "columns": [_column(column) for column in resolved.columns]}
+
+
+def _plan(plan: QueryPlan) -> dict[str, Any]:
+    stages = [_stage(stage, plan) for stage in plan.stages if isinstance(stage, ShardStage)]
+    return {
+        "columns": [_column(column) for column in plan.columns],
+        "chunks": plan.chunks,
+        "chunks_known": plan.chunks_known,
+        "estimate": {
+            "rows": sum(read["rows"] for stage in stages for read in stage["reads"]),
+            "bytes": sum(read["bytes"] for stage in stages for read in stage["reads"]),
+        },
+        "stages": stages,
+        "warnings": list(warnings_of(plan)),
+        "text": explained(plan),
+    }
+
+
+def _stage(stage: ShardStage, plan: QueryPlan) -> dict[str, Any]:
+    return {
+        "name": stage.name,
+        "chunks": len(stage.chunks),
+        "chunks_known": stage.chunks_known,
+        "notes": list(stage.notes),
+        "reads": [{"table": read.table, "rows": read.rows, "bytes": read.bytes} for read in reads_of(stage, plan)],
+    }
+
+
+def _column(column: OutputColumn) -> dict[str, Any]:
+    return {
+        "name": column.name,
+        "datatype": column.datatype.names.adql,
+        "unit": column.unit,
+        "ucd": column.ucd,
+        "description": column.description,
+    }
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    service = service_of(request)
+    service.admission.count(requester_of(request))
+    try:
+        raw = b"".join([chunk async for chunk in bounded_body(request, service.limits.query_bytes)])
+        body = json.loads(raw)
+    except ClientDisconnect:
+        raise UserError("the client left before it had sent its request") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError("the request is not JSON", detail=str(error)[:200]) from error
+    if not isinstance(body, dict):
+        raise UserError("the request is not a JSON object", hint='Send {"query": "SELECT ..."}.')
+    return body
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str):
+        raise UserError(f'"{name}" must be a text', hint='Send {"query": "SELECT ..."}.')
+    return value
+
+
+def _mode(body: dict[str, Any]) -> Mode:
+    value = body.get("mode", Mode.LENIENT.value)
+    if value not in set(Mode):
+        raise UserError('"mode" can be "lenient" or "strict"')
+    return Mode(value)
+
+
+def _refused(error: QservError) -> Response:
+    return JSONResponse({"error": error_json(error)}, status_of(error), headers_of(error))
+
+
+API_ROUTES = [
+    Route("/validate", validate, methods=["POST"]),
+    Route("/explain", explain, methods=["POST"]),
+]
+"""Below ``/api``."""

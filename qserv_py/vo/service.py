@@ -1,0 +1,117 @@
+"""What one HTTP service holds: the session, the jobs, who is let in, and the documents it has made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from starlette.requests import Request
+
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.jobs.bounded import BoundedQuery
+from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.czar.jobs.service import JobService
+from qserv_py.czar.session import Session
+from qserv_py.errors import QservError, QueryCancelledError
+from qserv_py.vo.http.admission import Admission
+from qserv_py.vo.http.metrics import Metrics
+
+DOCUMENTS_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """How a service presents itself."""
+
+    public_url: str = ""
+    """Address that clients use, when a proxy stands before the service; else that of each request."""
+
+    lists_anonymous: bool = True
+    """Whether whoever has no name sees the jobs of all who have none."""
+
+
+class Service:
+    """The parts that requests share. Made in the event loop.
+
+    Parameters
+    ----------
+    session
+        Answers queries; whoever made it closes it, after ``close``.
+    limits, settings
+        What is allowed, and how the service presents itself.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        limits: ServiceLimits | None = None,
+        settings: ServiceSettings | None = None,
+    ) -> None:
+        self.session = session
+        self.limits = limits or ServiceLimits()
+        self.settings = settings or ServiceSettings()
+        self.jobs = JobService(session, limits=self.limits)
+        self.admission = Admission(self.limits)
+        self.metrics = Metrics(sync_queries=lambda: self.admission.present)
+        self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
+        self.running: set[BoundedQuery] = set()
+        """Synchronous queries that run."""
+
+        self.stopping = asyncio.Event()
+        """Set when the service begins to stop: whoever waits for something ends."""
+
+        self.started_at = datetime.now(UTC)
+        self._documents: dict[tuple[str, ...], tuple[int, bytes]] = {}
+
+    def start(self) -> None:
+        """Begin to run jobs."""
+        self.jobs.start()
+
+    async def stop(self, *, grace_s: float) -> None:
+        """Begin to stop: no request waits any longer, and queries that do not end within the grace are cancelled."""
+        self.stopping.set()
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + grace_s
+        while self.running and loop.time() < ends:
+            await asyncio.sleep(0.05)
+        for query in list(self.running):
+            query.stop(QueryCancelledError("the service is being stopped", hint="Send the query again in a minute."))
+
+    def close(self, *, grace_s: float) -> None:
+        """End; jobs that still run after the grace are run again by the next process."""
+        self.jobs.close(grace_s=grace_s)
+        self.threads.shutdown(wait=True)
+
+    def check(self) -> None:
+        """Raise ClusterError unless the registry answers."""
+        try:
+            self.session.catalog()
+        except QservError:
+            self.session.catalog()  # the server may have been restarted since the last use
+
+    def base_url(self, request: Request) -> str:
+        """Return the service's address without a slash at its end."""
+        return (self.settings.public_url or str(request.base_url)).rstrip("/")
+
+    def cached(self, make: Callable[[Catalog, str], bytes], request: Request, *further: str) -> bytes:
+        """Return a document about the catalogue, made once for each state of the catalogue and address."""
+        catalog = self.session.catalog()
+        base = self.base_url(request)
+        key = (make.__module__, make.__qualname__, base, *further)
+        known = self._documents.get(key)
+        if known is None or known[0] != catalog.version:
+            if len(self._documents) >= DOCUMENTS_KEPT:
+                self._documents.clear()
+            known = self._documents[key] = (catalog.version, make(catalog, base))
+        return known[1]
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request came to."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service

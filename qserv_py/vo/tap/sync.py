@@ -1,0 +1,190 @@
+"""``/sync``: a query is run in a thread while its rows go to the client.
+
+Nothing is sent before the first rows are there, so that an error that shows before them still has its HTTP status. An
+error after that ends a VOTable with an INFO that tells of it; other formats cannot say it, and the connection is broken
+so that nobody takes half a result for a whole one. A client that leaves cancels its query.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
+
+from qserv_py.czar.formats.compression import CODINGS, compressed
+from qserv_py.czar.jobs.bounded import BoundedQuery
+from qserv_py.czar.jobs.request import QueryRequest, query_request
+from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
+from qserv_py.vo.http.elastic import ElasticBuffer
+from qserv_py.vo.http.parameters import read_parameters
+from qserv_py.vo.http.replies import accepted_codings, error_reply
+from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.service import Service, service_of
+
+STALL_S = 60.0
+"""Seconds after which a client that takes nothing is given up."""
+
+log = logging.getLogger("qserv.sync")
+
+
+class BrokenResultError(Exception):
+    """A result broke off in a format that cannot say so; the server breaks the connection."""
+
+
+class SyncQuery:
+    """The reply to one synchronous query; an ASGI application."""
+
+    def __init__(self, service: Service, request: QueryRequest, *, coding: str) -> None:
+        self._service = service
+        self._request = request
+        self._coding = coding
+        self._query: BoundedQuery | None = None
+        self._reason: QservError | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the query and send its result."""
+        loop = asyncio.get_running_loop()
+        buffer = ElasticBuffer(self._service.session.cluster.config.czar_dir / "spill")
+        ready: asyncio.Future[None] = loop.create_future()
+        leaving = asyncio.create_task(self._watch(receive))
+        late = LimitError(
+            f"the query ran longer than {self._service.limits.sync_s} s", hint="Send it as a job to /async."
+        )
+        timer = loop.call_later(self._service.limits.sync_s, self.stop, late)
+        working = asyncio.create_task(self._work(buffer, ready))
+        try:
+            try:
+                await ready
+            except QservError as error:
+                self._service.metrics.failures.labels(error.code).inc()
+                await error_reply(error)(scope, receive, send)
+                return
+            await self._send(buffer, send)
+        finally:
+            leaving.cancel()
+            timer.cancel()
+            self.stop(QueryCancelledError("the client has gone"))
+            buffer.close()
+            await asyncio.shield(working)
+
+    def stop(self, reason: QservError) -> None:
+        """End the query, now or as soon as it is there."""
+        self._reason = self._reason or reason
+        if self._query is not None:
+            self._query.stop(self._reason)
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.stop(QueryCancelledError("the client has gone"))
+
+    async def _work(self, buffer: ElasticBuffer, ready: asyncio.Future[None]) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(failure: QservError | None) -> None:
+            def tell_here() -> None:
+                if ready.done():
+                    return
+                if failure is None:
+                    ready.set_result(None)
+                else:
+                    ready.set_exception(failure)
+
+            loop.call_soon_threadsafe(tell_here)
+
+        async with self._service.admission.turn():
+            if self._reason is not None:
+                tell(self._reason)
+                return
+            await loop.run_in_executor(self._service.threads, self._produce, buffer, tell)
+
+    def _produce(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
+        """Write the result into the buffer; in a thread."""
+        started = time.perf_counter()
+        try:
+            self._run(buffer, tell)
+            buffer.finish()
+        except QservError as error:
+            buffer.finish(error)
+            tell(error)
+        except Exception as error:
+            log.exception("a query met a defect")
+            failure = InternalError(f"the query failed in an unforeseen way: {type(error).__name__}")
+            buffer.finish(failure)
+            tell(failure)
+        self._service.metrics.seconds.observe(time.perf_counter() - started)
+
+    def _run(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
+        service = self._service
+        query = BoundedQuery(service.session, self._request, most_bytes=service.limits.sync_bytes)
+        self._query = query
+        if self._reason is not None:
+            raise self._reason
+        service.running.add(query)
+        try:
+            pieces = self._pieces(query)
+            for piece in compressed(pieces, self._coding) if self._coding else pieces:
+                buffer.write(piece)
+                tell(None)
+        finally:
+            service.running.discard(query)
+            service.metrics.rows.labels(self._request.format.name).inc(query.rows)
+            service.metrics.bytes.labels(self._request.format.name).inc(query.written)
+
+    def _pieces(self, query: BoundedQuery) -> Iterator[bytes]:
+        """Yield the result. A document that has said why it broke off is whole, and its error goes to the log."""
+        try:
+            yield from query.result(self._request.format)
+        except QservError as error:
+            if not query.written or not self._request.format.tells_errors:
+                raise
+            self._service.metrics.failures.labels(error.code).inc()
+            log.info("a result broke off: %s", error.message, extra={"code": error.code})
+
+    async def _send(self, buffer: ElasticBuffer, send: Send) -> None:
+        headers = [(b"content-type", self._request.format.mime.encode()), (b"vary", b"Accept-Encoding")]
+        if self._coding:
+            headers.append((b"content-encoding", self._coding.encode()))
+        if buffer.is_whole:
+            headers.append((b"content-length", str(buffer.held).encode()))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            while piece := await buffer.read():
+                async with asyncio.timeout(STALL_S):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except QservError as error:
+            raise BrokenResultError(error.message) from error
+        except TimeoutError:
+            raise BrokenResultError(f"the client took nothing for {STALL_S:.0f} s") from None
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class SyncReply:
+    """Lets a query in and keeps its place among its requester's until the reply has been sent."""
+
+    def __init__(self, service: Service, query: SyncQuery, request: Request) -> None:
+        self._service = service
+        self._query = query
+        self._requester = requester_of(request)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        async with self._service.admission.presence(self._requester):
+            await self._query(scope, receive, send)
+
+
+async def sync(request: Request) -> SyncReply:
+    """Answer a synchronous query."""
+    service = service_of(request)
+    service.admission.count(requester_of(request))
+    parameters = (await read_parameters(request, most_bytes=service.limits.query_bytes)).without()
+    if request.method == "HEAD":
+        parameters["MAXREC"] = "0"
+    asked = query_request(parameters, most_rows=service.limits.rows)
+    accepted = accepted_codings(request.headers.get("accept-encoding", ""))
+    coding = next((coding for coding in CODINGS if coding in accepted), "")
+    return SyncReply(service, SyncQuery(service, asked, coding=coding), request)

@@ -1,0 +1,144 @@
+"""``/tables``: the tables as VODataService 1.1 writes them, whole, in short, or one.
+
+Astroquery's ``load_tables()`` cannot do without an attribute ``esatapplus:flags`` of each column, which the schema of
+VODataService does not allow: whoever wants no XML (it asks for ``text/plain``) gets it, others do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element
+
+from qserv_py.catalog.model import ChildTable, Column, Database, DatabaseState, MatchTable, Table
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import NotFoundError
+from qserv_py.vo.http.xml import XSI, document, element
+
+_NAMESPACES = {
+    "xmlns:vosi": "http://www.ivoa.net/xml/VOSITables/v1.0",
+    "xmlns:vs": "http://www.ivoa.net/xml/VODataService/v1.1",
+    **XSI,
+}
+
+
+def tables_document(catalog: Catalog, _base: str) -> bytes:
+    """Return all tables with their columns."""
+    return document(_tableset(catalog, columns=True))
+
+
+def astroquery_tables_document(catalog: Catalog, _base: str) -> bytes:
+    """Return all tables with their columns and the attribute that astroquery wants."""
+    return document(with_flags(_tableset(catalog, columns=True)))
+
+
+def with_flags(root: Element) -> Element:
+    """Give each column the attribute that astroquery wants."""
+    root.attrib["xmlns:esatapplus"] = "http://esa.int/xml/EsaTapPlus"
+    for column in root.iter("column"):
+        column.attrib["esatapplus:flags"] = "0"
+    return root
+
+
+def table_list_document(catalog: Catalog, _base: str) -> bytes:
+    """Return all tables without their columns."""
+    return document(_tableset(catalog, columns=False))
+
+
+def table_document(catalog: Catalog, name: str) -> Element:
+    """Return one table; NotFoundError if there is none of this name."""
+    for database in _published(catalog):
+        for table in database.tables:
+            if name.lower() == table.qualified.lower():
+                return _table("vosi:table", database, table, columns=True, attributes=_NAMESPACES)
+    raise NotFoundError(f'there is no table "{name[:80]}"', hint="/tables lists them.")
+
+
+def _published(catalog: Catalog) -> Iterator[Database]:
+    return (database for database in catalog.databases if database.state is DatabaseState.PUBLISHED)
+
+
+def _tableset(catalog: Catalog, *, columns: bool) -> Element:
+    return element(
+        "vosi:tableset",
+        *(
+            element(
+                "schema",
+                element("name", database.name),
+                _described(database.description),
+                *(_table("table", database, table, columns=columns) for table in database.tables),
+            )
+            for database in _published(catalog)
+        ),
+        attributes=_NAMESPACES,
+    )
+
+
+def _table(
+    tag: str, database: Database, table: Table, *, columns: bool, attributes: dict[str, str] | None = None
+) -> Element:
+    shown = [column for column in table.columns if not column.hidden] if columns else []
+    return element(
+        tag,
+        element("name", table.qualified),
+        _described(table.description),
+        *(_column(table, column) for column in shown),
+        *(_foreign_keys(database, table) if columns else ()),
+        attributes={"type": "table", **(attributes or {})},
+    )
+
+
+def _described(text: str) -> Element | None:
+    return element("description", text) if text else None
+
+
+def _column(table: Table, column: Column) -> Element:
+    flags = [flag for flag, holds in _flags(table, column) if holds]
+    return element(
+        "column",
+        element("name", column.name),
+        _described(column.description),
+        element("unit", column.unit) if column.unit else None,
+        element("ucd", column.ucd) if column.ucd else None,
+        _data_type(column),
+        *(element("flag", flag) for flag in flags),
+    )
+
+
+def _flags(table: Table, column: Column) -> tuple[tuple[str, bool], ...]:
+    indexed = {names[0] for names in (table.primary_key, *table.indexes) if names}
+    return (
+        ("indexed", column.name in indexed),
+        ("primary", table.primary_key == (column.name,)),
+        ("nullable", column.nullable),
+    )
+
+
+def _data_type(column: Column) -> Element:
+    kind = column.datatype
+    attributes = {"xsi:type": "vs:VOTableType"}
+    if kind.is_text or kind in {DataType.TIMESTAMP, DataType.BINARY}:
+        attributes["arraysize"] = "*"
+    xtype = "timestamp" if kind is DataType.TIMESTAMP else column.xtype
+    if xtype:
+        attributes["extendedType"] = xtype
+    return element("dataType", kind.names.votable, attributes=attributes)
+
+
+def _foreign_keys(database: Database, table: Table) -> Iterator[Element]:
+    """Yield what a table's keys refer to: the ids of its directors."""
+    match table:
+        case ChildTable(director=director, key=key):
+            pairs = [(director, key)]
+        case MatchTable(directors=directors, keys=keys):
+            pairs = list(zip(directors, keys, strict=True))
+        case _:
+            pairs = []
+    for director, key in pairs:
+        target = database.director_of(database.table(director))
+        if target is not None:
+            yield element(
+                "foreignKey",
+                element("targetTable", target.qualified),
+                element("fkColumn", element("fromColumn", key), element("targetColumn", target.id)),
+            )

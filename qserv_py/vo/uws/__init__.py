@@ -1,0 +1,1 @@
+"""The Universal Worker Service 1.1: jobs over HTTP."""

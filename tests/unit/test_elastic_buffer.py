@@ -1,0 +1,98 @@
+"""The buffer between a query and its client: order, spilling to the disk, ends and failures."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qserv_py.vo.http.elastic import ElasticBuffer
+
+
+async def drain(buffer: ElasticBuffer) -> bytes:
+    found = b""
+    while piece := await buffer.read():
+        found += piece
+    buffer.close()
+    return found
+
+
+@given(pieces=st.lists(st.binary(max_size=300), max_size=40), memory=st.integers(1, 400), reads=st.data())
+def test_what_comes_out_is_what_went_in(pieces: list[bytes], memory: int, reads: st.DataObject) -> None:
+    async def go() -> bytes:
+        buffer = ElasticBuffer(Path(tempfile.gettempdir()), memory=memory)
+        found = b""
+        try:
+            for piece in pieces:
+                buffer.write(piece)
+                if piece and reads.draw(st.booleans()):
+                    found += await buffer.read()
+            buffer.finish()
+            return found + await drain(buffer)
+        finally:
+            buffer.close()
+
+    assert asyncio.run(go()) == b"".join(pieces)
+
+
+def test_a_reader_waits_for_a_writer_in_another_thread(tmp_path: Path) -> None:
+    pieces = [bytes([number % 256]) * 1000 for number in range(500)]
+
+    async def go() -> bytes:
+        buffer = ElasticBuffer(tmp_path, memory=5000)
+
+        def write() -> None:
+            for piece in pieces:
+                buffer.write(piece)
+            buffer.finish()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        found = await drain(buffer)
+        thread.join()
+        return found
+
+    assert asyncio.run(go()) == b"".join(pieces)
+
+
+def test_memory_is_bounded_and_a_writer_never_waits(tmp_path: Path) -> None:
+    async def go() -> tuple[int, int]:
+        buffer = ElasticBuffer(tmp_path, memory=10_000)
+        for _ in range(1000):
+            buffer.write(b"x" * 1000)
+        held = buffer.held
+        buffer.finish()
+        return held, len(await drain(buffer))
+
+    assert asyncio.run(go()) == (10_000, 1_000_000)
+
+
+def test_a_failure_comes_after_the_bytes(tmp_path: Path) -> None:
+    async def go() -> None:
+        buffer = ElasticBuffer(tmp_path, memory=3)
+        buffer.write(b"abc")
+        buffer.write(b"def")
+        buffer.finish(ValueError("broke off"))
+        assert not buffer.is_whole
+        assert await buffer.read() + await buffer.read() == b"abcdef"
+        with pytest.raises(ValueError, match="broke off"):
+            await buffer.read()
+        buffer.close()
+
+    asyncio.run(go())
+
+
+def test_a_closed_buffer_takes_and_keeps_nothing(tmp_path: Path) -> None:
+    async def go() -> None:
+        buffer = ElasticBuffer(tmp_path, memory=2)
+        buffer.write(b"abcdef")
+        buffer.close()
+        assert buffer.write(b"more") == 4
+        assert buffer.held == 0
+
+    asyncio.run(go())
