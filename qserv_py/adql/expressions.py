@@ -568,7 +568,7 @@ class ExpressionBuilder:
             kind = DataType.DOUBLE if name == "AVG" or kind is None else sum_type(kind)
         elif name == "COUNT":
             kind = DataType.LONG
-        elif kind in {DataType.BOOLEAN, DataType.BINARY}:
+        elif kind in {DataType.BOOLEAN, DataType.BINARY, DataType.COUNTS}:
             raise self._mismatch(f"{name} needs numbers, text or times", operand, node)
         return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
 
@@ -651,22 +651,26 @@ class ExpressionBuilder:
             name=function.name.upper(),
             operand=operand,
             distinct=distinct and function.repeats_matter,
-            parameters=tuple(self._parameter(function, part) for part in parts[1:]),
+            parameters=tuple(self._parameter(function, place, part) for place, part in enumerate(parts[1:])),
             offset=place,
         )
 
-    def _parameter(self, function: AggregateFunction, part: Any) -> Expr:
-        """Return the constant after the operand of an aggregate."""
-        given = self.value(part)
-        if Kind.TEXT in function.parameters:
+    def _parameter(self, function: AggregateFunction, place: int, part: Any) -> Expr:
+        """Return a constant after the operand of an aggregate."""
+        given, kind = self.value(part), function.parameters[place]
+        if kind is Kind.TEXT:
             if not isinstance(given, Literal) or not isinstance(given.value, str):
                 raise self._mismatch(f"{function.name} needs a text constant", given, part)
             return given
         number = constant_number(given)
-        if number is None or not 0 <= number <= function.largest:
-            raise self.failures.error(
-                TypeMismatchError, f"{function.name} needs a constant, 0 to {function.largest:g}", part
-            )
+        least, most = function.bounds[place]
+        whole = kind is Kind.INTEGER
+        if number is None or not least <= number <= most or (whole and not number.is_integer()):
+            what = "a whole constant" if whole else "a constant"
+            within = f", {least:g} to {most:g}" if math.isfinite(most) else ""
+            raise self.failures.error(TypeMismatchError, f"{function.name} needs {what}{within}", part)
+        if whole:
+            return Literal(type=DataType.INT, value=int(number), offset=given.offset)
         return Literal(type=DataType.DOUBLE, value=number, offset=given.offset)
 
     def _checked_call(self, function: Function, arguments: Sequence[Expr], place: int | None) -> Expr:
@@ -801,7 +805,7 @@ def _typed(expr: Expr, kind: DataType) -> Expr:
 
 
 def _can_cast(given: DataType, wanted: DataType) -> bool:
-    if given is DataType.BINARY or wanted is DataType.BINARY:
+    if {DataType.BINARY, DataType.COUNTS} & {given, wanted}:
         return given is wanted
     if DataType.BOOLEAN in {given, wanted}:
         return given is wanted or wanted is DataType.INT

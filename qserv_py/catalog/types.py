@@ -26,6 +26,8 @@ class DataType(StrEnum):
     TEXT = "text"
     BINARY = "binary"
     TIMESTAMP = "timestamp"
+    COUNTS = "counts"
+    """A list of numbers of rows: the type of a histogram, not of a column."""
 
     @property
     def names(self) -> TypeNames:
@@ -57,7 +59,7 @@ class TypeNames:
     """PostgreSQL type; CHAR and VARCHAR get their length from the column."""
 
     arrow: str
-    """Name that ``pyarrow.type_for_alias`` knows."""
+    """Name that ``pyarrow.type_for_alias`` knows; of a list, that of its elements."""
 
     duckdb: str
     votable: str
@@ -81,4 +83,5 @@ TYPE_NAMES: dict[DataType, TypeNames] = {
     DataType.TEXT: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
     DataType.BINARY: TypeNames("VARBINARY", "bytea", "binary", "BLOB", "unsignedByte", -1),
     DataType.TIMESTAMP: TypeNames("TIMESTAMP", "timestamp without time zone", "timestamp[us]", "TIMESTAMP", "char", 8),
+    DataType.COUNTS: TypeNames("BIGINT[]", "bigint[]", "int64", "BIGINT[]", "long", -1),
 }

@@ -101,7 +101,10 @@ def _send_partial(aggregate: Aggregate, partial: PartialItems) -> Expr:
     further = AGGREGATE_FUNCTIONS.get(aggregate.name)
     if further is not None and operand is not None:
         sent = [
-            partial.add("a", SqlTemplate(type=kind or aggregate.type, text=text, arguments=(operand,)))
+            partial.add(
+                "a",
+                SqlTemplate(type=kind or aggregate.type, text=text, arguments=(operand, *aggregate.parameters)),
+            )
             for text, kind in further.partials
         ]
         return SqlTemplate(type=aggregate.type, text=further.merged, arguments=tuple(sent))

@@ -185,7 +185,19 @@ CREATE OR REPLACE MACRO qserv_width_bucket(x, a, b, n) AS
     list_transform([{'x': x, 'a': a, 'b': b, 'n': n}], lambda v:
         CASE WHEN (v).x IS NULL OR (v).a IS NULL OR (v).b IS NULL OR (v).n IS NULL THEN NULL
              WHEN (v).n < 1 OR (v).n > 2147483646 OR (v).a = (v).b OR isnan((v).x) OR NOT isfinite((v).a) OR NOT isfinite((v).b)
-             THEN error('WIDTH_BUCKET needs a number, two finite borders and at least one bin')
+             THEN error('bins need a number, two finite borders and at least one bin')
              WHEN ((v).a < (v).b AND (v).x < (v).a) OR ((v).a > (v).b AND (v).x > (v).a) THEN 0
              WHEN ((v).a < (v).b AND (v).x >= (v).b) OR ((v).a > (v).b AND (v).x <= (v).b) THEN CAST((v).n + 1 AS INTEGER)
              ELSE CAST(least((v).n, floor((v).n * (((v).x / 2 - (v).a / 2) / ((v).b / 2 - (v).a / 2))) + 1) AS INTEGER) END)[1];
+
+CREATE OR REPLACE MACRO qserv_histogram(xs, a, b, n) AS
+    list_transform([{'c': len(xs), 'm': list_aggregate(
+            list_transform(xs, lambda x: CASE WHEN isnan(x) THEN n + 1 ELSE qserv_width_bucket(x, a, b, n) END), 'histogram'
+        )}], lambda v: CASE WHEN (v).c > 0
+                            THEN list_transform(range(n + 2), lambda i: COALESCE(CAST((v).m[i] AS BIGINT), 0)) END)[1];
+
+CREATE OR REPLACE MACRO qserv_merged_histogram(parts) AS
+    list_transform([list_filter(parts, lambda p: p IS NOT NULL)], lambda ps:
+        CASE WHEN len(ps) > 0
+             THEN list_transform(range(1, len(ps[1]) + 1), lambda i:
+                 CAST(list_sum(list_transform(ps, lambda p: p[i])) AS BIGINT)) END)[1];

@@ -193,7 +193,7 @@ CREATE OR REPLACE FUNCTION qserv.width_bucket(x float8, a float8, b float8, n bi
 BEGIN
     IF n < 1 OR n > 2147483646 OR a = b OR x = 'NaN' OR a IN ('NaN', 'Infinity', '-Infinity')
        OR b IN ('NaN', 'Infinity', '-Infinity') THEN
-        RAISE data_exception USING MESSAGE = 'WIDTH_BUCKET needs a number, two finite borders and at least one bin';
+        RAISE data_exception USING MESSAGE = 'bins need a number, two finite borders and at least one bin';
     END IF;
     IF (a < b AND x < a) OR (a > b AND x > a) THEN
         RETURN 0;
@@ -203,3 +203,23 @@ BEGIN
     RETURN least(n, floor(n * ((x / 2 - a / 2) / (b / 2 - a / 2))) + 1);
 END
 $$;
+
+-- How many values stand in each of the bins 0 to n + 1 of width_bucket; NaN counts as the largest number.
+CREATE OR REPLACE FUNCTION qserv.histogram_step(counts bigint[], x float8, a float8, b float8, n bigint)
+    RETURNS bigint[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+    bin integer := CASE WHEN x = 'NaN' THEN n + 2 ELSE qserv.width_bucket(x, a, b, n) + 1 END;
+BEGIN
+    IF counts IS NULL THEN
+        counts := array_fill(0::bigint, ARRAY[n::integer + 2]);
+    END IF;
+    IF bin IS NOT NULL THEN
+        counts[bin] := counts[bin] + 1;
+    END IF;
+    RETURN counts;
+END
+$$;
+
+CREATE OR REPLACE AGGREGATE qserv.histogram(x float8, a float8, b float8, n bigint) (
+    SFUNC = qserv.histogram_step, STYPE = bigint[], PARALLEL = SAFE
+);

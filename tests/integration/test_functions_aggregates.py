@@ -164,6 +164,8 @@ _WRITTEN = {
     "BIT_AND": "BIT_AND(objectId)",
     "BIT_OR": "BIT_OR(nObs)",
     "BIT_XOR": "BIT_XOR(objectId)",
+    "IVO_HISTOGRAM": "ivo_histogram(rFlux, -10, 100.5, 7)",
+    "GAVO_HISTOGRAM": "gavo_histogram(rFlux / 8, 50, -5e1, 2 + 1)",
     "IVO_BIT_AND_AGG": "ivo_bit_and_agg(nObs)",
     "IVO_BIT_OR_AGG": "ivo_bit_or_agg(objectId)",
     "IVO_STRING_AGG": "ivo_string_agg(label, ', ')",

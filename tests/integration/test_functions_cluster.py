@@ -18,6 +18,8 @@ class Pair(NamedTuple):
     sql: str
 
 
+_BINS = ", ".join(f"count(b) FILTER (WHERE b = {number})" for number in range(8))
+
 PAIRS = [
     Pair(
         "SELECT STDDEV(gFlux), VAR_POP(rFlux), STDDEV_POP(n), VARIANCE(k) FROM {0}.Object",
@@ -86,6 +88,28 @@ PAIRS = [
         "SELECT GREATEST(gFlux, rFlux, n), LEAST(label, 'b'), SUBSTRING(label, 1, 1), LENGTH(label) FROM {0}.Object",
         "SELECT greatest(gflux::float8, rflux::float8, n::float8), least(label, 'b'), substring(label, 1, 1),"
         " length(label) FROM {0}.object",
+    ),
+    Pair(
+        "SELECT n, ivo_histogram(gFlux, 0, 100, 6) FROM {0}.Object GROUP BY n",
+        f"SELECT n, ARRAY[{_BINS}] FROM (SELECT n, CASE WHEN gflux = 'NaN' THEN 7 ELSE"
+        " width_bucket(gflux::float8, 0::float8, 100::float8, 6) END AS b FROM {0}.object) AS t GROUP BY n",
+    ),
+    Pair(
+        "SELECT h FROM (SELECT gavo_histogram(gFlux, 0, 100, 6) AS h, MEDIAN(gFlux) AS m FROM {0}.Object) AS t",
+        f"SELECT ARRAY[{_BINS}] FROM (SELECT CASE WHEN gflux = 'NaN' THEN 7 ELSE"
+        " width_bucket(gflux::float8, 0::float8, 100::float8, 6) END AS b FROM {0}.object) AS t",
+    ),
+    Pair(
+        "SELECT n & 3 AS b, COUNT(*) FROM {0}.Object WHERE objectId | 0xFF <> 0 GROUP BY b HAVING SUM(n) >> 1 > ~1",
+        "SELECT n & 3, count(*) FROM {0}.object WHERE objectid | 255 <> 0 GROUP BY 1 HAVING sum(n)::bigint >> 1 > ~1",
+    ),
+    Pair(
+        "SELECT CAST(label AS CHAR(3)), CAST(objectId AS VARCHAR(9)), IN_UNIT(coord_dec, 'arcmin') FROM {0}.Object",
+        "SELECT rpad(left(label, 3), 3), left(objectid::text, 9), coord_dec * 60 FROM {0}.object",
+    ),
+    Pair(
+        "SELECT CAST(MAX(label) AS CHAR(3)) || '!', IN_UNIT(AVG(coord_dec), 'arcsec') FROM {0}.Object",
+        "SELECT rtrim(left(max(label), 3)) || '!', avg(coord_dec) * 3600 FROM {0}.object",
     ),
 ]
 

@@ -7,6 +7,7 @@ COUNT, SUM, AVG, MIN and MAX stand in ``BASIC``: their types and partials depend
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,18 +26,19 @@ class AggregateFunction:
     parameters: tuple[Kind, ...] = ()
     """What follows the operand: constants."""
 
-    largest: float = 0.0
-    """The largest number that the parameter may be; the smallest is 0."""
+    bounds: tuple[tuple[float, float], ...] = ()
+    """The smallest and the largest number that each parameter may be."""
 
     returns: DataType | None
     """Type of the answer; None for that of the operand."""
 
     postgres: str
-    """SQL with {0} for the operand and its DISTINCT, {1} for the parameter, {2} for the operand alone."""
+    """SQL with {0} for the operand and its DISTINCT, {1} for the parameters, {2} for the operand alone."""
 
     duckdb: str
     partials: tuple[tuple[str, DataType | None], ...] = ()
-    """PostgreSQL's SQL of what a chunk sends, with {0} for the operand, and its type; None for the answer's."""
+    """PostgreSQL's SQL of what a chunk sends, and its type, None for the answer's; with {0} for the operand, {1} and so
+    on for the parameters."""
 
     merged: str = ""
     """DuckDB's SQL over the partials {0}, {1}, ..."""
@@ -63,8 +65,7 @@ class AggregateFunction:
     def sql(self, operand: str, parameters: Sequence[str], *, distinct: bool, duckdb: bool) -> str:
         """Return the aggregate with the SQL of its operand filled in."""
         text = self.duckdb if duckdb else self.postgres
-        parameter = parameters[0] if parameters else ""
-        return text.format(f"DISTINCT {operand}" if distinct else operand, parameter, operand)
+        return text.format(f"DISTINCT {operand}" if distinct else operand, ", ".join(parameters), operand)
 
 
 _PARTIALS: tuple[tuple[str, DataType | None], ...] = (
@@ -99,7 +100,7 @@ def _percentile(name: str, fraction: str, doc: str) -> AggregateFunction:
         name=name,
         operand=Kind.NUMBER,
         parameters=(Kind.NUMBER,) if "{1}" in fraction else (),
-        largest=100.0 if "100" in fraction else 1.0,
+        bounds=((0.0, 100.0 if "100" in fraction else 1.0),),
         returns=DataType.DOUBLE,
         postgres=f"percentile_cont({fraction}) WITHIN GROUP (ORDER BY {{0}})",
         duckdb=f"qserv_percentile(list({{0}}), {fraction})",
@@ -138,6 +139,21 @@ def _joined(name: str, doc: str) -> AggregateFunction:
     )
 
 
+def _histogram(name: str, doc: str) -> AggregateFunction:
+    return AggregateFunction(
+        name=name,
+        operand=Kind.NUMBER,
+        parameters=(Kind.NUMBER, Kind.NUMBER, Kind.INTEGER),
+        bounds=((-math.inf, math.inf), (-math.inf, math.inf), (1.0, 10_000.0)),
+        returns=DataType.COUNTS,
+        postgres="qserv.histogram({0}, {1})",
+        duckdb="qserv_histogram(list({0}), {1})",
+        partials=(("qserv.histogram({0}, {1}, {2}, {3})", None),),
+        merged="qserv_merged_histogram(list({0}))",
+        doc=doc,
+    )
+
+
 _ALL = (
     *_spread(
         ("STDDEV_SAMP", "STDDEV", "ivo_stddev"),
@@ -161,6 +177,10 @@ _ALL = (
     _folded("BIT_XOR", Kind.INTEGER, "The bits that an odd number of values has.", repeats_matter=True),
     _joined("ivo_string_agg", "The texts with a delimiter between them, in the order of their characters."),
     _joined("STRING_AGG", "The same as ivo_string_agg."),
+    _histogram(
+        "ivo_histogram", "How many values lie below a, in each of n bins of one width from a to b, and from b on."
+    ),
+    _histogram("gavo_histogram", "The same as ivo_histogram."),
 )
 
 BASIC = ("COUNT", "SUM", "AVG", "MIN", "MAX")
