@@ -36,7 +36,7 @@ MAX_RANGES = 60
 """Ranges of one kind in a chunk query; more are made fewer by filling gaps."""
 
 
-MAX_IN_PLACE = 1_000
+MAX_IN_PLACE = 50
 """Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""
 
 
