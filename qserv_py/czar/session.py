@@ -17,11 +17,12 @@ from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.adql.parse import parse
 from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn, ResolvedQuery
-from qserv_py.catalog.snapshot import Catalog, IntArray
+from qserv_py.catalog.snapshot import BoolArray, Catalog, IntArray
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
@@ -29,6 +30,7 @@ from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
+from qserv_py.executor.placed_rows import narrowed_plan
 from qserv_py.executor.runner import Progress
 from qserv_py.partitioner.director_index import DirectorIndex, encode_ids
 from qserv_py.planner.build import plan_query
@@ -103,6 +105,7 @@ class Answer:
                     break
         finally:
             rows.close()  # type: ignore[attr-defined]
+            self.stats.chunks = self.plan.chunks - self.execution.chunks_spared
             self.stats.seconds = time.perf_counter() - self.started
 
     def stream(self, *infos: tuple[str, str]) -> ResultStream:
@@ -237,14 +240,15 @@ class Session:
         plan, held = self._plan(adql, uploads, identity)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
-        execution = Execution(plan, self._engines, on_progress, self._cells_of, held)
+        execution = Execution(plan, self._engines, on_progress, self._cells_of_ids, held)
         return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
     def explain(
         self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None, identity: Identity = OPERATOR
     ) -> str:
         """Return how a query would be answered, as text; ``uploads`` and ``identity`` as for ``answer``."""
-        return explain(self.plan(adql, uploads=uploads, identity=identity))
+        plan, held = self._plan(adql, uploads, identity)
+        return explain(narrowed_plan(plan, held, self._cells_of_ids))
 
     def _plan(
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
@@ -279,11 +283,33 @@ class Session:
             cells = index.lookup(_ids(lookup))
         return None if cells is None else np.unique(cells[cells >= 0])
 
+    def _cells_of_ids(self, database: str, director: str, ids: pa.ChunkedArray, catalog: Catalog) -> IntArray | None:
+        """Return the place of each id, -1 for one that the director does not have; None without an index."""
+        snapshot = catalog.snapshots.get(database)
+        table = snapshot.tables.get(director) if snapshot is not None else None
+        if table is None:
+            return None
+        index = self._index(table.index_runs)
+        if pa.types.is_string(ids.type):
+            return index.lookup(encode_ids(ids.to_pylist()))
+        wanted, is_id = _whole_numbers(ids)
+        return np.where(is_id, index.lookup(wanted), -1)
+
     def _index(self, runs: tuple[str, ...]) -> DirectorIndex:
         with self._lock:
             if runs not in self._indexes:
                 self._indexes[runs] = open_director_index(self.cluster.config.czar_dir, runs)
             return self._indexes[runs]
+
+
+def _whole_numbers(ids: pa.ChunkedArray) -> tuple[IntArray, BoolArray]:
+    """Return numbers as 64-bit ids, and which of them are."""
+    present = pc.is_valid(ids).to_numpy()
+    if pa.types.is_integer(ids.type):
+        return pc.fill_null(ids, 0).cast(pa.int64()).to_numpy(), present
+    numbers = pc.fill_null(ids.cast(pa.float64()), 0.5).to_numpy()
+    is_id = present & (np.abs(numbers) < 2.0**63) & (numbers == np.floor(numbers))
+    return np.where(is_id, numbers, 0).astype(np.int64), is_id
 
 
 def _ids(lookup: KeyLookup) -> np.ndarray:

@@ -7,22 +7,20 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from qserv_py.catalog.snapshot import Catalog, IntArray, Worker
+from qserv_py.catalog.snapshot import Worker
 from qserv_py.config import MOVE_BYTES, SCRATCH_BYTES
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import answer_schema, conform, schema_of
 from qserv_py.executor.merge import MergeConnection, MergeEngine
+from qserv_py.executor.placed_rows import CellsOfIds
 from qserv_py.executor.runner import Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
-from qserv_py.planner.chunks import chunk_map, in_both
-from qserv_py.planner.plan import CzarStage, KeyLookup, MergeStage, QueryPlan, ShardStage, Stage
+from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
 from qserv_py.workers.query import QueryPool
 from qserv_py.workers.scratch import ScratchStore, new_number
 
@@ -102,11 +100,14 @@ class Execution:
     plan: QueryPlan
     engines: Engines
     on_progress: Callable[[Progress], None] | None = None
-    cells_of: Callable[[KeyLookup, Catalog], IntArray | None] | None = None
+    cells_of_ids: CellsOfIds = lambda database, director, ids, catalog: None
     """Asks the director index for the places of ids."""
 
     held: Mapping[str, pa.Table] = field(default_factory=dict)
     """Rows of the tables that the czar holds, by their qualified names; columns have the physical names."""
+
+    chunks_spared: int = 0
+    """Chunks of the plan that the rows of earlier stages showed not to be needed."""
 
     _running: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
@@ -120,6 +121,7 @@ class Execution:
             self.engines.scratch,
             number=self.engines.scratch_number,
             threads=self.engines.threads,
+            cells_of_ids=self.cells_of_ids,
             cancelled=lambda: self._cancelled,
         )
 
@@ -216,9 +218,9 @@ class Execution:
             self._stop_running()
 
     def _run_shards(self, stage: ShardStage) -> Iterator[pa.RecordBatch]:
-        for name, database, director in stage.narrowed_by:
-            stage = self._narrowed(stage, self._kept[name], database, director)
-        written = self._sent.written(stage, self.plan.catalog, self._kept)
+        chunks = len(stage.chunks)
+        stage, written = self._sent.send(stage, self.plan.catalog, self._kept)
+        self.chunks_spared += chunks - len(stage.chunks)
         run = ShardRun(
             stage,
             self.plan.catalog,
@@ -233,18 +235,6 @@ class Execution:
             yield from run.batches()
         finally:
             self._running.remove(run)
-
-    def _narrowed(self, stage: ShardStage, ids: pa.Table, database: str, director: str) -> ShardStage:
-        """Return a stage cut down to the chunks of the ids that an earlier stage answered."""
-        values = tuple(value for value in pc.unique(ids.column(0)).to_pylist() if isinstance(value, (int, str)))
-        if self.cells_of is None or stage.family is None:
-            return stage
-        lookup = KeyLookup(database=database, director=director, values=values)
-        cells = self.cells_of(lookup, self.plan.catalog) if values else np.empty(0, dtype=np.int64)
-        if cells is None:
-            return stage
-        found = chunk_map(self.plan.catalog.families[stage.family]).index_of(cells)
-        return replace(stage, chunks=in_both(stage.chunks, np.unique(found[found >= 0])))
 
     def _input(self, name: str) -> pa.RecordBatchReader | pa.Table:
         """Return an earlier stage's rows for a merge statement: kept, or as they come."""

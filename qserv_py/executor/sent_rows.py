@@ -6,8 +6,9 @@ stage, into scratch relations (``workers.scratch``); they go when the query ends
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, wait
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,17 +16,19 @@ import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.fill import StageRows, Written, write_rows
-from qserv_py.planner.plan import ShardStage, StageColumn, ValuesForm, ValuesSlot, values_slots
+from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, place_rows
+from qserv_py.planner.chunks import chunk_map
+from qserv_py.planner.plan import CELL_COLUMN, ShardStage, StageColumn, ValuesForm, ValuesSlot, values_slots
 from qserv_py.planner.sql_text import quoted
+from qserv_py.planner.written_rows import Cells, StageRows, Written, write_rows
 from qserv_py.workers.copy_binary import CopyColumn
 from qserv_py.workers.scratch import SCRATCH_SCHEMA, ScratchStore, new_name
 
 MAX_TEXT_VALUES = 1_000
 """Values of one relation that are written into the statements; more are copied to the workers.
 
-Measured with benchmarks/uploads.py: below it a join over 108 chunks takes as long either way, and one over few chunks is
-spared the 5 to 10 ms of a copy; at 6,000 values text takes 268 ms, a copy 164.
+Measured with benchmarks/uploads.py: below it a join over 108 chunks takes as long either way, and one over few chunks
+is spared the 5 to 10 ms of a copy; at 6,000 values text takes 268 ms, a copy 164.
 """
 
 
@@ -40,30 +43,46 @@ class SentRows:
         Number that begins the names of scratch relations.
     threads
         Runs the copies to several workers side by side.
+    cells_of_ids
+        Asks the director index.
     cancelled
         Whether the query was cancelled.
     """
 
     def __init__(
-        self, stores: Sequence[ScratchStore], *, number: int, threads: Executor, cancelled: Callable[[], bool]
+        self,
+        stores: Sequence[ScratchStore],
+        *,
+        number: int,
+        threads: Executor,
+        cells_of_ids: CellsOfIds,
+        cancelled: Callable[[], bool],
     ) -> None:
         self._stores = stores
         self._number = number
         self._threads = threads
+        self._cells_of_ids = cells_of_ids
         self._cancelled = cancelled
         self._made: dict[int, list[str]] = {}
 
-    def written(self, stage: ShardStage, catalog: Catalog, tables: Mapping[str, pa.Table]) -> Written:
-        """Return the rows that a stage reads as SQL, after the workers have what is not in its text.
+    def send(self, stage: ShardStage, catalog: Catalog, tables: Mapping[str, pa.Table]) -> tuple[ShardStage, Written]:
+        """Send the rows that a stage reads to the workers.
 
         Parameters
         ----------
         stage
-            The stage, with the chunks that will be asked.
+            The stage.
         catalog
             The catalogue that the plan was made with.
         tables
             The rows of the stages that it reads.
+
+        Returns
+        -------
+        stage
+            Cut down to the chunks that have a part of the rows, where the answer needs them.
+        written
+            The rows as SQL.
 
         Raises
         ------
@@ -72,10 +91,22 @@ class SentRows:
         QueryCancelledError
             If the query was cancelled.
         """
-        workers = _workers_of(stage, catalog)
-        return write_rows(
-            stage, {slot: self._sent(slot, _rows_of(slot, tables[slot.stage]), workers) for slot in values_slots(stage)}
-        )
+        slots = values_slots(stage)
+        found = {slot: place_rows(slot, tables[slot.stage], catalog, self._cells_of_ids) for slot in slots}
+        placed = {slot: rows for slot, rows in found.items() if rows is not None}
+        stage = narrowed(stage, placed, catalog)
+        sent: dict[ValuesSlot, StageRows | str] = {}
+        cells: dict[ValuesSlot, Cells] = {}
+        for slot in slots:
+            rows = _rows_of(slot, tables[slot.stage])
+            if slot in placed and not (slot.form is ValuesForm.LIST and _is_small(slot, rows)):
+                cells[slot] = placed[slot].cells
+                sent[slot] = self._send_placed(slot, placed[slot], stage, catalog)
+            elif slot.form in {ValuesForm.SCALAR, ValuesForm.EXISTS} or _is_small(slot, rows):
+                sent[slot] = _as_values(rows, slot.columns)
+            else:
+                sent[slot] = self._copy(slot, dict.fromkeys(_workers_of(stage, catalog), rows), slot.index)
+        return stage, write_rows(stage, sent, cells)
 
     def drop(self) -> None:
         """Remove what was copied to the workers; returns at once."""
@@ -83,25 +114,47 @@ class SentRows:
         for worker, names in made.items():
             self._threads.submit(self._stores[worker].drop, names)
 
-    def _sent(self, slot: ValuesSlot, rows: pa.Table, workers: Iterable[int]) -> StageRows | str:
-        small = rows.num_rows * rows.num_columns <= MAX_TEXT_VALUES
-        has_bytes = any(column.type is DataType.BINARY for column in slot.columns)
-        if slot.form in {ValuesForm.SCALAR, ValuesForm.EXISTS} or not rows.num_rows or (small and not has_bytes):
-            return _as_values(rows, slot.columns)
+    def _send_placed(
+        self, slot: ValuesSlot, placed: PlacedRows, stage: ShardStage, catalog: Catalog
+    ) -> StageRows | str:
+        """Send to each worker the rows that its chunks need, in the order of their cells."""
+        assert stage.family is not None
+        labels = [column.label for column in slot.columns]
+        state = catalog.families[stage.family]
+        known = chunk_map(state)
+        parts = {}
+        for worker in _workers_of(stage, catalog):
+            chunks = stage.chunks[state.workers[stage.chunks] == worker]
+            parts[worker] = placed.needed_by(known.firsts[chunks], known.ends[chunks])
+        needed = np.unique(np.concatenate(list(parts.values()))) if parts else np.empty(0, dtype=np.int64)
+        if len(needed) * (len(labels) + 1) <= MAX_TEXT_VALUES and not _has_bytes(slot):
+            return _as_values(placed.part(labels, needed), (*slot.columns, _CELL))
+        return self._copy(
+            replace(slot, columns=(*slot.columns, _CELL)),
+            {worker: placed.part(labels, places) for worker, places in parts.items()},
+            CELL_COLUMN,
+        )
+
+    def _copy(self, slot: ValuesSlot, parts: Mapping[int, pa.Table], index: str) -> str:
+        """Copy rows into a scratch relation on each worker; return its SQL name."""
         name = new_name(self._number)
         columns = [CopyColumn(column.label, column.type) for column in slot.columns]
-        index = slot.index or None
-        if index is not None:
-            rows = rows.sort_by(index)
         copies = []
-        for worker in workers:
+        for worker, rows in parts.items():
             self._made.setdefault(worker, []).append(name)
-            store = self._stores[worker]
-            copies.append(self._threads.submit(store.put, name, rows, columns, index=index, cancelled=self._cancelled))
+            put = self._stores[worker].put
+            if slot.index:
+                rows = rows.sort_by(slot.index)
+            copies.append(
+                self._threads.submit(put, name, rows, columns, index=index or None, cancelled=self._cancelled)
+            )
         wait(copies)
         for copy in copies:
             copy.result()
         return f"{quoted(SCRATCH_SCHEMA)}.{quoted(name)}"
+
+
+_CELL = StageColumn(label=CELL_COLUMN, type=DataType.LONG)
 
 
 def _workers_of(stage: ShardStage, catalog: Catalog) -> list[int]:
@@ -110,6 +163,15 @@ def _workers_of(stage: ShardStage, catalog: Catalog) -> list[int]:
         return [0]
     found: list[int] = np.unique(catalog.families[stage.family].workers[stage.chunks]).tolist()
     return found
+
+
+def _is_small(slot: ValuesSlot, rows: pa.Table) -> bool:
+    """Whether rows are written into the statements."""
+    return not rows.num_rows or (rows.num_rows * rows.num_columns <= MAX_TEXT_VALUES and not _has_bytes(slot))
+
+
+def _has_bytes(slot: ValuesSlot) -> bool:
+    return any(column.type is DataType.BINARY for column in slot.columns)
 
 
 def _rows_of(slot: ValuesSlot, table: pa.Table) -> pa.Table:

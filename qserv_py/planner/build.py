@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 
@@ -38,12 +38,15 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate, count_star, joins
+from qserv_py.planner.blocks import Carried, looks_around, map_expressions, refs_by_source
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
+from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, tie_of
 from qserv_py.planner.plan import (
+    ByKey,
     CzarStage,
     Exchanged,
     KeyCells,
@@ -63,6 +66,7 @@ from qserv_py.planner.sql_text import (
     StageSource,
     StageValue,
 )
+from qserv_py.planner.whole_sides import find_whole_side
 
 SEMI_JOIN_ROWS = 100_000
 """Rows of a table, at the most, whose values are sent to the chunks of another before its rows are moved."""
@@ -147,6 +151,8 @@ class _Planner:
         self.catalog = catalog
         self.pruning = Pruning(catalog, key_cells)
         self.stages: list[Stage] = []
+        self._planned: dict[int, Local | Gathered] = {}
+        """Sub-queries in FROM by the id of their source: a block may be planned again in parts."""
         self._ids = itertools.count(1_000_000)
 
     def answer(self, query: Query) -> None:
@@ -168,9 +174,12 @@ class _Planner:
         select, near = plan_near(moved, found.partitioned, found.keys, self.pruning)
         sources = _reading_near(found, near)
         chunks = self._chunks(select, sources)
-        if chunks is None or not self._holds_correlated(select, sources) or not _holds_windows(select, chunks, sources):
-            return self._broadcast(moved, found) or self._in_merge_engine(moved, found)
+        if chunks is None or not self._holds_correlated(select, sources):
+            return self._broadcast(moved, found) or self._in_parts(moved, found)
+        if not _holds_windows(select, chunks, sources):
+            return self._rows_first(moved) if not looks_around(moved) else self._in_merge_engine(moved, found)
         select = replace(select, sources=self._with_received(select, sources, near))
+        select = self._with_placed(select, sources)
         select = self._plan_subqueries(select, sources)
         nullable = joins.nullable(select.joined)
         select, chunks = self.pruning.prune(select, chunks, sources.keys, nullable=nullable)
@@ -208,6 +217,28 @@ class _Planner:
             sources=(source,),
         )
 
+    def _in_parts(self, select: Select, sources: _Sources) -> Local | Gathered:
+        """Plan a block that no chunk can answer: an outer join of it before the rest, or all in the merge engine."""
+        side = find_whole_side(select, sources.chunks, sources.keys)
+        if side is None:
+            return self._in_merge_engine(select, sources)
+        rows = self._source_of(self._block(side.rows()))
+        numbered = self._source_of(self._merge_stage(side.numbered(rows)))
+        pairs = self._source_of(self._block(side.pairs(numbered)))
+        return self._block(side.outer(numbered, pairs))
+
+    def _rows_first(self, select: Select) -> Local | Gathered:
+        """Plan a block whose windows look across chunks: chunks join the rows, the merge engine does the rest."""
+        block = replace(select, sources=(), joined=None, where=())
+        carried = Carried.of(ref for expr in tree.expressions(block) for ref in column_refs(expr))
+        joined = Select(items=carried.items, sources=select.sources, joined=select.joined, where=select.where)
+        rows = self._source_of(self._block(joined))
+        return self._block(map_expressions(replace(block, sources=(rows,)), carried.read_from(rows.id)))
+
+    def _source_of(self, planned: Local | Gathered) -> StageSource:
+        stage = self._stage_of(planned)
+        return StageSource(id=next(self._ids), alias=stage.stage, stage=stage.stage, columns=stage.columns)
+
     # sources
 
     def _sources(self, select: Select) -> _Sources:
@@ -233,8 +264,11 @@ class _Planner:
             found.chunks[source.id] = self.pruning.chunks_of_table(source)
 
     def _query_source(self, source: QuerySource, found: _Sources, *, alone: bool) -> None:
-        planned = self._query(source.query)
+        planned = self._planned.get(source.id)
+        if planned is None:
+            planned = self._query(source.query)
         if isinstance(planned, Local) and (alone or not planned.whole):
+            self._planned[source.id] = planned
             inner = replace(source, query=planned.select)
             found.all.append(inner)
             if planned.chunks.is_partitioned:
@@ -281,7 +315,7 @@ class _Planner:
 
     def _with_received(self, select: Select, sources: _Sources, near: Mapping[int, Near]) -> tuple[Source, ...]:
         """Plan the exchanges of a block; return its sources with the stages that bring rows of other chunks."""
-        refs = _refs_by_source(select)
+        refs = refs_by_source(select)
         received = {}
         for one in near.values():
             if one.exchange is not None:
@@ -298,6 +332,42 @@ class _Planner:
         sent = Exchanged(radius=near.link.radius, rows=exchange.rows)
         stage = self._shard_stage(block, chunks, limit=None, moves=source.table.qualified, exchange=sent)
         return StageSource(id=source.id, alias=stage.name, stage=stage.name, columns=stage.columns)
+
+    def _with_placed(self, select: Select, sources: _Sources, *, narrows: bool = True) -> Select:
+        """Let each chunk read only those rows of whole sources that can meet its own."""
+        for source in select.sources:
+            is_ref = isinstance(source, TableSource) and not source.table.is_partitioned
+            if not isinstance(source, StageSource) and not is_ref:
+                continue
+            tie = tie_of(source.id, select, sources.partitioned, sources.keys)
+            if tie is not None and not (is_ref and isinstance(tie.rows, KeyRows)):
+                select = self._placed(select, source, replace(tie, narrows=narrows and tie.narrows))
+        return select
+
+    def _placed(self, select: Select, source: Source, tie: Tie) -> Select:
+        """Return a block with one whole source placed: a ref table is brought to the czar before."""
+        refs = refs_by_source(select).get(source.id, {})
+        stage = source if isinstance(source, StageSource) else self._fetch(source, refs, (), None)
+        stage, labels = self._with_columns(stage, refs, tie.rows.expressions)
+        placed = replace(stage, placing=tie.rows.placing(labels), narrows=tie.narrows)
+        select = replace(select, sources=tuple(placed if one.id == source.id else one for one in select.sources))
+        if isinstance(tie.rows, NearRows):
+            return tie.added_to(select, tie.rows.same_cell(source.id))
+        return select
+
+    def _with_columns(
+        self, source: StageSource, refs: Mapping[str, ColumnRef], wanted: Mapping[str, Expr]
+    ) -> tuple[StageSource, dict[str, str]]:
+        """Return a stage that has expressions over its columns as columns, and the label of each."""
+        labels = {name: label for name, expr in wanted.items() if (label := column_of(expr)) is not None}
+        computed = {name: expr for name, expr in wanted.items() if name not in labels}
+        if not computed:
+            return source, labels
+        items = [Item(expr=ref, name=label, label=label) for label, ref in refs.items()]
+        items += [Item(expr=expr, name=name, label=name) for name, expr in computed.items()]
+        stage = self._merge_stage(Select(items=tuple(items), sources=(replace(source, placing=None, narrows=False),)))
+        made = replace(source, stage=stage.stage, columns=stage.columns)
+        return made, {**labels, **{name: name for name in computed}}
 
     # sub-queries in expressions
 
@@ -360,6 +430,7 @@ class _Planner:
         query = self.pruning.prune_near(query, around)
         buckets = tuple(bucket for one in near.values() for bucket in one.link.bucket)
         query = replace(query, where=(*query.where, *buckets))
+        query = self._with_placed(query, inner, narrows=False)
         return replace(expr, query=self._plan_subqueries(query, inner))
 
     def _plan_subquery(
@@ -419,6 +490,10 @@ class _Planner:
             keys={source.id: sources.keys[source.id] for source in large},
         )
         placed = self._chunks(select, left)
+        if placed is None and find_whole_side(select, left.chunks, left.keys) is not None:
+            # The small tables are kept by an outer join: their pairs with the large ones come from the chunks.
+            self._check_pairs(select, sources)
+            return self._block(self._with_brought(select, small, sources))
         if placed is None or not self._holds_correlated(select, left) or not _holds_windows(select, placed, left):
             return None
         self._check_pairs(select, sources)
@@ -426,15 +501,13 @@ class _Planner:
 
     def _with_brought(self, select: Select, small: Sequence[TableSource], sources: _Sources) -> Select:
         """Return a block with some tables read by stages before it."""
-        refs = _refs_by_source(select)
+        refs = refs_by_source(select)
         brought: dict[int, StageSource] = {}
         kept = list(select.where)
         for source in small:
             own = _own_conditions(select, source.id)
             brought[source.id] = self._fetch(source, refs.get(source.id, {}), own, sources.chunks[source.id])
             kept = [c for c in kept if all(c is not one for one in own)]
-        if select.joined is None:
-            kept += _key_lists(kept, brought, sources.keys)
         return replace(select, sources=tuple(brought.get(s.id, s) for s in select.sources), where=tuple(kept))
 
     # blocks that the merge engine answers
@@ -442,7 +515,7 @@ class _Planner:
     def _in_merge_engine(self, select: Select, sources: _Sources) -> Gathered:
         """Plan a block that no chunk can answer: the columns it reads are brought to the merge engine."""
         self._check_pairs(select, sources)
-        refs = _refs_by_source(select)
+        refs = refs_by_source(select)
         placed: dict[int, StageSource] = {}
         small: dict[int, Select] = {}
         kept = list(select.where)
@@ -512,7 +585,7 @@ class _Planner:
         if isinstance(query, SetQuery):
             return replace(query, left=self._moved(query.left), right=self._moved(query.right))
         sources = self._sources(query)
-        refs = _refs_by_source(query)
+        refs = refs_by_source(query)
         placed = [
             source
             if isinstance(source, StageSource)
@@ -606,8 +679,9 @@ class _Planner:
             raise LimitError(
                 f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
             )
-        rendering = Rendering(Engine.POSTGRES)
-        narrowed_by = _id_lists(select) if chunks.is_partitioned else ()
+        rendering = Rendering(Engine.POSTGRES, narrowing=frozenset(_narrowing(select)))
+        if chunks.is_partitioned:
+            select = _with_placed_lists(select)
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",
             template=rendering.template(rendering.select(select)),
@@ -620,7 +694,6 @@ class _Planner:
             exchange=exchange,
             reads=rendering.reads,
             notes=chunks.notes,
-            narrowed_by=narrowed_by,
         )
         self.stages.append(stage)
         return stage
@@ -648,14 +721,31 @@ def _order_label(number: int, items: Sequence[Item]) -> str:
     return label
 
 
-def _id_lists(select: Select) -> tuple[tuple[str, str, str], ...]:
-    """Return the earlier stages that ``key IN (...)`` reads, with the director whose ids they hold."""
-    # The rows of a near source stand in other chunks, too.
-    tables = [s for s in select.sources if isinstance(s, TableSource) and not isinstance(s, NearSource)]
-    keys = {source.id: keys_of_table(source) for source in tables}
-    lists = [condition for condition in select.where if isinstance(condition, InStage)]
-    found = [(one.stage, director_of(one.operand, keys)) for one in lists]
-    return tuple((stage, *director) for stage, director in found if director is not None)
+def _with_placed_lists(select: Select) -> Select:
+    """Return a block in which ``key IN (...)`` over an earlier stage says that chunks need their own keys only."""
+    keys = {
+        source.id: keys_of_table(source)
+        for source in select.sources
+        if isinstance(source, TableSource) and not isinstance(source, NearSource)
+    }
+
+    def changed(condition: Expr) -> Expr:
+        director = director_of(condition.operand, keys) if isinstance(condition, InStage) else None
+        if not isinstance(condition, InStage) or director is None:
+            return condition
+        placing = ByKey(column=condition.column.label, database=director[0], director=director[1])
+        return replace(condition, placing=placing)
+
+    return replace(select, where=tuple(changed(condition) for condition in select.where))
+
+
+def _narrowing(select: Select) -> Iterator[int]:
+    """Yield the placed sources that a block's rows need; a block inside it need not have rows in every chunk."""
+    for source in select.sources:
+        if isinstance(source, StageSource) and source.narrows:
+            yield source.id
+        elif isinstance(source, QuerySource) and isinstance(source.query, Select) and len(select.sources) == 1:
+            yield from _narrowing(source.query)
 
 
 def _reading_near(sources: _Sources, near: Mapping[int, Near]) -> _Sources:
@@ -697,22 +787,6 @@ def _own_conditions(select: Select, source: int) -> list[Expr]:
     return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
 
 
-def _key_lists(
-    conditions: Sequence[Expr], brought: Mapping[int, StageSource], keys: Mapping[int, Keys]
-) -> Iterator[InStage]:
-    """Yield, for keys that must equal a column that was brought, that they are among its values: that prunes chunks."""
-    for condition in conditions:
-        if not isinstance(condition, tree.Comparison) or condition.operator != "=":
-            continue
-        for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
-            stage = brought.get(other.source) if isinstance(other, ColumnRef) else None
-            if stage is None or not isinstance(other, ColumnRef) or director_of(mine, keys) is None:
-                continue
-            if isinstance(mine, ColumnRef) and mine.source not in brought:
-                [column] = [column for column in stage.columns if column.label == other.label]
-                yield InStage(type=DataType.BOOLEAN, operand=mine, stage=stage.stage, column=column)
-
-
 def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:
     """Whether the rows of every window of a block stand in one chunk."""
     windows = [part for expr in tree.expressions(select) for part in tree.walk(expr) if isinstance(part, tree.Window)]
@@ -744,26 +818,3 @@ def _set_of(planned: Local) -> Select:
 def _depends_on_all_rows(select: Select) -> bool:
     """Whether a part of the rows would give a wrong answer, not a part of the answer."""
     return select.is_aggregated or select.distinct or select.top is not None or select.offset > 0
-
-
-def _refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:
-    """Return the columns that a block, and the sub-queries in it, read of each source."""
-    found: dict[int, dict[str, ColumnRef]] = {}
-    for block in tree.blocks(select):
-        for expr in tree.expressions(block):
-            for ref in column_refs(expr):
-                found.setdefault(ref.source, {})[ref.label] = ref
-    return found
-
-
-def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:
-    """Return a block with every expression of its own clauses changed."""
-    return replace(
-        select,
-        items=tuple(replace(item, expr=change(item.expr)) for item in select.items),
-        joined=None if select.joined is None else joins.map_conditions(select.joined, change),
-        where=tuple(change(expr) for expr in select.where),
-        group_by=tuple(change(expr) for expr in select.group_by),
-        having=tuple(change(expr) for expr in select.having),
-        order_by=tuple(replace(item, expr=change(item.expr)) for item in select.order_by),
-    )

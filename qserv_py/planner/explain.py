@@ -8,7 +8,17 @@ import numpy as np
 
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
+from qserv_py.planner.plan import (
+    ByKey,
+    ByPosition,
+    CzarStage,
+    MergeStage,
+    QueryPlan,
+    ShardStage,
+    Stage,
+    ValuesSlot,
+    values_slots,
+)
 
 _SHOWN_RANGES = 6
 
@@ -55,16 +65,26 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         onward = any(isinstance(user, ShardStage) and stage.name in user.reads for user in plan.stages)
         where = "to the czar, which brings them to the chunks of the other tables" if onward else "to the czar"
         lines.append(f"moves      rows of {stage.moves} {where}: no chunk alone can answer")
-    for name, _, director in stage.narrowed_by:
-        lines.append(f"ids        of {director} in {name} leave only their chunks, once they are known")
     if stage.row_limit is not None:
         lines.append(f"limit      stops after {stage.row_limit} rows")
     if stage.reads:
         lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}; the rows are brought to the workers")
+    lines += [f"placed     {_placing(slot)}" for slot in values_slots(stage) if slot.placing is not None]
     for query in chunk_queries(_first_chunk(stage), plan.catalog):
         where = f"chunk {query.chunk} on {plan.catalog.workers[query.worker].name}" if query.chunk else "any worker"
         lines += [f"statement  {where}:", _indented(query.sql)]
     return lines
+
+
+def _placing(slot: ValuesSlot) -> str:
+    match slot.placing:
+        case ByPosition(radius=float() as radius, database=database, director=director):
+            return f"each chunk reads the rows of {slot.stage} within {radius:.4g} deg of {database}.{director}"
+        case ByPosition(radius=column, database=database, director=director):
+            return f"each chunk reads the rows of {slot.stage} within {column} deg of {database}.{director}"
+        case ByKey(database=database, director=director):
+            return f"each chunk reads the rows of {slot.stage} whose ids of {database}.{director} it holds"
+    return ""
 
 
 def _first_chunk(stage: ShardStage) -> ShardStage:

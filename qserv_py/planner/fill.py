@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,84 +10,35 @@ import numpy as np
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import HEALPIX_COLUMN, Table
 from qserv_py.catalog.snapshot import Catalog, IntArray, TableSnapshot
-from qserv_py.errors import EvaluationError, InternalError
+from qserv_py.errors import InternalError
 from qserv_py.partitioner import ranges
 from qserv_py.partitioner.dilation import around, border_of
 from qserv_py.partitioner.healpix import centre_dec
 from qserv_py.planner.buckets import Buckets, buckets_of
 from qserv_py.planner.chunks import chunk_map
 from qserv_py.planner.plan import (
+    CELL_COLUMN,
     BorderSlot,
     BucketSlot,
+    CellSlot,
     ChunkQuery,
     NearBy,
     RelationSlot,
     ShardStage,
     Slot,
     SpatialSlot,
-    StageColumn,
     ValuesForm,
     ValuesSlot,
     values_slots,
 )
-from qserv_py.planner.sql_text import Engine, literal, quoted, type_name
+from qserv_py.planner.sql_text import quoted
+from qserv_py.planner.written_rows import Written, empty_relation, shown
 
 MAX_RANGES = 60
 """Ranges of one kind in a chunk query; more are made fewer by filling gaps."""
 
-
-MAX_IN_PLACE = 50
-"""Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageRows:
-    """The rows of an earlier stage, column by column, for a ``ValuesSlot``."""
-
-    columns: tuple[tuple[bool | int | float | str | None, ...], ...]
-
-    @property
-    def count(self) -> int:
-        """Number of rows."""
-        return len(self.columns[0]) if self.columns else 0
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The rows of earlier stages as SQL for one stage."""
-
-    slots: Mapping[ValuesSlot, str]
-    prefix: str
-    """WITH and the long lists, once in a statement of many chunk queries; empty without long lists."""
-
-
-def write_rows(stage: ShardStage, rows: Mapping[ValuesSlot, StageRows | str]) -> Written:
-    """Write what a stage reads of earlier ones; a long list stands once, before all chunk queries.
-
-    Parameters
-    ----------
-    stage
-        The stage.
-    rows
-        For each of ``values_slots(stage)`` the rows, or the SQL name of a relation that holds them.
-    """
-    slots: dict[ValuesSlot, str] = {}
-    named: dict[str, str] = {}
-    for slot in values_slots(stage):
-        found = rows[slot]
-        if isinstance(found, str):
-            slots[slot] = _read_from(slot, found)
-        elif slot.form in {ValuesForm.LIST, ValuesForm.RELATION} and found.count > MAX_IN_PLACE:
-            name = quoted(slot.stage if quoted(slot.stage) not in named else f"{slot.stage}_{len(named)}")
-            named[name] = f"{name} AS MATERIALIZED {_relation(slot, found)}"
-            slots[slot] = _read_from(slot, name)
-        else:
-            slots[slot] = _values(slot, found)
-    return Written(slots, f"WITH {', '.join(named.values())} " if named else "")
-
-
-def _read_from(slot: ValuesSlot, relation: str) -> str:
-    return f"IN (SELECT {quoted(slot.columns[0].label)} FROM {relation})" if slot.form is ValuesForm.LIST else relation
+ROWS_READ_PER_LOOKUP = 20
+"""Rows of a chunk that are read in the time of one look-up in the index on ``healpix29``."""
 
 
 def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None = None) -> Iterator[ChunkQuery]:
@@ -103,16 +54,15 @@ def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None =
         Results of the stages that this one reads; without them the stages' names stand in their place.
     """
     if written is None:
-        written = Written({slot: _shown(slot) for slot in values_slots(stage)}, "")
-    values = written.slots
+        written = Written({slot: shown(slot) for slot in values_slots(stage)})
     if stage.family is None:
-        filler = _Filler(catalog, None, 0, values)
+        filler = _Filler(catalog, None, 0, written)
         yield ChunkQuery(chunk=None, worker=0, sql=filler.statement(stage))
         return
     state = catalog.families[stage.family]
     known = chunk_map(state)
     for index in stage.chunks:
-        filler = _Filler(catalog, known.chunk(int(index)), int(index), values)
+        filler = _Filler(catalog, known.chunk(int(index)), int(index), written)
         yield ChunkQuery(chunk=filler.chunk, worker=int(state.workers[index]), sql=filler.statement(stage))
 
 
@@ -121,7 +71,7 @@ class _Filler:
     catalog: Catalog
     chunk: ChunkId | None
     index: int
-    values: Mapping[ValuesSlot, str]
+    written: Written
 
     def statement(self, stage: ShardStage) -> str:
         return "".join(self._text(piece) for piece in stage.template.pieces)
@@ -135,11 +85,44 @@ class _Filler:
             case SpatialSlot():
                 return self._ranges(piece)
             case ValuesSlot():
-                return self.values[piece]
+                return self._rows(piece)
             case BucketSlot():
                 return self._same_bucket(piece)
             case BorderSlot():
                 return self._near_border(piece)
+            case CellSlot():
+                return self._same_cell(piece)
+
+    def _rows(self, slot: ValuesSlot) -> str:
+        """Return the rows of an earlier stage; of placed ones those that the chunk needs."""
+        cells = self.written.cells.get(slot)
+        relation = self.written.slots[slot]
+        if cells is None or self.chunk is None:
+            return relation
+        low, high = cells.around(self.chunk)
+        part = f"{relation} AS r WHERE {quoted(CELL_COLUMN)} BETWEEN {low} AND {high}"
+        if slot.form is ValuesForm.LIST:
+            return f"IN (SELECT {quoted(slot.columns[0].label)} FROM {part})"
+        return f"(SELECT * FROM {part})"
+
+    def _same_cell(self, slot: CellSlot) -> str:
+        """Return that a director's row stands in the cell of a placed one.
+
+        For few placed rows as ranges of the index on ``healpix29``; for many as an equality, which makes a hash join.
+        """
+        cell = f"{slot.alias}.{quoted(CELL_COLUMN)}"
+        cells = self.written.cells.get(slot.values)
+        if cells is None or self.chunk is None:
+            return f"{slot.healpix} IN CELL {cell}"  # for people to read
+        if cells.rows_of(self.chunk) * ROWS_READ_PER_LOOKUP < self._rows_of_chunk(slot.table):
+            first = f"({cell} << {cells.shift})"
+            return f"({slot.healpix} >= {first} AND {slot.healpix} < {first} + {1 << cells.shift})"
+        return f"({slot.healpix} >> {cells.shift}) = {cell}"
+
+    def _rows_of_chunk(self, table: Table) -> int:
+        snapshot = self._snapshot(table)
+        place = None if snapshot is None else self._place(snapshot.chunks)
+        return 0 if snapshot is None or place is None else int(snapshot.rows[place])
 
     def _relation(self, slot: RelationSlot) -> str:
         table = slot.table
@@ -186,7 +169,7 @@ class _Filler:
             relation = quoted(slot.table.relation(self.chunk, generation=generation))
             parts.append(f"SELECT {names} FROM {quoted(slot.schema)}.{relation}{self._own_region(near)}")
         if near.received is not None:
-            rows = self.values[near.received]
+            rows = self.written.slots[near.received]
             parts.append(f"SELECT {names} FROM {rows} AS r WHERE {self._elsewhere(near)}")
         elif generation := self._generation(slot.table, overlap=True):
             relation = quoted(slot.table.relation(self.chunk, generation=generation, overlap=True))
@@ -237,18 +220,23 @@ class _Filler:
 
     def _generation(self, table: Table, *, overlap: bool = False) -> int:
         """Return the generation of the table's relation in this chunk, 0 when there is none."""
-        snapshot: TableSnapshot | None = None
-        if table.database in self.catalog.snapshots:
-            snapshot = self.catalog.snapshots[table.database].tables.get(table.name)
+        snapshot = self._snapshot(table)
         if snapshot is None:
             return 0
         if not table.is_partitioned:
             return snapshot.ref_generation
-        chunks = snapshot.overlap_chunks if overlap else snapshot.chunks
+        place = self._place(snapshot.overlap_chunks if overlap else snapshot.chunks)
         generations = snapshot.overlap_generations if overlap else snapshot.generations
+        return 0 if place is None else int(generations[place])
+
+    def _snapshot(self, table: Table) -> TableSnapshot | None:
+        known = self.catalog.snapshots.get(table.database)
+        return None if known is None else known.tables.get(table.name)
+
+    def _place(self, chunks: IntArray) -> int | None:
+        """Return where the chunk stands among some chunks, None when it is not there."""
         place = int(np.searchsorted(chunks, self.index))
-        found = place < len(chunks) and chunks[place] == self.index
-        return int(generations[place]) if found else 0
+        return place if place < len(chunks) and chunks[place] == self.index else None
 
     def _ranges(self, slot: SpatialSlot) -> str:
         if self.chunk is None:
@@ -288,55 +276,3 @@ def _either(column: str, found: IntArray, first: int, end: int, *, exact: bool =
     elif not exact:
         found = ranges.simplified(found, MAX_RANGES)
     return "(" + " OR ".join(f"{column} BETWEEN {low} AND {high - 1}" for low, high in found.tolist()) + ")"
-
-
-def empty_relation(columns: tuple[StageColumn, ...]) -> str:
-    """Return a relation without rows that has these columns."""
-    items = ", ".join(
-        f"CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) AS {quoted(column.label)}" for column in columns
-    )
-    return f"(SELECT {items or '1'} WHERE FALSE)"
-
-
-def _shown(slot: ValuesSlot) -> str:
-    """Return a slot for people to read: the name of the stage in place of its rows."""
-    name = quoted(slot.stage)
-    match slot.form:
-        case ValuesForm.EXISTS:
-            return f"EXISTS (SELECT 1 FROM {name})"
-        case ValuesForm.SCALAR:
-            return f"(SELECT {quoted(slot.columns[0].label)} FROM {name})"
-    return _read_from(slot, name)
-
-
-def _values(slot: ValuesSlot, found: StageRows) -> str:
-    """Return the rows of a stage as SQL that stands where they are used."""
-    if slot.form is ValuesForm.EXISTS:
-        return "TRUE" if found.count else "FALSE"
-    if slot.form is ValuesForm.SCALAR:
-        if found.count > 1:
-            raise EvaluationError("a sub-query that stands for a value answers more than one row")
-        return _typed(found.columns[0][0] if found.count else None, slot.columns[0])
-    if slot.form is ValuesForm.LIST:
-        column = slot.columns[0]
-        if not found.count:
-            return f"IN (SELECT CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) WHERE FALSE)"
-        return "IN (" + ", ".join(_typed(value, column) for value in dict.fromkeys(found.columns[0])) + ")"
-    return _relation(slot, found) if found.count else empty_relation(slot.columns)
-
-
-def _relation(slot: ValuesSlot, found: StageRows) -> str:
-    """Return rows as a relation; the casts of the first row give the others their types."""
-    names = ", ".join(quoted(column.label) for column in slot.columns)
-    rows = zip(*found.columns, strict=True)
-    first = ", ".join(_typed(value, column) for value, column in zip(next(rows), slot.columns, strict=True))
-    kinds = [column.type for column in slot.columns]
-    others = (
-        "(" + ", ".join(literal(value, kind, Engine.POSTGRES) for value, kind in zip(row, kinds, strict=True)) + ")"
-        for row in rows
-    )
-    return f"(SELECT * FROM (VALUES {', '.join((f'({first})', *others))}) AS v ({names}))"
-
-
-def _typed(value: bool | int | float | str | None, column: StageColumn) -> str:
-    return f"CAST({literal(value, column.type, Engine.POSTGRES)} AS {type_name(column.type, Engine.POSTGRES)})"

@@ -102,6 +102,16 @@ def conditions_before(tree: Joined | int | None, source: int) -> tuple[Expr, ...
     return conditions_before(tree.left, source) + conditions_before(tree.right, source)
 
 
+def conditions_of_inner(tree: Joined | int) -> list[Expr] | None:
+    """Return the conditions of a tree of inner joins; None when there is another join in it."""
+    if isinstance(tree, int):
+        return []
+    sides = [conditions_of_inner(tree.left), conditions_of_inner(tree.right)]
+    if tree.kind is not JoinKind.INNER or any(side is None for side in sides):
+        return None
+    return [condition for side in sides for condition in side or ()] + list(tree.on)
+
+
 def unconnected(sources: Sequence[SourceT], conditions: Iterable[Expr]) -> list[list[SourceT]]:
     """Return the sources in groups that equalities connect: rows of two groups are paired one by one."""
     group = {source.id: source.id for source in sources}

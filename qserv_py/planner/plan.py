@@ -107,6 +107,40 @@ class ValuesForm(Enum):
     """TRUE when there is a row."""
 
 
+CELL_COLUMN = "_CELL"
+"""Column of placed rows that holds their HEALPix cell; labels are lower case, so no other column has its name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByPosition:
+    """Rows are needed where the disc around their position lies: they stand once in each cell that it touches."""
+
+    ra: str
+    dec: str
+    """Labels of columns of the stage."""
+
+    radius: float | str
+    """Degrees, or the label of the column that holds them."""
+
+    database: str
+    director: str
+    """The table whose rows are looked for in the discs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByKey:
+    """Rows are needed where the director's row of their key stands; those of an unknown key are needed nowhere."""
+
+    column: str
+    """Label of the column of the stage that holds the key."""
+
+    database: str
+    director: str
+
+
+Placing = ByPosition | ByKey
+
+
 @dataclass(frozen=True, kw_only=True)
 class ValuesSlot:
     """Where the rows of an earlier stage go."""
@@ -118,6 +152,29 @@ class ValuesSlot:
     form: ValuesForm
     index: str = ""
     """Column by which each statement picks its rows of a RELATION; empty when it reads them all."""
+
+    placing: Placing | None = None
+    """Which of the rows a chunk needs; None when all."""
+
+    narrows: bool = False
+    """Whether a chunk without rows of its own has no rows of the answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellSlot:
+    """Where the condition goes that a row of a director stands in the cell of a row that is placed by position."""
+
+    healpix: str
+    """SQL of the director's ``healpix29``."""
+
+    table: Table = field(compare=False)
+    """The director."""
+
+    alias: str
+    """SQL name of the placed rows."""
+
+    values: ValuesSlot
+    """Where they go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +188,7 @@ class BorderSlot:
     """Degrees."""
 
 
-Slot = RelationSlot | SpatialSlot | ValuesSlot | BucketSlot | BorderSlot
+Slot = RelationSlot | SpatialSlot | ValuesSlot | BucketSlot | BorderSlot | CellSlot
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,10 +236,6 @@ class ShardStage:
 
     reads: tuple[str, ...] = ()
     """Earlier stages that the statement reads, as often as it reads them."""
-
-    narrowed_by: tuple[tuple[str, str, str], ...] = ()
-    """Earlier stages whose first column holds all the ids that can be in the answer: stage, database, director. Their
-    chunks are asked of the director index when the rows of the stage are known."""
 
     notes: tuple[str, ...] = ()
     """What pruned the chunks and what did not, for EXPLAIN."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeGuard
 
 import numpy as np
 
@@ -51,13 +52,16 @@ from qserv_py.adql.tree import (
     TableSource,
     Window,
 )
-from qserv_py.catalog.model import HEALPIX_COLUMN
+from qserv_py.catalog.model import HEALPIX_COLUMN, Table
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner.plan import (
     BorderSlot,
     BucketSlot,
+    ByKey,
+    CellSlot,
     NearBy,
+    Placing,
     RelationSlot,
     Slot,
     SpatialSlot,
@@ -95,6 +99,8 @@ class InStage(Expr):
     operand: Expr
     stage: str
     column: StageColumn
+    placing: ByKey | None = None
+    """Set where every row of the answer has its key in the list."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +135,9 @@ class StageSource(Source):
 
     stage: str
     columns: tuple[StageColumn, ...]
+    placing: Placing | None = None
+    narrows: bool = False
+    """As of ``ValuesSlot``, for the block that it is a source of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +190,16 @@ class SameBucket(Expr):
     radius: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class SameCell(Expr):
+    """Whether a director's row stands in the cell of a row that is placed by position."""
+
+    healpix: ColumnRef
+    table: Table = field(compare=False)
+    placed: int
+    """Id of the placed source."""
+
+
 def quoted(name: str) -> str:
     """Return an identifier, quoted."""
     return '"' + name.replace('"', '""') + '"'
@@ -226,12 +245,15 @@ class Rendering:
     aliases: dict[int, str] = field(default_factory=dict)
     """Quoted alias of each source, by id."""
 
-    slots: list[Slot | TableSource | StageSource] = field(default_factory=list)
+    slots: list[Slot | TableSource | StageSource | SameCell] = field(default_factory=list)
     used: dict[int, dict[str, DataType]] = field(default_factory=dict)
     """Columns read of each source, by id."""
 
     stages: list[str] = field(default_factory=list)
     """Earlier stages that the statement reads."""
+
+    narrowing: frozenset[int] = frozenset()
+    """Placed sources without whose rows a chunk has no rows of the answer."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -246,15 +268,26 @@ class Rendering:
                 pieces.append(part)
                 continue
             slot = self.slots[int(part)]
-            pieces.append(self._relation(slot) if isinstance(slot, (TableSource, StageSource)) else slot)
+            pieces.append(self._filled(slot))
         return Template(pieces=tuple(piece for piece in pieces if piece != ""))
 
+    def _filled(self, slot: Slot | Source | SameCell) -> Slot:
+        """Return a slot with what is known only when the whole statement has been rendered."""
+        match slot:
+            case TableSource() | StageSource():
+                return self._relation(slot)
+            case SameCell():
+                [values] = [self._values(kept) for kept in self.slots if _is_source(kept, slot.placed)]
+                healpix = f"{self.aliases[slot.healpix.source]}.{quoted(slot.healpix.label)}"
+                return CellSlot(healpix=healpix, table=slot.table, alias=self.aliases[slot.placed], values=values)
+            case Source():
+                raise InternalError(f"source {slot!r} has no slot")
+        return slot
+
     def _relation(self, source: TableSource | StageSource) -> RelationSlot | ValuesSlot:
-        used = self.used.get(source.id, {})
         if isinstance(source, StageSource):
-            # Only what the statement reads is sent; a statement that reads no column still counts the rows.
-            read = tuple(column for column in source.columns if column.label in used) or source.columns[:1]
-            return ValuesSlot(stage=source.stage, columns=read, form=ValuesForm.RELATION)
+            return self._values(source)
+        used = self.used.get(source.id, {})
         if isinstance(source, NearSource):
             if source.ra:
                 used = {**used, source.ra: DataType.DOUBLE, source.dec: DataType.DOUBLE}
@@ -264,7 +297,18 @@ class Rendering:
         columns = tuple(StageColumn(label=label, type=kind) for label, kind in sorted(used.items()))
         return RelationSlot(schema=source.database.physical, table=source.table, columns=columns)
 
-    def _mark(self, slot: Slot | TableSource | StageSource) -> str:
+    def _values(self, source: StageSource) -> ValuesSlot:
+        # Only what the statement reads is sent; a statement that reads no column still counts the rows.
+        used = self.used.get(source.id, {})
+        return ValuesSlot(
+            stage=source.stage,
+            columns=tuple(column for column in source.columns if column.label in used) or source.columns[:1],
+            form=ValuesForm.RELATION,
+            placing=source.placing,
+            narrows=source.id in self.narrowing,
+        )
+
+    def _mark(self, slot: Slot | TableSource | StageSource | SameCell) -> str:
         self.slots.append(slot)
         return f"{_MARK}{len(self.slots) - 1}{_MARK}"
 
@@ -439,6 +483,9 @@ class Rendering:
                 return self._same_bucket(expr)
             case NearBorder():
                 return self._mark(BorderSlot(column=self.expr(expr.column), radius=expr.radius))
+            case SameCell():
+                self._column(expr.healpix)
+                return self._mark(expr)
             case StageExists():
                 return self._stage_exists(expr)
             case StageValue():
@@ -574,7 +621,14 @@ class Rendering:
         self.stages.append(expr.stage)
         if self.engine is Engine.DUCKDB:
             return f"({operand} IN (SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)}))"
-        return f"({operand} {self._mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), form=ValuesForm.LIST))})"
+        slot = ValuesSlot(
+            stage=expr.stage,
+            columns=(expr.column,),
+            form=ValuesForm.LIST,
+            placing=expr.placing,
+            narrows=expr.placing is not None,
+        )
+        return f"({operand} {self._mark(slot)})"
 
     def _same_bucket(self, expr: SameBucket) -> str:
         ra, dec = self.expr(expr.ra), self.expr(expr.dec)
@@ -639,6 +693,10 @@ def _digits(expr: Expr) -> float:
     if expr.type is not None and expr.type.is_integer:
         return 19.0
     return 45.0 if expr.type is DataType.FLOAT else math.inf
+
+
+def _is_source(slot: object, number: int) -> TypeGuard[StageSource]:
+    return isinstance(slot, StageSource) and slot.id == number
 
 
 def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -> str:

@@ -333,6 +333,7 @@ def queries(draw: st.DrawFn, database: str) -> RandomQuery:
     where = draw(st.one_of(st.none(), conditions(columns), conditions(columns)))
     if draw(st.integers(0, 3)) == 0:
         extras = [_in_query(database, columns), _exists(database, columns), _scalar(database, columns)]
+        extras += [_upload_condition(database, columns)]
         if columns.position is not None:
             extras += [_near_subquery(database, columns.position)] * 2
         extra = draw(st.one_of(*extras))
@@ -387,6 +388,9 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
         "near",
         "match",
         "match",
+        "upload",
+        "upload",
+        "upload",
     ]
     kind = draw(st.sampled_from(kinds))
     tables = {
@@ -404,6 +408,8 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
         return draw(_near(o))
     if kind == "match":
         return draw(_match(database))
+    if kind == "upload":
+        return draw(_upload(database, o, s, v))
     if kind == "outer":
         return draw(_outer_join(o, s, on, joined))
     if kind == "ref_outer":
@@ -443,6 +449,114 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     return Text(
         text.format(o.adql, s.adql, on.adql, v.adql, visit.adql), text.format(o.sql, s.sql, on.sql, v.sql, visit.sql)
     ), joined
+
+
+def upload_columns(prefix: str = "") -> Columns:
+    """Return the columns of an upload."""
+    p = prefix
+    return Columns(
+        numbers=_same(f"{p}w", f"{p}u_dec"),
+        integers=_same(f"{p}uid", f"{p}target"),
+        texts=_same(f"{p}tag"),
+        booleans=(),
+        unique=_same(f"{p}uid")[0],
+        position=None,
+        has_unique=False,
+    )
+
+
+@st.composite
+def _upload(draw: st.DrawFn, database: str, o: Text, s: Text, v: Text) -> tuple[Text, Columns]:
+    """An upload alone, and joined with tables of the catalogue by key and by place, inner and outer, in any order."""
+    mine = Text(f"TAP_UPLOAD.{database}_u u", f'"TAP_UPLOAD"."{database}_u" u')
+    kind = draw(st.sampled_from(["alone", "key", "child", "near", "near", "near", "ref", "ref_near", "chain"]))
+    if kind == "alone":
+        return mine, upload_columns("u.")
+    if kind == "ref_near":
+        # a ref table whose rows are places by an expression
+        separation = "(o.coord_ra, o.coord_dec, 30.0 * v.visit, 40 * v.seeing - 45)"
+        side = draw(st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+        origin = Text(
+            f"{o.adql} o {side} {v.adql} v ON DISTANCE{separation} < 12",
+            f"{o.sql} o {side} {v.sql} v ON oracle.separation{separation} < 12",
+        )
+        return origin, replace(object_columns("o."), numbers=_same("v.seeing"), has_unique=False)
+    on = {
+        "key": Text("o.objectId = u.target", "o.objectId = u.target"),
+        "child": Text("u.target = s.objectId", "u.target = s.objectId"),
+        "ref": Text("u.uid = v.visit", "u.uid = v.visit"),
+    }.get(kind) or draw(_upload_near())
+    sides = ["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN"] + (["FULL JOIN"] if kind in {"key", "child", "ref"} else [])
+    side = draw(st.sampled_from(sides))
+    table, columns = {
+        "child": (Text(f"{s.adql} s", f"{s.sql} s"), source_columns("s.")),
+        "ref": (Text(f"{v.adql} v", f"{v.sql} v"), upload_columns("u.")),
+    }.get(kind, (Text(f"{o.adql} o", f"{o.sql} o"), object_columns("o.")))
+    if side != "FULL JOIN" and draw(st.integers(0, 3)) == 0:
+        extra = draw(conditions(upload_columns("u."), 0))
+        on = Text(f"{on.adql} AND {extra.adql}", f"{on.sql} AND {extra.sql}")
+    first, second = draw(st.sampled_from([(mine, table), (table, mine)]))
+    origin = Text(f"{first.adql} {side} {second.adql} ON {on.adql}", f"{first.sql} {side} {second.sql} ON {on.sql}")
+    if kind == "chain":
+        more = draw(st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+        tie = "s.objectId = o.objectId"
+        origin = Text(f"{origin.adql} {more} {s.adql} s ON {tie}", f"{origin.sql} {more} {s.sql} s ON {tie}")
+    return origin, replace(both(columns, upload_columns("u.")), has_unique=False)
+
+
+@st.composite
+def _upload_near(draw: st.DrawFn) -> Text:
+    """That an object is near an uploaded position: a radius for all, one of the row's own, in any form."""
+    radius = draw(
+        st.sampled_from(["1e-7", "0.0007", "0.006", "0.05", "2.0", "35.0", "u.radius / 3600", "u.radius / 60"])
+    )
+    form = draw(
+        st.sampled_from(
+            [
+                "DISTANCE(POINT(o.coord_ra, o.coord_dec), POINT(u.u_ra, u.u_dec)) < {}",
+                "{} >= DISTANCE(u.u_ra, u.u_dec, o.coord_ra, o.coord_dec)",
+                "1 = CONTAINS(POINT('ICRS', u.u_ra, u.u_dec), CIRCLE('ICRS', o.coord_ra, o.coord_dec, {}))",
+                "CONTAINS(POINT(o.coord_ra, o.coord_dec), CIRCLE(u.u_ra, u.u_dec, {})) = 1",
+                "scisql_angSep(o.coord_ra, o.coord_dec, u.u_ra + 0, u.u_dec) <= {}",
+            ]
+        )
+    )
+    operator = "<" if form.endswith("< {}") else "<="
+    separation = "oracle.separation(o.coord_ra, o.coord_dec, u.u_ra, u.u_dec)"
+    return Text(form.format(radius), f"{separation} {operator} {radius}")
+
+
+@st.composite
+def _upload_condition(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    """A condition on the rows of an upload: those near the row, those of its key, any."""
+    table = Text(f"TAP_UPLOAD.{database}_u z", f'"TAP_UPLOAD"."{database}_u" z')
+    number = draw(st.sampled_from(columns.integers))
+    tie = Text(f"z.target = {number.adql}", f"z.target = {number.sql}")
+    if columns.position is not None and draw(st.booleans()):
+        (ra, dec), radius = columns.position, draw(st.sampled_from([0.0007, 0.06, 5.0]))
+        tie = Text(
+            f"DISTANCE(z.u_ra, z.u_dec, {ra.adql}, {dec.adql}) < {radius}",
+            f"oracle.separation(z.u_ra, z.u_dec, {ra.sql}, {dec.sql}) < {radius}",
+        )
+    negated = draw(st.sampled_from(["", "NOT "]))
+    return draw(
+        st.sampled_from(
+            [
+                Text(
+                    f"{negated}EXISTS (SELECT 1 FROM {table.adql} WHERE {tie.adql} AND z.w > 0)",
+                    f"{negated}EXISTS (SELECT 1 FROM {table.sql} WHERE {tie.sql} AND z.w > 0)",
+                ),
+                Text(
+                    f"(SELECT COUNT(*) FROM {table.adql} WHERE {tie.adql}) > 1",
+                    f"(SELECT COUNT(*) FROM {table.sql} WHERE {tie.sql}) > 1",
+                ),
+                Text(
+                    f"{number.adql} {negated}IN (SELECT z.target FROM {table.adql} WHERE z.target IS NOT NULL)",
+                    f"{number.sql} {negated}IN (SELECT z.target FROM {table.sql} WHERE z.target IS NOT NULL)",
+                ),
+            ]
+        )
+    )
 
 
 def truth_columns(prefix: str = "") -> Columns:

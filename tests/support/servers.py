@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+import pyarrow as pa
 from support.catalogues import load_catalogues
 from support.plain import make_plain
 from support.postgres import TestServer
+from support.uploads import upload_for
 
 import qserv_py
 from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.czar_tables import uploaded_tables
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Servers:
 
     sharded: qserv_py.Connection
     plain: psycopg.Connection
+    uploads: dict[str, pa.Table]
+    """One for each catalogue, ``NAME_u``; the plain server has them in the schema ``TAP_UPLOAD``."""
 
 
 @contextmanager
@@ -31,6 +36,10 @@ def both_servers(cluster: Cluster, postgres_server: TestServer, scratch: Path) -
     conninfo = postgres_server.create_shard()
     for made in databases:
         make_plain(conninfo, made.database, made.tables)
+    uploads = {
+        f"{made.database.name}_u": upload_for(made.tables, seed=seed) for seed, made in enumerate(databases, start=100)
+    }
+    make_plain(conninfo, uploaded_tables(uploads).database, uploads)
     with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
-        yield Servers(sharded, plain)
+        yield Servers(sharded, plain, uploads)
     postgres_server.drop_database(conninfo)

@@ -10,9 +10,10 @@ from support.catalogs import catalog, plan, resolved
 from qserv_py.catalog.types import DataType
 from qserv_py.partitioner import ranges
 from qserv_py.planner import keys
-from qserv_py.planner.fill import MAX_IN_PLACE, MAX_RANGES, StageRows, chunk_queries, write_rows
+from qserv_py.planner.fill import MAX_RANGES, chunk_queries
 from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot, values_slots
 from qserv_py.planner.sql_text import Engine, literal, plain_sql, quoted
+from qserv_py.planner.written_rows import MAX_IN_PLACE, StageRows, write_rows
 
 
 def statements(query: str, *rows: StageRows) -> list[str]:

@@ -14,8 +14,8 @@ from support.catalogs import catalog, plan
 
 from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
-from qserv_py.planner.fill import Written
 from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.written_rows import Written
 from qserv_py.workers.query import RunningStatement
 
 
@@ -49,7 +49,7 @@ def run(pool: EndlessPool) -> Iterator[ShardRun]:
     [stage] = plan("SELECT ra FROM Object").stages
     assert isinstance(stage, ShardStage)
     with ThreadPoolExecutor(8) as threads:
-        yield ShardRun(stage, catalog(), pools=[pool] * 3, threads=threads, slots=2, written=Written({}, ""))  # type: ignore[list-item]
+        yield ShardRun(stage, catalog(), pools=[pool] * 3, threads=threads, slots=2, written=Written({}))  # type: ignore[list-item]
 
 
 def ends(pool: EndlessPool) -> bool:
