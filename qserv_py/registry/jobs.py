@@ -50,6 +50,9 @@ class TapJob:
 
     job_id: str
     owner: str
+    identity: Mapping[str, Any]
+    """User, groups and proof of who asked."""
+
     phase: UwsPhase
     run_id: str
     parameters: Parameters
@@ -95,6 +98,8 @@ def add_job(
     *,
     owner: str,
     requester: str,
+    identity: Mapping[str, Any],
+    most_running: int,
     parameters: Parameters,
     run_id: str,
     execution_s: int,
@@ -109,6 +114,8 @@ def add_job(
             job_id=job_id,
             owner=owner,
             requester=requester,
+            identity=Jsonb(dict(identity)),
+            most_running=most_running,
             run_id=run_id,
             parameters=Jsonb(dict(parameters)),
             execution_s=execution_s,
@@ -163,10 +170,10 @@ def queue_job(registry: Registry, job_id: str) -> bool:
     return _changed(registry, "queue_job", job_id=job_id)
 
 
-def claim_job(registry: Registry, *, runner: str, most: int) -> TapJob | None:
-    """Start the next job, fair between requesters of whom none may run more than ``most``; None when none waits."""
+def claim_job(registry: Registry, *, runner: str) -> TapJob | None:
+    """Start the next job, fair between requesters; None when none may start."""
     with registry.connection() as connection:
-        row = run(connection, "claim_job", runner=runner, most=most).fetchone()
+        row = run(connection, "claim_job", runner=runner).fetchone()
     return None if row is None else _job(row)
 
 
@@ -287,7 +294,8 @@ def _job(row: tuple[Any, ...]) -> TapJob:
         overflow=row[16],
         error_code=row[17],
         error_message=row[18],
-        queue_place=row[19] if len(row) > 19 else None,
+        identity=row[19],
+        queue_place=row[20] if len(row) > 20 else None,
     )
 
 

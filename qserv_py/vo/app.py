@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qserv_py.errors import InternalError, QservError
 from qserv_py.vo.http.replies import error_reply, handled_error_reply, http_error_reply
-from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.http.requester import Identification
 from qserv_py.vo.json_api import API_ROUTES
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.routes import TAP_ROUTES, problem_of
@@ -49,6 +49,7 @@ def make_app(service: Service, *, services: tuple[str, ...] = tuple(SERVICES)) -
         },
     )
     app.state.service = service
+    app.add_middleware(Identification, authenticator=service.authenticator)
     app.add_middleware(RequestLog, service=service)
     return app
 
@@ -108,7 +109,6 @@ class RequestLog:
                 raise
             await _defect_reply(error)(scope, receive, watched)
         finally:
-            request = Request(scope)
             route = _route_of(scope)
             self._service.metrics.requests.labels(route, str(seen["status"])).inc()
             log.log(
@@ -121,7 +121,7 @@ class RequestLog:
                     "status": seen["status"] or 499,
                     "ms": round((time.perf_counter() - started) * 1000, 1),
                     "bytes": seen["bytes"],
-                    "owner": requester_of(request).owner,
+                    "owner": getattr(scope.get("state", {}).get("requester"), "owner", None),
                     "job": scope.get("path_params", {}).get("job_id"),
                 },
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn
+from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import QservError, UserError
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained
@@ -20,7 +22,7 @@ from qserv_py.planner.plan import QueryPlan, ShardStage
 from qserv_py.vo.http.parameters import bounded_body
 from qserv_py.vo.http.replies import error_json, headers_of, status_of
 from qserv_py.vo.http.requester import requester_of
-from qserv_py.vo.service import Service, service_of
+from qserv_py.vo.service import service_of
 
 
 async def validate(request: Request) -> Response:
@@ -28,7 +30,8 @@ async def validate(request: Request) -> Response:
     try:
         service, body = service_of(request), await _body(request)
         adql, mode = _text(body, "query"), _mode(body)
-        return JSONResponse(await run_in_threadpool(_validated, service, adql, mode))
+        catalog = await run_in_threadpool(service.session.catalog, requester_of(request).identity)
+        return JSONResponse(await run_in_threadpool(_validated, catalog, adql, mode))
     except QservError as error:
         return _refused(error)
 
@@ -37,14 +40,14 @@ async def explain(request: Request) -> Response:
     """Say how a query would be answered: columns, stages, an estimate, warnings, and the plan as text."""
     try:
         service, body = service_of(request), await _body(request)
-        plan = await run_in_threadpool(service.session.plan, _text(body, "query"))
+        identity = requester_of(request).identity
+        plan = await run_in_threadpool(partial(service.session.plan, _text(body, "query"), identity=identity))
         return JSONResponse(await run_in_threadpool(_plan, plan))
     except QservError as error:
         return _refused(error)
 
 
-def _validated(service: Service, adql: str, mode: Mode) -> dict[str, Any]:
-    catalog = service.session.catalog()
+def _validated(catalog: Catalog, adql: str, mode: Mode) -> dict[str, Any]:
     try:
         resolved = resolve(parse(adql, mode=mode), catalog)
     except RecursionError:

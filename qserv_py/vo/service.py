@@ -11,13 +11,16 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.identity.authenticate import Authenticator
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.service import JobService
 from qserv_py.czar.session import Session
+from qserv_py.czar.settings_file import read_settings
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.admission import Admission
 from qserv_py.vo.http.metrics import Metrics
+from qserv_py.vo.http.requester import requester_of
 
 DOCUMENTS_KEPT = 64
 
@@ -54,8 +57,11 @@ class Service:
         self.session = session
         self.limits = limits or ServiceLimits()
         self.settings = settings or ServiceSettings()
-        self.jobs = JobService(session, limits=self.limits)
-        self.admission = Admission(self.limits)
+        cluster_settings = read_settings(session.cluster.config.directory)
+        self.rules = cluster_settings.limits
+        self.authenticator = Authenticator(session.cluster.registry(), cluster_settings.identity)
+        self.jobs = JobService(session, limits=self.limits, rules=self.rules)
+        self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
         self.running: set[BoundedQuery] = set()
@@ -85,6 +91,7 @@ class Service:
         """End; jobs that still run after the grace are run again by the next process."""
         self.jobs.close(grace_s=grace_s)
         self.threads.shutdown(wait=True)
+        self.authenticator.close()
 
     def check(self) -> None:
         """Raise ClusterError unless the registry answers."""
@@ -97,11 +104,12 @@ class Service:
         """Return the service's address without a slash at its end."""
         return (self.settings.public_url or str(request.base_url)).rstrip("/")
 
-    def cached(self, make: Callable[[Catalog, str], bytes], request: Request, *further: str) -> bytes:
-        """Return a document about the catalogue, made once for each state of the catalogue and address."""
-        catalog = self.session.catalog()
+    def cached(self, make: Callable[[Catalog, str], bytes], request: Request) -> bytes:
+        """Return a document about what the requester may read, made once for each state of that and address."""
+        catalog = self.session.catalog(requester_of(request).identity)
         base = self.base_url(request)
-        key = (make.__module__, make.__qualname__, base, *further)
+        seen = ",".join(database.name for database in catalog.databases)
+        key = (make.__module__, make.__qualname__, base, seen)
         known = self._documents.get(key)
         if known is None or known[0] != catalog.version:
             if len(self._documents) >= DOCUMENTS_KEPT:

@@ -219,6 +219,8 @@ CREATE TABLE tap_job (
     job_id text PRIMARY KEY,
     owner text NOT NULL,
     requester text NOT NULL,
+    identity jsonb NOT NULL,
+    most_running integer NOT NULL CHECK (most_running > 0),
     phase text NOT NULL DEFAULT 'PENDING'
      CHECK (phase IN ('PENDING', 'QUEUED', 'EXECUTING', 'COMPLETED', 'ERROR', 'ABORTED')),
     run_id text NOT NULL DEFAULT '',
@@ -246,6 +248,8 @@ CREATE TABLE tap_job (
 );
 COMMENT ON TABLE tap_job IS 'Queries that run in the background; their results are files of the czar.';
 COMMENT ON COLUMN tap_job.requester IS 'Whose turn in the queue a job takes: its owner, or the address of one without a name.';
+COMMENT ON COLUMN tap_job.identity IS 'User, groups and proof of who asked: the job reads what they may read.';
+COMMENT ON COLUMN tap_job.most_running IS 'Jobs of the requester that may run at a time.';
 COMMENT ON COLUMN tap_job.parameters IS 'What was posted, by upper-case name; UPLOAD is a list.';
 COMMENT ON COLUMN tap_job.runner IS 'Process that runs the job; it holds an advisory lock of this name while it lives.';
 COMMENT ON COLUMN tap_job.result_file IS 'Relative to the directory of results.';

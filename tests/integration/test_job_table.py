@@ -23,19 +23,27 @@ def registry(database: str) -> Iterator[Registry]:
         yield opened
 
 
-def add(registry: Registry, owner: str, *, queued: bool = True) -> str:
+def add(registry: Registry, owner: str, *, queued: bool = True, most: int = 10) -> str:
     made = jobs.add_job(
-        registry, owner=owner, requester=owner, parameters={"QUERY": "q"}, run_id="", execution_s=60, keep_s=3600
+        registry,
+        owner=owner,
+        requester=owner,
+        identity={"user": owner},
+        most_running=most,
+        parameters={"QUERY": "q"},
+        run_id="",
+        execution_s=60,
+        keep_s=3600,
     )
     if queued:
         assert jobs.queue_job(registry, made)
     return made
 
 
-def owners_served(registry: Registry, count: int, *, most: int = 10, ends: bool = False) -> list[str]:
+def owners_served(registry: Registry, count: int, *, ends: bool = False) -> list[str]:
     served = []
     for _ in range(count):
-        job = jobs.claim_job(registry, runner="r1", most=most)
+        job = jobs.claim_job(registry, runner="r1")
         if job is None:
             break
         served.append(job.owner)
@@ -67,20 +75,20 @@ def test_turns_are_taken_when_one_job_runs_at_a_time(registry: Registry) -> None
 
 def test_a_requester_has_a_bounded_number_of_running_jobs(registry: Registry) -> None:
     for owner in ("ada", "ada", "ada", "bob"):
-        add(registry, owner)
-    assert owners_served(registry, 9, most=2) == ["ada", "bob", "ada"]
+        add(registry, owner, most=2)
+    assert owners_served(registry, 9) == ["ada", "bob", "ada"]
 
 
 def test_the_place_in_the_queue(registry: Registry) -> None:
     first, second = add(registry, "ada"), add(registry, "bob")
     assert [jobs.find_job(registry, job).queue_place for job in (first, second)] == [1, 2]
-    jobs.claim_job(registry, runner="r1", most=9)
+    jobs.claim_job(registry, runner="r1")
     assert [jobs.find_job(registry, job).queue_place for job in (first, second)] == [None, 1]
 
 
 def test_a_job_that_ended_does_not_change(registry: Registry) -> None:
     job = add(registry, "ada")
-    claimed = jobs.claim_job(registry, runner="r1", most=9)
+    claimed = jobs.claim_job(registry, runner="r1")
     assert claimed is not None
     assert jobs.report_job(registry, job, runner="r1", chunks_done=1, chunks=3, rows=7)
     figures = {"result_file": "f", "result_type": "t", "result_bytes": 1, "rows": 9, "overflow": False}
@@ -100,7 +108,7 @@ def test_a_job_whose_runner_died_is_tried_again_and_then_fails(registry: Registr
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = f"runner {attempt}"
         with Registry(database) as dying, dying.lock(jobs.lock_name(name)):
-            assert jobs.claim_job(registry, runner=name, most=9)
+            assert jobs.claim_job(registry, runner=name)
             assert jobs.recover_jobs(registry, besides="r9") == []  # it lives
         assert jobs.recover_jobs(registry, besides=name) == []  # it is this process
         assert recovered(registry) == [job]
@@ -112,7 +120,7 @@ def test_a_job_whose_runner_died_is_tried_again_and_then_fails(registry: Registr
 def test_a_job_that_was_released_counts_as_not_started(registry: Registry) -> None:
     job = add(registry, "ada")
     for _ in range(MOST_ATTEMPTS + 2):
-        assert jobs.claim_job(registry, runner="r1", most=9)
+        assert jobs.claim_job(registry, runner="r1")
         assert jobs.release_jobs(registry, runner="r1") == [job]
     found = jobs.find_job(registry, job)
     assert (found.phase, found.started_at) == (UwsPhase.QUEUED, None)
@@ -137,9 +145,9 @@ def test_claiming_at_the_same_moment_gives_a_job_once(registry: Registry, databa
     """The second claimer waits for the first one's row, sees that it is not QUEUED any more, and gets nothing."""
     add(registry, "ada")
     with Registry(database) as other, registry.transaction() as first:
-        assert run(first, "claim_job", runner="r1", most=9).fetchone() is not None
+        assert run(first, "claim_job", runner="r1").fetchone() is not None
         found: list[object] = []
-        thread = threading.Thread(target=lambda: found.append(jobs.claim_job(other, runner="r2", most=9)))
+        thread = threading.Thread(target=lambda: found.append(jobs.claim_job(other, runner="r2")))
         thread.start()
         thread.join(0.3)
         assert found == []

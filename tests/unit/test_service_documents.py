@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, STANDARD
 from qserv_py.adql.words import written_name
+from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.registry.jobs import JobEntry, TapJob, UwsPhase
 from qserv_py.vo.http.xml import document, iso_time
@@ -24,6 +25,7 @@ MOMENT = datetime(2026, 11, 20, 12, 30, 15, 123456, UTC)
 JOB = TapJob(
     job_id="j1",
     owner="anonymous",
+    identity={"user": "", "groups": [], "proof": "none"},
     phase=UwsPhase.PENDING,
     run_id="",
     parameters={"QUERY": "SELECT '<&>'", "UPLOAD": ["a,param:b", "c,param:d"]},
@@ -117,7 +119,7 @@ def test_every_function_is_declared_with_a_signature() -> None:
 
 
 def test_capabilities_say_the_limits() -> None:
-    text = document(capabilities_document("http://x", ServiceLimits(rows=17, keep_s=86400))).decode()
+    text = document(capabilities_document("http://x", ServiceLimits(keep_s=86400), Limits(rows=17))).decode()
     assert '<hard unit="row">17</hard>' in text
     assert "<default>86400</default>" in text
     assert '<accessURL use="base">http://x/tap</accessURL>' in text

@@ -9,9 +9,12 @@ from xml.etree import ElementTree
 import pytest
 from starlette.requests import Request
 
+from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
+from qserv_py.czar.identity.limits import LimitRules
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.request import query_request
 from qserv_py.errors import (
+    AuthenticationError,
     ClusterError,
     ConfigError,
     EvaluationError,
@@ -145,8 +148,9 @@ def test_limits_are_positive() -> None:
 
 def test_a_rate_is_held_and_comes_back() -> None:
     now = [0.0]
-    admission = Admission(ServiceLimits(requests_per_minute=60), clock=lambda: now[0])
-    one, other = Requester("anonymous", "10.0.0.1"), Requester("anonymous", "10.0.0.2")
+    rules = LimitRules(anonymous={"requests_per_minute": 60})
+    admission = Admission(ServiceLimits(), rules, clock=lambda: now[0])
+    one, other = Requester(ANONYMOUS, "10.0.0.1"), Requester(ANONYMOUS, "10.0.0.2")
     for _ in range(60):
         admission.count(one)
     with pytest.raises(TooManyRequestsError, match="more than 60 queries within a minute") as caught:
@@ -160,14 +164,15 @@ def test_a_rate_is_held_and_comes_back() -> None:
 
 
 def test_a_requester_has_so_many_queries_at_a_time() -> None:
-    admission = Admission(ServiceLimits(sync_each=2))
-    user = Requester("ada", "10.0.0.1")
+    admission = Admission(ServiceLimits(sync_each=2), LimitRules())
+    ada = Identity(user="ada", proof=Proof.TOKEN)
+    user = Requester(ada, "10.0.0.1")
 
     async def go() -> None:
         async with admission.presence(user), admission.presence(user):
             assert admission.present == 2
             with pytest.raises(TooManyRequestsError, match="you have 2 synchronous queries"):
-                async with admission.presence(Requester("ada", "10.0.0.9")):
+                async with admission.presence(Requester(ada, "10.0.0.9")):
                     pass
         assert admission.present == 0
 
@@ -181,6 +186,7 @@ def test_a_requester_has_so_many_queries_at_a_time() -> None:
         (UnknownColumnError("no such", text="SELECT x", offset=7), 400),
         (EvaluationError("by zero"), 400),
         (LimitError("too long"), 400),
+        (AuthenticationError("wrong token", challenges=("Bearer", "Basic")), 401),
         (NotFoundError("not there"), 404),
         (TooLargeError("too large"), 413),
         (TooManyRequestsError("too many", retry_after_s=2.5), 429),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from qserv_py.catalog.grants import AUTHENTICATED, NOBODY, PUBLIC, Grantee, GranteeKind
 from qserv_py.catalog.model import Database, DatabaseState
@@ -62,6 +64,15 @@ class Identity:
         if self.proof is Proof.OPERATOR:
             return True
         return database.state is DatabaseState.PUBLISHED and not self.grantees.isdisjoint(database.readers)
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the identity as JSON can hold it."""
+        return {"user": self.user, "groups": sorted(self.groups), "proof": self.proof.value}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Identity:
+        """Return the identity of a record."""
+        return cls(user=record["user"], groups=frozenset(record["groups"]), proof=Proof(record["proof"]))
 
 
 ANONYMOUS = Identity(user="", proof=Proof.NONE)

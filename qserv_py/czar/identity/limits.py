@@ -16,7 +16,7 @@ from qserv_py.czar.identity.identity import Identity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one user may use; all users without a proven identity together count as one."""
+    """What one user may use; of those without a proven identity, each address counts as one."""
 
     concurrent_jobs: int = 2
     """Jobs that run at a time; further ones wait."""

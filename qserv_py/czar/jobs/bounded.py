@@ -13,6 +13,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.request import QueryRequest
 from qserv_py.czar.session import Session
 from qserv_py.errors import QservError, QueryCancelledError
@@ -28,11 +29,13 @@ class BoundedQuery:
         Answers the query.
     request
         The query; with a ``maxrec`` of 0 it is planned and not run.
+    identity
+        Who asks.
     most_bytes
         Bytes of the written result after which no more rows are taken.
     """
 
-    def __init__(self, session: Session, request: QueryRequest, *, most_bytes: int) -> None:
+    def __init__(self, session: Session, request: QueryRequest, *, identity: Identity, most_bytes: int) -> None:
         self.request = request
         self.written = 0
         """Bytes of the result so far."""
@@ -43,7 +46,7 @@ class BoundedQuery:
         self._reason: QservError | None = None
         self._ended = False
         self._stages: dict[str, Progress] = {}
-        self._answer = session.answer(request.adql, maxrec=request.maxrec, on_progress=self._note)
+        self._answer = session.answer(request.adql, maxrec=request.maxrec, on_progress=self._note, identity=identity)
 
     @property
     def overflow(self) -> bool:

@@ -1,4 +1,4 @@
-"""What one service allows its users: one place for every number."""
+"""What one service allows: one place for every number that is not one user's."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceLimits:
-    """Limits of a service; each is at least 1."""
-
-    rows: int = 100_000_000
-    """Rows of a result at the most; MAXREC can ask for fewer."""
-
-    sync_bytes: int = 4 << 30
-    """Bytes of a synchronous result; more are left out, and the result says so."""
+    """Limits of a service as a whole; each is at least 1. Those of one user are ``identity.limits.Limits``."""
 
     sync_s: int = 600
     """Seconds that a synchronous query may run."""
@@ -29,23 +23,11 @@ class ServiceLimits:
     sync_each: int = 24
     """Synchronous queries that one requester may have running or waiting."""
 
-    requests_per_minute: int = 6000
-    """Queries and new jobs of one requester; a minute's worth may come at once."""
-
-    job_bytes: int = 16 << 30
-    """Bytes of a job's result."""
-
     job_s: int = HOUR
     """Seconds that a job may run, unless it asks for another time."""
 
-    longest_job_s: int = DAY
-    """Seconds that a job may ask for."""
-
     jobs_running: int = 4
     """Jobs that run at a time."""
-
-    jobs_running_each: int = 2
-    """Jobs of one requester that run at a time."""
 
     jobs_each: int = 500
     """Jobs of one requester that have not ended."""

@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 
+from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.identity.limits import LimitRules
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.request import query_request
@@ -45,10 +47,13 @@ class JobService:
         Answers the queries.
     limits
         What jobs may do.
+    rules
+        What each user may do.
     """
 
-    def __init__(self, session: Session, *, limits: ServiceLimits) -> None:
+    def __init__(self, session: Session, *, limits: ServiceLimits, rules: LimitRules) -> None:
         self.limits = limits
+        self._rules = rules
         self.files = ResultFiles(session.cluster.config.czar_dir / "results")
         self._session = session
         self._registry = session.cluster.registry()
@@ -84,8 +89,9 @@ class JobService:
         self._claims.close()
         self._registry.close()
 
-    def create(self, *, owner: str, requester: str, parameters: Parameters, run_id: str = "") -> str:
+    def create(self, *, identity: Identity, requester: str, parameters: Parameters, run_id: str = "") -> str:
         """Write down a new job, PENDING, and return its id; LimitError if its requester has too many."""
+        allowed = self._rules.limits_for(identity)
         if jobs.unfinished_jobs(self._registry, requester) >= self.limits.jobs_each:
             raise LimitError(
                 f"you have {self.limits.jobs_each} jobs that have not ended, which is the most",
@@ -93,11 +99,13 @@ class JobService:
             )
         return jobs.add_job(
             self._registry,
-            owner=owner,
+            owner=identity.owner,
             requester=requester,
+            identity=identity.as_record(),
+            most_running=allowed.concurrent_jobs,
             parameters=parameters,
             run_id=run_id,
-            execution_s=self.limits.job_s,
+            execution_s=min(self.limits.job_s, allowed.execution_s),
             keep_s=self.limits.keep_s,
         )
 
@@ -141,14 +149,20 @@ class JobService:
         """Set parameters of a job, and its run id unless None; False when it was started already."""
         return jobs.change_parameters(self._registry, job_id, parameters, run_id=run_id)
 
-    def change_times(
+    def change_duration(self, job_id: str, seconds: int, identity: Identity) -> None:
+        """Set how long a job may run, within what its owner may; 0 asks for as long as that is."""
+        longest = self._rules.limits_for(identity).execution_s
+        self._change_times(job_id, execution_s=min(seconds or longest, longest))
+
+    def change_destruction(self, job_id: str, moment: datetime) -> None:
+        """Set when a job is destroyed, within the limit."""
+        self._change_times(job_id, destruction_at=moment)
+
+    def _change_times(
         self, job_id: str, *, execution_s: int | None = None, destruction_at: datetime | None = None
     ) -> None:
-        """Set how long a job may run and when it is destroyed, within the limits."""
-        if execution_s is not None:  # 0 asks for no limit
-            execution_s = min(execution_s or self.limits.longest_job_s, self.limits.longest_job_s)
-        times = {"execution_s": execution_s, "destruction_at": destruction_at}
-        jobs.change_times(self._registry, job_id, keep_s=self.limits.keep_s, **times)  # type: ignore[arg-type]
+        keep_s = self.limits.keep_s
+        jobs.change_times(self._registry, job_id, execution_s=execution_s, destruction_at=destruction_at, keep_s=keep_s)
 
     def watch(self, job_id: str, changed: Callable[[], None]) -> None:
         """Call back, from any thread, whenever this process changes a job's phase, until ``unwatch``."""
@@ -217,7 +231,7 @@ class JobService:
 
     def _claim(self) -> None:
         while len(self._running) < self.limits.jobs_running and not self._stopping.is_set():
-            job = jobs.claim_job(self._claims, runner=self._runner, most=self.limits.jobs_running_each)
+            job = jobs.claim_job(self._claims, runner=self._runner)
             if job is None:
                 return
             running = _Running(job)
@@ -242,9 +256,11 @@ class JobService:
 
     def _answer(self, running: _Running) -> None:
         job = running.job
-        request = query_request(job.parameters, most_rows=self.limits.rows)
+        identity = Identity.from_record(job.identity)
+        allowed = self._rules.limits_for(identity)
+        request = query_request(job.parameters, most_rows=allowed.rows)
         suffix = request.format.suffix
-        query = BoundedQuery(self._session, request, most_bytes=self.limits.job_bytes)
+        query = BoundedQuery(self._session, request, identity=identity, most_bytes=allowed.result_bytes)
         late = LimitError(
             f"the job ran longer than {job.execution_s} s", hint="Ask for a longer executionduration, or for less."
         )

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from qserv_py.czar.identity.limits import LimitRules
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.errors import TooManyRequestsError
 from qserv_py.vo.http.requester import Requester
@@ -24,14 +25,17 @@ class Admission:
 
     Parameters
     ----------
-    limits
-        Rate and numbers.
+    limits, rules
+        Numbers and rates.
     clock
         Seconds; for tests.
     """
 
-    def __init__(self, limits: ServiceLimits, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, limits: ServiceLimits, rules: LimitRules, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._limits = limits
+        self._rules = rules
         self._clock = clock
         self._buckets: dict[str, tuple[float, float]] = {}
         """Tokens that a requester had, and when."""
@@ -46,13 +50,13 @@ class Admission:
 
     def count(self, requester: Requester) -> None:
         """Count one request; TooManyRequestsError if it is one too many."""
-        most = float(self._limits.requests_per_minute)
+        most = float(self._rules.limits_for(requester.identity).requests_per_minute)
         now = self._clock()
         tokens, then = self._buckets.get(requester.key, (most, now))
         tokens = min(most, tokens + (now - then) * most / 60)
         if tokens < 1:
             raise TooManyRequestsError(
-                f"you sent more than {self._limits.requests_per_minute} queries within a minute",
+                f"you sent more than {most:.0f} queries within a minute",
                 retry_after_s=(1 - tokens) * 60 / most,
             )
         self._buckets[requester.key] = (tokens - 1, now)

@@ -50,7 +50,7 @@ def set_up_logs(*, as_json: bool, level: int = logging.INFO) -> None:
     """Write the logs of the service to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    for name in ("qserv", "uvicorn"):
+    for name in ("qserv", "qserv_py", "uvicorn"):
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)

@@ -15,7 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from qserv_py.errors import (
     AdqlError,
+    AuthenticationError,
     ClusterError,
+    IdentityProviderError,
     InternalError,
     LimitError,
     NotFoundError,
@@ -41,6 +43,8 @@ def status_of(error: QservError) -> int:
     kinds: tuple[tuple[type[QservError], int], ...] = (
         (TooManyRequestsError, 429),
         (TooLargeError, 413),
+        (AuthenticationError, 401),
+        (IdentityProviderError, 503),
         (NotFoundError, 404),
         (UserError, 400),
         (LimitError, 400),
@@ -81,7 +85,11 @@ def error_reply(error: QservError) -> Response:
     """Return the reply that tells of an error."""
     if isinstance(error, InternalError):
         log.error("defect: %s", error.render(), exc_info=error)
-    return Response(error_votable(public_text(error)), status_of(error), headers_of(error), VOTABLE)
+    reply = Response(error_votable(public_text(error)), status_of(error), headers_of(error), VOTABLE)
+    if isinstance(error, AuthenticationError):
+        for challenge in error.challenges:
+            reply.headers.append("WWW-Authenticate", challenge)
+    return reply
 
 
 def http_error_reply(_request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ import re
 from xml.etree.ElementTree import Element
 
 from qserv_py.czar.formats.registry import FORMATS, Format
+from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.vo.http.xml import XSI, element
 from qserv_py.vo.tap.languages import feature_groups
@@ -25,11 +26,11 @@ _OUTPUTS = {
 """Identifiers of the serialisations that TAPRegExt names."""
 
 
-def capabilities_document(base: str, limits: ServiceLimits) -> Element:
+def capabilities_document(base: str, limits: ServiceLimits, allowed: Limits) -> Element:
     """Return the capabilities of the service at an address."""
     return element(
         "vosi:capabilities",
-        _table_access(f"{base}/tap", limits),
+        _table_access(f"{base}/tap", limits, allowed),
         _plain("ivo://ivoa.net/std/VOSI#capabilities", f"{base}/tap/capabilities"),
         _plain("ivo://ivoa.net/std/VOSI#availability", f"{base}/tap/availability"),
         _plain("ivo://ivoa.net/std/VOSI#tables-1.1", f"{base}/tap/tables"),
@@ -47,15 +48,19 @@ def _interface(url: str, *, use: str, version: str = "") -> Element:
     return element("interface", element("accessURL", url, attributes={"use": use}), attributes=attributes)
 
 
-def _table_access(url: str, limits: ServiceLimits) -> Element:
+def _table_access(url: str, limits: ServiceLimits, allowed: Limits) -> Element:
     return element(
         "capability",
         _interface(url, use="base", version="1.1"),
         _language(),
         *map(_output, FORMATS),
         element("retentionPeriod", element("default", str(limits.keep_s)), element("hard", str(limits.keep_s))),
-        element("executionDuration", element("default", str(limits.job_s)), element("hard", str(limits.longest_job_s))),
-        element("outputLimit", _rows("default", limits.rows), _rows("hard", limits.rows)),
+        element(
+            "executionDuration",
+            element("default", str(min(limits.job_s, allowed.execution_s))),
+            element("hard", str(allowed.execution_s)),
+        ),
+        element("outputLimit", _rows("default", allowed.rows), _rows("hard", allowed.rows)),
         attributes={"standardID": "ivo://ivoa.net/std/TAP", "xsi:type": "tr:TableAccess"},
     )
 

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from qserv_py.errors import QservError, UserError
 from qserv_py.vo.http.replies import xml_reply
+from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.availability import availability_document
 from qserv_py.vo.tap.capabilities import capabilities_document
@@ -27,7 +28,12 @@ from qserv_py.vo.uws.routes import JOB_ROUTES
 async def capabilities(request: Request) -> Response:
     """Return what the service offers."""
     service = service_of(request)
-    return xml_reply(request, capabilities_document(service.base_url(request), service.limits))
+    return xml_reply(
+        request,
+        capabilities_document(
+            service.base_url(request), service.limits, service.rules.limits_for(requester_of(request).identity)
+        ),
+    )
 
 
 async def availability(request: Request) -> Response:
@@ -67,7 +73,7 @@ async def tables(request: Request) -> Response:
 
 async def table(request: Request) -> Response:
     """Return one table."""
-    catalog = await run_in_threadpool(service_of(request).session.catalog)
+    catalog = await run_in_threadpool(service_of(request).session.catalog, requester_of(request).identity)
     found = table_document(catalog, request.path_params["name"])
     return xml_reply(request, with_flags(found) if _is_astroquery(request) else found)
 

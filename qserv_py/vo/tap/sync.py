@@ -16,13 +16,14 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from qserv_py.czar.formats.compression import CODINGS, compressed
+from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.request import QueryRequest, query_request
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.vo.http.elastic import ElasticBuffer
 from qserv_py.vo.http.parameters import read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
-from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.http.requester import Requester, requester_of
 from qserv_py.vo.service import Service, service_of
 
 STALL_S = 60.0
@@ -38,9 +39,11 @@ class BrokenResultError(Exception):
 class SyncQuery:
     """The reply to one synchronous query; an ASGI application."""
 
-    def __init__(self, service: Service, request: QueryRequest, *, coding: str) -> None:
+    def __init__(self, service: Service, request: QueryRequest, identity: Identity, *, coding: str) -> None:
         self._service = service
         self._request = request
+        self._identity = identity
+        self._allowed = service.rules.limits_for(identity)
         self._coding = coding
         self._query: BoundedQuery | None = None
         self._reason: QservError | None = None
@@ -51,10 +54,9 @@ class SyncQuery:
         buffer = ElasticBuffer(self._service.session.cluster.config.czar_dir / "spill")
         ready: asyncio.Future[None] = loop.create_future()
         leaving = asyncio.create_task(self._watch(receive))
-        late = LimitError(
-            f"the query ran longer than {self._service.limits.sync_s} s", hint="Send it as a job to /async."
-        )
-        timer = loop.call_later(self._service.limits.sync_s, self.stop, late)
+        longest = min(self._service.limits.sync_s, self._allowed.execution_s)
+        late = LimitError(f"the query ran longer than {longest} s", hint="Send it as a job to /async.")
+        timer = loop.call_later(longest, self.stop, late)
         working = asyncio.create_task(self._work(buffer, ready))
         try:
             try:
@@ -120,7 +122,8 @@ class SyncQuery:
 
     def _run(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
         service = self._service
-        query = BoundedQuery(service.session, self._request, most_bytes=service.limits.sync_bytes)
+        most_bytes = self._allowed.result_bytes
+        query = BoundedQuery(service.session, self._request, identity=self._identity, most_bytes=most_bytes)
         self._query = query
         if self._reason is not None:
             raise self._reason
@@ -166,10 +169,10 @@ class SyncQuery:
 class SyncReply:
     """Lets a query in and keeps its place among its requester's until the reply has been sent."""
 
-    def __init__(self, service: Service, query: SyncQuery, request: Request) -> None:
+    def __init__(self, service: Service, query: SyncQuery, requester: Requester) -> None:
         self._service = service
         self._query = query
-        self._requester = requester_of(request)
+        self._requester = requester
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -179,12 +182,12 @@ class SyncReply:
 
 async def sync(request: Request) -> SyncReply:
     """Answer a synchronous query."""
-    service = service_of(request)
-    service.admission.count(requester_of(request))
+    service, requester = service_of(request), requester_of(request)
+    service.admission.count(requester)
     parameters = (await read_parameters(request, most_bytes=service.limits.query_bytes)).without()
     if request.method == "HEAD":
         parameters["MAXREC"] = "0"
-    asked = query_request(parameters, most_rows=service.limits.rows)
+    asked = query_request(parameters, most_rows=service.rules.limits_for(requester.identity).rows)
     accepted = accepted_codings(request.headers.get("accept-encoding", ""))
     coding = next((coding for coding in CODINGS if coding in accepted), "")
-    return SyncReply(service, SyncQuery(service, asked, coding=coding), request)
+    return SyncReply(service, SyncQuery(service, asked, requester.identity, coding=coding), requester)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
+from qserv_py.catalog.grants import NOBODY
 from qserv_py.registry.jobs import JobEntry, Parameters, TapJob, UwsPhase
-from qserv_py.vo.http.requester import ANONYMOUS
 from qserv_py.vo.http.xml import XSI, element, iso_time
 
 _NAMESPACES = {
@@ -76,7 +76,7 @@ def results_document(job: TapJob, url: str) -> Element:
 
 
 def _owner(owner: str) -> Element:
-    return element("uws:ownerId", attributes=_NIL) if owner == ANONYMOUS else element("uws:ownerId", owner)
+    return element("uws:ownerId", attributes=_NIL) if owner == NOBODY else element("uws:ownerId", owner)
 
 
 def _time(name: str, moment: datetime | None) -> Element:

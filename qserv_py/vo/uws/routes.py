@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from qserv_py.catalog.grants import NOBODY
 from qserv_py.errors import NotFoundError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import VOTABLE, error_votable, see_other, text_reply, xml_reply
-from qserv_py.vo.http.requester import ANONYMOUS, requester_of
+from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.http.xml import iso_time
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.uws.documents import job_document, jobs_document, parameters_document, results_document
@@ -36,14 +37,16 @@ Result = TypeVar("Result")
 
 async def job_list(request: Request) -> Response:
     """Return the requester's jobs."""
-    service, owner = service_of(request), requester_of(request).owner
+    service, requester = service_of(request), requester_of(request)
     parameters = await read_parameters(request, most_bytes=service.limits.query_bytes)
-    if owner == ANONYMOUS and not service.settings.lists_anonymous:
+    if requester.identity.is_anonymous and not service.settings.lists_anonymous:
         return xml_reply(request, jobs_document([], _list_url(request)))
     phases = [_phase(text) for text in parameters.all("PHASE")]
     after = _moment(parameters.get("AFTER"), "AFTER") if "AFTER" in parameters else None
     last = _number(parameters.get("LAST"), "LAST") if "LAST" in parameters else MOST_LISTED
-    found = await run_in_threadpool(service.jobs.list, owner, phases=phases, after=after, most=min(last, MOST_LISTED))
+    found = await run_in_threadpool(
+        service.jobs.list, requester.owner, phases=phases, after=after, most=min(last, MOST_LISTED)
+    )
     return xml_reply(request, jobs_document(found, _list_url(request)))
 
 
@@ -58,12 +61,12 @@ async def create(request: Request) -> Response:
 
     def make() -> str:
         job_id = service.jobs.create(
-            owner=requester.owner,
+            identity=requester.identity,
             requester=requester.key,
             parameters=parameters.without(*_CONTROL),
             run_id=parameters.get("RUNID"),
         )
-        _set_times(service, job_id, parameters)
+        _set_times(request, job_id, parameters)
         if phase:
             service.jobs.run(job_id)
         return job_id
@@ -105,7 +108,7 @@ async def child(request: Request) -> Response:
         "quote": lambda: "",
         "executionduration": lambda: str(found.execution_s),
         "destruction": lambda: iso_time(found.destruction_at),
-        "owner": lambda: "" if found.owner == ANONYMOUS else found.owner,
+        "owner": lambda: "" if found.owner == NOBODY else found.owner,
     }
     name = request.path_params["child"].lower()
     if name in texts:
@@ -175,7 +178,7 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
         if posted or run_id is not None:
             changed = service.jobs.change(found.job_id, posted, run_id=run_id)
             _check_not_started(changed, "its parameters cannot be changed any more")
-        _set_times(service, found.job_id, parameters)
+        _set_times(request, found.job_id, parameters)
         if phase == "ABORT":
             service.jobs.abort(found.job_id)
         elif phase == "RUN" and not service.jobs.run(found.job_id):
@@ -191,13 +194,14 @@ def _check_not_started(right: bool, what: str) -> None:
         raise UserError(f"the job was started; {what}")
 
 
-def _set_times(service: Service, job_id: str, parameters: Parameters) -> None:
+def _set_times(request: Request, job_id: str, parameters: Parameters) -> None:
+    service = service_of(request)
     if "EXECUTIONDURATION" in parameters:
         seconds = _number(parameters.get("EXECUTIONDURATION"), "EXECUTIONDURATION")
-        service.jobs.change_times(job_id, execution_s=seconds)
+        service.jobs.change_duration(job_id, seconds, requester_of(request).identity)
     if "DESTRUCTION" in parameters:
         moment = _moment(parameters.get("DESTRUCTION"), "DESTRUCTION")
-        service.jobs.change_times(job_id, destruction_at=moment)
+        service.jobs.change_destruction(job_id, moment)
 
 
 async def _wait(service: Service, found: TapJob, parameters: Parameters) -> TapJob:
