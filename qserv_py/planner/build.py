@@ -44,6 +44,7 @@ from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
+from qserv_py.planner.neighbours import near_pairs
 from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, tie_of
 from qserv_py.planner.plan import (
     ByKey,
@@ -561,16 +562,27 @@ class _Planner:
         """Refuse to compare every row of one large table with every row of another."""
         conditions = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
         large = [source for source in sources.partitioned if isinstance(source, TableSource)]
+        for query in _correlated_queries(select):
+            if isinstance(query, Select):
+                conditions += query.where
+                large += [s for s in query.sources if isinstance(s, TableSource) and s.table.is_partitioned]
         pairs = 1
         for group in joins.unconnected(large, conditions):
             pairs *= max(self._rows(source, select) for source in group)
-        if len(large) > 1 and pairs > MAX_PAIRS:
-            names = ", ".join(f'"{source.alias}"' for source in large)
+        if len(large) < 2 or pairs <= MAX_PAIRS:
+            return
+        names = ", ".join(f'"{source.alias}"' for source in large)
+        near = near_pairs(large, conditions)
+        if near:
+            radius = max(pair.radius for pair in near)
             raise QueryNotSupportedError(
-                f"{names} are not joined by an equality, so {pairs:.1e} pairs of rows would have to be compared",
-                hint=self._join_hint(sources)
-                or "Join them by an equality, or restrict each of them by place or by id.",
+                f"too many rows of {names} are within {radius:.3g} deg of each other: {pairs:.1e} pairs to look at",
+                hint="Take a smaller radius, or restrict one side by place or by id.",
             )
+        raise QueryNotSupportedError(
+            f"{names} are not joined by an equality, so {pairs:.1e} pairs of rows would have to be compared",
+            hint=self._join_hint(sources) or "Join them by an equality, or restrict each of them by place or by id.",
+        )
 
     def _join_hint(self, sources: _Sources) -> str:
         keys: dict[Director, list[str]] = {}

@@ -86,13 +86,21 @@ def plan_exchange(link: Link, place: TableSource, select: Select, pruning: Pruni
     if same and len(anchors.kept) == 1:
         # It has its own rows, and no other chunk takes part.
         chunks = chunks.without(anchors.kept)
-    rows = pruning.rows_in(near, chunks.kept)
-    nearby = float(rows.sum())
+    rows = pruning.rows_in(near, chunks.kept) * _share_of(chunks, area, pruning)
+    circle = float(1 - np.cos(np.radians(link.radius))) / 2
+    nearby = float(rows.sum()) * min(1.0, circle * HEALPIX_CELLS / max(1, ranges.total(area)))
+    pairs = float(pruning.rows_in(place, anchors.kept).sum()) * _share_of(anchors, found, pruning) * nearby
     if same:
         rows = rows * _shares(chunks, link.radius, pruning)
-    density = (1 - np.cos(np.radians(link.radius))) / 2 / max(ranges.total(area) / HEALPIX_CELLS, 1e-18)
-    pairs = float(pruning.rows_in(place, anchors.kept).sum()) * nearby * min(1.0, float(density))
     return Exchange(link, same, chunks, area, int(rows.sum()), pairs, len(anchors.kept))
+
+
+def _share_of(chunks: ChunkSet, area: IntArray, pruning: Pruning) -> float:
+    """Return which part of the area of some chunks lies in some ranges."""
+    assert chunks.family is not None
+    known = chunk_map(pruning.catalog.families[chunks.family])
+    whole = ranges.merged(np.stack([known.firsts[chunks.kept], known.ends[chunks.kept]], axis=1))
+    return ranges.total(ranges.intersection(whole, area)) / ranges.total(whole) if len(whole) else 0.0
 
 
 def _shares(chunks: ChunkSet, radius: float, pruning: Pruning) -> np.ndarray:
