@@ -54,7 +54,13 @@ def warnings_of(plan: QueryPlan) -> Iterator[str]:
         rows = max((read.rows for read in reads_of(stage, plan)), default=0)
         if rows < MANY_ROWS:
             continue
-        if stage.moves:
+        if stage.exchange is not None:
+            if stage.exchange.rows >= MANY_ROWS:
+                yield (
+                    f"stage {stage.name} sends about {stage.exchange.rows:,} rows of {stage.moves} to other chunks; "
+                    "a smaller radius or a place sends fewer"
+                )
+        elif stage.moves:
             yield f"stage {stage.name} brings up to {rows:,} rows of {stage.moves} to the czar; a place cuts them"
         elif not stage.notes and stage.row_limit is None:
             yield f"stage {stage.name} reads all chunks, {rows:,} rows; a place or an id would prune them"

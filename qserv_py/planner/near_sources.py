@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import tree
 from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource, column_refs
@@ -19,6 +19,8 @@ from qserv_py.planner.sql_text import NearSource, StageSource
 
 _READ_ROW = 1e-9
 """What it costs that an anchor's row is read; 1 is a row that is sent to other chunks."""
+
+_MANY_TIMES = 100
 
 _LEAVES_CHUNK = 1e15
 """What it costs that the rows of a group, or of a correlated sub-query, do not stand in the chunk of the anchor."""
@@ -92,22 +94,31 @@ class _Choice:
     kept: frozenset[int]
     """Sources that had better not be near ones."""
 
+    _exchanges: dict[tuple[int, int], Exchange] = field(default_factory=dict)
+
     def cost(self, link: Link) -> float | None:
         """Return the rows that are sent, and a little for each row that the anchors read; None for too many pairs."""
         place = self._place_of(link)
-        read = _READ_ROW * self.pruning.rows_of(place, self.select)
-        if link.near.id in self.kept:
-            read += _LEAVES_CHUNK
+        rows = self.pruning.rows_of(place, self.select)
+        read = _READ_ROW * rows + (_LEAVES_CHUNK if link.near.id in self.kept else 0)
         if is_in_overlap(link, place):
             return read
-        exchange = plan_exchange(link, place, self.select, self.pruning)
+        if link.pair is not None and (most := self.pruning.rows_of(link.near, self.select)) * _MANY_TIMES < rows:
+            # Few rows around many: no more than all of them are sent, and to look closer would take long.
+            return 1 + most + read
+        exchange = self._exchange(link, place)
         return None if exchange.is_too_large else 1 + exchange.rows + read
 
     def near(self, link: Link, conditions: tuple[Expr, ...]) -> Near:
         """Return the near source of a link."""
         place = self._place_of(link)
-        exchange = None if is_in_overlap(link, place) else plan_exchange(link, place, self.select, self.pruning)
-        return Near(link, place, exchange, conditions)
+        return Near(link, place, None if is_in_overlap(link, place) else self._exchange(link, place), conditions)
+
+    def _exchange(self, link: Link, place: TableSource) -> Exchange:
+        key = (link.anchor, link.near.id)
+        if key not in self._exchanges:
+            self._exchanges[key] = plan_exchange(link, place, self.select, self.pruning)
+        return self._exchanges[key]
 
     def _place_of(self, link: Link) -> TableSource:
         """Return the source that tells the place of an anchor's rows: itself, or the director that its key names."""

@@ -12,6 +12,7 @@ from support import catalogs
 from qserv_py.catalog.snapshot import Catalog, TableSnapshot
 from qserv_py.errors import QueryNotSupportedError
 from qserv_py.planner.build import plan_query
+from qserv_py.planner.estimate import MANY_ROWS, warnings_of
 from qserv_py.planner.plan import QueryPlan, ShardStage
 
 APART = "DISTANCE(a.ra, a.dec, b.ra, b.dec)"
@@ -78,3 +79,10 @@ def test_the_side_that_sends_less_is_the_near_one() -> None:
     [stage, *_] = plan(f"SELECT COUNT(*) FROM Truth b, Object a WHERE {APART} < 0.1").stages
     assert isinstance(stage, ShardStage)
     assert stage.moves == "dr1.Truth"
+
+
+def test_a_large_exchange_is_warned_of() -> None:
+    found = plan(f"SELECT COUNT(*) FROM Object a, Object b WHERE {APART} < 0.3")
+    [rows] = exchanged(found)
+    assert rows >= MANY_ROWS
+    assert any("a smaller radius or a place sends fewer" in text for text in warnings_of(found))
