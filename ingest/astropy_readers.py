@@ -55,10 +55,14 @@ class VotableReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._array = parse_single_table(path, verify="ignore").array
+            table = parse_single_table(path, verify="ignore")
         except (IndexError, AstropyWarning) as error:
             raise ContributionError(f"{path} holds no table that can be read", detail=str(error)) from error
-        self.names: tuple[str, ...] = tuple(self._array.dtype.names or ())
+        self._array = table.array
+        # astropy calls the columns of the array by their IDs; queries know them by their names
+        self._ids = dict(zip((field.name or field.ID for field in table.fields), self._array.dtype.names, strict=True))
+        self.names: tuple[str, ...] = tuple(self._ids)
+        self.described = {name: _described(field) for name, field in zip(self._ids, table.fields, strict=True)}
         self.total_rows: int | None = len(self._array)
         self.malformed = MalformedRows()
 
@@ -67,11 +71,17 @@ class VotableReader:
         for start in range(0, len(self._array), ROWS_IN_BATCH):
             part = self._array[start : start + ROWS_IN_BATCH]
             arrays = [
-                _arrow(self._path, name, np.asarray(part[name].data), mask=np.ma.getmaskarray(part[name]))
-                for name in names
+                _arrow(self._path, name, np.asarray(part[key].data), mask=np.ma.getmaskarray(part[key]))
+                for name, key in ((name, self._ids[name]) for name in names)
             ]
             numbers = np.arange(start + 1, start + len(part) + 1)
             yield RawBatch(numbers, pa.record_batch(arrays, names=list(names)))
+
+
+def _described(field: Any) -> dict[str, str]:
+    """Return what a FIELD says of its values."""
+    told = {"unit": field.unit, "ucd": field.ucd, "xtype": field.xtype, "description": field.description}
+    return {key: str(value) for key, value in told.items() if value}
 
 
 def _arrow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -39,7 +40,20 @@ def read_upload(path: Path, *, format: InputFormat | None = None) -> pa.Table:
     table = pa.Table.from_batches(batches) if batches else _empty(reader)
     if chosen is InputFormat.CSV:
         return pa.table([_guessed(column) for column in table.columns], names=table.column_names)
-    return table.replace_schema_metadata(None)
+    return _described(table, getattr(reader, "described", {})).replace_schema_metadata(None)
+
+
+def _described(table: pa.Table, told: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """Return a table whose fields say what the file says of its columns; times in texts become times."""
+    columns, fields = [], []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        about = dict(told.get(name, {}))
+        if about.get("xtype") == "timestamp" and pa.types.is_string(column.type):
+            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column).cast(pa.timestamp("us"))
+            del about["xtype"]
+        columns.append(column)
+        fields.append(pa.field(name, column.type, metadata=about))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
 
 
 def _empty(reader: Reader) -> pa.Table:

@@ -58,6 +58,8 @@ class Service:
         self.limits = limits or ServiceLimits()
         self.settings = settings or ServiceSettings()
         cluster_settings = read_settings(session.cluster.config.directory)
+        self.spill_dir = session.cluster.config.czar_dir / "spill"
+        self.spill_dir.mkdir(parents=True, exist_ok=True)
         self.rules = cluster_settings.limits
         self.authenticator = Authenticator(session.cluster.registry(), cluster_settings.identity)
         self.jobs = JobService(session, limits=self.limits, rules=self.rules)

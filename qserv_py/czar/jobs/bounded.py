@@ -6,15 +6,18 @@ The reason is what the user is told: PostgreSQL and DuckDB only say that a state
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from qserv_py.czar.formats.registry import Format
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.request import QueryRequest
+from qserv_py.czar.jobs.uploads import read_uploads
 from qserv_py.czar.session import Session
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.executor.runner import Progress
@@ -31,11 +34,21 @@ class BoundedQuery:
         The query; with a ``maxrec`` of 0 it is planned and not run.
     identity
         Who asks.
+    uploads
+        Files of tables that it brings along, by name.
     most_bytes
         Bytes of the written result after which no more rows are taken.
     """
 
-    def __init__(self, session: Session, request: QueryRequest, *, identity: Identity, most_bytes: int) -> None:
+    def __init__(
+        self,
+        session: Session,
+        request: QueryRequest,
+        *,
+        identity: Identity,
+        most_bytes: int,
+        uploads: Mapping[str, Path] = MappingProxyType({}),
+    ) -> None:
         self.request = request
         self.written = 0
         """Bytes of the result so far."""
@@ -46,7 +59,13 @@ class BoundedQuery:
         self._reason: QservError | None = None
         self._ended = False
         self._stages: dict[str, Progress] = {}
-        self._answer = session.answer(request.adql, maxrec=request.maxrec, on_progress=self._note, identity=identity)
+        self._answer = session.answer(
+            request.adql,
+            maxrec=request.maxrec,
+            on_progress=self._note,
+            identity=identity,
+            uploads=read_uploads(uploads) if uploads else None,
+        )
 
     @property
     def overflow(self) -> bool:

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from qserv_py.errors import NotFoundError, QservError
 
 UNFINISHED = ".unfinished"
+UPLOADS = "uploads"
 
 
 class ResultFiles:
@@ -28,7 +29,7 @@ class ResultFiles:
 
     @contextmanager
     def writing(self, job_id: str, suffix: str) -> Iterator[BinaryIO]:
-        """Yield where a job's result goes; left with an error, nothing remains."""
+        """Yield where a job's result goes; left with an error, nothing of it remains."""
         place = self.directory / job_id
         unfinished = place / UNFINISHED
         try:
@@ -40,11 +41,18 @@ class ResultFiles:
             unfinished.replace(self.directory / self.name(job_id, suffix))
             _sync_directory(place)
         except OSError as error:
-            self.remove(job_id)
             raise QservError(f"the result cannot be written: {error.strerror}") from error
-        except BaseException:
-            self.remove(job_id)
-            raise
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def uploads(self, job_id: str) -> Path:
+        """Return the directory of the tables that a job brings along."""
+        return self.directory / job_id / UPLOADS
+
+    def uploaded(self, job_id: str) -> dict[str, Path]:
+        """Return the files of the tables that a job brings along, by name."""
+        place = self.uploads(job_id)
+        return {path.name: path for path in sorted(place.iterdir())} if place.is_dir() else {}
 
     def name(self, job_id: str, suffix: str) -> str:
         """Return the name of a job's result, relative to the directory."""

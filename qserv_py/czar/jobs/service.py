@@ -260,7 +260,10 @@ class JobService:
         allowed = self._rules.limits_for(identity)
         request = query_request(job.parameters, most_rows=allowed.rows)
         suffix = request.format.suffix
-        query = BoundedQuery(self._session, request, identity=identity, most_bytes=allowed.result_bytes)
+        uploads = self.files.uploaded(job.job_id)
+        query = BoundedQuery(
+            self._session, request, identity=identity, uploads=uploads, most_bytes=allowed.result_bytes
+        )
         late = LimitError(
             f"the job ran longer than {job.execution_s} s", hint="Ask for a longer executionduration, or for less."
         )

@@ -105,7 +105,6 @@ class ElasticBuffer:
 
     def _spill(self, data: bytes) -> None:
         if self._file is None:
-            self._directory.mkdir(parents=True, exist_ok=True)
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 (closed by ``close``)
         self._file.seek(0, 2)
         self._file.write(data)

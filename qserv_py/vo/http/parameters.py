@@ -21,6 +21,9 @@ MOST_FIELDS = 200
 BODY_S = 60.0
 """Seconds in which a body without files must have come."""
 
+UPLOAD_S = 900.0
+"""Seconds in which a body with files must have come."""
+
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _LISTS = {"UPLOAD", "PHASE"}
@@ -60,20 +63,29 @@ class Parameters:
         }
 
 
-async def read_parameters(request: Request, *, most_bytes: int) -> Parameters:
+async def read_parameters(request: Request, *, most_bytes: int, upload_bytes: int = 0) -> Parameters:
     """Return the parameters of a request.
+
+    Parameters
+    ----------
+    request
+        The request.
+    most_bytes
+        Bytes of the body, and of a field, without files.
+    upload_bytes
+        Further bytes for files.
 
     Raises
     ------
     TooLargeError
-        If the body is larger than ``most_bytes``.
+        If the body is larger than it may be.
     UserError
         If the parameters cannot be read.
     """
     pairs = _pairs(request.scope["query_string"])
     files: dict[str, UploadFile] = {}
     if request.method in {"POST", "PUT"}:
-        posted, files = await _posted(request, most_bytes)
+        posted, files = await _posted(request, most_bytes, upload_bytes)
         pairs = [*posted, *pairs]
     values: dict[str, list[str]] = {}
     for name, value in pairs:
@@ -83,18 +95,23 @@ async def read_parameters(request: Request, *, most_bytes: int) -> Parameters:
     return Parameters(values, files)
 
 
-async def _posted(request: Request, most_bytes: int) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
+async def _posted(
+    request: Request, most_bytes: int, upload_bytes: int
+) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    most_field, longest_s = most_bytes, BODY_S
+    if kind == _MULTIPART and upload_bytes:
+        most_bytes, longest_s = most_bytes + upload_bytes, UPLOAD_S
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(longest_s):
             if kind == _MULTIPART:
-                return await _multipart(request, most_bytes)
+                return await _multipart(request, most_bytes, most_field)
             body = b"".join([chunk async for chunk in bounded_body(request, most_bytes)])
     except TimeoutError:
-        raise UserError(f"the request did not come within {BODY_S:.0f} s") from None
+        raise UserError(f"the request did not come within {longest_s:.0f} s") from None
     except ClientDisconnect:
         raise UserError("the client left before it had sent its request") from None
     if kind == _FORM or not body:
@@ -112,13 +129,15 @@ async def bounded_body(request: Request, most_bytes: int) -> AsyncGenerator[byte
         yield chunk
 
 
-async def _multipart(request: Request, most_bytes: int) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
+async def _multipart(
+    request: Request, most_bytes: int, most_field: int
+) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
     parser = _WholeMultipart(
         request.headers,
         bounded_body(request, most_bytes),
         max_files=MOST_FIELDS,
         max_fields=MOST_FIELDS,
-        max_part_size=most_bytes,
+        max_part_size=most_field,
     )
     try:
         form = await parser.parse()

@@ -54,6 +54,7 @@ def _table_access(url: str, limits: ServiceLimits, allowed: Limits) -> Element:
         _interface(url, use="base", version="1.1"),
         _language(),
         *map(_output, FORMATS),
+        element("uploadMethod", attributes={"ivo-id": "ivo://ivoa.net/std/TAPRegExt#upload-inline"}),
         element("retentionPeriod", element("default", str(limits.keep_s)), element("hard", str(limits.keep_s))),
         element(
             "executionDuration",
@@ -61,6 +62,7 @@ def _table_access(url: str, limits: ServiceLimits, allowed: Limits) -> Element:
             element("hard", str(allowed.execution_s)),
         ),
         element("outputLimit", _rows("default", allowed.rows), _rows("hard", allowed.rows)),
+        element("uploadLimit", element("hard", str(allowed.upload_bytes), attributes={"unit": "byte"})),
         attributes={"standardID": "ivo://ivoa.net/std/TAP", "xsi:type": "tr:TableAccess"},
     )
 

@@ -11,6 +11,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
@@ -21,9 +23,10 @@ from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.request import QueryRequest, query_request
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.vo.http.elastic import ElasticBuffer
-from qserv_py.vo.http.parameters import read_parameters
+from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
 from qserv_py.vo.http.requester import Requester, requester_of
+from qserv_py.vo.http.upload_parts import save_uploads
 from qserv_py.vo.service import Service, service_of
 
 STALL_S = 60.0
@@ -39,10 +42,13 @@ class BrokenResultError(Exception):
 class SyncQuery:
     """The reply to one synchronous query; an ASGI application."""
 
-    def __init__(self, service: Service, request: QueryRequest, identity: Identity, *, coding: str) -> None:
+    def __init__(
+        self, service: Service, request: QueryRequest, identity: Identity, *, parameters: Parameters, coding: str
+    ) -> None:
         self._service = service
         self._request = request
         self._identity = identity
+        self._parameters = parameters
         self._allowed = service.rules.limits_for(identity)
         self._coding = coding
         self._query: BoundedQuery | None = None
@@ -51,7 +57,7 @@ class SyncQuery:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the query and send its result."""
         loop = asyncio.get_running_loop()
-        buffer = ElasticBuffer(self._service.session.cluster.config.czar_dir / "spill")
+        buffer = ElasticBuffer(self._service.spill_dir)
         ready: asyncio.Future[None] = loop.create_future()
         leaving = asyncio.create_task(self._watch(receive))
         longest = min(self._service.limits.sync_s, self._allowed.execution_s)
@@ -67,6 +73,7 @@ class SyncQuery:
                 return
             await self._send(buffer, send)
         finally:
+            self._parameters.close()
             leaving.cancel()
             timer.cancel()
             self.stop(QueryCancelledError("the client has gone"))
@@ -122,8 +129,15 @@ class SyncQuery:
 
     def _run(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
         service = self._service
-        most_bytes = self._allowed.result_bytes
-        query = BoundedQuery(service.session, self._request, identity=self._identity, most_bytes=most_bytes)
+        with TemporaryDirectory(prefix="upload-", dir=service.spill_dir) as place:
+            uploads = save_uploads(self._parameters, self._parameters.all("UPLOAD"), Path(place))
+            query = BoundedQuery(
+                service.session,
+                self._request,
+                identity=self._identity,
+                uploads=uploads,
+                most_bytes=self._allowed.result_bytes,
+            )
         self._query = query
         if self._reason is not None:
             raise self._reason
@@ -184,10 +198,16 @@ async def sync(request: Request) -> SyncReply:
     """Answer a synchronous query."""
     service, requester = service_of(request), requester_of(request)
     service.admission.count(requester)
-    parameters = (await read_parameters(request, most_bytes=service.limits.query_bytes)).without()
+    allowed = service.rules.limits_for(requester.identity)
+    parameters = await read_parameters(
+        request, most_bytes=service.limits.query_bytes, upload_bytes=allowed.upload_bytes
+    )
+    values = parameters.without()
     if request.method == "HEAD":
-        parameters["MAXREC"] = "0"
-    asked = query_request(parameters, most_rows=service.rules.limits_for(requester.identity).rows)
+        values["MAXREC"] = "0"
+    asked = query_request(values, most_rows=allowed.rows)
     accepted = accepted_codings(request.headers.get("accept-encoding", ""))
     coding = next((coding for coding in CODINGS if coding in accepted), "")
-    return SyncReply(service, SyncQuery(service, asked, requester.identity, coding=coding), requester)
+    return SyncReply(
+        service, SyncQuery(service, asked, requester.identity, parameters=parameters, coding=coding), requester
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -14,11 +15,12 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 from qserv_py.catalog.grants import NOBODY
-from qserv_py.errors import NotFoundError, UserError
+from qserv_py.errors import NotFoundError, QservError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import VOTABLE, error_votable, see_other, text_reply, xml_reply
 from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.http.upload_parts import save_uploads
 from qserv_py.vo.http.xml import iso_time
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.uws.documents import job_document, jobs_document, parameters_document, results_document
@@ -54,7 +56,7 @@ async def create(request: Request) -> Response:
     """Write down a new job; with PHASE=RUN it waits for its turn at once."""
     service, requester = service_of(request), requester_of(request)
     service.admission.count(requester)
-    parameters = await read_parameters(request, most_bytes=service.limits.query_bytes)
+    parameters = await _read_with_uploads(request)
     phase = parameters.get("PHASE").upper()
     if phase not in {"", "RUN"}:
         raise UserError(f'PHASE is "{phase[:40]}", a new job can only be told to RUN')
@@ -66,6 +68,11 @@ async def create(request: Request) -> Response:
             parameters=parameters.without(*_CONTROL),
             run_id=parameters.get("RUNID"),
         )
+        try:
+            _keep_uploads(service, job_id, parameters)
+        except QservError:
+            service.jobs.delete(job_id)
+            raise
         _set_times(request, job_id, parameters)
         if phase:
             service.jobs.run(job_id)
@@ -85,8 +92,8 @@ async def job(request: Request) -> Response:
 
 async def change_job(request: Request) -> Response:
     """Delete a job, or change what its children say."""
-    service, found = service_of(request), await _own_job(request)
-    parameters = await read_parameters(request, most_bytes=service.limits.query_bytes)
+    found = await _own_job(request)
+    parameters = await _read_with_uploads(request)
     action = parameters.get("ACTION").upper()
     if action == "DELETE":
         return await _delete(request, found)
@@ -124,11 +131,11 @@ async def child(request: Request) -> Response:
 
 async def change_child(request: Request) -> Response:
     """Change one property of a job."""
-    service, found = service_of(request), await _own_job(request)
+    found = await _own_job(request)
     name = request.path_params["child"].lower()
     if name not in {"phase", "executionduration", "destruction", "parameters"}:
         raise UserError(f'"{name[:40]}" of a job cannot be changed')
-    parameters = await read_parameters(request, most_bytes=service.limits.query_bytes)
+    parameters = await _read_with_uploads(request)
     if name != "parameters" and name.upper() not in parameters:
         raise UserError(f"parameter {name.upper()} is missing")
     return await _change(request, found, parameters)
@@ -178,6 +185,7 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
         if posted or run_id is not None:
             changed = service.jobs.change(found.job_id, posted, run_id=run_id)
             _check_not_started(changed, "its parameters cannot be changed any more")
+        _keep_uploads(service, found.job_id, parameters)
         _set_times(request, found.job_id, parameters)
         if phase == "ABORT":
             service.jobs.abort(found.job_id)
@@ -187,6 +195,11 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
 
     await run_in_threadpool(change)
     return see_other(_job_url(request))
+
+
+def _keep_uploads(service: Service, job_id: str, parameters: Parameters) -> None:
+    with closing(parameters):
+        save_uploads(parameters, parameters.all("UPLOAD"), service.jobs.files.uploads(job_id))
 
 
 def _check_not_started(right: bool, what: str) -> None:
@@ -238,6 +251,12 @@ async def _first_of(*events: asyncio.Event, timeout: float) -> None:
     finally:
         for one in waiting:
             one.cancel()
+
+
+async def _read_with_uploads(request: Request) -> Parameters:
+    service = service_of(request)
+    allowed = service.rules.limits_for(requester_of(request).identity)
+    return await read_parameters(request, most_bytes=service.limits.query_bytes, upload_bytes=allowed.upload_bytes)
 
 
 async def _own_job(request: Request) -> TapJob:

@@ -1,0 +1,114 @@
+"""Files that come with a query: the UPLOAD parameter, formats by content, and what is refused before it is read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+
+from qserv_py.czar.jobs.uploads import check_votable, kind_of, read_uploads, upload_sources
+from qserv_py.errors import UserError
+from qserv_py.ingest.requests import InputFormat
+
+
+def test_the_upload_parameter() -> None:
+    assert upload_sources(["a,param:x;b , param:y", "c,http://h/t"]) == {
+        "a": "param:x",
+        "b": "param:y",
+        "c": "http://h/t",
+    }
+    assert upload_sources([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("a", "not of the form name,uri"),
+        ("a,", "not of the form name,uri"),
+        ("1a,param:x", '"1a" cannot name'),
+        ("../a,param:x", "cannot name"),
+        ("select,param:x", "reserves the word"),
+        ("a,param:x;A,param:y", 'names "A" twice'),
+        (";".join(f"t{n},param:x" for n in range(21)), "brings 21 tables"),
+    ],
+)
+def test_a_wrong_upload_parameter(value: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        upload_sources([value])
+
+
+def table(*, masked: bool) -> Table:
+    made = Table({"ra": [1.5, 2.5], "n": MaskedColumn([1, 2], mask=[False, masked]), "name": ["x", "Å"]})
+    made["ra"].unit = "deg"
+    made["ra"].meta["ucd"] = "pos.eq.ra"
+    made["ra"].description = "where"
+    return made
+
+
+@pytest.mark.parametrize("kind", ["tabledata", "binary", "binary2"])
+def test_votables_keep_names_units_and_nulls(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "t"
+    masked = kind != "binary"  # astropy cannot write a NULL there
+    table(masked=masked).write(path, format="votable", tabledata_format=kind)
+    text = path.read_bytes().replace(b'ID="ra"', b'ID="col_0"')
+    path.write_bytes(text)
+    found = read_uploads({"t": path})["t"]
+    assert found.column_names == ["ra", "n", "name"]
+    assert found.column("n").to_pylist() == [1, None if masked else 2]
+    assert found.column("name").to_pylist() == ["x", "Å"]
+    assert found.schema.field("ra").metadata[b"unit"] == b"deg"
+
+
+def test_other_formats_are_known_by_their_content(tmp_path: Path) -> None:
+    rows = pa.table({"a": [1, 2], "b": ["x", None]})
+    pq.write_table(rows, tmp_path / "p")
+    fits.BinTableHDU(np.rec.array([(1, 2.5)], names="a,b")).writeto(tmp_path / "f")
+    (tmp_path / "c").write_text("a,b\n1,x\n2,\n")
+    found = read_uploads({name: tmp_path / name for name in "pfc"})
+    assert found["p"].to_pydict() == rows.to_pydict()
+    assert found["f"].to_pydict() == {"a": [1], "b": [2.5]}
+    assert found["c"].to_pydict() == {"a": [1, 2], "b": ["x", None]}
+    assert kind_of(tmp_path / "f") is InputFormat.FITS
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"\x1f\x8b\x08junk", "compressed"),
+        (b"<VOTABLE><oops", "not XML"),
+        (b"<VOTABLE></VOTABLE>", "cannot be read as votable"),
+        (b"a,b\n1\n", "cannot be read as csv"),
+        (b"PAR1junk", "cannot be read as parquet"),
+        (b"SIMPLE  = junk", "cannot be read as fits"),
+    ],
+)
+def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "t"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        read_uploads({"t": path})
+    assert str(tmp_path) not in caught.value.render()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'<!DOCTYPE v [<!ENTITY a "b">]><VOTABLE>&a;</VOTABLE>', "a document type"),
+        (b'<!DOCTYPE v SYSTEM "file:///etc/passwd"><VOTABLE/>', "a document type"),
+        ('<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE v []><VOTABLE/>'.encode("utf-16"), "a document type"),
+        (b'<VOTABLE xmlns="x"><STREAM href="file:///etc/passwd"/></VOTABLE>', "lies elsewhere"),
+        (b'<v:VOTABLE xmlns:v="x"><v:STREAM href="http://h/"/></v:VOTABLE>', "lies elsewhere"),
+        (b'<VOTABLE><STREAM encoding="gzip">AAAA</STREAM></VOTABLE>', "a compressed STREAM"),
+    ],
+)
+def test_votables_that_reach_out_or_grow(content: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check_votable(io.BytesIO(content))
