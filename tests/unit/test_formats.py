@@ -105,6 +105,7 @@ def test_every_format_writes(known: Format) -> None:
     assert all(find_format(alias).name == known.name for alias in (known.name, known.mime, *known.aliases))
     assert all(format_of_file(f"x.y{suffix.upper()}") == known for suffix in known.suffixes)
     assert b"".join(known.write(stream_of([column("x", DataType.INT)], [[1], [2]])))
+    assert b"".join(known.write(stream_of([column("h", DataType.COUNTS)], [[[1, 0, 2]], [None], [[0, 0, 3]]])))
 
 
 def test_a_suffix_without_a_format() -> None:

@@ -53,6 +53,7 @@ def feature_groups() -> tuple[tuple[str, tuple[Feature, ...]], ...]:
         (f"{FEATURES}adql-sets", tuple(map(Feature, ("UNION", "EXCEPT", "INTERSECT")))),
         (f"{FEATURES}adql-common-table", (Feature("WITH"),)),
         (f"{FEATURES}adql-type", (Feature("CAST"),)),
+        (f"{FEATURES}adql-unit", (Feature("IN_UNIT"),)),
         (f"{FEATURES}adql-offset", (Feature("OFFSET"),)),
     )
 
