@@ -44,7 +44,7 @@ from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
-from qserv_py.planner.neighbours import near_pairs
+from qserv_py.planner.neighbours import links_of, near_pairs
 from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, tie_of
 from qserv_py.planner.plan import (
     ByKey,
@@ -116,6 +116,16 @@ class _Sources:
     """Sources of blocks around that an outer join may replace by NULLs."""
 
 
+@dataclass(frozen=True, slots=True)
+class _InChunks:
+    """A block that chunks can answer."""
+
+    select: Select
+    sources: _Sources
+    near: Mapping[int, Near]
+    chunks: ChunkSet
+
+
 def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | None = None) -> QueryPlan:
     """Return the plan of a query.
 
@@ -172,14 +182,13 @@ class _Planner:
         select = join_neighbour_values(select, self._ids)
         found = self._sources(select)
         moved = replace(select, sources=tuple(found.all))
-        select, near = plan_near(moved, found.partitioned, found.keys, self.pruning)
-        sources = _reading_near(found, near)
-        chunks = self._chunks(select, sources)
-        if chunks is None or not self._holds_correlated(select, sources):
+        placed = self._in_chunks(moved, found)
+        if placed is None:
             return self._broadcast(moved, found) or self._in_parts(moved, found)
-        if not _holds_windows(select, chunks, sources):
+        sources, chunks = placed.sources, placed.chunks
+        if not _holds_windows(placed.select, chunks, sources):
             return self._rows_first(moved) if not looks_around(moved) else self._in_merge_engine(moved, found)
-        select = replace(select, sources=self._with_received(select, sources, near))
+        select = replace(placed.select, sources=self._with_received(placed.select, sources, placed.near))
         select = self._with_placed(select, sources)
         select = self._plan_subqueries(select, sources)
         nullable = joins.nullable(select.joined)
@@ -196,6 +205,15 @@ class _Planner:
         if (select.distinct and not keys) or select.order_by or select.top is not None or select.offset:
             return self._gathered_rows(select, chunks)
         return Local(select, chunks, keys)
+
+    def _in_chunks(self, select: Select, found: _Sources) -> _InChunks | None:
+        """Return how chunks answer a block with their own rows and those of chunks around them; None if they cannot."""
+        select, near = plan_near(select, found.partitioned, found.keys, self.pruning)
+        sources = _reading_near(found, near)
+        chunks = self._chunks(select, sources)
+        if chunks is None or not self._holds_correlated(select, sources):
+            return None
+        return _InChunks(select, sources, near, chunks)
 
     def _set_query(self, query: SetQuery) -> Gathered:
         """Plan a set operation: both sides are gathered, the merge engine puts them together."""
@@ -475,7 +493,7 @@ class _Planner:
         if len(tables) < len(sources.partitioned) or len(tables) < 2:
             return None
         ties = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
-        groups = joins.unconnected(tables, [tie for tie in ties if equal_keys(tie, sources.keys) is not None])
+        groups = _tied_groups(tables, ties, sources.keys, self.catalog)
         read = {source.id: self._rows(source, select) for source in tables}
         large = max(groups, key=lambda group: max(read[source.id] for source in group))
         small = [source for source in tables if source not in large]
@@ -490,12 +508,12 @@ class _Planner:
             chunks={source.id: sources.chunks[source.id] for source in large},
             keys={source.id: sources.keys[source.id] for source in large},
         )
-        placed = self._chunks(select, left)
+        placed = self._in_chunks(select, left)
         if placed is None and find_whole_side(select, left.chunks, left.keys) is not None:
             # The small tables are kept by an outer join: their pairs with the large ones come from the chunks.
             self._check_pairs(select, sources)
             return self._block(self._with_brought(select, small, sources))
-        if placed is None or not self._holds_correlated(select, left) or not _holds_windows(select, placed, left):
+        if placed is None or not _holds_windows(placed.select, placed.chunks, placed.sources):
             return None
         self._check_pairs(select, sources)
         return self._block(self._with_brought(select, small, sources))
@@ -797,6 +815,18 @@ def _own_conditions(select: Select, source: int) -> list[Expr]:
     """Return the conditions on one source alone that its rows may be tested for before they are joined."""
     kept = () if source in joins.nullable(select.joined) else select.where
     return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
+
+
+def _tied_groups(
+    tables: Sequence[TableSource], ties: Sequence[Expr], keys: Mapping[int, Keys], catalog: Catalog
+) -> list[list[TableSource]]:
+    """Return tables in groups that keys or neighbourhood tie together."""
+    groups = joins.unconnected(tables, [tie for tie in ties if equal_keys(tie, keys) is not None])
+    for link in links_of(tables, ties, catalog):
+        one, other = (next(g for g in groups if any(s.id == i for s in g)) for i in (link.anchor, link.near.id))
+        if one is not other:
+            groups = [group for group in groups if group is not one and group is not other] + [[*one, *other]]
+    return groups
 
 
 def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:

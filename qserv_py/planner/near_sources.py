@@ -21,6 +21,7 @@ _READ_ROW = 1e-9
 """What it costs that an anchor's row is read; 1 is a row that is sent to other chunks."""
 
 _MANY_TIMES = 100
+"""How many times more rows one side must have than the other to be taken for the side that stays, without a look."""
 
 _LEAVES_CHUNK = 1e15
 """What it costs that the rows of a group, or of a correlated sub-query, do not stand in the chunk of the anchor."""
