@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from support.catalogues import CATALOGUES, loaded
 from support.servers import Servers
+
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.session import Session
+from qserv_py.errors import LimitError
 
 RADII = [0.0, 0.01, 0.03, 0.4, 3.0, 25.0, 100.0]
 
@@ -116,3 +121,14 @@ def test_nearest(servers: Servers, name: str, radius: float, writing: str) -> No
     assert "no chunk alone can answer" not in plan
     found = servers.sharded.query(text).to_arrow()
     assert sorted(zip(*(column.to_pylist() for column in found.columns), strict=True)) == wanted
+
+
+def test_an_exchange_is_bounded_by_the_budget(servers: Servers, cluster: Cluster) -> None:
+    small = replace(cluster, config=replace(cluster.config, move_bytes=200))
+    places = "a.coord_ra, a.coord_dec, b.coord_ra, b.coord_dec"
+    query = f"SELECT COUNT(*) FROM wrap.Object a, wrap.Object b WHERE DISTANCE({places}) < "
+    with Session(small) as session:
+        with pytest.raises(LimitError, match='rows of "wrap.Object" would have to be moved') as raised:
+            list(session.answer(query + "3").batches())
+        assert "Take a smaller radius" in raised.value.render()
+        list(session.answer(query + "0.01").batches())

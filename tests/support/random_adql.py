@@ -405,7 +405,7 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     on = Text("o.objectId = s.objectId", '"o"."objectid" = "s"."objectid"')
     form = draw(st.sampled_from(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"]))
     if kind == "near":
-        return draw(_near(o))
+        return draw(_near(database))
     if kind == "match":
         return draw(_match(database))
     if kind == "upload":
@@ -604,26 +604,39 @@ def _match(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
 
 
 @st.composite
-def _near(draw: st.DrawFn, o: Text) -> tuple[Text, Columns]:
-    """Pairs of objects near each other: within the overlap of 60 arcsec, and beyond it."""
-    radius = draw(st.sampled_from([0.0002, 0.003, 0.0166, 0.0166, 0.05]))
+def _near(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
+    """Pairs near each other, within the overlap of 60 arcsec and beyond it; now and then with a child of one side."""
+    child = draw(st.sampled_from(["", "", "o", "p"]))
+    other = "Object" if child == "p" else draw(st.sampled_from(["Object", "Object", "Truth"]))
+    ra, dec = {"Object": ("p.coord_ra", "p.coord_dec"), "Truth": ("p.t_ra", "p.t_dec")}[other]
+    radius = draw(st.sampled_from([0.0002, 0.003] if child else [0.0002, 0.003, 0.0166, 0.0166, 0.05]))
     form = draw(
         st.sampled_from(
             [
-                "DISTANCE(POINT(o.coord_ra, o.coord_dec), POINT(p.coord_ra, p.coord_dec)) < {}",
-                "{} >= DISTANCE(p.coord_ra, p.coord_dec, o.coord_ra, o.coord_dec)",
-                "1 = CONTAINS(POINT('ICRS', p.coord_ra, p.coord_dec), CIRCLE('ICRS', o.coord_ra, o.coord_dec, {}))",
+                f"DISTANCE(POINT(o.coord_ra, o.coord_dec), POINT({ra}, {dec})) < {radius}",
+                f"{radius} >= DISTANCE({ra}, {dec}, o.coord_ra, o.coord_dec)",
+                f"1 = CONTAINS(POINT('ICRS', {ra}, {dec}), CIRCLE('ICRS', o.coord_ra, o.coord_dec, {radius}))",
             ]
         )
     )
-    separation = 'oracle.separation("o"."coord_ra", "o"."coord_dec", "p"."coord_ra", "p"."coord_dec")'
-    operator = "<" if form.endswith("< {}") else "<="
+    separation = f"oracle.separation(o.coord_ra, o.coord_dec, {ra}, {dec})"
+    operator = "<" if "< " in form else "<="
     side = draw(st.sampled_from(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+    tables = [Text(f"{database}.{name}", f'"{database}"."{name.lower()}"') for name in ("Object", other, "Source")]
     origin = Text(
-        f"{o.adql} o {side} {o.adql} p ON {form.format(radius)}",
-        f"{o.sql} o {side} {o.sql} p ON {separation} {operator} {radius}",
+        f"{tables[0].adql} o {side} {tables[1].adql} p ON {form}",
+        f"{tables[0].sql} o {side} {tables[1].sql} p ON {separation} {operator} {radius}",
     )
-    return origin, replace(both(object_columns("o."), object_columns("p.")), has_unique=False)
+    second = object_columns("p.") if other == "Object" else truth_columns("p.")
+    columns = both(object_columns("o."), second)
+    if child:
+        join = draw(st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+        tie = f"s.objectId = {child}.objectId"
+        origin = Text(
+            f"{origin.adql} {join} {tables[2].adql} s ON {tie}", f"{origin.sql} {join} {tables[2].sql} s ON {tie}"
+        )
+        columns = both(columns, source_columns("s."))
+    return origin, replace(columns, has_unique=False)
 
 
 @st.composite
