@@ -580,10 +580,18 @@ class _Planner:
         """Refuse to compare every row of one large table with every row of another."""
         conditions = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
         large = [source for source in sources.partitioned if isinstance(source, TableSource)]
+        self._check_product(large, conditions, select, sources)
         for query in _correlated_queries(select):
             if isinstance(query, Select):
-                conditions += query.where
-                large += [s for s in query.sources if isinstance(s, TableSource) and s.table.is_partitioned]
+                around = {ref.source for ref in tree.free_refs(query)}
+                inner = [s for s in query.sources if isinstance(s, TableSource) and s.table.is_partitioned]
+                pairs = [*(source for source in large if source.id in around), *inner]
+                self._check_product(pairs, [*conditions, *query.where], select, sources)
+
+    def _check_product(
+        self, large: Sequence[TableSource], conditions: Sequence[Expr], select: Select, sources: _Sources
+    ) -> None:
+        """Refuse too many pairs of rows of tables that no equality connects."""
         pairs = 1
         for group in joins.unconnected(large, conditions):
             pairs *= max(self._rows(source, select) for source in group)
