@@ -27,6 +27,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.identity.identity import OPERATOR, Identity
+from qserv_py.czar.tap_schema import tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
@@ -150,7 +151,7 @@ class Session:
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
-        self._views: dict[frozenset[str], Catalog] = {}
+        self._views: dict[frozenset[str], tuple[Catalog, Mapping[str, pa.Table]]] = {}
         self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
         self._engines = Engines(
@@ -182,8 +183,13 @@ class Session:
     def catalog(self, identity: Identity = OPERATOR) -> Catalog:
         """Return the catalogue as it is now, with the databases that an identity may read and no trace of others.
 
-        As long as nothing changes, identities that may read the same databases get the same object.
+        TAP_SCHEMA, which describes them, is among them. As long as nothing changes, identities that may read the same
+        databases get the same object.
         """
+        return self._view(identity)[0]
+
+    def _view(self, identity: Identity) -> tuple[Catalog, Mapping[str, pa.Table]]:
+        """Return the catalogue of an identity and the rows of its TAP_SCHEMA."""
         with self._lock:
             version = self._registry.catalog_version()
             if self._catalog is None or self._catalog.version != version:
@@ -191,10 +197,10 @@ class Session:
                 self._views.clear()
                 self._indexes.clear()
             names = frozenset(database.name for database in self._catalog.databases if identity.may_read(database))
-            if len(names) == len(self._catalog.databases):
-                return self._catalog
             if names not in self._views:
-                self._views[names] = self._catalog.restricted_to(names)
+                catalog = self._catalog.restricted_to(names)
+                described = tap_schema_of(catalog)
+                self._views[names] = described.added_to(catalog), described.rows
             return self._views[names]
 
     def plan(
@@ -254,8 +260,8 @@ class Session:
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
-        catalog = self.catalog(identity)
-        held: ChainMap[str, pa.Table] = ChainMap()
+        catalog, described = self._view(identity)
+        held: ChainMap[str, pa.Table] = ChainMap(described)  # type: ignore[arg-type]
         brought = self.user_tables.databases(identity) if may_read_user_tables(adql, identity) else ()
         for tables in (*brought, *([uploaded_tables(uploads)] if uploads else [])):
             catalog, held = tables.added_to(catalog), ChainMap(*held.maps, tables.rows)  # type: ignore[arg-type]

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from qserv_py.catalog.model import ChildTable, Column, Database, DatabaseState, MatchTable, Table
+from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
+from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_name, written_table
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 
@@ -49,7 +50,7 @@ def table_document(catalog: Catalog, name: str) -> Element:
     """Return one table; NotFoundError if there is none of this name."""
     for database in _published(catalog):
         for table in database.tables:
-            if name.lower() == table.qualified.lower():
+            if name.lower() in {table.qualified.lower(), written_table(table).lower()}:
                 return _table("vosi:table", database, table, columns=True, attributes=_NAMESPACES)
     raise NotFoundError(f'there is no table "{name[:80]}"', hint="/tables lists them.")
 
@@ -64,7 +65,7 @@ def _tableset(catalog: Catalog, *, columns: bool) -> Element:
         *(
             element(
                 "schema",
-                element("name", database.name),
+                element("name", written_name(database.name)),
                 _described(database.description),
                 *(_table("table", database, table, columns=columns) for table in database.tables),
             )
@@ -80,7 +81,7 @@ def _table(
     shown = [column for column in table.columns if not column.hidden] if columns else []
     return element(
         tag,
-        element("name", table.qualified),
+        element("name", written_table(table)),
         _described(table.description),
         *(_column(table, column) for column in shown),
         *(_foreign_keys(database, table) if columns else ()),
@@ -96,7 +97,7 @@ def _column(table: Table, column: Column) -> Element:
     flags = [flag for flag, holds in _flags(table, column) if holds]
     return element(
         "column",
-        element("name", column.name),
+        element("name", written_column(table, column)),
         _described(column.description),
         element("unit", column.unit) if column.unit else None,
         element("ucd", column.ucd) if column.ucd else None,
@@ -106,9 +107,8 @@ def _column(table: Table, column: Column) -> Element:
 
 
 def _flags(table: Table, column: Column) -> tuple[tuple[str, bool], ...]:
-    indexed = {names[0] for names in (table.primary_key, *table.indexes) if names}
     return (
-        ("indexed", column.name in indexed),
+        ("indexed", is_indexed(table, column)),
         ("primary", table.primary_key == (column.name,)),
         ("nullable", column.nullable),
     )
@@ -127,18 +127,11 @@ def _data_type(column: Column) -> Element:
 
 def _foreign_keys(database: Database, table: Table) -> Iterator[Element]:
     """Yield what a table's keys refer to: the ids of its directors."""
-    match table:
-        case ChildTable(director=director, key=key):
-            pairs = [(director, key)]
-        case MatchTable(directors=directors, keys=keys):
-            pairs = list(zip(directors, keys, strict=True))
-        case _:
-            pairs = []
-    for director, key in pairs:
-        target = database.director_of(database.table(director))
-        if target is not None:
-            yield element(
-                "foreignKey",
-                element("targetTable", target.qualified),
-                element("fkColumn", element("fromColumn", key), element("targetColumn", target.id)),
-            )
+    for key, director in references_of(database, table):
+        start = written_column(table, table.column(key))
+        target = written_column(director, director.column(director.id))
+        yield element(
+            "foreignKey",
+            element("targetTable", written_table(director)),
+            element("fkColumn", element("fromColumn", start), element("targetColumn", target)),
+        )
