@@ -67,7 +67,7 @@ async def tables(request: Request) -> Response:
     else:
         make = astroquery_tables_document if _is_astroquery(request) else tables_document
     reply = xml_reply(request, await run_in_threadpool(service.cached, make, request))
-    reply.headers.append("Vary", "Accept")
+    reply.headers.append("Vary", "Accept, User-Agent")
     return reply
 
 
@@ -79,7 +79,8 @@ async def table(request: Request) -> Response:
 
 
 def _is_astroquery(request: Request) -> bool:
-    return request.headers.get("accept", "").strip().lower() == "text/plain"
+    """Tell whether a client says nothing of itself, as astroquery does; those who mind the attribute do."""
+    return not {"accept", "user-agent"} & set(request.headers.keys())
 
 
 async def examples(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """``/tables``: the tables as VODataService 1.1 writes them, whole, in short, or one.
 
 Astroquery's ``load_tables()`` cannot do without an attribute ``esatapplus:flags`` of each column, which the schema of
-VODataService does not allow: whoever wants no XML (it asks for ``text/plain``) gets it, others do not.
+VODataService does not allow: clients that send neither Accept nor User-Agent get it, as astroquery is one.
 """
 
 from __future__ import annotations
