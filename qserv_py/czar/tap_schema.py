@@ -6,14 +6,13 @@ double quotes where they need them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
 import pyarrow as pa
 
-from qserv_py.adql.words import RESERVED
+from qserv_py.adql.words import written_name
 from qserv_py.catalog.model import (
     ChildTable,
     Column,
@@ -32,7 +31,6 @@ from qserv_py.czar.czar_tables import CzarTables, czar_database, described_datab
 SCHEMA_DATABASE = "tap_schema"
 
 _DESCRIPTION = "Tables and columns of this service, as TAP 1.1 describes them."
-_REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _TEXT, _INT = DataType.UNICODE, DataType.INT
 
 _TABLES: Mapping[str, tuple[str, tuple[tuple[str, DataType, str], ...]]] = {
@@ -100,13 +98,6 @@ _NEEDED = {"schema_name", "table_name", "column_name", "table_type", "datatype",
 _NEEDED |= {"from_column", "target_column", "indexed", "principal", "std"}
 
 Row = dict[str, Any]
-
-
-def written_name(name: str) -> str:
-    """Return a name as a query must write it: between double quotes unless it is a regular identifier."""
-    if _REGULAR.fullmatch(name) and name.upper() not in RESERVED:
-        return name
-    return '"' + name.replace('"', '""') + '"'
 
 
 def written_column(table: Table, column: Column) -> str:

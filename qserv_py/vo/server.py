@@ -49,6 +49,13 @@ class Server(uvicorn.Server):
         self._service = service
         self._grace_s = grace_s
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests, and say where."""
+        await super().startup(sockets)
+        for listening in sockets or []:
+            host, port = listening.getsockname()[:2]
+            log.info("serving at http://%s:%s", f"[{host}]" if ":" in host else host, port)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop at a signal, without uvicorn's sending it once more: the jobs would not be released."""
@@ -123,8 +130,6 @@ async def _serve(
     server = Server(config, service, grace_s=settings.grace_s)
     service.start()
     try:
-        host, port = listening.getsockname()[:2]
-        log.info("serving %s at http://%s:%s", ", ".join(services), f"[{host}]" if ":" in host else host, port)
         await server.serve(sockets=[listening])
     finally:
         await asyncio.to_thread(service.close, grace_s=settings.grace_s)

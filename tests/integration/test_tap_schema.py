@@ -10,8 +10,8 @@ from support.catalogues import Loaded, load_catalogue
 from support.sky import catalogue
 
 import qserv_py
+from qserv_py.adql.words import written_name
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.tap_schema import written_name
 from qserv_py.errors import UnknownTableError
 from qserv_py.vo.tap.tables import tables_document
 

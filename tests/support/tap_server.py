@@ -108,7 +108,7 @@ def _address(server: TapServer) -> str:
     assert server.process.stderr is not None
     for line in server.process.stderr:
         server.lines.append(line)
-        if found := re.search(r"serving .* at (http://\S+)", line):
+        if found := re.search(r"serving at (http://\S+)", line):
             return found[1].rstrip('",}')
     raise AssertionError(f"the server did not start: {''.join(server.lines)}")
 

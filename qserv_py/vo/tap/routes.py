@@ -17,6 +17,7 @@ from qserv_py.vo.tap.examples import examples_document
 from qserv_py.vo.tap.sync import sync
 from qserv_py.vo.tap.tables import (
     astroquery_tables_document,
+    chosen_tables_document,
     table_document,
     table_list_document,
     tables_document,
@@ -61,6 +62,10 @@ async def tables(request: Request) -> Response:
     detail = folded.get("detail", "max").lower()
     if detail not in {"min", "max"}:
         raise UserError(f'detail is "{detail[:40]}", it can be min or max')
+    if chosen := folded.get("tables", ""):
+        catalog = await run_in_threadpool(service.session.catalog, requester_of(request).identity)
+        root = chosen_tables_document(catalog, chosen)
+        return xml_reply(request, with_flags(root) if _is_astroquery(request) else root)
     in_short = detail == "min" or folded.get("only_tables", "").lower() == "true"
     if in_short:
         make = table_list_document

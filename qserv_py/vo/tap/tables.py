@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
+from qserv_py.adql.words import written_name
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_name, written_table
+from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_table
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 
@@ -53,6 +54,19 @@ def table_document(catalog: Catalog, name: str) -> Element:
             if name.lower() in {table.qualified.lower(), written_table(table).lower()}:
                 return _table("vosi:table", database, table, columns=True, attributes=_NAMESPACES)
     raise NotFoundError(f'there is no table "{name[:80]}"', hint="/tables lists them.")
+
+
+def chosen_tables_document(catalog: Catalog, names: str) -> Element:
+    """Return those tables whose names stand in a list, between commas: what astroquery asks for."""
+    wanted = {name.strip().lower() for name in names.split(",")}
+    root = _tableset(catalog, columns=True)
+    for schema in root.findall("schema"):
+        for table in schema.findall("table"):
+            if (table.findtext("name") or "").lower() not in wanted:
+                schema.remove(table)
+        if schema.find("table") is None:
+            root.remove(schema)
+    return root
 
 
 def _published(catalog: Catalog) -> Iterator[Database]:
