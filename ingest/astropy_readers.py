@@ -81,6 +81,7 @@ class VotableReader:
 def _described(field: Any) -> dict[str, str]:
     """Return what a FIELD says of its values."""
     told = {"unit": field.unit, "ucd": field.ucd, "xtype": field.xtype, "description": field.description}
+    told["datatype"] = field.datatype
     return {key: str(value) for key, value in told.items() if value}
 
 

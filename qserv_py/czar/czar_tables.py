@@ -172,6 +172,8 @@ def _column(where: str, about: pa.Field, physical: str) -> Column:
     told = {key.decode(): text.decode() for key, text in (about.metadata or {}).items()}
     kind = about.type.value_type if pa.types.is_dictionary(about.type) else about.type
     datatype = _datatype(kind)
+    if datatype is DataType.UNICODE and told.get("datatype") == "char":
+        datatype = DataType.STRING
     if datatype is None:
         raise UserError(
             f'column "{about.name}" of {where} is of type {about.type}, which queries cannot read',

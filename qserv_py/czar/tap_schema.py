@@ -94,6 +94,14 @@ _TABLES: Mapping[str, tuple[str, tuple[tuple[str, DataType, str], ...]]] = {
 }
 """Description and columns of each table."""
 
+_OWN_REFERENCES = {
+    "tables": (("schema_name", "schemas", "schema_name"),),
+    "columns": (("table_name", "tables", "table_name"),),
+    "keys": (("from_table", "tables", "table_name"), ("target_table", "tables", "table_name")),
+    "key_columns": (("key_id", "keys", "key_id"),),
+}
+"""Column, table and column that is referred to, of each table."""
+
 _NEEDED = {"schema_name", "table_name", "column_name", "table_type", "datatype", "key_id", "from_table", "target_table"}
 _NEEDED |= {"from_column", "target_column", "indexed", "principal", "std"}
 
@@ -125,8 +133,8 @@ def is_indexed(table: Table, column: Column) -> bool:
     return column.name in names
 
 
-def references_of(database: Database, table: Table) -> Iterator[tuple[str, DirectorTable]]:
-    """Yield the columns of a table that hold ids of directors, with the director."""
+def references_of(database: Database, table: Table) -> Iterator[tuple[str, Table, str]]:
+    """Yield the columns of a table that refer to another one, with that table and its column."""
     match table:
         case ChildTable(director=director, key=key):
             pairs = [(key, director)]
@@ -137,7 +145,10 @@ def references_of(database: Database, table: Table) -> Iterator[tuple[str, Direc
     for key, name in pairs:
         target = database.table(name)
         if isinstance(target, DirectorTable):
-            yield key, target
+            yield key, target, target.id
+    if database.name == SCHEMA_DATABASE:
+        for column, name, target_column in _OWN_REFERENCES.get(table.name, ()):
+            yield column, database.table(name), target_column
 
 
 def tap_schema_of(catalog: Catalog) -> CzarTables:
@@ -214,7 +225,7 @@ def _column_rows(table: Table) -> Iterator[Row]:
             "datatype": column.datatype.names.votable,
             "arraysize": "*" if varies else None,
             "xtype": "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype or None,
-            "size": column.length,
+            "size": None,  # the old way to say an arraysize; that of texts varies
             "description": column.description or None,
             "unit": column.unit or None,
             "ucd": column.ucd or None,
@@ -228,33 +239,18 @@ def _column_rows(table: Table) -> Iterator[Row]:
 def _keys(database: Database) -> Iterator[tuple[Row, Row]]:
     """Yield the references between the tables of a database, each as a row of ``keys`` and one of ``key_columns``."""
     for table in database.tables:
-        for column, director in references_of(database, table):
+        for column, target, target_column in references_of(database, table):
             name = f"{table.qualified}.{column}"
             yield (
                 {
                     "key_id": name,
                     "from_table": written_table(table),
-                    "target_table": written_table(director),
-                    "description": f"The {director.name} of the row.",
+                    "target_table": written_table(target),
+                    "description": f"The row of {target.name}.",
                 },
                 {
                     "key_id": name,
                     "from_column": written_column(table, table.column(column)),
-                    "target_column": written_column(director, director.column(director.id)),
+                    "target_column": written_column(target, target.column(target_column)),
                 },
             )
-    if database.name == SCHEMA_DATABASE:
-        yield from _own_keys()
-
-
-def _own_keys() -> Iterator[tuple[Row, Row]]:
-    """Yield the references within TAP_SCHEMA."""
-    for start, target, from_column, target_column in (
-        ("tables", "schemas", "schema_name", "schema_name"),
-        ("columns", "tables", "table_name", "table_name"),
-        ("keys", "tables", "from_table", "table_name"),
-        ("key_columns", "keys", "key_id", "key_id"),
-    ):
-        name = f"{SCHEMA_DATABASE}.{start}.{from_column}"
-        ends = {"from_table": f"{SCHEMA_DATABASE}.{start}", "target_table": f"{SCHEMA_DATABASE}.{target}"}
-        yield {"key_id": name, **ends}, {"key_id": name, "from_column": from_column, "target_column": target_column}

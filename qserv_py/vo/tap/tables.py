@@ -140,12 +140,12 @@ def _data_type(column: Column) -> Element:
 
 
 def _foreign_keys(database: Database, table: Table) -> Iterator[Element]:
-    """Yield what a table's keys refer to: the ids of its directors."""
-    for key, director in references_of(database, table):
-        start = written_column(table, table.column(key))
-        target = written_column(director, director.column(director.id))
+    """Yield what columns of a table refer to."""
+    for column, target, target_column in references_of(database, table):
+        start = written_column(table, table.column(column))
+        end = written_column(target, target.column(target_column))
         yield element(
             "foreignKey",
-            element("targetTable", written_table(director)),
-            element("fkColumn", element("fromColumn", start), element("targetColumn", target)),
+            element("targetTable", written_table(target)),
+            element("fkColumn", element("fromColumn", start), element("targetColumn", end)),
         )

@@ -13,7 +13,6 @@ from qserv_py.vo.http.xml import XSI, element, iso_time
 _NAMESPACES = {
     "xmlns:uws": "http://www.ivoa.net/xml/UWS/v1.0",
     "xmlns:xlink": "http://www.w3.org/1999/xlink",
-    "xmlns:qserv": "urn:qserv_py:job",
     **XSI,
 }
 _NIL = {"xsi:nil": "true"}
@@ -124,5 +123,5 @@ def _info(job: TapJob) -> Element | None:
         "overflow": str(job.overflow).lower() if job.phase is UwsPhase.COMPLETED else None,
         "errorCode": job.error_code,
     }
-    known = [element(f"qserv:{name}", str(value)) for name, value in figures.items() if value is not None]
+    known = [element(name, str(value)) for name, value in figures.items() if value is not None]
     return element("uws:jobInfo", *known)
