@@ -51,7 +51,7 @@ class TapJob:
     job_id: str
     owner: str
     identity: Mapping[str, Any]
-    """User, groups and proof of who asked."""
+    """User, groups and proof of its owner, as of when the job was told to run."""
 
     phase: UwsPhase
     run_id: str
@@ -134,12 +134,12 @@ def find_job(registry: Registry, job_id: str) -> TapJob:
 
 
 def list_jobs(
-    registry: Registry, owner: str, *, phases: Iterable[UwsPhase] = (), after: datetime | None = None, most: int
+    registry: Registry, requester: str, *, phases: Iterable[UwsPhase] = (), after: datetime | None = None, most: int
 ) -> list[JobEntry]:
-    """Return the jobs of an owner, newest first."""
+    """Return the jobs of a requester, newest first."""
     wanted = [phase.value for phase in phases] or None
     with registry.connection() as connection:
-        rows = run(connection, "list_jobs", owner=owner, phases=wanted, after=after, most=most).fetchall()
+        rows = run(connection, "list_jobs", requester=requester, phases=wanted, after=after, most=most).fetchall()
     return [
         JobEntry(job_id=job_id, phase=UwsPhase(phase), run_id=run_id, created_at=created_at, owner=owner)
         for job_id, phase, run_id, created_at, owner in rows
@@ -165,9 +165,10 @@ def change_times(
     _changed(registry, "change_job_times", job_id=job_id, **times)
 
 
-def queue_job(registry: Registry, job_id: str) -> bool:
-    """Let a PENDING job wait for its turn; False when it was not PENDING."""
-    return _changed(registry, "queue_job", job_id=job_id)
+def queue_job(registry: Registry, job_id: str, *, identity: Mapping[str, Any], most_running: int) -> bool:
+    """Let a PENDING job wait for its turn, as its owner is known now; False when it was not PENDING."""
+    known = {"identity": Jsonb(dict(identity)), "most_running": most_running}
+    return _changed(registry, "queue_job", job_id=job_id, **known)
 
 
 def claim_job(registry: Registry, *, runner: str) -> TapJob | None:

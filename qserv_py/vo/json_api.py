@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +19,7 @@ from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained
 from qserv_py.planner.plan import QueryPlan, ShardStage
 from qserv_py.vo.http.parameters import bounded_body
-from qserv_py.vo.http.replies import error_json, headers_of, status_of
+from qserv_py.vo.http.replies import error_json, json_error_reply
 from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.service import service_of
 
@@ -33,7 +32,7 @@ async def validate(request: Request) -> Response:
         catalog = await run_in_threadpool(service.session.catalog, requester_of(request).identity)
         return JSONResponse(await run_in_threadpool(_validated, catalog, adql, mode))
     except QservError as error:
-        return _refused(error)
+        return json_error_reply(error)
 
 
 async def explain(request: Request) -> Response:
@@ -41,10 +40,10 @@ async def explain(request: Request) -> Response:
     try:
         service, body = service_of(request), await _body(request)
         identity = requester_of(request).identity
-        plan = await run_in_threadpool(partial(service.session.plan, _text(body, "query"), identity=identity))
+        plan = await run_in_threadpool(service.session.plan, _text(body, "query"), identity)
         return JSONResponse(await run_in_threadpool(_plan, plan))
     except QservError as error:
-        return _refused(error)
+        return json_error_reply(error)
 
 
 def _validated(catalog: Catalog, adql: str, mode: Mode) -> dict[str, Any]:
@@ -120,10 +119,6 @@ def _mode(body: dict[str, Any]) -> Mode:
     if value not in set(Mode):
         raise UserError('"mode" can be "lenient" or "strict"')
     return Mode(value)
-
-
-def _refused(error: QservError) -> Response:
-    return JSONResponse({"error": error_json(error)}, status_of(error), headers_of(error))
 
 
 API_ROUTES = [

@@ -15,6 +15,7 @@ from importlib.metadata import version
 import uvicorn
 
 from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.session import Session
 from qserv_py.errors import ConfigError
@@ -111,7 +112,7 @@ async def _serve(
     limits: ServiceLimits | None,
     listening: socket.socket,
 ) -> None:
-    service = Service(session, limits=limits, settings=presents)
+    service = Service(IdentifiedSession(session), limits=limits, settings=presents)
     service.check()
     config = uvicorn.Config(
         make_app(service, services=services),

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.authenticate import Authenticator
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.service import JobService
-from qserv_py.czar.session import Session
 from qserv_py.czar.settings_file import read_settings
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.admission import Admission
@@ -23,6 +24,7 @@ from qserv_py.vo.http.metrics import Metrics
 from qserv_py.vo.http.requester import requester_of
 
 DOCUMENTS_KEPT = 64
+"""Documents of one view of the catalogue; a client can name any address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +33,6 @@ class ServiceSettings:
 
     public_url: str = ""
     """Address that clients use, when a proxy stands before the service; else that of each request."""
-
-    lists_anonymous: bool = True
-    """Whether whoever has no name sees the jobs of all who have none."""
 
 
 class Service:
@@ -49,7 +48,7 @@ class Service:
 
     def __init__(
         self,
-        session: Session,
+        session: IdentifiedSession,
         *,
         limits: ServiceLimits | None = None,
         settings: ServiceSettings | None = None,
@@ -62,6 +61,9 @@ class Service:
         self.spill_dir.mkdir(parents=True, exist_ok=True)
         self.rules = cluster_settings.limits
         self.authenticator = Authenticator(session.cluster.registry(), cluster_settings.identity)
+        self.sees_addresses = not self.settings.public_url and cluster_settings.identity.proxy is None
+        """Whether clients connect from addresses of their own, not all from that of a proxy."""
+
         self.jobs = JobService(session, limits=self.limits, rules=self.rules)
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
@@ -73,7 +75,7 @@ class Service:
         """Set when the service begins to stop: whoever waits for something ends."""
 
         self.started_at = datetime.now(UTC)
-        self._documents: dict[tuple[str, ...], tuple[int, bytes]] = {}
+        self._documents: WeakKeyDictionary[Catalog, dict[tuple[str, ...], bytes]] = WeakKeyDictionary()
 
     def start(self) -> None:
         """Begin to run jobs."""
@@ -98,9 +100,9 @@ class Service:
     def check(self) -> None:
         """Raise ClusterError unless the registry answers."""
         try:
-            self.session.catalog()
+            self.session.check()
         except QservError:
-            self.session.catalog()  # the server may have been restarted since the last use
+            self.session.check()  # the server may have been restarted since the last use
 
     def base_url(self, request: Request) -> str:
         """Return the service's address without a slash at its end."""
@@ -109,15 +111,11 @@ class Service:
     def cached(self, make: Callable[[Catalog, str], bytes], request: Request) -> bytes:
         """Return a document about what the requester may read, made once for each state of that and address."""
         catalog = self.session.catalog(requester_of(request).identity)
-        base = self.base_url(request)
-        seen = ",".join(database.name for database in catalog.databases)
-        key = (make.__module__, make.__qualname__, base, seen)
-        known = self._documents.get(key)
-        if known is None or known[0] != catalog.version:
-            if len(self._documents) >= DOCUMENTS_KEPT:
-                self._documents.clear()
-            known = self._documents[key] = (catalog.version, make(catalog, base))
-        return known[1]
+        documents = self._documents.setdefault(catalog, {})
+        key = (make.__module__, make.__qualname__, self.base_url(request))
+        if key not in documents and len(documents) >= DOCUMENTS_KEPT:
+            documents.clear()
+        return documents.get(key) or documents.setdefault(key, make(catalog, key[-1]))
 
 
 def service_of(request: Request) -> Service:

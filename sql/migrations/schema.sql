@@ -248,7 +248,7 @@ CREATE TABLE tap_job (
 );
 COMMENT ON TABLE tap_job IS 'Queries that run in the background; their results are files of the czar.';
 COMMENT ON COLUMN tap_job.requester IS 'Whose turn in the queue a job takes: its owner, or the address of one without a name.';
-COMMENT ON COLUMN tap_job.identity IS 'User, groups and proof of who asked: the job reads what they may read.';
+COMMENT ON COLUMN tap_job.identity IS 'User, groups and proof of the owner, as of when the job was told to run: it reads what they may read.';
 COMMENT ON COLUMN tap_job.most_running IS 'Jobs of the requester that may run at a time.';
 COMMENT ON COLUMN tap_job.parameters IS 'What was posted, by upper-case name; UPLOAD is a list.';
 COMMENT ON COLUMN tap_job.runner IS 'Process that runs the job; it holds an advisory lock of this name while it lives.';
@@ -256,5 +256,5 @@ COMMENT ON COLUMN tap_job.result_file IS 'Relative to the directory of results.'
 CREATE INDEX tap_job_queue ON tap_job (requester, queued_at) WHERE phase = 'QUEUED';
 CREATE INDEX tap_job_served ON tap_job (requester, started_at);
 CREATE INDEX tap_job_running ON tap_job (runner) WHERE phase = 'EXECUTING';
-CREATE INDEX tap_job_owner ON tap_job (owner, created_at);
+CREATE INDEX tap_job_requester ON tap_job (requester, created_at);
 CREATE INDEX tap_job_destruction ON tap_job (destruction_at);

@@ -36,7 +36,7 @@ def add(registry: Registry, owner: str, *, queued: bool = True, most: int = 10) 
         keep_s=3600,
     )
     if queued:
-        assert jobs.queue_job(registry, made)
+        assert jobs.queue_job(registry, made, identity={"user": owner}, most_running=most)
     return made
 
 
@@ -97,7 +97,8 @@ def test_a_job_that_ended_does_not_change(registry: Registry) -> None:
     assert not jobs.complete_job(registry, job, runner="r1", **figures)
     assert not jobs.fail_job(registry, job, runner="r1", error=UserError("late"))
     assert not jobs.abort_job(registry, job)
-    assert not jobs.queue_job(registry, job)
+    assert not jobs.queue_job(registry, job, identity={"user": "bob"}, most_running=1)
+    assert jobs.find_job(registry, job).identity == {"user": "ada"}
     assert not jobs.change_parameters(registry, job, {"QUERY": "other"}, run_id=None)
     found = jobs.find_job(registry, job)
     assert (found.phase, found.rows, found.chunks_done, found.chunks) == (UwsPhase.COMPLETED, 9, 3, 3)

@@ -164,7 +164,7 @@ def test_a_rate_is_held_and_comes_back() -> None:
 
 
 def test_a_requester_has_so_many_queries_at_a_time() -> None:
-    admission = Admission(ServiceLimits(sync_each=2), LimitRules())
+    admission = Admission(ServiceLimits(), LimitRules(default={"concurrent_queries": 2}))
     ada = Identity(user="ada", proof=Proof.TOKEN)
     user = Requester(ada, "10.0.0.1")
 

@@ -21,6 +21,12 @@ class Limits:
     concurrent_jobs: int = 2
     """Jobs that run at a time; further ones wait."""
 
+    unfinished_jobs: int = 500
+    """Jobs that have not ended."""
+
+    concurrent_queries: int = 24
+    """Synchronous queries that run or wait."""
+
     requests_per_minute: int = 6000
     """Queries and new jobs within a minute."""
 

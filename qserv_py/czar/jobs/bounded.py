@@ -15,10 +15,10 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.request import QueryRequest
 from qserv_py.czar.jobs.uploads import read_uploads
-from qserv_py.czar.session import Session
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.executor.runner import Progress
 
@@ -42,7 +42,7 @@ class BoundedQuery:
 
     def __init__(
         self,
-        session: Session,
+        session: IdentifiedSession,
         request: QueryRequest,
         *,
         identity: Identity,
@@ -61,9 +61,9 @@ class BoundedQuery:
         self._stages: dict[str, Progress] = {}
         self._answer = session.answer(
             request.adql,
+            identity,
             maxrec=request.maxrec,
             on_progress=self._note,
-            identity=identity,
             uploads=read_uploads(uploads) if uploads else None,
         )
 

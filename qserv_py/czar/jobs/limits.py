@@ -15,22 +15,19 @@ class ServiceLimits:
     """Limits of a service as a whole; each is at least 1. Those of one user are ``identity.limits.Limits``."""
 
     sync_s: int = 600
-    """Seconds that a synchronous query may run."""
+    """Seconds that a synchronous query may run, if its user may let one run so long."""
+
+    sync_bytes: int = 4 << 30
+    """Bytes of a synchronous result, if its user may have so many; more are cut off, and the result says so."""
 
     sync_running: int = 12
     """Synchronous queries that run at a time; others wait for their turn."""
-
-    sync_each: int = 24
-    """Synchronous queries that one requester may have running or waiting."""
 
     job_s: int = HOUR
     """Seconds that a job may run, unless it asks for another time."""
 
     jobs_running: int = 4
     """Jobs that run at a time."""
-
-    jobs_each: int = 500
-    """Jobs of one requester that have not ended."""
 
     keep_s: int = 7 * DAY
     """Seconds after which a job and its result are removed."""

@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 
+from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.identity.limits import LimitRules
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.request import query_request
 from qserv_py.czar.jobs.results import ResultFiles
-from qserv_py.czar.session import Session
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.registry import jobs
 from qserv_py.registry.jobs import JobEntry, Parameters, TapJob, UwsPhase
@@ -51,7 +51,7 @@ class JobService:
         What each user may do.
     """
 
-    def __init__(self, session: Session, *, limits: ServiceLimits, rules: LimitRules) -> None:
+    def __init__(self, session: IdentifiedSession, *, limits: ServiceLimits, rules: LimitRules) -> None:
         self.limits = limits
         self._rules = rules
         self.files = ResultFiles(session.cluster.config.czar_dir / "results")
@@ -92,9 +92,9 @@ class JobService:
     def create(self, *, identity: Identity, requester: str, parameters: Parameters, run_id: str = "") -> str:
         """Write down a new job, PENDING, and return its id; LimitError if its requester has too many."""
         allowed = self._rules.limits_for(identity)
-        if jobs.unfinished_jobs(self._registry, requester) >= self.limits.jobs_each:
+        if jobs.unfinished_jobs(self._registry, requester) >= allowed.unfinished_jobs:
             raise LimitError(
-                f"you have {self.limits.jobs_each} jobs that have not ended, which is the most",
+                f"you have {allowed.unfinished_jobs} jobs that have not ended, which is the most",
                 hint="Wait until some have ended, or delete them.",
             )
         return jobs.add_job(
@@ -114,18 +114,23 @@ class JobService:
         return jobs.find_job(self._registry, job_id)
 
     def list(
-        self, owner: str, *, phases: Sequence[UwsPhase] = (), after: datetime | None = None, most: int
+        self, requester: str, *, phases: Sequence[UwsPhase] = (), after: datetime | None = None, most: int
     ) -> list[JobEntry]:
-        """Return the jobs of an owner, newest first."""
-        return jobs.list_jobs(self._registry, owner, phases=phases, after=after, most=most)
+        """Return the jobs of a requester, newest first."""
+        return jobs.list_jobs(self._registry, requester, phases=phases, after=after, most=most)
 
     def counts(self) -> dict[UwsPhase, int]:
         """Return how many jobs there are in each phase."""
         return jobs.count_phases(self._registry)
 
-    def run(self, job_id: str) -> bool:
-        """Let a PENDING job wait for its turn; False when it was not PENDING."""
-        queued = jobs.queue_job(self._registry, job_id)
+    def run(self, job_id: str, identity: Identity) -> bool:
+        """Let a PENDING job wait for its turn, as its owner is known now; False when it was not PENDING."""
+        queued = jobs.queue_job(
+            self._registry,
+            job_id,
+            identity=identity.as_record(),
+            most_running=self._rules.limits_for(identity).concurrent_jobs,
+        )
         if queued:
             self._tell(job_id)
             self._wake.set()
@@ -264,10 +269,11 @@ class JobService:
         query = BoundedQuery(
             self._session, request, identity=identity, uploads=uploads, most_bytes=allowed.result_bytes
         )
+        longest = min(job.execution_s, allowed.execution_s)
         late = LimitError(
-            f"the job ran longer than {job.execution_s} s", hint="Ask for a longer executionduration, or for less."
+            f"the job ran longer than {longest} s", hint="Ask for a longer executionduration, or for less."
         )
-        timer = threading.Timer(job.execution_s, query.stop, (late,))
+        timer = threading.Timer(longest, query.stop, (late,))
         timer.daemon = True
         timer.start()
         try:

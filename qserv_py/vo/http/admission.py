@@ -66,9 +66,10 @@ class Admission:
     @asynccontextmanager
     async def presence(self, requester: Requester) -> AsyncIterator[None]:
         """Be one of a requester's synchronous queries until its reply has been sent."""
-        if self._present[requester.key] >= self._limits.sync_each:
+        most = self._rules.limits_for(requester.identity).concurrent_queries
+        if self._present[requester.key] >= most:
             raise TooManyRequestsError(
-                f"you have {self._limits.sync_each} synchronous queries running, which is the most",
+                f"you have {most} synchronous queries running, which is the most",
                 retry_after_s=5,
                 hint="Wait until some have ended, or send jobs to /async.",
             )

@@ -11,7 +11,7 @@ import math
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from qserv_py.errors import (
     AdqlError,
@@ -85,10 +85,20 @@ def error_reply(error: QservError) -> Response:
     """Return the reply that tells of an error."""
     if isinstance(error, InternalError):
         log.error("defect: %s", error.render(), exc_info=error)
-    reply = Response(error_votable(public_text(error)), status_of(error), headers_of(error), VOTABLE)
-    if isinstance(error, AuthenticationError):
-        for challenge in error.challenges:
-            reply.headers.append("WWW-Authenticate", challenge)
+    return _challenging(
+        error, Response(error_votable(public_text(error)), status_of(error), headers_of(error), VOTABLE)
+    )
+
+
+def json_error_reply(error: QservError) -> Response:
+    """Return the reply of the JSON API that tells of an error."""
+    return _challenging(error, JSONResponse({"error": error_json(error)}, status_of(error), headers_of(error)))
+
+
+def _challenging(error: QservError, reply: Response) -> Response:
+    """Give the reply to wrong credentials the headers that say which are taken."""
+    for challenge in error.challenges if isinstance(error, AuthenticationError) else ():
+        reply.headers.append("WWW-Authenticate", challenge)
     return reply
 
 

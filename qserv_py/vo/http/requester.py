@@ -1,20 +1,28 @@
-"""Who asks: the one place where a request's identity is found, before any route sees it."""
+"""Who asks: the one place where a request's identity is found, before any route sees it.
+
+Answers say whom the service took the request to be from, as IVOA's AuthVO asks for: ``X-VO-Authenticated`` names the
+user, and whoever has no name hears with each answer which credentials are taken.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qserv_py.czar.identity.authenticate import Authenticator
 from qserv_py.czar.identity.identity import Identity
-from qserv_py.errors import AuthenticationError, IdentityProviderError
-from qserv_py.vo.http.replies import error_reply
+from qserv_py.errors import AuthenticationError, IdentityProviderError, UserError
+from qserv_py.vo.http.replies import error_reply, json_error_reply
 
-OPEN_PATHS = ("/healthz", "/metrics")
-"""What monitoring asks for, without an identity."""
+OPEN_PATHS = ("/healthz", "/metrics", "/tap/availability")
+"""What monitoring asks for: these tell everybody the same, and do not wait for an issuer of tokens."""
+
+CHECKED_AT_A_TIME = 8
+"""Credentials that are checked at a time: an issuer that does not answer must not keep all threads of the service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +40,11 @@ class Requester:
 
     @property
     def key(self) -> str:
-        """Whose share of the service the request takes: that of a user, or of an address without a name."""
-        return f"{self.owner} {self.address}" if self.identity.is_anonymous else self.owner
+        """Whose share of the service the request takes: that of a user, or of an address without a name.
+
+        No user's name begins with a blank.
+        """
+        return f" {self.address}" if self.identity.is_anonymous else self.owner
 
 
 def requester_of(request: Request) -> Requester:
@@ -49,22 +60,57 @@ class Identification:
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._limiter = CapacityLimiter(CHECKED_AT_A_TIME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on with its requester."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        try:
+            requester = await self._identify(scope)
+        except (AuthenticationError, IdentityProviderError, UserError) as error:
+            reply = json_error_reply if scope["path"].startswith("/api/") else error_reply
+            await reply(error)(scope, receive, send)
+            return
+        scope.setdefault("state", {})["requester"] = requester
+        greeting = self._greeting(requester)
+
+        async def greeted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *greeting]
+            await send(message)
+
+        await self._app(scope, receive, greeted)
+
+    async def _identify(self, scope: Scope) -> Requester:
+        """Return who asks.
+
+        Raises
+        ------
+        AuthenticationError, IdentityProviderError
+            As ``Authenticator.authenticate``.
+        UserError
+            If a page of another site makes a user's browser change something.
+        """
+        headers = Headers(scope=scope)
         address = scope["client"][0] if scope.get("client") else ""
         authenticate = self._authenticator.authenticate
-        try:
-            if any(name == "authorization" for name, _ in headers):  # it asks the registry or an issuer
-                identity = await run_in_threadpool(authenticate, headers, address or None)
-            else:
-                identity = authenticate(headers, address or None)
-        except (AuthenticationError, IdentityProviderError) as error:
-            await error_reply(error)(scope, receive, send)
-            return
-        scope.setdefault("state", {})["requester"] = Requester(identity, address)
-        await self._app(scope, receive, send)
+        if "authorization" in headers:  # it asks the registry or an issuer
+            identity = await to_thread.run_sync(authenticate, headers.items(), address or None, limiter=self._limiter)
+        else:
+            identity = authenticate(headers.items(), address or None)
+        if (
+            not identity.is_anonymous
+            and scope["method"] not in {"GET", "HEAD"}
+            and headers.get("sec-fetch-site") == "cross-site"
+        ):
+            raise UserError("a page of another site sent this request in your name, which is not taken")
+        return Requester(identity, address)
+
+    def _greeting(self, requester: Requester) -> list[tuple[bytes, bytes]]:
+        """Return headers that say whom the service sees."""
+        if requester.identity.is_anonymous:
+            return [(b"www-authenticate", challenge.encode()) for challenge in self._authenticator.challenges()]
+        name = [(b"x-vo-authenticated", requester.owner.encode())] if requester.owner.isascii() else []
+        return [*name, (b"cache-control", b"private")]

@@ -136,7 +136,7 @@ class SyncQuery:
                 self._request,
                 identity=self._identity,
                 uploads=uploads,
-                most_bytes=self._allowed.result_bytes,
+                most_bytes=min(service.limits.sync_bytes, self._allowed.result_bytes),
             )
         self._query = query
         if self._reason is not None:

@@ -41,13 +41,13 @@ async def job_list(request: Request) -> Response:
     """Return the requester's jobs."""
     service, requester = service_of(request), requester_of(request)
     parameters = await read_parameters(request, most_bytes=service.limits.query_bytes)
-    if requester.identity.is_anonymous and not service.settings.lists_anonymous:
+    if requester.identity.is_anonymous and not service.sees_addresses:
         return xml_reply(request, jobs_document([], _list_url(request)))
     phases = [_phase(text) for text in parameters.all("PHASE")]
     after = _moment(parameters.get("AFTER"), "AFTER") if "AFTER" in parameters else None
     last = _number(parameters.get("LAST"), "LAST") if "LAST" in parameters else MOST_LISTED
     found = await run_in_threadpool(
-        service.jobs.list, requester.owner, phases=phases, after=after, most=min(last, MOST_LISTED)
+        service.jobs.list, requester.key, phases=phases, after=after, most=min(last, MOST_LISTED)
     )
     return xml_reply(request, jobs_document(found, _list_url(request)))
 
@@ -75,7 +75,7 @@ async def create(request: Request) -> Response:
             raise
         _set_times(request, job_id, parameters)
         if phase:
-            service.jobs.run(job_id)
+            service.jobs.run(job_id, requester.identity)
         return job_id
 
     return see_other(f"{_list_url(request)}/{await run_in_threadpool(make)}")
@@ -189,7 +189,7 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
         _set_times(request, found.job_id, parameters)
         if phase == "ABORT":
             service.jobs.abort(found.job_id)
-        elif phase == "RUN" and not service.jobs.run(found.job_id):
+        elif phase == "RUN" and not service.jobs.run(found.job_id, requester_of(request).identity):
             has_ended = service.jobs.find(found.job_id).phase.has_ended
             _check_not_started(not has_ended, "it cannot run again; send the query as a new job")
 

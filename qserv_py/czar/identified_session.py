@@ -1,0 +1,81 @@
+"""The session as a service holds it: nothing is read without saying who asks.
+
+``Session`` answers as the operator when nobody is named, which is right on the czar's machine and would be a leak on a
+network. So services hold this one, and import-linter keeps them from importing the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.identity.identity import Identity, Proof
+from qserv_py.czar.session import Answer, Session
+from qserv_py.czar.user_tables import UserTables
+from qserv_py.errors import InternalError
+from qserv_py.executor.runner import Progress
+from qserv_py.planner.plan import QueryPlan
+
+
+class IdentifiedSession:
+    """Answers queries of those who say who they are; the operator, to whom everything is open, is refused.
+
+    Parameters
+    ----------
+    session
+        Whoever made it closes it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that answers."""
+        return self._session.cluster
+
+    @property
+    def user_tables(self) -> UserTables:
+        """The tables that users keep; each of its calls names the user."""
+        return self._session.user_tables
+
+    def check(self) -> None:
+        """Raise ClusterError unless the registry answers."""
+        self._session.catalog()
+
+    def catalog(self, identity: Identity) -> Catalog:
+        """Return the databases that an identity may read, and the tables that it keeps or that others share with it.
+
+        As long as nothing changes, identities that may read the same databases and no such tables get the same object.
+        """
+        catalog = self._session.catalog(_known(identity))
+        for kept in self.user_tables.databases(identity):
+            catalog = kept.added_to(catalog)
+        return catalog
+
+    def plan(self, adql: str, identity: Identity, *, uploads: Mapping[str, pa.Table] | None = None) -> QueryPlan:
+        """Return the plan of a query, as ``Session.plan`` does."""
+        return self._session.plan(adql, uploads=uploads, identity=_known(identity))
+
+    def answer(
+        self,
+        adql: str,
+        identity: Identity,
+        *,
+        maxrec: int | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        uploads: Mapping[str, pa.Table] | None = None,
+    ) -> Answer:
+        """Plan a query and return its answer, as ``Session.answer`` does."""
+        return self._session.answer(
+            adql, maxrec=maxrec, on_progress=on_progress, uploads=uploads, identity=_known(identity)
+        )
+
+
+def _known(identity: Identity) -> Identity:
+    if identity.proof is Proof.OPERATOR:
+        raise InternalError("a service asked as the operator")
+    return identity
