@@ -21,6 +21,7 @@ SETUP_SCRIPTS = (
     "worker/bookkeeping",
     "worker/functions",
     "worker/catalogue_functions",
+    "worker/shape_functions",
     "worker/scratch",
 )
 """Scripts applied at every start, in this order; each may run again and again."""

@@ -26,6 +26,7 @@ SCRIPTS = {name for name in NAMES if name.startswith("migrations/")} | {
     "worker/schema",
     "worker/functions",
     "worker/catalogue_functions",
+    "worker/shape_functions",
     "worker/bookkeeping",
     "worker/reader",
     "worker/scratch",
