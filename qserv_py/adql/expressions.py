@@ -14,7 +14,6 @@ from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import (
     AGGREGATE_FUNCTIONS,
     AGGREGATES,
-    DISTANCE,
     FUNCTIONS,
     SHAPE_NAMES,
     AggregateFunction,
@@ -22,12 +21,14 @@ from qserv_py.adql.functions import (
     Kind,
 )
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
-from qserv_py.adql.geometry import GeometricForms, as_double, doubles, is_form
+from qserv_py.adql.functions.shapes import CAST_TO_SHAPE
+from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.metadata import meaning_of
 from qserv_py.adql.parse import MARK
 from qserv_py.adql.places import Failures, did_you_mean, offset_of
+from qserv_py.adql.relations import Relations, as_double
 from qserv_py.adql.scope import Scope
-from qserv_py.adql.shapes import build_shape
+from qserv_py.adql.shapes import build_shape, region_shape, shape_of_text
 from qserv_py.adql.tree import (
     Aggregate,
     Arithmetic,
@@ -204,10 +205,14 @@ class ExpressionBuilder:
         return built
 
     def value(self, node: Any) -> Expr:
-        """Return an expression that is a value; a bare shape is none."""
+        """Return an expression that is a value."""
         built = self.build(node)
-        if isinstance(built, Shape):
-            raise self.failures.unsupported(f"{built.kind} can stand only inside CONTAINS or DISTANCE", built.offset)
+        if built.type is DataType.REGION:
+            raise self.failures.unsupported(
+                "a REGION whose kind the rows tell can stand only inside geometric functions",
+                built.offset,
+                hint="CAST it to POINT, CIRCLE or POLYGON, or select the column itself.",
+            )
         return built
 
     def _refuse(self, node: Any) -> Exception:
@@ -532,12 +537,31 @@ class ExpressionBuilder:
 
     def _cast(self, node: Any) -> Expr:
         operand = self.value(node.this)
+        shape = _shape_type(node.args["to"])
+        if shape is not None:
+            return self._cast_to_shape(operand, shape, node)
         kind, length = cast_target(node.args["to"], self.failures, node)
         if operand.type is not None and not _can_cast(operand.type, kind):
             raise self._mismatch(f"CAST to {kind.names.adql} is not possible", operand, node)
         if kind is DataType.TIMESTAMP and isinstance(operand, Literal) and isinstance(operand.value, str):
             return time_constant(operand, self.failures)
         return Cast(type=kind, operand=_unfilled(operand), length=length, offset=operand.offset)
+
+    def _cast_to_shape(self, operand: Expr, kind: DataType, node: Any) -> Expr:
+        """Return the shape that a text writes; of a row, the query fails where the text is none."""
+        if operand.type is kind:
+            return operand
+        if operand.type is None:
+            return Cast(type=kind, operand=operand, offset=operand.offset)
+        if not operand.type.is_text:
+            raise self._mismatch(f"CAST to {kind.names.adql} takes text", operand, node)
+        if isinstance(operand, Literal) and isinstance(operand.value, str):
+            shape = shape_of_text(operand.value, self.failures, operand.offset)
+            if kind not in {shape.type, DataType.REGION}:
+                raise self._mismatch(f"CAST to {kind.names.adql} takes the text of one", shape, node)
+            return shape
+        word = Literal(type=DataType.TEXT, value=kind.name)
+        return Call(type=kind, function=CAST_TO_SHAPE, arguments=(operand, word), offset=operand.offset)
 
     # calls
 
@@ -568,7 +592,7 @@ class ExpressionBuilder:
             kind = DataType.DOUBLE if name == "AVG" or kind is None else sum_type(kind)
         elif name == "COUNT":
             kind = DataType.LONG
-        elif kind in {DataType.BOOLEAN, DataType.BINARY, DataType.COUNTS}:
+        elif kind in {DataType.BOOLEAN, DataType.BINARY} or (kind is not None and kind.is_list):
             raise self._mismatch(f"{name} needs numbers, text or times", operand, node)
         return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
 
@@ -580,7 +604,7 @@ class ExpressionBuilder:
             return self._further_aggregate(AGGREGATE_FUNCTIONS[upper], node.expressions, place)
         if upper == "IN_UNIT":
             return self._in_unit(node.expressions, place)
-        arguments = [self.build(part) for part in node.expressions]
+        arguments = [self.build(part) for part in _without_array(upper, node.expressions)]
         if upper in SHAPE_NAMES:
             return self._geometry(upper, arguments, place)
         function = FUNCTIONS.get(upper)
@@ -687,7 +711,7 @@ class ExpressionBuilder:
             if kind is Kind.TIME and isinstance(argument, Literal) and isinstance(argument.value, str):
                 argument = time_constant(argument, self.failures)
             argument = _unfilled(argument)
-            if isinstance(argument, Shape) or not _accepts(kind, argument.type):
+            if not _accepts(kind, argument.type):
                 raise self._mismatch(
                     f"{function.name} needs {kind.value}",
                     argument,
@@ -707,49 +731,15 @@ class ExpressionBuilder:
         return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
 
     def _geometry(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
-        if name == "CONTAINS":
-            return self._contains(arguments, place)
+        if name in {"CONTAINS", "INTERSECTS"}:
+            return Relations(self.failures, self._checked_call).build(name, arguments, place)
         if name == "DISTANCE":
-            return self._distance(arguments, place)
+            return Relations(self.failures, self._checked_call).distance(arguments, place)
+        if name == "REGION":
+            return region_shape(arguments, self.failures, place)
         if is_form(name):
             return GeometricForms(self.scope, self._checked_call).build(name, arguments, place)
         return build_shape(ShapeKind(name), arguments, self.failures, place)
-
-    def _contains(self, arguments: Sequence[Expr], place: int | None) -> Expr:
-        if len(arguments) != 2 or not all(isinstance(argument, Shape) for argument in arguments):
-            raise self.failures.error(
-                UnknownFunctionError,
-                "CONTAINS takes two shapes",
-                place,
-                hint="Write CONTAINS(POINT(...), CIRCLE(...)).",
-            )
-        point, shape = arguments
-        assert isinstance(point, Shape)
-        assert isinstance(shape, Shape)
-        if point.kind is not ShapeKind.POINT or shape.kind is ShapeKind.POINT:
-            raise self.failures.unsupported(
-                "CONTAINS is answered for a POINT in a CIRCLE, BOX or POLYGON", place, hint="The point comes first."
-            )
-        inside = InShape(type=DataType.BOOLEAN, point=doubles(point), shape=doubles(shape), offset=place)
-        return Cast(type=DataType.INT, operand=inside, offset=place)
-
-    def _distance(self, arguments: Sequence[Expr], place: int | None) -> Expr:
-        numbers: list[Expr] = []
-        for argument in arguments:
-            if isinstance(argument, Shape):
-                if argument.kind is not ShapeKind.POINT:
-                    raise self.failures.unsupported("DISTANCE is between two points", place)
-                numbers += argument.numbers
-            else:
-                numbers.append(argument)
-        if len(numbers) != 4 or len(arguments) not in {2, 4}:
-            raise self.failures.error(
-                UnknownFunctionError,
-                "DISTANCE takes two points or four numbers",
-                place,
-                hint="Write DISTANCE(POINT(ra1, dec1), POINT(ra2, dec2)) or DISTANCE(ra1, dec1, ra2, dec2).",
-            )
-        return self._checked_call(DISTANCE, numbers, place)
 
     # checks
 
@@ -768,6 +758,13 @@ class ExpressionBuilder:
     def _mismatch(self, message: str, culprit: Expr, node: Any, *, hint: str = "") -> Exception:
         place = culprit.offset if culprit.offset is not None else node
         return self.failures.error(TypeMismatchError, f"{message}, found {_type_name(culprit)}", place, hint=hint)
+
+
+def _without_array(name: str, parts: Sequence[Any]) -> Sequence[Any]:
+    """Return the arguments of a call; the array of vertices that Q3C's form has last is the numbers in it."""
+    if name == "Q3C_POLY_QUERY" and len(parts) == 3 and isinstance(parts[2], exp.Array):
+        return [*parts[:2], *parts[2].expressions]
+    return parts
 
 
 def _chain(node: Any, kind: Any) -> list[Any]:
@@ -796,6 +793,7 @@ _TYPE_OF_NULL = {
     Kind.TIME: DataType.TIMESTAMP,
     Kind.VALUE: DataType.DOUBLE,
     Kind.CONDITION: DataType.BOOLEAN,
+    Kind.SHAPE: DataType.POINT,
 }
 
 
@@ -804,8 +802,16 @@ def _typed(expr: Expr, kind: DataType) -> Expr:
     return Cast(type=kind, operand=expr, offset=expr.offset) if expr.type is None else expr
 
 
+def _shape_type(target: Any) -> DataType | None:
+    """Return the shape that CAST names as its type; None when it names another."""
+    kind = target.args.get("kind")
+    name = kind.name if isinstance(kind, exp.Identifier) else getattr(target.this, "value", "")
+    known = DataType.__members__.get(str(name).upper())
+    return known if known is not None and known.is_shape else None
+
+
 def _can_cast(given: DataType, wanted: DataType) -> bool:
-    if {DataType.BINARY, DataType.COUNTS} & {given, wanted}:
+    if given.is_list or wanted.is_list or DataType.BINARY in {given, wanted}:
         return given is wanted
     if DataType.BOOLEAN in {given, wanted}:
         return given is wanted or wanted is DataType.INT
@@ -824,6 +830,8 @@ def _accepts(kind: Kind, given: DataType | None) -> bool:
             return given.is_integer
         case Kind.TEXT:
             return given.is_text
+        case Kind.SHAPE:
+            return given.is_shape
         case Kind.TIME:
             return given is DataType.TIMESTAMP
         case Kind.VALUE:

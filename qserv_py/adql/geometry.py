@@ -1,31 +1,28 @@
 """The geometric functions that are no calls: each becomes a shape, a number or a condition that the planner can read.
 
-The regions of sciSQL and of Qserv (``scisql_s2PtIn*``, ``qserv_areaspec_*``) become the same trees as CONTAINS and
-BETWEEN, so they prune as those do. AREA and CENTROID of a polygon are computed here: its vertices are constants.
+The regions of sciSQL, of Qserv and of Q3C (``scisql_s2PtIn*``, ``qserv_areaspec_*``, ``q3c_*``) become the same trees
+as CONTAINS, DISTANCE and BETWEEN, so they prune as those do.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-
-import numpy as np
+from collections.abc import Sequence
 
 from qserv_py.adql.constants import constant_number
-from qserv_py.adql.functions import FORMS, Function
+from qserv_py.adql.functions import FORMS
 from qserv_py.adql.functions.positions import (
-    AREA_OF_BOX,
-    AREA_OF_CIRCLE,
     DISTANCE,
     HEALPIX_INDEX,
     HEALPIX_PARENT,
     IN_ELLIPSE,
     TURN,
 )
+from qserv_py.adql.measures import MEASURES, Measures
 from qserv_py.adql.places import Failures
+from qserv_py.adql.relations import CheckedCall, as_double, doubles
 from qserv_py.adql.scope import Scope, table_ref
-from qserv_py.adql.shapes import build_shape
+from qserv_py.adql.shapes import as_point, build_shape
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -44,28 +41,9 @@ from qserv_py.catalog.model import HEALPIX_COLUMN, DirectorTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError, UnknownFunctionError
 
-CheckedCall = Callable[[Function, Sequence[Expr], int | None], Expr]
-
 _SIGNATURES = {form.name.upper(): form for form in FORMS}
-_MEASURES = {"COORD1", "COORD2", "COORDSYS", "CENTROID", "AREA"}
 _NUMBERS = {"CIRCLE": 3, "BOX": 4, "ELLIPSE": 5}
 _LARGEST_AXIS_ARCSEC = 36_000.0
-_STERADIAN_DEG2 = math.degrees(math.degrees(1.0))
-_WHOLE_SKY_DEG2 = 4 * math.pi * _STERADIAN_DEG2
-
-
-def as_double(expr: Expr) -> Expr:
-    """Return a number as DOUBLE PRECISION; a constant stays one."""
-    if expr.type is DataType.DOUBLE:
-        return expr
-    if isinstance(expr, Literal) and isinstance(expr.value, int) and not isinstance(expr.value, bool):
-        return Literal(type=DataType.DOUBLE, value=float(expr.value), offset=expr.offset)
-    return Cast(type=DataType.DOUBLE, operand=expr, offset=expr.offset)
-
-
-def doubles(shape: Shape) -> Shape:
-    """Return a shape with its numbers as DOUBLE PRECISION."""
-    return replace(shape, numbers=tuple(as_double(number) for number in shape.numbers))
 
 
 def is_form(name: str) -> bool:
@@ -93,61 +71,24 @@ class GeometricForms:
         QueryNotSupportedError
             If an argument must be constant and is not, or the query has no director for ``qserv_areaspec_*``.
         """
-        if name in _MEASURES:
-            return self._measure(name, arguments, place)
+        if name in MEASURES:
+            return Measures(self.failures, self._call).build(name, arguments, place)
         if any(isinstance(argument, Shape) for argument in arguments):
             raise self._wrong_arguments(name, f"{_SIGNATURES[name].name} takes numbers, not shapes", place)
-        if name == "SCISQL_ANGSEP":
+        if name in {"SCISQL_ANGSEP", "Q3C_DIST"}:
             if len(arguments) != 4:
                 raise self._wrong_count(name, arguments, place)
             return self._call(DISTANCE, arguments, place)
+        if name in {"Q3C_JOIN", "Q3C_RADIAL_QUERY"}:
+            return self._closer(name, arguments, place)
+        if name == "Q3C_POLY_QUERY":
+            return self._region(name, "POLY", arguments[:2], arguments[2:], place)
         region = {"CPOLY": "POLY"}.get(name[len("SCISQL_S2PTIN") :], "") or name.removeprefix("SCISQL_S2PTIN")
         if name.startswith("QSERV_AREASPEC_"):
             region = name.removeprefix("QSERV_AREASPEC_")
             return self._region(name, region, self._director_position(name, place), arguments, place)
         inside = self._region(name, region, arguments[:2], arguments[2:], place)
         return Cast(type=DataType.INT, operand=inside, offset=place)
-
-    # measures of shapes
-
-    def _measure(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
-        if len(arguments) != 1 or not isinstance(arguments[0], Shape):
-            raise self._wrong_arguments(name, f"{name} takes one shape", place)
-        shape = arguments[0]
-        if name == "COORDSYS":
-            return Literal(type=DataType.TEXT, value="ICRS", offset=place)
-        if name == "CENTROID":
-            return self._centroid(shape)
-        if name == "AREA":
-            return self._area(shape, place)
-        if shape.kind is not ShapeKind.POINT:
-            raise self._wrong_arguments(name, f"{name} takes a POINT, found a {shape.kind}", place)
-        return as_double(shape.numbers[0 if name == "COORD1" else 1])
-
-    def _centroid(self, shape: Shape) -> Shape:
-        numbers = shape.numbers[:2]
-        if shape.kind is ShapeKind.POLYGON:
-            ra, dec = centroid_of_polygon(self._vertices(shape))
-            numbers = tuple(Literal(type=DataType.DOUBLE, value=value, offset=shape.offset) for value in (ra, dec))
-        return Shape(type=None, kind=ShapeKind.POINT, numbers=numbers, offset=shape.offset)
-
-    def _area(self, shape: Shape, place: int | None) -> Expr:
-        match shape.kind:
-            case ShapeKind.POINT:
-                return Literal(type=DataType.DOUBLE, value=0.0, offset=place)
-            case ShapeKind.CIRCLE:
-                return self._call(AREA_OF_CIRCLE, shape.numbers[2:], place)
-            case ShapeKind.BOX:
-                return self._call(AREA_OF_BOX, shape.numbers[2:], place)
-            case ShapeKind.POLYGON:
-                return Literal(type=DataType.DOUBLE, value=area_of_polygon(self._vertices(shape)), offset=place)
-
-    def _vertices(self, shape: Shape) -> np.ndarray:
-        values = [constant_number(number) for number in shape.numbers]
-        known = [value for value in values if value is not None]
-        if len(known) < len(values):
-            raise self.failures.unsupported("a POLYGON whose vertices are columns is not answered", shape.offset)
-        return unit_vectors(known[0::2], known[1::2])
 
     # regions
 
@@ -167,6 +108,17 @@ class GeometricForms:
         kind = ShapeKind.CIRCLE if region == "CIRCLE" else ShapeKind.POLYGON
         shape = doubles(build_shape(kind, numbers, self.failures, place))
         return InShape(type=DataType.BOOLEAN, point=point, shape=shape, offset=place)
+
+    def _closer(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
+        """Return the condition that two positions are closer than a radius."""
+        if len(arguments) != 5:
+            raise self._wrong_count(name, arguments, place)
+        apart, radius = self._call(DISTANCE, arguments[:4], place), arguments[4]
+        if radius.type is not None and not radius.type.is_numeric:
+            raise self.failures.error(
+                TypeMismatchError, f"{_SIGNATURES[name].name} needs numbers", radius.offset or place
+            )
+        return Comparison(type=DataType.BOOLEAN, operator="<", left=apart, right=as_double(radius), offset=place)
 
     def _in_bounds(self, name: str, point: Shape, bounds: Sequence[Expr], place: int | None) -> Expr:
         west, south, east, north = self._constants(name, bounds, place)
@@ -227,8 +179,8 @@ class GeometricForms:
         """Return the cell of a position; of a row's own position, by its ``healpix29``."""
         numbers: list[Expr] = []
         for argument in arguments:
-            point = isinstance(argument, Shape) and argument.kind is ShapeKind.POINT
-            numbers += argument.numbers if isinstance(argument, Shape) and point else [argument]
+            point = as_point(argument)
+            numbers += point.numbers if point is not None else [argument]
         order = constant_number(numbers[0]) if len(numbers) == 3 else None
         if order is None or not order.is_integer():
             return self._call(HEALPIX_INDEX, numbers, place)
@@ -291,55 +243,3 @@ def _between(expr: Expr, low: float, high: float, place: int | None) -> Expr:
 def _compare(expr: Expr, operator: str, value: float, place: int | None) -> Expr:
     bound = Literal(type=DataType.DOUBLE, value=value, offset=place)
     return Comparison(type=DataType.BOOLEAN, operator=operator, left=expr, right=bound, offset=place)
-
-
-def unit_vectors(ra: Sequence[float], dec: Sequence[float]) -> np.ndarray:
-    """Return directions as unit vectors, shape (n, 3)."""
-    lon, lat = np.radians(ra), np.radians(dec)
-    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
-
-
-def area_of_polygon(vertices: np.ndarray) -> float:
-    """Return the area of a polygon of great circles, square degrees, whatever its sense: at most half the sky.
-
-    Parameters
-    ----------
-    vertices
-        Unit vectors, shape (n, 3).
-
-    References
-    ----------
-    Van Oosterom and Strackee 1983, IEEE Trans. Biomed. Eng. 30, 125: the solid angles of its fan of triangles.
-    """
-    centre = vertices.mean(axis=0)
-    length = float(np.linalg.norm(centre))
-    apex = centre / length if length > 1e-9 else vertices[0]
-    total = 0.0
-    for one, other in zip(vertices, np.roll(vertices, -1, axis=0), strict=True):
-        volume = float(np.dot(apex, np.cross(one, other)))
-        total += 2 * math.atan2(volume, 1 + float(apex @ one + apex @ other + one @ other))
-    area = abs(total) * _STERADIAN_DEG2
-    return min(area, _WHOLE_SKY_DEG2 - area)
-
-
-def centroid_of_polygon(vertices: np.ndarray) -> tuple[float, float]:
-    """Return the direction of the centre of mass of a polygon of great circles, degrees.
-
-    The integral of the position over the polygon is half the sum, over its sides, of their lengths times the normals of
-    their planes. A polygon without area has the mean of its vertices.
-
-    Parameters
-    ----------
-    vertices
-        Unit vectors, shape (n, 3).
-    """
-    mean = vertices.mean(axis=0)
-    normals = np.cross(vertices, np.roll(vertices, -1, axis=0))
-    sines = np.linalg.norm(normals, axis=1)
-    lengths = np.arctan2(sines, np.sum(vertices * np.roll(vertices, -1, axis=0), axis=1))
-    known = sines > 0
-    mass = np.sum(normals[known] * (lengths[known] / sines[known])[:, None], axis=0)
-    if np.linalg.norm(mass) < 1e-15:
-        mass = mean
-    x, y, z = mass if mass @ mean >= 0 else -mass
-    return math.degrees(math.atan2(y, x)) % 360, math.degrees(math.atan2(z, math.hypot(x, y)))

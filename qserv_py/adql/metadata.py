@@ -39,6 +39,9 @@ _COUNT = Meaning(unit="", ucd="meta.number")
 _QUALIFIED = {"MIN": "stat.min", "MAX": "stat.max", "AVG": "stat.mean"}
 """Words that the list of UCDs has only after the word for the quantity."""
 
+_XTYPES = {DataType.TIMESTAMP, DataType.POINT, DataType.CIRCLE, DataType.POLYGON}
+"""Types that DALI has an xtype for, of the same name."""
+
 _OF_ANOTHER_ROW = {"LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE"}
 
 
@@ -50,10 +53,12 @@ def output_column(item: Item) -> OutputColumn:
         name=item.name,
         datatype=datatype,
         length=about.length,
-        unit=about.unit or "",
+        unit="deg" if datatype.is_shape else about.unit or "",
         ucd=about.ucd,
         description=about.description,
-        xtype=about.xtype or ("timestamp" if datatype is DataType.TIMESTAMP else ""),
+        xtype=datatype.value
+        if datatype.is_shape
+        else about.xtype or ("timestamp" if datatype is DataType.TIMESTAMP else ""),
     )
 
 

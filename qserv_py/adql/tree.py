@@ -240,10 +240,15 @@ class ShapeKind(StrEnum):
     BOX = "BOX"
     POLYGON = "POLYGON"
 
+    @property
+    def datatype(self) -> DataType:
+        """Type of such a shape as a value; a BOX is the polygon of its corners."""
+        return DataType.POLYGON if self is ShapeKind.BOX else DataType[self.value]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape(Expr):
-    """A shape on the sphere, degrees. It lives only as the argument of a geometric function.
+    """A shape on the sphere, degrees, whose kind and numbers are written in the query.
 
     ``numbers`` are: POINT lon, lat; CIRCLE lon, lat, radius; BOX lon, lat, width, height; POLYGON lon, lat of each
     vertex.

@@ -36,8 +36,8 @@ def common_type(left: DataType | None, right: DataType | None) -> DataType | Non
 
 
 def comparable(left: DataType | None, right: DataType | None) -> bool:
-    """Whether two values can be compared."""
-    if DataType.COUNTS in {left, right}:
+    """Whether two values can be compared; lists, which histograms and shapes are, cannot."""
+    if any(kind is not None and kind.is_list for kind in (left, right)):
         return False
     return left is None or right is None or common_type(left, right) is not None
 

@@ -1,5 +1,7 @@
 """The data types of columns, and what each is called by Felis, ADQL, PostgreSQL, Arrow, DuckDB and VOTable.
 
+Shapes are types of expressions only: lists of numbers, as DALI has them. Tables hold them as text with an xtype.
+
 One table for all of them, so that a type added here is known to the schema loader, the DDL writer, the COPY encoder,
 the resolver and the writers of results.
 """
@@ -28,6 +30,11 @@ class DataType(StrEnum):
     TIMESTAMP = "timestamp"
     COUNTS = "counts"
     """A list of numbers of rows: the type of a histogram, not of a column."""
+    POINT = "point"
+    CIRCLE = "circle"
+    POLYGON = "polygon"
+    REGION = "region"
+    """A shape of a kind that only the row tells; inside geometric functions only."""
 
     @property
     def names(self) -> TypeNames:
@@ -48,6 +55,16 @@ class DataType(StrEnum):
     def is_text(self) -> bool:
         """Whether values are character strings."""
         return self in {DataType.CHAR, DataType.STRING, DataType.UNICODE, DataType.TEXT}
+
+    @property
+    def is_list(self) -> bool:
+        """Whether values are lists of numbers."""
+        return self.is_shape or self is DataType.COUNTS
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether values are shapes on the sphere."""
+        return self in {DataType.POINT, DataType.CIRCLE, DataType.POLYGON, DataType.REGION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +101,8 @@ TYPE_NAMES: dict[DataType, TypeNames] = {
     DataType.BINARY: TypeNames("VARBINARY", "bytea", "binary", "BLOB", "unsignedByte", -1),
     DataType.TIMESTAMP: TypeNames("TIMESTAMP", "timestamp without time zone", "timestamp[us]", "TIMESTAMP", "char", 8),
     DataType.COUNTS: TypeNames("BIGINT[]", "bigint[]", "int64", "BIGINT[]", "long", -1),
+    DataType.POINT: TypeNames("POINT", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    DataType.CIRCLE: TypeNames("CIRCLE", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    DataType.POLYGON: TypeNames("POLYGON", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    DataType.REGION: TypeNames("REGION", "double precision[]", "double", "DOUBLE[]", "double", -1),
 }

@@ -14,7 +14,8 @@ from qserv_py.planner.plan import StageColumn
 
 def arrow_type(kind: DataType) -> pa.DataType:
     """Return the Arrow type of a column type."""
-    return pa.list_(pa.int64()) if kind is DataType.COUNTS else pa.type_for_alias(kind.names.arrow)
+    element = pa.type_for_alias(kind.names.arrow)
+    return pa.list_(element) if kind.is_list else element
 
 
 def schema_of(columns: Sequence[StageColumn]) -> pa.Schema:

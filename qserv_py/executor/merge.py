@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +14,13 @@ import pyarrow as pa
 from qserv_py import sql
 from qserv_py.errors import EvaluationError, InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import conform, schema_of
+from qserv_py.executor.shape_functions import register
 from qserv_py.planner.plan import MergeStage
 
 BATCH_ROWS = 50_000
 """Rows of a batch that leaves a merge."""
 
-MERGE_SCRIPTS = ("czar/merge_functions", "czar/merge_catalogue")
+MERGE_SCRIPTS = ("czar/merge_functions", "czar/merge_catalogue", "czar/merge_shapes")
 """Macros that merge statements call, in this order."""
 
 
@@ -37,6 +39,9 @@ class MergeEngine:
         self._database = duckdb.connect(":memory:", config=settings)
         for name in MERGE_SCRIPTS:
             self._database.execute(sql.load(name))
+        register(self._database)
+        # A database that still knows Python's functions when the interpreter ends makes it print reports of leaks.
+        self._finalizer = weakref.finalize(self, self._database.close)
         # No statement of ours reads files or the network, so none may. It comes last: it also freezes temp_directory.
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")
@@ -47,7 +52,7 @@ class MergeEngine:
 
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self._finalizer()
 
 
 class MergeConnection:

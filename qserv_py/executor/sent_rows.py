@@ -20,7 +20,7 @@ from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, plac
 from qserv_py.planner.chunks import chunk_map
 from qserv_py.planner.plan import CELL_COLUMN, ShardStage, StageColumn, ValuesForm, ValuesSlot, values_slots
 from qserv_py.planner.sql_text import quoted
-from qserv_py.planner.written_rows import Cells, StageRows, Written, write_rows
+from qserv_py.planner.written_rows import Cells, StageRows, Value, Written, write_rows
 from qserv_py.workers.copy_binary import CopyColumn
 from qserv_py.workers.scratch import SCRATCH_SCHEMA, ScratchStore, new_name
 
@@ -186,7 +186,7 @@ def _as_values(rows: pa.Table, columns: Sequence[StageColumn]) -> StageRows:
     return StageRows(tuple(_values(rows.column(column.label), column) for column in columns))
 
 
-def _values(column: pa.ChunkedArray, about: StageColumn) -> tuple[bool | int | float | str | None, ...]:
+def _values(column: pa.ChunkedArray, about: StageColumn) -> tuple[Value, ...]:
     if about.type is DataType.TIMESTAMP:
         column = column.cast(pa.string())
     return tuple(column.to_pylist())

@@ -14,6 +14,8 @@ from functools import reduce
 
 from qserv_py.adql.constants import constant_number, unconverted
 from qserv_py.adql.functions import DISTANCE
+from qserv_py.adql.functions.shapes import IN_REGION, MEETING
+from qserv_py.adql.shapes import constant_numbers
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -33,7 +35,7 @@ from qserv_py.catalog.chunk import HEALPIX_CELLS
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.partitioner import cover, ranges
 from qserv_py.partitioner.cover import Cover
-from qserv_py.planner.sql_text import constant_numbers, gnomonic
+from qserv_py.planner.shape_covers import circle, cover_of_shape, reach_of, widened
 
 _NO_BOUND = math.inf
 
@@ -92,6 +94,8 @@ def cover_of(expr: Expr, position: Position) -> Found:
             return Found(~inner.cover, inner.spatial)
         case InShape():
             return _in_shape(expr, position)
+        case Call(function=function) if function in {IN_REGION, MEETING}:
+            return _relation(expr, position)
         case Comparison():
             return _comparison(expr, position)
         case Between():
@@ -222,17 +226,13 @@ def _comparison(expr: Comparison, position: Position) -> Found:
         if centre is None:
             continue
         if operator in {"<", "<="}:
-            return Found(_circle(*centre, radius), True)
+            return Found(circle(*centre, radius), True)
         if operator in {">", ">="}:
-            return Found(~_circle(*centre, radius), True)
+            return Found(~circle(*centre, radius), True)
     return _OTHER
 
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-
-
-def _circle(ra: float, dec: float, radius: float) -> Cover:
-    return cover.NOWHERE if radius < 0 else cover.circle(ra, dec, radius)
 
 
 def _centre(expr: Expr, position: Position) -> tuple[float, float] | None:
@@ -252,44 +252,36 @@ def _in_shape(expr: InShape, position: Position) -> Found:
     point, shape = expr.point, expr.shape
     if position.is_ra(point.numbers[0]) and position.is_dec(point.numbers[1]):
         numbers = constant_numbers(shape)
-        return _OTHER if numbers is None else Found(_cover_of_shape(shape, numbers), True)
+        return _OTHER if numbers is None else Found(cover_of_shape(shape, numbers), True)
     centre = constant_numbers(point)
     if centre is None or shape.kind is not ShapeKind.CIRCLE:
         return _OTHER
     radius = constant_number(shape.numbers[2])
     if radius is not None and position.is_ra(shape.numbers[0]) and position.is_dec(shape.numbers[1]):
-        return Found(_circle(centre[0], centre[1], radius), True)
+        return Found(circle(centre[0], centre[1], radius), True)
     return _OTHER
 
 
-def _cover_of_shape(shape: Shape, numbers: Sequence[float]) -> Cover:
-    if shape.kind is ShapeKind.CIRCLE:
-        return _circle(numbers[0], numbers[1], numbers[2])
-    if shape.kind is ShapeKind.BOX:
-        return _box(*numbers)
-    gnomonic(shape)  # refuses what no hemisphere holds
-    return cover.polygon(numbers[0::2], numbers[1::2])
-
-
-def _box(ra: float, dec: float, width: float, height: float) -> Cover:
-    """Return the cover of ADQL's BOX: a rectangle in the gnomonic plane around its centre."""
-    x, y = math.tan(math.radians(width / 2)), math.tan(math.radians(height / 2))
-    if min(width, height) <= cover.MARGIN_DEG or max(width, height) > 170:
-        # A line, or half the sky: the circle around it covers it, the exact test does the rest.
-        reach = math.degrees(math.atan(math.hypot(x, y))) + cover.MARGIN_DEG
-        return Cover(cover.NOWHERE.inside, cover.circle(ra, dec, reach).maybe)
-    corners = [_from_plane(ra, dec, sx * x, sy * y) for sx, sy in ((-1, -1), (1, -1), (1, 1), (-1, 1))]
-    return cover.polygon([corner[0] for corner in corners], [corner[1] for corner in corners])
-
-
-def _from_plane(ra: float, dec: float, x: float, y: float) -> tuple[float, float]:
-    lon, lat = math.radians(ra), math.radians(dec)
-    length = math.sqrt(1 + x * x + y * y)
-    depth = math.cos(lat) - y * math.sin(lat)
-    return (
-        math.degrees(lon + math.atan2(x, depth)) % 360,
-        math.degrees(math.asin(max(-1.0, min(1.0, (math.sin(lat) + y * math.cos(lat)) / length)))),
-    )
+def _relation(expr: Call, position: Position) -> Found:
+    """Return the cover of CONTAINS or INTERSECTS between a constant shape and one around this position."""
+    first, second = expr.arguments
+    for around, fixed in ((first, second), (second, first)):
+        numbers = constant_numbers(fixed)
+        if numbers is None or not isinstance(fixed, Shape) or not isinstance(around, Shape):
+            continue
+        if around.kind is ShapeKind.POLYGON or not (
+            position.is_ra(around.numbers[0]) and position.is_dec(around.numbers[1])
+        ):
+            continue
+        reach = reach_of(around)
+        if expr.function is MEETING:
+            return _OTHER if reach is None else Found(widened(fixed, numbers, reach), True)
+        if around is first:
+            # what lies in the fixed shape has its middle there
+            return Found(Cover(cover.NOWHERE.inside, cover_of_shape(fixed, numbers).maybe), reach is not None)
+        if reach is not None:
+            return Found(Cover(cover.NOWHERE.inside, circle(numbers[0], numbers[1], reach).maybe), True)
+    return _OTHER
 
 
 def _is_anywhere(found: Cover) -> bool:
@@ -300,5 +292,6 @@ def _describe(conditions: Iterable[Expr]) -> str:
     names = []
     for condition in conditions:
         names += [part.shape.kind.value for part in walk(condition) if isinstance(part, InShape)]
-        names += ["DISTANCE" for part in walk(condition) if isinstance(part, Call) and part.function is DISTANCE]
+        calls = [part.function for part in walk(condition) if isinstance(part, Call)]
+        names += [function.name for function in calls if function in {DISTANCE, IN_REGION, MEETING}]
     return " and ".join(dict.fromkeys(names)) or "ra/dec range"

@@ -8,15 +8,15 @@ into slots.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeGuard
 
 import numpy as np
 
-from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
+from qserv_py.adql.shapes import constant_numbers, constant_shape
 from qserv_py.adql.tree import (
     Aggregate,
     Arithmetic,
@@ -205,7 +205,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def literal(value: bool | int | float | str | None, kind: DataType | None, engine: Engine) -> str:
+def literal(value: bool | int | float | str | Sequence[float] | None, kind: DataType | None, engine: Engine) -> str:
     """Return a constant as SQL, with its type where the text alone would not say it."""
     if value is None:
         return "NULL"
@@ -216,7 +216,13 @@ def literal(value: bool | int | float | str | None, kind: DataType | None, engin
     if isinstance(value, float):
         name = "DOUBLE" if engine is Engine.DUCKDB else "float8"
         return f"'{value!r}'::{name}" if value != value or value in (np.inf, -np.inf) else f"{value!r}::{name}"
-    return _string(value)
+    if isinstance(value, str):
+        return _string(value)
+    if kind is None:
+        raise InternalError("a list of numbers without a type")
+    numbers = ", ".join(map(repr, value))
+    written = f"[{numbers}]" if engine is Engine.DUCKDB else f"'{{{numbers}}}'"
+    return f"{written}::{type_name(kind, engine)}"
 
 
 def _integer(value: int, kind: DataType | None) -> str:
@@ -475,6 +481,8 @@ class Rendering:
                 return self._window(expr)
             case InShape():
                 return self._in_shape(expr)
+            case Shape():
+                return self._shape(expr)
             case SqlTemplate():
                 return expr.text.format(*(self.expr(argument) for argument in expr.arguments))
             case InStage():
@@ -605,6 +613,17 @@ class Rendering:
         name = "in_circle" if expr.shape.kind is ShapeKind.CIRCLE else "in_box"
         return f"{prefix}{name}({position}, {', '.join(self.expr(number) for number in expr.shape.numbers)})"
 
+    def _shape(self, shape: Shape) -> str:
+        """Return a shape as a list of numbers."""
+        known = constant_shape(shape)
+        if known is not None:
+            return literal(known, shape.type, self.engine)
+        prefix = "qserv_" if self.engine is Engine.DUCKDB else "qserv."
+        numbers = ", ".join(self._as(number, DataType.DOUBLE) for number in shape.numbers)
+        if shape.kind is ShapeKind.POLYGON:
+            numbers = f"[{numbers}]" if self.engine is Engine.DUCKDB else f"ARRAY[{numbers}]"
+        return f"{prefix}{shape.kind.lower()}({numbers})"
+
     def _plane(self, shape: Shape) -> str:
         """Return centre and plane coordinates of a polygon's vertices, as ``qserv.in_polygon`` wants them."""
         ra0, dec0, xs, ys = gnomonic(shape)
@@ -712,12 +731,6 @@ def _as_postgres_casts(operand: str, given: DataType | None, wanted: DataType) -
     if wanted in {DataType.FLOAT, DataType.DOUBLE} and given is not None and given.is_text:
         return f"qserv_bounded({operand}, {text})"
     return text
-
-
-def constant_numbers(shape: Shape) -> list[float] | None:
-    """Return the numbers of a shape when all are constant."""
-    values = [constant_number(number) for number in shape.numbers]
-    return None if any(value is None for value in values) else [value for value in values if value is not None]
 
 
 def gnomonic(shape: Shape) -> tuple[float, float, np.ndarray, np.ndarray]:

@@ -18,11 +18,15 @@ MAX_IN_PLACE = 50
 """Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""
 
 
+Value = bool | int | float | str | Sequence[float] | None
+"""What a row of a stage may hold; a sequence is a histogram or a shape."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageRows:
     """The rows of an earlier stage, column by column, for a ``ValuesSlot``."""
 
-    columns: tuple[tuple[bool | int | float | str | None, ...], ...]
+    columns: tuple[tuple[Value, ...], ...]
 
     @property
     def count(self) -> int:
@@ -153,5 +157,5 @@ def _relation(columns: Sequence[StageColumn], found: StageRows) -> str:
     return f"(SELECT * FROM (VALUES {', '.join((f'({first})', *others))}) AS v ({names}))"
 
 
-def _typed(value: bool | int | float | str | None, column: StageColumn) -> str:
+def _typed(value: Value, column: StageColumn) -> str:
     return f"CAST({literal(value, column.type, Engine.POSTGRES)} AS {type_name(column.type, Engine.POSTGRES)})"

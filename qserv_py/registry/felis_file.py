@@ -67,7 +67,7 @@ def _check_column(file: YamlFile, table: str, place: Place, column: object, prob
     if not isinstance(column, dict) or not isinstance(column.get("name"), str):
         problems.add(file.at(*place), f'a column of table "{table}" needs a name')
         return
-    known = [entry.value for entry in DataType if entry is not DataType.COUNTS]
+    known = [entry.value for entry in DataType if not entry.is_list]
     written = column.get("datatype")
     if written not in known:
         said = f'type "{written}" is not known{did_you_mean(written, known)}' if written else "the datatype is missing"

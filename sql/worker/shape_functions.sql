@@ -94,6 +94,23 @@ CREATE OR REPLACE FUNCTION qserv.rotation(frame text) RETURNS float8[]
     END
 $$;
 
+-- The matrix from one frame to another.
+CREATE OR REPLACE FUNCTION qserv.rotation_between(source text, target text) RETURNS float8[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    one float8[] := coalesce(qserv.rotation(source), '{1,0,0,0,1,0,0,0,1}');
+    two float8[] := coalesce(qserv.rotation(target), '{1,0,0,0,1,0,0,0,1}');
+    m float8[] := '{}';
+BEGIN
+    FOR i IN 1 .. 9 BY 3 LOOP
+        FOR k IN 1 .. 9 BY 3 LOOP
+            m := m || (two[i] * one[k] + two[i + 1] * one[k + 1] + two[i + 2] * one[k + 2]);
+        END LOOP;
+    END LOOP;
+    RETURN m;
+END
+$$;
+
 -- A shape turned by a matrix.
 CREATE OR REPLACE FUNCTION qserv.rotated(numbers float8[], m float8[]) RETURNS float8[]
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$

@@ -100,6 +100,19 @@ VISIT = RefTable(
     physical="visit",
     columns=(column("visit", DataType.LONG), column("seeing", DataType.DOUBLE), column("band", DataType.CHAR)),
 )
+FOOTPRINT = RefTable(
+    database="dr1",
+    name="Footprint",
+    physical="footprint",
+    columns=(
+        column("s_region", DataType.STRING, xtype="adql:REGION"),
+        column("middle", DataType.STRING, xtype="point"),
+        column("note", DataType.STRING),
+        column("ra", DataType.DOUBLE),
+        column("dec", DataType.DOUBLE),
+        column("size", DataType.DOUBLE),
+    ),
+)
 MIXED = RefTable(
     database="dr1",
     name="Mixed",
@@ -136,6 +149,7 @@ def catalog() -> Catalog:
         "Truth": _rows_in(chunks[::3]),
         "ObjectMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
         "Visit": _ref(generation=3),
+        "Footprint": _ref(generation=1),
         "Mixed": _ref(generation=1),
         "Shared": _ref(generation=0),
     }
@@ -143,7 +157,7 @@ def catalog() -> Catalog:
     return Catalog(
         version=1,
         databases=(
-            _database("dr1", (OBJECT, SOURCE, TRUTH, OBJECT_MATCH, VISIT, MIXED, SHARED)),
+            _database("dr1", (OBJECT, SOURCE, TRUTH, OBJECT_MATCH, VISIT, FOOTPRINT, MIXED, SHARED)),
             _database("dr2", (STAR, OTHER_SHARED)),
             _database("draft", (DRAFT,), state=DatabaseState.LOADING),
         ),

@@ -32,6 +32,10 @@ _ROW = {
     "nObs": ("integer", "INTEGER"),
     "label": ("text", "VARCHAR"),
     "extended": ("boolean", "BOOLEAN"),
+    "s_region": ("text", "VARCHAR"),
+    "middle": ("text", "VARCHAR"),
+    "note": ("text", "VARCHAR"),
+    "size": ("double precision", "DOUBLE"),
 }
 Row = dict[str, Any]
 
@@ -43,9 +47,9 @@ class Engines:
         self.connection = connection
         self.merge = merge
 
-    def both(self, expression: str, row: Row) -> tuple[Any, Any]:
+    def both(self, expression: str, row: Row, *, table: str = "Object") -> tuple[Any, Any]:
         """Return the two answers; an error of the data is the text "error"."""
-        select = resolved(f"SELECT {expression} AS x FROM Object").query
+        select = resolved(f"SELECT {expression} AS x FROM {table}").query
         assert isinstance(select, Select)
         return self._postgres(select, row), self._duckdb(select, row)
 
@@ -116,4 +120,9 @@ def assert_alike(answers: tuple[Any, Any], *, relative: float = 1e-12, absolute:
             assert math.isclose(left, right, rel_tol=relative, abs_tol=absolute), answers
         return
     assert type(left) is type(right), answers
+    if isinstance(left, list):
+        assert len(left) == len(right), answers
+        for pair in zip(left, right, strict=True):
+            assert_alike(pair, relative=relative, absolute=absolute)
+        return
     assert left == right, answers

@@ -78,6 +78,15 @@ AREA_OF_BOX = function(
 )
 """AREA of a BOX: the solid angle of a pyramid with those angles at its tip."""
 
+
+def _epoch_prop_pos(name: str, doc: str) -> Function:
+    arguments = ", ".join(f"{{{number}}}" for number in range(8))
+    kinds = ", ".join(["number"] * 8)
+    return function(
+        name, kinds, DataType.POINT, f"qserv.epoch_prop_pos({arguments})", f"qserv_epoch_prop_pos({arguments})", doc
+    )
+
+
 POSITIONS = (
     HEALPIX_INDEX,
     function(
@@ -106,6 +115,21 @@ POSITIONS = (
         "Degrees of degrees, minutes and seconds: `'-0:31:02.5'`, `'-0 31 02.5'` or `'-0d31m02.5s'`.",
         unit="deg",
     ),
+    function(
+        "ivo_healpix_center",
+        "integer, integer",
+        DataType.POINT,
+        "qserv.healpix_center({0}, {1})",
+        "qserv_healpix_center({0}, {1})",
+        "The middle, a POINT, of a HEALPix cell (NESTED) of an order, 0 to 29; NULL when there is no such cell.",
+    ),
+    _epoch_prop_pos(
+        "ivo_epoch_prop_pos",
+        "The POINT where a star stands at another epoch: ra, dec, parallax (mas), pmra, pmdec (mas/yr), radial "
+        "velocity (km/s), the epoch of these and the other one (Julian years). It moves straight on in space; NULL for "
+        "the parallax, a motion or the velocity counts as 0, as a negative parallax does.",
+    ),
+    _epoch_prop_pos("epoch_prop_pos", "The same as ivo_epoch_prop_pos, under the name of Gaia's archive."),
 )
 """Functions of positions that are calls."""
 
@@ -129,6 +153,10 @@ FORMS = (
     Form("COORDSYS(shape)", "The coordinate system of a shape: always ICRS."),
     Form("CENTROID(shape)", "The centre of a shape, a point; of a POLYGON, the direction of its centre of mass."),
     Form("AREA(shape)", "Area of a CIRCLE, BOX or POLYGON, square degrees."),
+    Form(
+        "ivo_geom_transform('from', 'to', shape)",
+        "The shape in another frame: ICRS, FK5 (J2000), GALACTIC, SUPER_GALACTIC or ECLIPTIC.",
+    ),
     Form("scisql_angSep(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE."),
     Form("scisql_s2PtInCircle(ra, dec, ra0, dec0, radius)", "1 if a position lies within a radius in degrees, else 0."),
     Form(
@@ -159,10 +187,20 @@ FORMS = (
         "qserv_areaspec_poly(ra1, dec1, ra2, dec2, ra3, dec3, ...)",
         "As scisql_s2PtInCPoly of the position of the first director in FROM.",
     ),
+    Form("q3c_dist(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE."),
+    Form("q3c_join(ra1, dec1, ra2, dec2, radius)", "Whether two positions are closer than a radius in degrees."),
+    Form(
+        "q3c_radial_query(ra, dec, ra0, dec0, radius)",
+        "Whether a position is closer to another than a radius in degrees.",
+    ),
+    Form(
+        "q3c_poly_query(ra, dec, ARRAY[ra1, dec1, ra2, dec2, ra3, dec3, ...])", "Whether a position lies in a polygon."
+    ),
 )
 """The geometric functions beside the shapes themselves, CONTAINS and DISTANCE."""
 
 SHAPE_NAMES = (
-    "POINT", "CIRCLE", "BOX", "POLYGON", "CONTAINS", "DISTANCE", *(form.name.upper() for form in FORMS)
+    "POINT", "CIRCLE", "BOX", "POLYGON", "REGION", "CONTAINS", "INTERSECTS", "DISTANCE",
+    *(form.name.upper() for form in FORMS),
 )  # fmt: skip
 """Names of the geometric functions, which the resolver treats by themselves."""

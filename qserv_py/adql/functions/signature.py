@@ -26,6 +26,7 @@ class Kind(StrEnum):
     VALUE = "value"
     """A number, a text or a time; all such arguments of a call are brought to their common type."""
 
+    SHAPE = "shape"
     CONDITION = "condition"
     """Something that is true or false; aggregates only."""
 
