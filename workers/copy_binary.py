@@ -105,6 +105,8 @@ class _Field:
 
 
 def _field_of(array: pa.Array, column: CopyColumn) -> _Field:
+    if column.datatype.is_list:
+        array = _arrays(array)
     absent = _nulls(array)
     if column.is_fixed:
         wire = _WIRE[column.datatype]
@@ -117,6 +119,29 @@ def _field_of(array: pa.Array, column: CopyColumn) -> _Field:
     if longest > _PADDED_TEXT:
         return _Field(lengths, text=array)
     return _Field(lengths, _padded(array, longest), f"S{max(1, longest)}")
+
+
+def _arrays(lists: pa.Array) -> pa.Array:
+    """Return lists of numbers as PostgreSQL's arrays: a header, then each number with its length before it."""
+    real = pa.types.is_floating(lists.type.value_type)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    heads = np.empty((len(lists), 5), dtype=">i4")  # dimensions, flags, type of the elements, their count, first index
+    heads[:] = (1, 0, _FLOAT8_OID if real else _INT8_OID, 0, 1)
+    heads[:, 3] = counts
+    numbers = np.empty(int(counts.sum()), dtype=[("length", ">i4"), ("value", ">f8" if real else ">i8")])
+    numbers["length"] = 8
+    numbers["value"] = lists.flatten().to_numpy(zero_copy_only=False)
+    sizes = np.column_stack([np.full(len(lists), 20), 12 * counts])
+    is_head = np.repeat(np.tile([True, False], len(lists)), sizes.ravel())
+    data = np.empty(len(is_head), dtype=np.uint8)
+    data[is_head] = heads.view(np.uint8).ravel()
+    data[~is_head] = numbers.view(np.uint8)
+    offsets = np.concatenate([[0], np.cumsum(sizes.sum(axis=1))]).astype(np.int32)
+    made = pa.Array.from_buffers(pa.binary(), len(lists), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+    return pc.if_else(lists.is_valid(), made, None)
+
+
+_FLOAT8_OID, _INT8_OID = 701, 20
 
 
 def _padded(array: pa.Array, width: int) -> npt.NDArray[np.bytes_]:

@@ -17,6 +17,7 @@ from support.postgres import TestServer
 
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
+from qserv_py.executor.arrow import arrow_type
 from qserv_py.workers import copy_binary
 from qserv_py.workers.copy_binary import CopyColumn, encode_copy
 
@@ -35,6 +36,8 @@ VALUES: dict[DataType, st.SearchStrategy[object]] = {
     DataType.TEXT: TEXTS,
     DataType.BINARY: st.binary(max_size=60),
     DataType.TIMESTAMP: st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)),
+    DataType.COUNTS: st.lists(st.integers(-(2**63), 2**63 - 1), max_size=8),
+    DataType.POLYGON: st.lists(st.floats(allow_nan=False), max_size=8),
 }
 
 
@@ -54,7 +57,7 @@ def tables(draw: st.DrawFn) -> tuple[pa.Table, list[CopyColumn]]:
     for datatype in types:
         value = VALUES[datatype] if draw(st.booleans()) else st.none() | VALUES[datatype]
         values = draw(st.lists(value, min_size=rows, max_size=rows))
-        columns.append(pa.array(values, pa.type_for_alias(datatype.names.arrow)))
+        columns.append(pa.array(values, arrow_type(datatype)))
     names = [f"c{place}" for place in range(len(types))]
     table = pa.table(columns, names=names)
     if rows > 2 and draw(st.booleans()):  # slices have offsets in their buffers

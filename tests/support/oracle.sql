@@ -36,3 +36,22 @@ CREATE OR REPLACE FUNCTION oracle.in_triangle(
        AND sign(oracle.triple(ra, "dec", ra3, dec3, ra1, dec1)) = side
       FROM (SELECT sign(oracle.triple(ra3, dec3, ra1, dec1, ra2, dec2)) AS side) AS s
 $$;
+
+-- Distance of a place from the shorter arc between two others, degrees.
+CREATE OR REPLACE FUNCTION oracle.from_side(
+    ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8
+) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN cosd(b) >= cosd(c) * cosd(a) AND cosd(a) >= cosd(c) * cosd(b) AND c > 0
+                THEN asind(least(1, abs(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) / sind(c))) ELSE least(a, b) END
+      FROM (SELECT oracle.separation(ra, "dec", ra1, dec1) AS a, oracle.separation(ra, "dec", ra2, dec2) AS b,
+                   oracle.separation(ra1, dec1, ra2, dec2) AS c) AS t
+$$;
+
+CREATE OR REPLACE FUNCTION oracle.from_triangle(
+    ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8, ra3 float8, dec3 float8
+) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN oracle.in_triangle(ra, "dec", ra1, dec1, ra2, dec2, ra3, dec3) THEN -1 ELSE 1 END
+           * least(oracle.from_side(ra, "dec", ra1, dec1, ra2, dec2), oracle.from_side(ra, "dec", ra2, dec2, ra3, dec3),
+                   oracle.from_side(ra, "dec", ra3, dec3, ra1, dec1))
+     WHERE ra IS NOT NULL
+$$;

@@ -72,7 +72,10 @@ def is_part(ours: Sequence[tuple], theirs: Sequence[tuple]) -> bool:
 
 
 def _rounded(row: tuple) -> tuple:
-    return tuple(repr(float(f"{value:.10g}")) if isinstance(value, float) else value for value in row)
+    return tuple(
+        repr(float(f"{value:.10g}")) if isinstance(value, float) else tuple(value) if isinstance(value, list) else value
+        for value in row
+    )
 
 
 def _order(row: tuple) -> tuple:

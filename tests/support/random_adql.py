@@ -210,7 +210,7 @@ def regions(draw: st.DrawFn, position: tuple[Text, Text]) -> Text:
     lon = draw(st.sampled_from([0.0, 359.9, 10.0, 11.0, 45.0, 90.0, 180.0, 315.0, 200.0]))
     lat = draw(st.sampled_from([-30.0, -29.5, 44.9, 0.0, -70.0, 89.7, -89.5, 41.8]))
     size = draw(st.sampled_from([0.002, 0.05, 0.7, 3.0, 25.0]))
-    kind = draw(st.sampled_from(["circle", "distance", "box", "polygon", "between", "bounds"]))
+    kind = draw(st.sampled_from(["circle", "distance", "box", "polygon", "between", "bounds", "relation", "relation"]))
     separation = f"oracle.separation({ra.sql}, {dec.sql}, {lon}, {lat})"
     if kind == "circle":
         form = draw(st.sampled_from(["1 = {}", "{} = 1"]))
@@ -233,6 +233,8 @@ def regions(draw: st.DrawFn, position: tuple[Text, Text]) -> Text:
             f"1 = CONTAINS(POINT({ra.adql}, {dec.adql}), POLYGON({flat}))",
             f"oracle.in_triangle({ra.sql}, {dec.sql}, {flat})",
         )
+    if kind == "relation":
+        return draw(_relations(position, lon, max(-80.0, min(80.0, lat)), size))
     if kind == "between":
         west, south = max(0.0, lon - size), max(-90.0, lat - size)
         text = "{0} BETWEEN {2} AND {3} AND {1} BETWEEN {4} AND {5}"
@@ -252,6 +254,37 @@ def _cut_texts(draw: st.DrawFn, columns: Columns) -> Text:
     length = draw(st.integers(1, 6))
     kind = draw(st.sampled_from(["VARCHAR", "CHAR"]))
     return Text(f"CAST({one.adql} AS {kind}({length}))", f"CAST({one.sql} AS {kind}({length}))")
+
+
+@st.composite
+def _relations(draw: st.DrawFn, position: tuple[Text, Text], lon: float, lat: float, size: float) -> Text:
+    """A circle around the place that a shape meets, or that lies in one."""
+    ra, dec = position
+    name = draw(st.sampled_from(["INTERSECTS", "CONTAINS"]))
+    reach = draw(st.sampled_from([0.0, 0.01, 0.4, 6.0]))
+    around = f"CIRCLE({ra.adql}, {dec.adql}, {reach})"
+    form = draw(st.sampled_from(["1 = {}", "{} = 0"]))
+    if draw(st.booleans()):
+        shape = draw(st.sampled_from([f"CIRCLE({lon}, {lat}, {size})", f"REGION('Circle ICRS {lon} {lat} {size}')"]))
+        apart, own = f"oracle.separation({ra.sql}, {dec.sql}, {lon}, {lat})", size
+    else:
+        far = min(size, 8.0)
+        flat = [lon + far, lat, lon, lat + far, lon - far, lat - far / 3]
+        shape = f"POLYGON({', '.join(map(str, flat))})"
+        apart, own = f"oracle.from_triangle({ra.sql}, {dec.sql}, {', '.join(map(str, flat))})", 0.0
+    pair = f"{around}, {shape}" if name == "CONTAINS" or draw(st.booleans()) else f"{shape}, {around}"
+    truth = f"({apart} <= {own} {'+' if name == 'INTERSECTS' else '-'} {reach})"
+    return Text(form.format(f"{name}({pair})"), truth if form == "1 = {}" else f"(NOT {truth})")
+
+
+def _places(position: tuple[Text, Text]) -> tuple[Text, ...]:
+    """Return shapes to select."""
+    ra, dec = position
+    known = f"{ra.sql} IS NOT NULL"
+    return (
+        Text(f"POINT({ra.adql}, {dec.adql})", f"CASE WHEN {known} THEN ARRAY[{ra.sql}, {dec.sql}] END"),
+        Text(f"CIRCLE({ra.adql}, {dec.adql}, 2.5)", f"CASE WHEN {known} THEN ARRAY[{ra.sql}, {dec.sql}, 2.5] END"),
+    )
 
 
 @st.composite
@@ -755,6 +788,8 @@ def _list(parts: list[Text]) -> Text:
 def _rows(draw: st.DrawFn, tail: Text, columns: Columns, shape: str) -> RandomQuery:
     plain = st.sampled_from(columns.texts + columns.integers + columns.booleans)
     values = st.one_of(numbers(columns, 2), plain, _cut_texts(columns))
+    if columns.position:
+        values = st.one_of(values, st.sampled_from(_places(columns.position)))
     parts = draw(st.lists(values, min_size=1, max_size=4))
     if shape == "distinct":
         shown = _list(
@@ -818,9 +853,48 @@ def _grouped(draw: st.DrawFn, tail: Text, columns: Columns, shape: str) -> Rando
 
 
 @st.composite
+def _derived_places(draw: st.DrawFn, tail: Text, columns: Columns, position: tuple[Text, Text]) -> RandomQuery:
+    """A query over a sub-query that selects shapes."""
+    place = draw(st.sampled_from(_places(position)))
+    key = columns.integers[0]
+    sub = Text(
+        f"SELECT {place.adql} AS p, {key.adql} AS k {tail.adql}", f"SELECT {place.sql} AS p, {key.sql} AS k {tail.sql}"
+    )
+    top = draw(st.sampled_from(["", " ORDER BY k LIMIT 0", ""]))
+    shown = draw(
+        st.sampled_from(
+            [
+                Text("p, k", "p, k"),
+                Text("COORD2(CENTROID(p)) AS x, k", "p[2] AS x, k"),
+                Text("k, COUNT(p) AS n", "k, COUNT(p) AS n"),
+            ]
+        )
+    )
+    where = draw(
+        st.sampled_from(
+            [
+                Text("", ""),
+                Text(" WHERE p IS NOT NULL", " WHERE p IS NOT NULL"),
+                Text(
+                    " WHERE 1 = INTERSECTS(p, CIRCLE(45, 44.9, 30))",
+                    " WHERE oracle.separation(p[1], p[2], 45, 44.9) <= 30 + COALESCE(p[3], 0)",
+                ),
+            ]
+        )
+    )
+    group = " GROUP BY k" if "COUNT" in shown.adql else ""
+    return RandomQuery(
+        f"SELECT {shown.adql} FROM ({sub.adql}{top}) AS t{where.adql}{group}",
+        f"SELECT {shown.sql} FROM ({sub.sql}{top}) AS t{where.sql}{group}",
+    )
+
+
+@st.composite
 def _derived(draw: st.DrawFn, tail: Text, columns: Columns) -> RandomQuery:
     """A query over a sub-query in FROM."""
-    inner = draw(st.sampled_from(["rows", "groups", "key_groups"]))
+    inner = draw(st.sampled_from(["rows", "groups", "key_groups", *(["places"] if columns.position else [])]))
+    if inner == "places" and columns.position:
+        return draw(_derived_places(tail, columns, columns.position))
     if inner == "rows":
         number = draw(numbers(columns, 1))
         shown = _list([columns.integers[0], number])
