@@ -1,7 +1,7 @@
 """Map the folders at the top of the repository into the one import package ``qserv_py``.
 
-Everything else about the build stands in ``pyproject.toml``; only the mapping needs code, because the
-folders ``sql``, ``workers``, ... must never be installed under those bare names.
+Everything else about the build stands in ``pyproject.toml``; the mapping needs code, because the folders ``sql``,
+``workers``, ... must never be installed under those bare names, and so do the C kernels, which cffi builds.
 """
 
 from pathlib import Path
@@ -31,5 +31,6 @@ for top in TOP_FOLDERS:
 
 setup(
     packages=packages,
+    cffi_modules=["pipelines/kernels/build.py:ffi"],
     package_dir={"qserv_py": "qserv_py", **{f"qserv_py.{top}": top for top in TOP_FOLDERS}},
 )

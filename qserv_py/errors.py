@@ -289,6 +289,24 @@ class ContributionError(IngestError):
     code = "contribution_error"
 
 
+class PipelineError(QservError):
+    """A step of an image pipeline failed."""
+
+    code = "pipeline_error"
+
+
+class KernelArgumentError(PipelineError):
+    """An image kernel got an array, a shape or a number that it cannot take."""
+
+    code = "kernel_argument"
+
+
+class NoFitError(PipelineError):
+    """The data do not determine a fit: too few stars, or all in one place."""
+
+    code = "no_fit"
+
+
 class InternalError(QservError):
     """A defect of qserv_py; the user sees that it is ours, the details go to the log."""
 

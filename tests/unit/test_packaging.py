@@ -71,7 +71,7 @@ def test_data_files_have_a_pattern(project: dict[str, Any]) -> None:
     suffixes = {pattern.rpartition("*")[2] for pattern in patterns}
     for folder in ("qserv_py", *TOP_FOLDERS):
         for path in (ROOT / folder).rglob("*"):
-            if path.is_file() and path.suffix not in {".py", ".pyc"} and "__pycache__" not in path.parts:
+            if path.is_file() and path.suffix not in {".py", ".pyc", ".so"} and "__pycache__" not in path.parts:
                 assert path.suffix in suffixes or path.name in patterns, f"{path} would not be installed"
 
 

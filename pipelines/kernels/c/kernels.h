@@ -1,0 +1,81 @@
+/* Image kernels of qserv_py: public interface.
+ *
+ * Rules that all kernels keep:
+ *  - Images are C arrays of ny rows of nx pixels, row after row, without gaps. Pixel (0, 0) is the centre of the first
+ *    pixel, x runs along a row. A pixel is used when it is finite and its mask has none of the planes `bad`.
+ *  - A kernel checks its arguments before it writes anything, and returns an enum qk_status; qk_detail() has the words.
+ *  - A bad element of a vector (a position off the image, NaN) gives NaN and a flag for that element, not an error.
+ *  - Scratch memory is proportional to the arguments and never above QK_MAX_SCRATCH bytes. No globals, no OpenMP, no
+ *    fused or reordered floating point: the same pixels give the same numbers on every x86-64.
+ *
+ * cffi reads this file too (build.py): declarations only, every line that starts with # is left out there. */
+#ifndef QSERV_KERNELS_H
+#define QSERV_KERNELS_H
+#include <stdint.h>
+
+enum qk_status {
+    QK_OK = 0,
+    QK_BAD_ARGUMENT = 1, /* an argument is wrong */
+    QK_LIMIT = 2,        /* a bound of rows or bytes was reached */
+    QK_NO_FIT = 3        /* the data do not determine the answer */
+};
+
+/* Planes of a mask, as in Rubin's images. */
+enum qk_plane {
+    QK_BAD = 1,
+    QK_SAT = 2,
+    QK_INTRP = 4,
+    QK_CR = 8,
+    QK_EDGE = 16,
+    QK_DETECTED = 32,
+    QK_DETECTED_NEGATIVE = 64,
+    QK_SUSPECT = 128,
+    QK_NO_DATA = 256
+};
+
+/* What was wrong with the last call of this thread that did not return QK_OK. */
+const char *qk_detail(void);
+
+/* ---- instrument signature removal (isr.c) ---- */
+
+enum { QK_MAX_LINEARITY = 8 };
+
+/* How the overscan level of a row is found. */
+enum qk_overscan { QK_OVERSCAN_NONE = 0, QK_OVERSCAN_ROW_MEDIAN = 1, QK_OVERSCAN_AMPLIFIER_MEDIAN = 2 };
+
+/* One amplifier: where its pixels are in the raw frame and in the detector, and what it does to them. */
+typedef struct {
+    int32_t raw_x, raw_y;             /* first column and row of the data section in the raw frame */
+    int32_t width, height;            /* of the data section */
+    int32_t out_x, out_y;             /* first column and row in the detector */
+    int32_t flip_x, flip_y;           /* not 0: the section is mirrored on its way to the detector */
+    int32_t overscan_x;               /* first column of the serial overscan in the raw frame */
+    int32_t overscan_width;           /* its columns; its rows are those of the data section */
+    float gain;                       /* electron per ADU */
+    float read_noise;                 /* electron */
+    float saturation;                 /* raw ADU, at or above: plane SAT */
+    float suspect;                    /* raw ADU, at or above: plane SUSPECT */
+    int32_t n_linearity;              /* coefficients in use */
+    float linearity[8];               /* linear = adu * (1 + l[0] adu + l[1] adu^2 + ...), adu above overscan */
+} qk_amplifier;
+
+/* Overscan, linearity, gain, bias, dark, variance, flat and mask in one pass over the pixels. */
+int qk_isr(
+    const uint16_t *raw,              /* ADU, raw_ny x raw_nx */
+    int64_t raw_ny,
+    int64_t raw_nx,
+    const qk_amplifier *amplifiers,
+    int64_t n_amplifiers,
+    int overscan,                     /* enum qk_overscan */
+    const float *bias,                /* electron, ny x nx, or NULL */
+    const float *dark,                /* electron per second, ny x nx, or NULL */
+    const float *flat,                /* response, 1 = mean, ny x nx, or NULL */
+    const int32_t *defects,           /* mask planes to start from, ny x nx, or NULL */
+    float dark_s,                     /* s of dark current */
+    int64_t ny,
+    int64_t nx,
+    float *image,                     /* OUT electron; NaN outside the amplifiers and where the flat is unusable */
+    float *variance,                  /* OUT electron^2 */
+    int32_t *mask);                   /* OUT planes; BAD unusable calibration, NO_DATA outside the amplifiers */
+
+#endif
