@@ -6,6 +6,7 @@ A kernel runs without Python's global lock, so threads run kernels side by side.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy.typing as npt
 from qserv_py.errors import ConfigError, InternalError, KernelArgumentError, LimitError, NoFitError
 
 try:
-    from qserv_py.pipelines.kernels._native import ffi, lib
+    # By name: the tools that read imports know modules written in Python only.
+    _native = import_module("qserv_py.pipelines.kernels._native")
 except ImportError as problem:
     raise ConfigError(
         "the image kernels are not built",
@@ -22,6 +24,9 @@ except ImportError as problem:
         hint="They need gcc and the header files of Python (Debian: apt-get install gcc python3-dev) when qserv_py is"
         " installed; in a checkout `python setup.py build_ext --inplace` shows what the compiler says.",
     ) from problem
+
+ffi: Any = _native.ffi
+lib: Any = _native.lib
 
 FloatImage = npt.NDArray[np.float32]
 MaskImage = npt.NDArray[np.int32]

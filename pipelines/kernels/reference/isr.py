@@ -44,11 +44,11 @@ def remove_signature(
             if dark is not None:
                 electrons = electrons - dark[to] * np.float32(dark_s)
             noise = np.float32(amp.read_noise) * np.float32(amp.read_noise)
-            square = np.maximum(electrons, np.float32(0)) + noise
+            square: FloatImage = np.maximum(electrons, np.float32(0)) + noise
             if flat is not None:
                 response = np.where(flat[to] > 0, flat[to], np.float32(np.nan))
                 electrons = electrons / response
-                square = square / (response * response)
+                square /= response * response
         good = np.isfinite(electrons) & np.isfinite(square)
         image[to] = np.where(good, electrons, np.float32(np.nan))
         variance[to] = np.where(good, square, np.float32(np.nan))
