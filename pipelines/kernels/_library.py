@@ -28,11 +28,12 @@ except ImportError as problem:
 ffi: Any = _native.ffi
 lib: Any = _native.lib
 
+Array = npt.NDArray[Any]
 FloatImage = npt.NDArray[np.float32]
 MaskImage = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
 
-__all__ = ["FloatArray", "FloatImage", "MaskImage", "check", "ffi", "image_of", "lib", "like", "pointer"]
+__all__ = ["Array", "FloatArray", "FloatImage", "MaskImage", "check", "ffi", "image_of", "lib", "like", "pointer"]
 __all__ += ["record_dtype", "records", "vectors"]
 
 _ERRORS = {

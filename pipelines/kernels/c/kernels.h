@@ -78,4 +78,29 @@ int qk_isr(
     float *variance,                  /* OUT electron^2 */
     int32_t *mask);                   /* OUT planes; BAD unusable calibration, NO_DATA outside the amplifiers */
 
+/* ---- background (background.c) ---- */
+
+/* Clipped mode and noise of every cell of a mesh that divides the image evenly. */
+int qk_background_cells(
+    const float *image,               /* ny x nx */
+    const int32_t *mask,              /* ny x nx, or NULL */
+    int32_t bad,                      /* planes of pixels that are not used */
+    int64_t ny,
+    int64_t nx,
+    int64_t cells_y,                  /* 1 to ny */
+    int64_t cells_x,                  /* 1 to nx */
+    double min_fraction,              /* 0 to 1: a cell with fewer usable pixels is empty */
+    float *level,                     /* OUT cells_y x cells_x, NaN for an empty cell */
+    float *noise);                    /* OUT standard deviation of one pixel, NaN for an empty cell */
+
+/* Bicubic natural spline through the centres of a mesh, straight beyond the outer centres. */
+int qk_spline(
+    const double *mesh,               /* cells_y x cells_x, finite */
+    int64_t cells_y,
+    int64_t cells_x,
+    const float *image,               /* ny x nx to subtract the spline from, or NULL */
+    int64_t ny,
+    int64_t nx,
+    float *out);                      /* OUT the spline, or image minus spline */
+
 #endif

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from qserv_py.pipelines.kernels._library import FloatImage
+from qserv_py.pipelines.kernels._library import Array
 from qserv_py.pipelines.kernels.isr import Amplifier, MaskedImage
 from qserv_py.pipelines.kernels.planes import Plane
 
@@ -19,9 +19,9 @@ def remove_signature(
     amplifiers: Sequence[Amplifier],
     *,
     shape: tuple[int, int],
-    bias: FloatImage | None = None,
-    dark: FloatImage | None = None,
-    flat: FloatImage | None = None,
+    bias: Array | None = None,
+    dark: Array | None = None,
+    flat: Array | None = None,
     defects: npt.NDArray[np.int32] | None = None,
     dark_s: float = 0.0,
     overscan: str = "row_median",
@@ -44,7 +44,7 @@ def remove_signature(
             if dark is not None:
                 electrons = electrons - dark[to] * np.float32(dark_s)
             noise = np.float32(amp.read_noise) * np.float32(amp.read_noise)
-            square: FloatImage = np.maximum(electrons, np.float32(0)) + noise
+            square: Array = np.maximum(electrons, np.float32(0)) + noise
             if flat is not None:
                 response = np.where(flat[to] > 0, flat[to], np.float32(np.nan))
                 electrons = electrons / response
@@ -56,7 +56,7 @@ def remove_signature(
     return MaskedImage(image=image, variance=variance, mask=mask)
 
 
-def _sections(raw: npt.NDArray[np.uint16], amp: Amplifier, overscan: str) -> tuple[FloatImage, FloatImage]:
+def _sections(raw: npt.NDArray[np.uint16], amp: Amplifier, overscan: str) -> tuple[Array, Array]:
     """Return the data of an amplifier as the detector has them, and the overscan level of its rows."""
     rows = slice(amp.raw_y, amp.raw_y + amp.height)
     counts = raw[rows, amp.raw_x : amp.raw_x + amp.width].astype(np.float32)
@@ -73,7 +73,7 @@ def _sections(raw: npt.NDArray[np.uint16], amp: Amplifier, overscan: str) -> tup
     return counts, level
 
 
-def _linear(adu: FloatImage, amp: Amplifier) -> FloatImage:
+def _linear(adu: Array, amp: Amplifier) -> Array:
     gain = np.float32(amp.gain)
     if not amp.linearity:
         return adu * gain
