@@ -1,7 +1,7 @@
 """A simulated detector with its truth: stars and exponential galaxies under a varying PSF, sky and noise.
 
-For the tests and benchmarks of the kernels. Every profile is drawn by its analytic Fourier transform, turbulence (Kolmogorov),
-galaxy and pixel multiplied, so positions and fluxes are true to float32. The same seed gives the same pixels.
+For the tests and benchmarks of the kernels. Every profile is drawn by its analytic Fourier transform: turbulence
+(Kolmogorov), galaxy and pixel multiplied. So positions and fluxes are true to float32. The same seed gives the same pixels.
 """
 
 from __future__ import annotations
@@ -103,9 +103,9 @@ def psf_at(scene: Scene, x: float, y: float, *, size: int = 25) -> Array:
     row = np.zeros(1, TRUTH)
     row["x"], row["y"], row["flux"], row["star"] = x, y, 1.0, True
     wide = max(128, 2 * size)
-    stamp = _stamps(row, scene, wide, np.zeros(1), np.zeros(1))[0]
     first = wide // 2 - size // 2
-    return stamp[first : first + size, first : first + size]
+    stamp: Array = _stamps(row, scene, wide, np.zeros(1), np.zeros(1))[0, first:, first:]
+    return stamp[:size, :size]
 
 
 def _draw_truth(scene: Scene, random: np.random.Generator) -> Array:
@@ -168,4 +168,5 @@ def _each(values: Array) -> Array:
 def _square(fx: Array, fy: Array, e1: Array, e2: Array) -> Array:
     """Return the squared frequency of a profile that is stretched by an ellipticity, its area kept."""
     norm = 1 / np.sqrt(1 - np.asarray(e1) ** 2 - np.asarray(e2) ** 2)
-    return _each(norm) * ((1 + _each(e1)) * fx**2 + 2 * _each(e2) * fx * fy + (1 - _each(e1)) * fy**2)
+    square: Array = _each(norm) * ((1 + _each(e1)) * fx**2 + 2 * _each(e2) * fx * fy + (1 - _each(e1)) * fy**2)
+    return square

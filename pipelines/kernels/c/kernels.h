@@ -103,4 +103,66 @@ int qk_spline(
     int64_t nx,
     float *out);                      /* OUT the spline, or image minus spline */
 
+/* ---- detection (significance.c, detect.c, deblend.c) ---- */
+
+enum { QK_MAX_TERMS = 8, QK_MAX_SIDE = 127, QK_MAX_LEVELS = 128 };
+
+/* Flags of a source or of a measurement. */
+enum qk_flag {
+    QK_FLAG_DEBLENDED = 1,   /* shares its footprint with other sources */
+    QK_FLAG_EDGE = 2,        /* touches the border of the image */
+    QK_FLAG_TOO_LARGE = 4,   /* its footprint has more pixels than are divided */
+    QK_FLAG_MASKED = 8,      /* some pixels could not be used */
+    QK_FLAG_NO_DATA = 16,    /* too few pixels, or a position off the image: the result is NaN */
+    QK_FLAG_NOT_CONVERGED = 32
+};
+
+/* A detected source; moments are weighted by significance. */
+typedef struct {
+    double x, y;                      /* mean position, pixels */
+    double xx, yy, xy;                /* second moments, pixel^2 */
+    double flux;                      /* sum of the image over the segment, its unit */
+    double weight;                    /* sum of the significance over the segment */
+    float peak;                       /* greatest significance */
+    int32_t peak_x, peak_y;           /* its pixel */
+    int32_t x_min, x_max, y_min, y_max;
+    int32_t pixels;                   /* of the segment */
+    int32_t footprint;                /* number of the footprint, from 0 */
+    int32_t siblings;                 /* other sources in it */
+    int32_t planes;                   /* mask planes of any pixel of the segment */
+    int32_t flags;                    /* enum qk_flag */
+} qk_source;
+
+/* Image convolved with sum over t of kernel_y[t] kernel_x[t], in standard deviations of the result; pixels that cannot
+ * be used count as zero and get 0. */
+int qk_significance(
+    const float *image,               /* ny x nx, background subtracted */
+    const int32_t *mask,              /* ny x nx, or NULL */
+    int32_t bad,                      /* planes of pixels that are not used */
+    const float *noise,               /* standard deviation of each pixel, ny x nx, or NULL */
+    double noise_everywhere,          /* where noise is NULL */
+    int64_t ny,
+    int64_t nx,
+    const float *kernel_y,            /* terms x side */
+    const float *kernel_x,            /* terms x side */
+    int64_t terms,                    /* 1 to QK_MAX_TERMS */
+    int64_t side,                     /* odd, 1 to QK_MAX_SIDE */
+    float *out);                      /* OUT ny x nx */
+
+/* Footprints of connected pixels at or above a threshold, divided into sources. */
+int qk_detect(
+    const float *significance,        /* ny x nx, finite */
+    const float *image,               /* ny x nx, finite where significant */
+    const int32_t *mask,              /* ny x nx, or NULL: only reported */
+    int64_t ny,
+    int64_t nx,
+    double threshold,                 /* above 0 */
+    int64_t min_pixels,               /* of a footprint and of a source in it */
+    int64_t levels,                   /* of deblending, 1 (none) to QK_MAX_LEVELS */
+    double contrast,                  /* share of the footprint's flux that makes a source of its own */
+    int32_t *segments,                /* OUT ny x nx: 0, or 1 + number of the source */
+    qk_source *sources,               /* OUT capacity */
+    int64_t capacity,
+    int64_t *n_sources);              /* OUT */
+
 #endif
