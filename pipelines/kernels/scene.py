@@ -1,7 +1,7 @@
 """A simulated detector with its truth: stars and exponential galaxies under a varying PSF, sky and noise.
 
 For the tests and benchmarks of the kernels. Every profile is drawn by its analytic Fourier transform: turbulence
-(Kolmogorov), galaxy and pixel multiplied. So positions and fluxes are true to float32. The same seed gives the same pixels.
+(Kolmogorov), galaxy and pixel multiplied. So positions and fluxes are true to float32. A seed gives the same pixels.
 """
 
 from __future__ import annotations

@@ -165,4 +165,75 @@ int qk_detect(
     int64_t capacity,
     int64_t *n_sources);              /* OUT */
 
+/* ---- measurement (frame.c, aperture.c, moments.c) ---- */
+
+/* What measurements look at. */
+typedef struct {
+    const float *image;               /* ny x nx, background subtracted */
+    const float *variance;            /* ny x nx, the unit of the image squared, or NULL: noise and gain say it */
+    const int32_t *mask;              /* ny x nx, or NULL */
+    const int32_t *segments;          /* ny x nx, or NULL: pixels of another source's segment do not count */
+    int64_t ny, nx;
+    double noise;                     /* standard deviation of the background in a pixel, where variance is NULL */
+    double gain;                      /* electrons per unit of the image, 0 for no noise of the source itself */
+    int32_t bad;                      /* planes of pixels that do not count */
+} qk_frame;
+
+/* A flux; what is masked or off the image is replaced by the mean of the rest. */
+typedef struct {
+    double flux, error;               /* unit of the image; NaN with QK_FLAG_NO_DATA */
+    double area;                      /* usable pixels */
+    int32_t unused;
+    int32_t flags;                    /* enum qk_flag */
+} qk_flux;
+
+/* Position and shape. */
+typedef struct {
+    double x, y;                      /* pixels */
+    double xx, yy, xy;                /* pixel^2: of the source when adaptive, else of source times window */
+    double flux;                      /* of the Gaussian that has these moments */
+    double x_error, y_error, xx_error, yy_error, xy_error;
+    int32_t flags;                    /* enum qk_flag; all else is NaN with NO_DATA or NOT_CONVERGED */
+    int32_t unused;
+} qk_moments;
+
+/* Fluxes in ellipses, every pixel with its exact overlap. */
+int qk_apertures(
+    const qk_frame *frame,
+    const double *x,                  /* n, pixels */
+    const double *y,
+    const double *a,                  /* n, half axes, pixels */
+    const double *b,
+    const double *theta,              /* n, radian, from x towards y */
+    const int32_t *segment,           /* n, the sources' own segments, or NULL */
+    int64_t n,
+    qk_flux *out);                    /* OUT n */
+
+/* Kron's first moment of the light in ellipses, in units of the half axes. */
+int qk_kron_radii(
+    const qk_frame *frame,
+    const double *x,                  /* n, pixels */
+    const double *y,
+    const double *a,                  /* n, half axes, pixels */
+    const double *b,
+    const double *theta,              /* n, radian, from x towards y */
+    const int32_t *segment,           /* n, or NULL */
+    double reach,                     /* half axes within which pixels count */
+    int64_t n,
+    double *radius,                   /* OUT n, NaN without light */
+    int32_t *flags);                  /* OUT n */
+
+/* Positions under a round Gaussian window, or adaptive moments (Bernstein & Jarvis 2002). */
+int qk_moments_of(
+    const qk_frame *frame,
+    const double *x,                  /* n, pixels to start from */
+    const double *y,
+    const double *size,               /* n, standard deviation of the window to start with, pixels */
+    const int32_t *segment,           /* n, or NULL */
+    int adaptive,                     /* 0: the window keeps its size */
+    double most,                      /* second moment above which an iteration is given up, pixel^2 */
+    double stray,                     /* pixels from the start beyond which it is given up */
+    int64_t n,
+    qk_moments *out);                 /* OUT n */
+
 #endif

@@ -106,7 +106,7 @@ def _divide(
 
 def _flood(values: Array, footprint: set[Pixel], peaks: list[Pixel], segments: Array, first: int) -> None:
     """Give every pixel to a peak: the highest pixel that touches a labelled one is next."""
-    waiting = []
+    waiting: list[tuple[float, Pixel]] = []
     for number, peak in enumerate(peaks, first + 1):
         segments[peak] = number
         heapq.heappush(waiting, (-values[peak], peak))

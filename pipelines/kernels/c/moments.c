@@ -1,0 +1,137 @@
+/* Positions and shapes under a Gaussian window: a fixed round one, or one that adapts to the source. */
+#include "frame.h"
+
+enum { ROUNDS = 100 };
+static const double REACH = 4.0;       /* window's standard deviations */
+static const double LEAST_SIZE = 0.05; /* pixel^2, of a second moment: less is a single pixel */
+
+typedef struct {
+    double xx, yy, xy; /* second moments of the window */
+} window;
+
+typedef struct {
+    double sum, x, y, xx, yy, xy; /* moments of image times window: offsets from the window's middle */
+    int32_t flags;
+} sums;
+
+static double weight_of(const window *w, double det, double dx, double dy) {
+    return exp(-0.5 * (w->yy * dx * dx - 2 * w->xy * dx * dy + w->xx * dy * dy) / det);
+}
+
+static sums sums_of(const qk_frame *f, const window *w, double x, double y, int32_t segment) {
+    sums s = {0};
+    double det = w->xx * w->yy - w->xy * w->xy;
+    qk_box box = qk_box_of(f, x, y, REACH * sqrt(w->xx), REACH * sqrt(w->yy));
+    if (box.cut) s.flags |= QK_FLAG_EDGE;
+    for (int64_t j = box.y0; j < box.y1; j++)
+        for (int64_t i = box.x0; i < box.x1; i++) {
+            double dx = (double)i - x, dy = (double)j - y;
+            int64_t at = j * f->nx + i;
+            if (!qk_counts(f, at, segment)) {
+                s.flags |= QK_FLAG_MASKED;
+                continue;
+            }
+            double v = weight_of(w, det, dx, dy) * f->image[at];
+            s.sum += v;
+            s.x += v * dx;
+            s.y += v * dy;
+            s.xx += v * dx * dx;
+            s.yy += v * dy * dy;
+            s.xy += v * dx * dy;
+        }
+    if (!(s.sum > 0)) {
+        s.flags |= QK_FLAG_NO_DATA;
+        return s;
+    }
+    s.x /= s.sum;
+    s.y /= s.sum;
+    s.xx = s.xx / s.sum - s.x * s.x;
+    s.yy = s.yy / s.sum - s.y * s.y;
+    s.xy = s.xy / s.sum - s.x * s.y;
+    return s;
+}
+
+/* Standard errors of what the fixed point says: noise moves a moment of the product by twice, an adapting window's second
+ * moment by four times its own. */
+static void errors(const qk_frame *f, const window *w, const sums *s, int32_t segment, double gain, qk_moments *m) {
+    double det = w->xx * w->yy - w->xy * w->xy, ex = 0, ey = 0, exx = 0, eyy = 0, exy = 0;
+    qk_box box = qk_box_of(f, m->x, m->y, REACH * sqrt(w->xx), REACH * sqrt(w->yy));
+    for (int64_t j = box.y0; j < box.y1; j++)
+        for (int64_t i = box.x0; i < box.x1; i++) {
+            double dx = (double)i - m->x, dy = (double)j - m->y;
+            int64_t at = j * f->nx + i;
+            if (!qk_counts(f, at, segment)) continue;
+            double weight = weight_of(w, det, dx, dy), variance = qk_variance(f, at);
+            if (!f->variance && f->gain > 0 && f->image[at] > 0) variance += f->image[at] / f->gain;
+            double v = weight * weight * variance;
+            ex += v * dx * dx;
+            ey += v * dy * dy;
+            exx += v * (dx * dx - s->xx) * (dx * dx - s->xx);
+            eyy += v * (dy * dy - s->yy) * (dy * dy - s->yy);
+            exy += v * (dx * dy - s->xy) * (dx * dy - s->xy);
+        }
+    m->x_error = 2 * sqrt(ex) / s->sum;
+    m->y_error = 2 * sqrt(ey) / s->sum;
+    m->xx_error = gain * sqrt(exx) / s->sum;
+    m->yy_error = gain * sqrt(eyy) / s->sum;
+    m->xy_error = gain * sqrt(exy) / s->sum;
+}
+
+/* Moments of the source whose product with the window has the moments s, if both are Gaussian: (S^-1 - W^-1)^-1. */
+static window unweighted(const window *w, const sums *s) {
+    double sd = s->xx * s->yy - s->xy * s->xy, wd = w->xx * w->yy - w->xy * w->xy;
+    double xx = s->yy / sd - w->yy / wd, yy = s->xx / sd - w->xx / wd, xy = -s->xy / sd + w->xy / wd;
+    double d = xx * yy - xy * xy;
+    if (sd > 0 && d > 0 && xx > 0) return (window){yy / d, xx / d, -xy / d};
+    return (window){2 * s->xx, 2 * s->yy, 2 * s->xy};
+}
+
+static bool sensible(const window *w, double most) {
+    return w->xx > LEAST_SIZE && w->yy > LEAST_SIZE && w->xx < most && w->yy < most &&
+           w->xx * w->yy - w->xy * w->xy > LEAST_SIZE * LEAST_SIZE;
+}
+
+/* Move, and adapt when asked, the window until it rests. */
+static qk_moments measure(const qk_frame *f, double x, double y, window w, bool adaptive, double most, double stray,
+                          int32_t segment) {
+    qk_moments m = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, QK_FLAG_NO_DATA, 0};
+    double x0 = x, y0 = y;
+    for (int round = 0; round < ROUNDS; round++) {
+        if (!sensible(&w, most) || !(hypot(x - x0, y - y0) <= stray)) {
+            m.flags = QK_FLAG_NOT_CONVERGED;
+            return m;
+        }
+        sums s = sums_of(f, &w, x, y, segment);
+        m.flags = s.flags;
+        if (s.flags & QK_FLAG_NO_DATA) return m;
+        window next = adaptive ? unweighted(&w, &s) : w;
+        double change = fabs(s.x) + fabs(s.y) + (fabs(next.xx - w.xx) + fabs(next.yy - w.yy)) / (w.xx + w.yy);
+        x += 2 * s.x;
+        y += 2 * s.y;
+        if (change < 1e-6) {
+            window m1 = unweighted(&w, &s), both = {w.xx + m1.xx, w.yy + m1.yy, w.xy + m1.xy};
+            m.x = x;
+            m.y = y;
+            m.xx = adaptive ? next.xx : s.xx;
+            m.yy = adaptive ? next.yy : s.yy;
+            m.xy = adaptive ? next.xy : s.xy;
+            m.flux = s.sum * sqrt((both.xx * both.yy - both.xy * both.xy) / (w.xx * w.yy - w.xy * w.xy));
+            errors(f, &w, &s, segment, adaptive ? 4 : 1, &m);
+            return m;
+        }
+        w = next;
+    }
+    m.flags |= QK_FLAG_NOT_CONVERGED;
+    return m;
+}
+
+int qk_moments_of(const qk_frame *f, const double *x, const double *y, const double *size, const int32_t *segment,
+                  int adaptive, double most, double stray, int64_t n, qk_moments *out) {
+    if (qk_check_frame(f)) return QK_BAD_ARGUMENT;
+    if (!(most > 0) || !(most <= 1e6) || !(stray > 0)) return qk_fail(QK_BAD_ARGUMENT, "windows to %g pixel^2", most);
+    for (int64_t i = 0; i < n; i++) {
+        window w = {size[i] * size[i], size[i] * size[i], 0};
+        out[i] = measure(f, x[i], y[i], w, adaptive != 0, most, stray, segment ? segment[i] : 0);
+    }
+    return QK_OK;
+}
