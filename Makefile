@@ -9,12 +9,12 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test lint types unit test-long test-clients wheel-test bench docs clean
+.PHONY: setup demo test lint types unit test-long test-clients test-sanitize wheel-test bench docs clean
 
 setup: $(STAMP)
 
-# pyproject.toml and setup.py are what an editable installation depends on; sources are read in place.
-$(STAMP): pyproject.toml setup.py
+# What an editable installation depends on; Python sources are read in place, the C kernels are compiled.
+$(STAMP): pyproject.toml setup.py pipelines/kernels/build.py $(wildcard pipelines/kernels/c/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "qserv_py needs Python 3.11 or later; name one: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
@@ -49,6 +49,10 @@ test-clients: $(STAMP)
 	@command -v stilts >/dev/null || apt-get install --yes --quiet stilts || \
 	  { echo "stilts cannot be installed here (needs root and Debian's packages)" >&2; exit 1; }
 	$(BIN)/python -m pytest -n 2 -m clients tests/end_to_end
+
+# The tests of the C kernels on a build that finds wrong memory accesses and undefined behaviour.
+test-sanitize: $(STAMP)
+	$(BIN)/python tests/support/sanitized_kernels.py
 
 # The examples of README.md and docs/ against a real cluster, and the links between the pages.
 docs: $(STAMP)
