@@ -1,4 +1,4 @@
-"""Run the kernels' tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer. Run by ``make test-sanitize``.
+"""Run the kernels' tests on a build with AddressSanitizer and UBSan; ``make test-sanitize`` does.
 
 The build stands in a copy of the sources in a temporary directory, so the one in the checkout stays as it is. Leaks are
 not looked for: Python itself leaves too many.
@@ -50,7 +50,9 @@ def main() -> None:
             "UBSAN_OPTIONS": "print_stacktrace=1",
         }
         tests = sorted(str(path.relative_to(directory)) for path in (directory / "tests").rglob("test_kernels_*.py"))
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests, *sys.argv[1:]]
+        # --capture=sys: a report goes to the file descriptor, which pytest must not keep for itself.
+        options = ("-q", "-n", "0", "-p", "no:cacheprovider", "--capture=sys")
+        command = [sys.executable, "-m", "pytest", *options, *tests, *sys.argv[1:]]
         sys.exit(subprocess.run(command, cwd=directory, env=environment, check=False).returncode)
 
 
