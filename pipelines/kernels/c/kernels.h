@@ -236,4 +236,63 @@ int qk_moments_of(
     int64_t n,
     qk_moments *out);                 /* OUT n */
 
+/* ---- PSF (psf.c, psf_photometry.c) ---- */
+
+enum { QK_MAX_ORDER = 4, QK_MAX_PSF_TERMS = 15 };
+
+/* A PSF of side x side pixels, each a polynomial of the position: term u^i v^j for j = 0.., i = 0..order - j, with
+ * u = (x - x0) / scale_x, v = (y - y0) / scale_y. Evaluated, it is scaled to sum 1. */
+typedef struct {
+    const double *coefficients;       /* terms x side x side */
+    int64_t side;                     /* odd, 3 to QK_MAX_SIDE */
+    int64_t order;                    /* 0 to QK_MAX_ORDER */
+    double x0, y0, scale_x, scale_y;  /* pixels */
+} qk_psf;
+
+/* PSF flux and position. */
+typedef struct {
+    double flux, flux_error;          /* unit of the image; NaN with NO_DATA */
+    double x, y, x_error, y_error;    /* pixels; errors are NaN where the position was kept */
+    double chi2;                      /* per degree of freedom */
+    int32_t unused;
+    int32_t flags;                    /* enum qk_flag; NOT_CONVERGED: flux at the given position */
+} qk_psf_flux;
+
+/* The PSF at positions, its middle moved from the middle pixel. */
+int qk_psf_draw(
+    const qk_psf *psf,
+    const double *x,                  /* n, pixels */
+    const double *y,
+    const double *dx,                 /* n, pixels, -0.5 to 0.5 */
+    const double *dy,
+    int64_t n,
+    double *out);                     /* OUT n x side x side, NaN where it cannot be */
+
+/* Coefficients of a PSF from stars, by least squares. */
+int qk_psf_fit(
+    const qk_frame *frame,            /* with `before`: the image without the models of all sources */
+    const double *x,                  /* n, pixels, on the image */
+    const double *y,
+    const double *flux,               /* n, above 0 */
+    const int32_t *segment,           /* n, or NULL */
+    int64_t n,                        /* at least the number of terms */
+    double softening,                 /* relative error of the PSF that bounds the weight of bright stars */
+    const qk_psf *before,             /* a PSF of the same size to add the stars back with, or NULL */
+    const qk_psf *psf,                /* size and order wanted; its coefficients are not read */
+    double *coefficients);            /* OUT terms x side x side */
+
+/* PSF fluxes of all sources together. */
+int qk_psf_photometry(
+    const qk_frame *frame,            /* segments are not used */
+    const qk_psf *psf,
+    const double *x,                  /* n, pixels */
+    const double *y,
+    const int64_t *order,             /* n, source numbers from bright to faint */
+    int64_t n,
+    int64_t visits,                   /* 1 to 100: rounds over all sources */
+    double stray,                     /* pixels that a position may move */
+    int free_position,                /* 0: positions are kept */
+    qk_psf_flux *out,                 /* OUT n */
+    float *left);                     /* OUT ny x nx: the image without the models */
+
 #endif

@@ -1,0 +1,246 @@
+/* The PSF: pixels times a polynomial of the position, found by least squares from stars moved to the middle of a pixel. */
+#include "psf.h"
+
+int qk_check_psf(const qk_psf *psf) {
+    if (psf->side < 3 || psf->side > QK_MAX_SIDE || psf->side % 2 == 0)
+        return qk_fail(QK_BAD_ARGUMENT, "a PSF of %lld pixels; it is odd, 3 to %d", (long long)psf->side, QK_MAX_SIDE);
+    if (psf->order < 0 || psf->order > QK_MAX_ORDER)
+        return qk_fail(QK_BAD_ARGUMENT, "a PSF of order %lld; 0 to %d", (long long)psf->order, QK_MAX_ORDER);
+    if (!(psf->scale_x > 0) || !(psf->scale_y > 0) || !isfinite(psf->x0 + psf->y0 + psf->scale_x + psf->scale_y))
+        return qk_fail(QK_BAD_ARGUMENT, "a PSF that varies over %g x %g pixels", psf->scale_x, psf->scale_y);
+    return QK_OK;
+}
+
+int64_t qk_psf_terms(const qk_psf *psf, double x, double y, double *terms) {
+    double u = (x - psf->x0) / psf->scale_x, v = (y - psf->y0) / psf->scale_y, row = 1;
+    int64_t n = 0;
+    for (int64_t j = 0; j <= psf->order; j++, row *= v) {
+        double value = row;
+        for (int64_t i = 0; i + j <= psf->order; i++, value *= u) terms[n++] = value;
+    }
+    return n;
+}
+
+bool qk_psf_grid(const qk_psf *psf, double x, double y, double *grid) {
+    double terms[QK_MAX_PSF_TERMS], sum = 0;
+    int64_t n = qk_psf_terms(psf, x, y, terms), pixels = psf->side * psf->side;
+    for (int64_t k = 0; k < pixels; k++) grid[k] = 0;
+    for (int64_t t = 0; t < n; t++)
+        for (int64_t k = 0; k < pixels; k++) grid[k] += terms[t] * psf->coefficients[t * pixels + k];
+    for (int64_t k = 0; k < pixels; k++) sum += grid[k];
+    if (!(sum > 0) || !isfinite(sum)) return false;
+    for (int64_t k = 0; k < pixels; k++) grid[k] /= sum;
+    return true;
+}
+
+void qk_lagrange(double part, double *weight, double *slope) {
+    for (int k = 0; k < QK_TAPS; k++) {
+        double value = 1, derivative = 0;
+        for (int m = 0; m < QK_TAPS; m++) {
+            if (m == k) continue;
+            double t = part + QK_TAPS / 2 - 1 - m, product = 1;
+            for (int j = 0; j < QK_TAPS; j++)
+                if (j != k && j != m) product *= (part + QK_TAPS / 2 - 1 - j) / (k - j);
+            value *= t / (k - m);
+            derivative += product / (k - m);
+        }
+        weight[k] = value;
+        if (slope) slope[k] = derivative;
+    }
+}
+
+/* out[i] += weight * in[i] */
+QK_CLONES static void add_scaled(const double *restrict in, double weight, int64_t n, double *restrict out) {
+    for (int64_t i = 0; i < n; i++) out[i] += weight * in[i];
+}
+
+/* Move columns: every row of the grid becomes a weighted sum of itself, shifted. first is the shift of tap 0. */
+static void move_columns(const double *grid, int64_t side, int64_t first, const double *weight, double *out) {
+    memset(out, 0, (size_t)(side * side) * sizeof *out);
+    for (int64_t y = 0; y < side; y++)
+        for (int64_t k = 0; k < QK_TAPS; k++) {
+            int64_t shift = first + k, from = shift < 0 ? -shift : 0, to = shift > 0 ? side - shift : side;
+            if (to > from) add_scaled(grid + y * side + from + shift, weight[k], to - from, out + y * side + from);
+        }
+}
+
+static void move_rows(const double *grid, int64_t side, int64_t first, const double *weight, double *out) {
+    memset(out, 0, (size_t)(side * side) * sizeof *out);
+    for (int64_t k = 0; k < QK_TAPS; k++) {
+        int64_t shift = first + k, from = shift < 0 ? -shift : 0, to = shift > 0 ? side - shift : side;
+        if (to > from) add_scaled(grid + (from + shift) * side, weight[k], (to - from) * side, out + from * side);
+    }
+}
+
+void qk_psf_shift(const double *grid, int64_t side, double dx, double dy, double *value, double *by_dx, double *by_dy,
+                  double *scratch) {
+    double wx[QK_TAPS], sx[QK_TAPS], wy[QK_TAPS], sy[QK_TAPS];
+    /* the moved grid at i is the grid at i - dx = i + whole + part */
+    double whole_x = floor(-dx), whole_y = floor(-dy);
+    int64_t first_x = (int64_t)whole_x - (QK_TAPS / 2 - 1), first_y = (int64_t)whole_y - (QK_TAPS / 2 - 1);
+    qk_lagrange(-dx - whole_x, wx, sx);
+    qk_lagrange(-dy - whole_y, wy, sy);
+    double *moved = scratch, *sloped = scratch + side * side;
+    move_columns(grid, side, first_x, wx, moved);
+    move_rows(moved, side, first_y, wy, value);
+    if (!by_dx) return;
+    for (int k = 0; k < QK_TAPS; k++) {
+        sx[k] = -sx[k];
+        sy[k] = -sy[k];
+    }
+    move_columns(grid, side, first_x, sx, sloped);
+    move_rows(sloped, side, first_y, wy, by_dx);
+    move_rows(moved, side, first_y, sy, by_dy);
+}
+
+int qk_psf_draw(const qk_psf *psf, const double *x, const double *y, const double *dx, const double *dy, int64_t n, double *out) {
+    if (qk_check_psf(psf)) return QK_BAD_ARGUMENT;
+    int64_t pixels = psf->side * psf->side;
+    double *grid = qk_scratch(3 * pixels, sizeof *grid);
+    if (!grid) return QK_LIMIT;
+    for (int64_t i = 0; i < n; i++) {
+        double *to = out + i * pixels;
+        if (isfinite(x[i]) && isfinite(y[i]) && fabs(dx[i]) <= 0.5 && fabs(dy[i]) <= 0.5 && qk_psf_grid(psf, x[i], y[i], grid))
+            qk_psf_shift(grid, psf->side, dx[i], dy[i], to, NULL, NULL, grid + pixels);
+        else
+            for (int64_t k = 0; k < pixels; k++) to[k] = NAN;
+    }
+    free(grid);
+    return QK_OK;
+}
+
+/* A star's pixels around its middle, scaled to flux 1, moved to the grid; weights are inverse variances, 0 for unusable. */
+typedef struct {
+    double *value, *weight; /* side x side */
+} stamp;
+
+/* Scratch of moving one star. */
+typedef struct {
+    double *wide, *rows, *grid, *model, *shift;
+} bench;
+
+/* Light that a pixel of the star shows: with a previous model, what is left of the image and the star's own model. */
+static void cut_out(const qk_frame *f, const qk_psf *before, int64_t px, int64_t py, int64_t half, double flux,
+                    int32_t segment, const bench *b) {
+    int64_t wide = 2 * half + 1, margin = before ? half - before->side / 2 : 0;
+    for (int64_t j = 0; j < wide; j++)
+        for (int64_t i = 0; i < wide; i++) {
+            int64_t x = px - half + i, y = py - half + j, at = y * f->nx + x;
+            double *to = b->wide + j * wide + i;
+            *to = NAN;
+            if (x < 0 || y < 0 || x >= f->nx || y >= f->ny || !qk_counts(f, at, segment)) continue;
+            *to = f->image[at];
+            int64_t u = i - margin, v = j - margin;
+            if (before && u >= 0 && v >= 0 && u < before->side && v < before->side) *to += flux * b->model[v * before->side + u];
+        }
+}
+
+/* Move a star to the middle of the grid. Pixels whose four nearest samples are not all usable get no weight. */
+static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before, double x, double y, double flux,
+                      int32_t segment, double softening, const bench *b, stamp *out) {
+    int64_t side = psf->side, half = side / 2 + QK_TAPS / 2, wide = 2 * half + 1;
+    double px = floor(x), py = floor(y), wx[QK_TAPS], wy[QK_TAPS];
+    bool modelled = before && qk_psf_grid(before, x, y, b->grid);
+    if (modelled) { /* the model stands around the nearest pixel, the samples around the one below */
+        double nx = rint(x), ny = rint(y);
+        px = nx;
+        py = ny;
+        qk_psf_shift(b->grid, side, x - nx, y - ny, b->model, NULL, NULL, b->shift);
+    }
+    cut_out(f, modelled ? before : NULL, (int64_t)px, (int64_t)py, half, flux, segment, b);
+    double whole_x = floor(x - px), whole_y = floor(y - py); /* 0 or -1 */
+    qk_lagrange(x - px - whole_x, wx, NULL);
+    qk_lagrange(y - py - whole_y, wy, NULL);
+    /* grid pixel i is sample i + half - side / 2 plus the part of a pixel; tap k stands k - 3 beyond it */
+    int64_t first_x = half - side / 2 + (int64_t)whole_x - (QK_TAPS / 2 - 1);
+    int64_t first_y = half - side / 2 + (int64_t)whole_y - (QK_TAPS / 2 - 1);
+    for (int64_t j = 0; j < wide; j++)
+        for (int64_t i = 0; i < side; i++) {
+            double sum = 0;
+            for (int64_t k = 0; k < QK_TAPS; k++) {
+                double v = b->wide[j * wide + i + first_x + k];
+                sum += isnan(v) ? 0 : wx[k] * v;
+            }
+            b->rows[j * side + i] = sum;
+        }
+    for (int64_t j = 0; j < side; j++)
+        for (int64_t i = 0; i < side; i++) {
+            double sum = 0, light = 0, noise = 0;
+            bool usable = true;
+            for (int64_t k = 0; k < QK_TAPS; k++) sum += wy[k] * b->rows[(j + first_y + k) * side + i];
+            for (int64_t v = 3; v <= 4; v++)
+                for (int64_t u = 3; u <= 4; u++) usable &= !isnan(b->wide[(j + first_y + v) * wide + i + first_x + u]);
+            if (usable) {
+                int64_t cx = (int64_t)px - half + i + first_x + 3, cy = (int64_t)py - half + j + first_y + 3;
+                light = modelled ? flux * b->grid[j * side + i] : sum;
+                if (light < 0) light = 0;
+                noise = qk_variance(f, cy * f->nx + cx);
+                if (!f->variance && f->gain > 0) noise += light / f->gain;
+                noise += softening * softening * light * light;
+            }
+            out->value[j * side + i] = sum / flux;
+            out->weight[j * side + i] = usable && noise > 0 ? flux * flux / noise : 0;
+        }
+}
+
+/* Coefficients of one pixel of the grid from all stars; fewer terms when the stars do not determine all. */
+static void fit_pixel(const double *terms, int64_t n_terms, const stamp *stars, int64_t n, int64_t pixel, int64_t pixels,
+                      double *coefficients) {
+    double a[QK_MAX_PSF_TERMS * QK_MAX_PSF_TERMS], b[QK_MAX_PSF_TERMS];
+    for (int64_t used = n_terms;; used = 1) {
+        memset(a, 0, sizeof a);
+        memset(b, 0, sizeof b);
+        for (int64_t s = 0; s < n; s++) {
+            double weight = stars[s].weight[pixel], value = stars[s].value[pixel];
+            const double *t = terms + s * n_terms;
+            for (int64_t i = 0; i < used; i++) {
+                b[i] += weight * t[i] * value;
+                for (int64_t j = 0; j <= i; j++) a[i * used + j] += weight * t[i] * t[j];
+            }
+        }
+        bool solved = qk_cholesky_solve(a, b, (int)used);
+        for (int64_t i = 0; i < n_terms; i++) coefficients[i * pixels + pixel] = solved && i < used ? b[i] : 0;
+        if (solved || used == 1) return;
+    }
+}
+
+static void solve(const qk_psf *psf, const double *x, const double *y, const stamp *stars, int64_t n, double *terms,
+                  double *coefficients) {
+    int64_t n_terms = (psf->order + 1) * (psf->order + 2) / 2, pixels = psf->side * psf->side;
+    for (int64_t s = 0; s < n; s++) qk_psf_terms(psf, x[s], y[s], terms + s * n_terms);
+    for (int64_t k = 0; k < pixels; k++) fit_pixel(terms, n_terms, stars, n, k, pixels, coefficients);
+}
+
+int qk_psf_fit(const qk_frame *frame, const double *x, const double *y, const double *flux, const int32_t *segment, int64_t n,
+               double softening, const qk_psf *before, const qk_psf *psf, double *coefficients) {
+    if (qk_check_frame(frame) || qk_check_psf(psf) || (before && qk_check_psf(before))) return QK_BAD_ARGUMENT;
+    if (before && before->side != psf->side) return qk_fail(QK_BAD_ARGUMENT, "the model before has another size");
+    int64_t n_terms = (psf->order + 1) * (psf->order + 2) / 2, pixels = psf->side * psf->side;
+    int64_t wide = psf->side + QK_TAPS;
+    if (n < n_terms)
+        return qk_fail(QK_NO_FIT, "%lld stars for a PSF of order %lld, which needs %lld", (long long)n,
+                       (long long)psf->order, (long long)n_terms);
+    for (int64_t i = 0; i < n; i++)
+        if (!(flux[i] > 0) || !(x[i] > -0.5 && x[i] < (double)frame->nx - 0.5) || !(y[i] > -0.5 && y[i] < (double)frame->ny - 0.5))
+            return qk_fail(QK_BAD_ARGUMENT, "star %lld of flux %g at (%g, %g)", (long long)i, flux[i], x[i], y[i]);
+    double *memory = qk_scratch(n * (2 * pixels + n_terms) + (wide + 1) * (wide + 1) * 2 + 4 * pixels, sizeof *memory);
+    stamp *stars = qk_scratch(n, sizeof *stars);
+    int status = memory && stars ? QK_OK : QK_LIMIT;
+    if (status == QK_OK) {
+        double *next = memory;
+        bench b;
+        b.wide = next, next += (wide + 1) * (wide + 1);
+        b.rows = next, next += (wide + 1) * (wide + 1);
+        b.grid = next, next += pixels;
+        b.model = next, next += pixels;
+        b.shift = next, next += 2 * pixels;
+        for (int64_t i = 0; i < n; i++, next += 2 * pixels) {
+            stars[i] = (stamp){next, next + pixels};
+            move_star(frame, psf, before, x[i], y[i], flux[i], segment ? segment[i] : 0, softening, &b, stars + i);
+        }
+        solve(psf, x, y, stars, n, next, coefficients);
+    }
+    free(memory);
+    free(stars);
+    return status;
+}
