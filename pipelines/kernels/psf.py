@@ -348,10 +348,8 @@ def _near(x: FloatArray, y: FloatArray, star: Array, *, within: float) -> npt.ND
 
 def _settled(fluxes: Array) -> npt.NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
-        good: npt.NDArray[np.bool_] = (fluxes["flags"] & int(Flag.NO_DATA | Flag.NOT_CONVERGED) == 0) & (
-            fluxes["flux"] > 0
-        )
-    return good
+        fitted: npt.NDArray[np.bool_] = fluxes["flags"] & int(Flag.NO_DATA | Flag.NOT_CONVERGED) == 0
+        return fitted & np.greater(fluxes["flux"], 0)
 
 
 def _without_outliers(used: Array, found: PsfPhotometry, clip: float) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""The PSF: model and fluxes equal dense least squares, errors are what noise does, and a simulated field is measured."""
+"""The PSF: model and fluxes equal dense least squares, errors are what noise does, a simulated field is measured."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ from qserv_py.pipelines.kernels.measurement import (
     adaptive_moments,
     aperture_fluxes,
 )
-from qserv_py.pipelines.kernels.psf import Psf, fit_psf, psf_photometry, select_stars
+from qserv_py.pipelines.kernels.psf import Psf, _fit, fit_psf, psf_photometry, select_stars
 from qserv_py.pipelines.kernels.reference import psf as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
+
+
+HALF = st.floats(-0.5, 0.5)
 
 
 def gaussian_psf(order: int = 1, side: int = 15, sigma: float = 1.6) -> Psf:
@@ -156,9 +159,7 @@ def test_the_model_equals_least_squares_of_every_pixel(order: int, seed: int) ->
     image = star_field(np.stack([x, y], axis=1), fluxes) + random.normal(0, 2, (61, 61))
     frame = Frame(image=image, noise=2.0)
     wanted = replace(PSF, order=order)
-    from qserv_py.pipelines.kernels import psf as module
-
-    fitted = module._fit(frame, wanted, x, y, fluxes, None, 0.0, before=None)
+    fitted = _fit(frame, wanted, x, y, fluxes, None, 0.0, before=None)
     half = PSF.side // 2
     pixels = np.asarray(frame.image)
     stamps = np.stack(
@@ -258,8 +259,8 @@ def test_too_few_stars() -> None:
     frame = Frame(image=star_field(np.array([[30.0, 30.0]]), np.array([1e4])), noise=1.0)
     with pytest.raises(NoFitError, match="1 stars for a PSF of order 2, which needs 6"):
         fit_psf(frame, [30.0], [30.0], star=[True])
+    shapes = adaptive_moments(frame, [30.0], [30.0], 1.6)
     with pytest.raises(NoFitError, match="0 of 1 sources are bright and clean enough"):
-        shapes = adaptive_moments(frame, [30.0], [30.0], 1.6)
         select_stars(shapes, flux=[1.0], error=[1.0], planes=[0])
     with pytest.raises(KernelArgumentError, match="0 visits"):
         psf_photometry(frame, PSF, [30.0], [30.0], visits=0)

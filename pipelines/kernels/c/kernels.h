@@ -295,4 +295,17 @@ int qk_psf_photometry(
     qk_psf_flux *out,                 /* OUT n */
     float *left);                     /* OUT ny x nx: the image without the models */
 
+/* ---- cosmic rays (cosmic.c) ---- */
+
+/* Pixels hit by cosmic rays, by L.A.Cosmic. */
+int qk_cosmic_rays(
+    const qk_frame *frame,            /* background subtracted; segments are not used */
+    double sigma,                     /* sharpness of a hit, standard deviations */
+    double share,                     /* 0 to 1: of sigma, for neighbours of hits */
+    double contrast,                  /* sharpness over fine structure: stars have less */
+    int64_t rounds,                   /* 1 to 100, ends when nothing new is found */
+    int32_t *found,                   /* OUT ny x nx: 1 for a hit */
+    float *clean,                     /* OUT ny x nx: the image, hits replaced by the median around them */
+    int64_t *n_found);                /* OUT hits */
+
 #endif

@@ -1,0 +1,67 @@
+"""Cosmic rays: pixels sharper than any star, found and replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.pipelines.kernels._library import Array, FloatImage, check, ffi, lib, pointer
+from qserv_py.pipelines.kernels.measurement import Frame
+from qserv_py.pipelines.kernels.planes import Plane
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosmicRays:
+    """What cosmic rays did to an image."""
+
+    hit: npt.NDArray[np.bool_]
+    """Which pixels were hit."""
+
+    clean: FloatImage
+    """The image, hits replaced by the median of the pixels around them that were not."""
+
+
+def find_cosmic_rays(
+    frame: Frame,
+    *,
+    sigma: float = 4.5,
+    share: float = 0.3,
+    contrast: float = 5.0,
+    rounds: int = 4,
+    skip: int = Plane.SAT,
+) -> CosmicRays:
+    """Return the pixels that cosmic rays hit.
+
+    Parameters
+    ----------
+    frame
+        Background subtracted, with the noise of the background and the gain, or the variance.
+    sigma
+        Sharpness of a hit in standard deviations.
+    share
+        Neighbours of a hit need this share of ``sigma``.
+    contrast
+        Sharpness over fine structure. A star under an excellent seeing has more; then raise it.
+    rounds
+        At most; a round sees what the hits of the one before had hidden.
+    skip
+        Planes of pixels that are not looked at besides ``frame.bad``.
+
+    Raises
+    ------
+    KernelArgumentError
+        If the noise is not known or a number is out of range.
+
+    References
+    ----------
+    van Dokkum 2001, PASP 113, 1420.
+    """
+    image: Array = np.asarray(frame.image)
+    native = frame.native()
+    native.bad = int(frame.bad) | int(skip)
+    found, clean = np.empty(image.shape, np.int32), np.empty_like(image)
+    count = ffi.new("int64_t *")
+    check(lib.qk_cosmic_rays(native, sigma, share, contrast, rounds, pointer(found), pointer(clean), count))
+    return CosmicRays(hit=found.astype(bool), clean=clean)
