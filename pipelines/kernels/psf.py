@@ -292,7 +292,7 @@ def _brightness(image: Array, x: FloatArray, y: FloatArray) -> Array:
         on = (x > -0.5) & (x < image.shape[1] - 0.5) & (y > -0.5) & (y < image.shape[0] - 0.5)
     values = np.full(x.size, -np.inf)
     values[on] = image[np.rint(y[on]).astype(int), np.rint(x[on]).astype(int)]
-    return np.nan_to_num(values, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    return np.where(np.isnan(values), -np.inf, values)
 
 
 def _first_psf(
@@ -349,7 +349,8 @@ def _near(x: FloatArray, y: FloatArray, star: Array, *, within: float) -> npt.ND
 def _settled(fluxes: Array) -> npt.NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         fitted: npt.NDArray[np.bool_] = fluxes["flags"] & int(Flag.NO_DATA | Flag.NOT_CONVERGED) == 0
-        return fitted & np.greater(fluxes["flux"], 0)
+        fitted &= fluxes["flux"] > 0
+    return fitted
 
 
 def _without_outliers(used: Array, found: PsfPhotometry, clip: float) -> npt.NDArray[np.bool_]:
@@ -357,8 +358,8 @@ def _without_outliers(used: Array, found: PsfPhotometry, clip: float) -> npt.NDA
     if not used.any():
         return used
     stars = found.fluxes[used]
-    # A model that is wrong by a share e gives a star of signal to noise s the chi-square 1 + (e s)**2 / pixels; what the
-    # stars have in common is not the fault of one of them.
+    # A model that is wrong by a share e gives a star of signal to noise s the chi-square 1 + (e s)**2 / pixels; what
+    # the stars have in common is not the fault of one of them.
     signal = (stars["flux"] / stars["flux_error"]) ** 2
     common = max(0.0, float(np.median((stars["chi2"] - 1) / signal)))
     excess = stars["chi2"] / (1 + common * signal)

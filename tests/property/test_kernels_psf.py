@@ -24,7 +24,6 @@ from qserv_py.pipelines.kernels.psf import Psf, _fit, fit_psf, psf_photometry, s
 from qserv_py.pipelines.kernels.reference import psf as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
 
-
 HALF = st.floats(-0.5, 0.5)
 
 

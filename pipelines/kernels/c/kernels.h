@@ -308,4 +308,19 @@ int qk_cosmic_rays(
     float *clean,                     /* OUT ny x nx: the image, hits replaced by the median around them */
     int64_t *n_found);                /* OUT hits */
 
+/* ---- matching (match.c) ---- */
+
+/* The nearest reference of every position within a radius. */
+int qk_match(
+    const double *ra,                 /* n, ICRS degrees; a position that is none matches nothing */
+    const double *dec,
+    int64_t n,
+    const double *reference_ra,       /* n_references, ICRS degrees */
+    const double *reference_dec,
+    int64_t n_references,
+    double radius,                    /* degrees, above 0, up to 90 */
+    int64_t *nearest,                 /* OUT n, -1 for none; the first of equals */
+    double *separation,               /* OUT n, degrees, NaN for none */
+    int32_t *count);                  /* OUT n, references within the radius */
+
 #endif

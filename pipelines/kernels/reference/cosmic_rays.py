@@ -73,5 +73,5 @@ def _median(image: Array, side: int) -> Array:
 
 def _around(marked: Array) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(marked, 1), (3, 3))
-    near: Array = windows.any(axis=(2, 3))
+    near: Array = np.asarray(windows.any(axis=(2, 3)))
     return near
