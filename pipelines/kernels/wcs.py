@@ -218,21 +218,31 @@ def fit_wcs(
         If there are too few pairs, or they stand in a line.
     """
     columns = vectors(x=x, y=y, ra=ra, dec=dec)
-    orders = range(1, max_order + 1) if order is None else (order,)
-    best, least = None, np.inf
-    for one in orders:
-        terms = len(_powers(one))
-        if best is not None and len(columns[0]) < 2 * terms:
+    if order is not None:
+        return _clipped_fit(guess, columns, order)
+    fits = [_clipped_fit(guess, columns, 1)]
+    for more in range(2, max_order + 1):
+        if len(columns[0]) < 2 * len(_powers(more)):
             break
-        fit = _clipped_fit(guess, columns, one)
-        n = 2 * len(fit.sources)
-        # pairs that a lower order calls outliers count as a clipped residual, or a higher order would never win
-        lost = 2 * (len(columns[0]) - len(fit.sources)) * _CLIP**2
-        criterion = (n + lost) * np.log(fit.rms_arcsec**2 + 1e-20) + lost + 2 * terms * np.log(n)
-        if criterion < least:
-            best, least = fit, criterion
-    assert best is not None
-    return best
+        fits.append(_clipped_fit(guess, columns, more))
+    # Every order is judged by all pairs, each counting up to the same bound: or the one that drops most would win.
+    bound = (_CLIP * min(fit.rms_arcsec for fit in fits)) ** 2 + 1e-20
+    return min(fits, key=lambda fit: _criterion(fit.wcs, columns, bound))
+
+
+def _criterion(wcs: Wcs, columns: Sequence[FloatArray], bound: float) -> float:
+    """Return the Bayesian information criterion of a fit, squared residuals cut at a bound."""
+    square = _residuals(wcs, columns) ** 2
+    mean = float(np.mean(np.where(square < bound, square, bound))) + 1e-20
+    return float(square.size * np.log(mean) + 2 * len(_powers(wcs.order)) * np.log(square.size))
+
+
+def _residuals(wcs: Wcs, columns: Sequence[FloatArray]) -> Array:
+    """Return how far sources are from their references, arc seconds, shape (2, n)."""
+    x, y, ra, dec = columns
+    sky = to_plane(*wcs.to_sky(x, y), ra0=wcs.ra0, dec0=wcs.dec0)
+    reference = to_plane(ra, dec, ra0=wcs.ra0, dec0=wcs.dec0)
+    return 3600 * (np.stack(sky) - np.stack(reference))
 
 
 def _voted(
@@ -281,10 +291,7 @@ def _clipped_fit(guess: Wcs, columns: Sequence[FloatArray], order: int) -> WcsFi
     wcs, rms = guess, 0.0
     for _ in range(_ROUNDS):
         wcs = _fit_once(guess, x[keep], y[keep], ra[keep], dec[keep], order)
-        sky = wcs.to_sky(x, y)
-        d = 3600 * np.stack(to_plane(*sky, ra0=wcs.ra0, dec0=wcs.dec0)) - 3600 * np.stack(
-            to_plane(ra, dec, ra0=wcs.ra0, dec0=wcs.dec0)
-        )
+        d = _residuals(wcs, columns)
         # of the larger of both axes: outliers move the fit, and then the rest is off by the same, on one axis perhaps
         sigma = float(np.median(np.max(np.abs(d[:, keep]), axis=0))) / _MEDIAN_OF_LARGER
         rms = float(np.sqrt(np.mean(d[:, keep] ** 2)))
