@@ -86,9 +86,9 @@ def seps(image: np.ndarray, kernel: np.ndarray) -> Measured:
     threshold = THRESHOLD * np.sqrt((kernel**2).sum()) / kernel.sum()
     rows = sep.extract(light, threshold, err=sky.globalrms, filter_kernel=kernel, filter_type="conv", minarea=3)
     circle, _, _ = sep.sum_circle(light, rows["x"], rows["y"], APERTURE, err=sky.globalrms, gain=1.0)
-    shape = rows["a"], rows["b"], rows["theta"]
+    shape = rows["a"], rows["b"], np.clip(rows["theta"], -np.pi / 2, np.pi / 2)  # sep refuses its own rounding
     radius, _ = sep.kron_radius(light, rows["x"], rows["y"], *shape, 6.0)
-    size = np.fmax(2.5 * radius, 3.5)  # sep refuses NaN
+    size = np.clip(np.nan_to_num(2.5 * radius), 3.5, 100.0)
     kron, _, _ = sep.sum_ellipse(light, rows["x"], rows["y"], *shape, size, err=sky.globalrms, gain=1.0)
     return Measured(rows["x"], rows["y"], circle, kron)
 
@@ -156,7 +156,7 @@ def signature(side: int, repeat: int, random: np.random.Generator) -> dict[str, 
     bias, dark, flat = (random.normal(mean, 0.01, shape).astype(np.float32) for mean in (0, 0.02, 1))
     options: dict[str, Any] = {"shape": shape, "bias": bias, "dark": dark, "flat": flat, "dark_s": 30.0}
     mine, numpys = cpu(
-        repeat,
+        3 * repeat,  # short, and the first that a busy neighbour disturbs
         lambda: remove_signature(raw, amps, **options),
         lambda: isr_reference.remove_signature(raw, amps, **options),
     )
