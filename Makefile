@@ -22,6 +22,8 @@ $(STAMP): pyproject.toml setup.py pipelines/kernels/build.py $(wildcard pipeline
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --editable '.[dev]'
+	@$(BIN)/python -c 'import qserv_py.pipelines.kernels._native' 2>/dev/null || \
+	  echo "the image kernels were not built: they need gcc and Python.h; on Debian: apt-get install gcc python3-dev" >&2
 	@touch $(STAMP)
 
 demo: $(STAMP)

@@ -178,7 +178,7 @@ def psf(scene: Scene, drawn: Simulated, kernel: np.ndarray, repeat: int) -> tupl
     frame = Frame(image=light, noise=sky.mean_noise, gain=1.0, segments=found.segments)
     own = np.arange(len(rows)) + 1
     windowed_s, moments_s, rays_s = cpu(
-        1,
+        repeat,
         lambda: windowed_positions(frame, rows["x"], rows["y"], 1.6),
         lambda: adaptive_moments(frame, rows["x"], rows["y"], 2.0, segment=own),
         lambda: find_cosmic_rays(frame),

@@ -27,6 +27,7 @@ ON_THE_DEMO = [
     "docs/reference/adql.md",
 ]
 WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
+WITHOUT_A_CLUSTER = ["docs/reference/kernels.md"]
 DEMO_OBJECTS = "20000"
 
 
@@ -71,6 +72,11 @@ def test_examples_on_the_demo(page: str, demo_cluster: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("page", WITH_THEIR_OWN_CLUSTER)
 def test_examples_with_their_own_cluster(page: str, scratch: Path) -> None:
     examples.run_page(ROOT / page, scratch, environment={})
+
+
+@pytest.mark.parametrize("page", WITHOUT_A_CLUSTER)
+def test_examples_without_a_cluster(page: str, tmp_path: Path) -> None:
+    examples.run_page(ROOT / page, tmp_path, environment={})
 
 
 def test_the_tutorial(scratch: Path) -> None:

@@ -1,4 +1,4 @@
-"""Try an installed qserv_py: imports, data files, the command, a tiny cluster. Run by ``wheel_smoke.py``."""
+"""Try an installed qserv_py: imports, data files, C kernels, the command, a tiny cluster. Run by ``wheel_smoke.py``."""
 
 from __future__ import annotations
 
@@ -31,6 +31,19 @@ def check_installation() -> None:
 
     assert sql.names("migrations"), "no migrations were installed"
     assert resources.files("qserv_py.czar.demo").joinpath("survey.yaml").is_file()
+
+
+def check_kernels() -> None:
+    """Find one star with the C kernels."""
+    import numpy as np
+
+    from qserv_py.pipelines.kernels.detection import detect, gaussian_kernel
+
+    kernel = gaussian_kernel(3.0)
+    image = np.zeros((40, 50))
+    image[16 : 16 + len(kernel), 20 : 20 + len(kernel)] = 1e3 * kernel
+    (source,) = detect(image, noise=1.0, kernel=kernel).sources
+    assert abs(source["x"] - 20 - len(kernel) // 2) < 0.01, source
 
 
 def qserv(*arguments: str) -> str:
@@ -68,5 +81,6 @@ def check_cluster(scratch: Path) -> None:
 
 if __name__ == "__main__":
     check_installation()
+    check_kernels()
     assert "ingest" in qserv("--help")
     check_cluster(Path(sys.argv[1]))

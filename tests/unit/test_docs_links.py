@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,8 @@ from qserv_py.catalog.types import TYPE_NAMES
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.identity.settings import IdentitySettings, OidcSettings, ProxySettings
 from qserv_py.czar.settings_file import Settings, read_settings
+from qserv_py.pipelines.kernels.detection import Flag
+from qserv_py.pipelines.kernels.planes import Plane
 
 SETTINGS = {
     "identity": IdentitySettings,
@@ -68,6 +71,23 @@ def test_every_error_code_is_explained() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.QservError)]
     listed = {row[0]: row[2] for row in rows_of(DOCS / "reference" / "errors.md") if row[0] != "code"}
     assert listed == {kind.code: kind.__name__ for kind in kinds}
+
+
+@pytest.mark.parametrize(("title", "kind"), [("Planes of a mask", Plane), ("Flags of a source or a measurement", Flag)])
+def test_every_bit_of_the_kernels_is_explained(title: str, kind: type[Plane] | type[Flag]) -> None:
+    section = (DOCS / "reference" / "kernels.md").read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+    listed = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", section, re.MULTILINE))
+    assert {name: int(bit) for name, bit in listed.items()} == {bit.name: bit.value for bit in kind}
+
+
+def test_every_function_of_the_kernels_is_there() -> None:
+    section = (DOCS / "reference" / "kernels.md").read_text().split("## Functions\n", 1)[1].split("\n## ", 1)[0]
+    rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
+    assert len(rows) > 10
+    for module, functions in rows:
+        kernels = importlib.import_module(f"qserv_py.pipelines.kernels.{module}")
+        for function in re.findall(r"\w+", functions):
+            assert callable(getattr(kernels, function)), f"{module}.{function}"
 
 
 def test_the_type_table_is_that_of_the_code() -> None:
