@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qserv_py.pipelines.kernels._library import Array, FloatImage, check, ffi, lib, pointer
-from qserv_py.pipelines.kernels.measurement import Frame
+from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
 
 

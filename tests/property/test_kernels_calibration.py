@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qserv_py.errors import KernelArgumentError, NoFitError
-from qserv_py.pipelines.kernels.wcs import Wcs, fit_wcs, solve_wcs, to_plane
+from qserv_py.pipelines.kernels.astrometry import fit_wcs, solve_wcs
+from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
 from qserv_py.pipelines.kernels.zero_point import fit_zero_point
 
 SCALE = 0.2 / 3600

@@ -12,7 +12,7 @@ from support.pixels import masked_images, usable
 
 from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels.cosmic_rays import find_cosmic_rays
-from qserv_py.pipelines.kernels.measurement import UNMEASURABLE, Frame
+from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.reference import cosmic_rays as reference
 from qserv_py.pipelines.kernels.scene import Scene, simulate

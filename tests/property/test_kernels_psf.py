@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from support.pixels import masked_images, usable
 
 from qserv_py.errors import KernelArgumentError, NoFitError
+from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.background import background
 from qserv_py.pipelines.kernels.detection import Flag, detect, gaussian_kernel
-from qserv_py.pipelines.kernels.measurement import (
-    UNMEASURABLE,
-    Frame,
-    adaptive_moments,
-    aperture_fluxes,
-)
-from qserv_py.pipelines.kernels.psf import Psf, _fit, fit_psf, psf_photometry, select_stars
+from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
+from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf_fit import _fit, fit_psf
+from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.reference import psf as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
+from qserv_py.pipelines.kernels.stars import select_stars
 
 HALF = st.floats(-0.5, 0.5)
 

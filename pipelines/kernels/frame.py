@@ -1,0 +1,88 @@
+"""The frame that measurements look at: an image with its noise, its mask and its segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.errors import KernelArgumentError
+from qserv_py.pipelines.kernels._library import (
+    Array,
+    ffi,
+    image_of,
+    like,
+    pointer,
+)
+from qserv_py.pipelines.kernels.planes import Plane
+
+UNMEASURABLE = Plane.BAD | Plane.CR | Plane.NO_DATA
+"""Planes of pixels that do not count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """What is measured: an image with its noise, checked once for any number of measurements.
+
+    Raises
+    ------
+    KernelArgumentError
+        If shapes differ or the noise is not known.
+    """
+
+    image: npt.ArrayLike
+    """Background subtracted."""
+
+    variance: npt.ArrayLike | None = None
+    """Of every pixel, the image's unit squared."""
+
+    noise: float = 0.0
+    """Standard deviation of the background in a pixel; where ``variance`` is None."""
+
+    gain: float = 0.0
+    """Electrons per unit, for the noise of the source itself where ``variance`` is None; 0 leaves it out."""
+
+    mask: npt.ArrayLike | None = None
+    """Planes of each pixel."""
+
+    bad: int = UNMEASURABLE
+    """Planes of pixels that do not count."""
+
+    segments: npt.ArrayLike | None = None
+    """Segments of ``Detections``: pixels of other sources do not count for a source whose segment is named."""
+
+    def __post_init__(self) -> None:
+        image = image_of(self.image, name="image")
+        for name, dtype in (("variance", np.float32), ("mask", np.int32), ("segments", np.int32)):
+            object.__setattr__(self, name, like(getattr(self, name), image, name=name, dtype=dtype))
+        object.__setattr__(self, "image", image)
+
+    def native(self) -> Any:
+        """Return the C struct; it lives as long as the frame is used."""
+        image: Array = np.asarray(self.image)
+        frame = ffi.new("qk_frame *")
+        frame.image, frame.variance = pointer(image), pointer(self.variance)  # type: ignore[arg-type]
+        frame.mask, frame.segments = pointer(self.mask), pointer(self.segments)  # type: ignore[arg-type]
+        frame.ny, frame.nx = image.shape
+        frame.noise, frame.gain, frame.bad = self.noise, self.gain, self.bad
+        return frame
+
+
+def with_segments(frame: Frame, own: Array | None) -> Any:
+    """Return the C frame, without segments when the sources do not name theirs."""
+    native = frame.native()
+    if own is None:
+        native.segments = ffi.NULL
+    return native
+
+
+def own_segments(segment: npt.ArrayLike | None, x: npt.ArrayLike) -> Array | None:
+    """Return the segments that sources name as their own, None for None."""
+    if segment is None:
+        return None
+    own = np.ascontiguousarray(segment, dtype=np.int32).reshape(-1)
+    if own.size != np.size(x):
+        raise KernelArgumentError(f"segment and x have the lengths {own.size}, {np.size(x)}")
+    return own

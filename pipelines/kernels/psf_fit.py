@@ -1,0 +1,183 @@
+"""The PSF from the stars of an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.errors import KernelArgumentError
+from qserv_py.pipelines.kernels._library import (
+    Array,
+    FloatArray,
+    check,
+    ffi,
+    lib,
+    pointer,
+    vectors,
+)
+from qserv_py.pipelines.kernels.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.detection import Flag
+from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.moments import windowed_positions
+from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
+
+_MAD_TO_SIGMA = 1.4826
+_LEAST_WIDTH = 0.05  # of reduced chi-squares, as of 800 pixels of noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PsfFit:
+    """A PSF and the stars that it is from."""
+
+    psf: Psf
+    """The model."""
+
+    used: npt.NDArray[np.bool_]
+    """Which sources it is from."""
+
+
+def fit_psf(
+    frame: Frame,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    star: npt.ArrayLike,
+    side: int = 25,
+    order: int = 2,
+    rounds: int = 3,
+    clip: float = 4.0,
+    softening: float = 0.003,
+) -> PsfFit:
+    """Return the PSF of an image from its stars.
+
+    Every round fits the stars and their neighbours with the model so far, takes the neighbours' light away, drops stars
+    that do not look like the others, and fits the model again.
+
+    Parameters
+    ----------
+    frame
+        Background subtracted, with its noise. Its segments keep neighbours out of the first round.
+    x, y
+        All sources, pixels, shape (n,); source i has the segment i + 1.
+    star
+        Which are stars, shape (n,).
+    side
+        Pixels along a side of the model, odd.
+    order
+        Of its polynomial in x and y.
+    rounds
+        At least 1; three settle.
+    clip
+        A star is dropped when its chi-square stands out by this many widths of the others'.
+    softening
+        Relative error of the model that bounds the weight of bright stars.
+
+    Raises
+    ------
+    NoFitError
+        If fewer stars are left than the polynomial has terms.
+    KernelArgumentError
+        If the vectors' lengths differ or a number is out of range.
+
+    References
+    ----------
+    Bertin 2011, ASP 442, 435.
+    """
+    at_x, at_y = vectors(x=x, y=y)
+    used = np.array(star, dtype=bool).reshape(-1)
+    if used.size != at_x.size or rounds < 1:
+        raise KernelArgumentError(f"star and x have the lengths {used.size}, {at_x.size}; {rounds} rounds")
+    image: Array = np.asarray(frame.image)
+    ny, nx = image.shape
+    blank = np.zeros((terms_of(order), side, side)) if 0 <= order <= lib.QK_MAX_ORDER else np.zeros((1, side, side))
+    psf = Psf(coefficients=blank, order=order, x0=nx / 2, y0=ny / 2, scale_x=nx / 2, scale_y=ny / 2)
+    psf, used = _first_psf(frame, psf, at_x, at_y, used, softening)
+    near = np.nonzero(_near(at_x, at_y, used, within=side))[0]
+    kept = used[near]
+    for _ in range(rounds):
+        found = psf_photometry(frame, psf, at_x[near], at_y[near])
+        kept = _without_outliers(kept & _settled(found.fluxes), found, clip)
+        rows = found.fluxes[kept]
+        left = replace(frame, image=found.residual, segments=None)
+        psf = _fit(left, psf, rows["x"], rows["y"], rows["flux"], None, softening, before=psf)
+    used = np.zeros(at_x.size, bool)
+    used[near[kept]] = True
+    return PsfFit(psf=psf, used=used)
+
+
+def _first_psf(
+    frame: Frame, psf: Psf, x: FloatArray, y: FloatArray, star: Array, softening: float
+) -> tuple[Psf, npt.NDArray[np.bool_]]:
+    """Return the PSF from windowed positions and aperture fluxes, and the stars that have both."""
+    rows = np.nonzero(star)[0]
+    at = windowed_positions(frame, x[rows], y[rows], 2.0)
+    flux = aperture_fluxes(frame, at["x"], at["y"], psf.side / 2)["flux"]
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(at["x"]) & (flux > 0)
+    used = np.zeros(x.size, bool)
+    used[rows[good]] = True
+    rows, at, flux = rows[good], at[good], flux[good]
+    return _fit(frame, psf, at["x"], at["y"], flux, rows + 1, softening, before=None), used
+
+
+def _fit(
+    frame: Frame,
+    psf: Psf,
+    x: Array,
+    y: Array,
+    flux: Array,
+    segment: Array | None,
+    softening: float,
+    *,
+    before: Psf | None,
+) -> Psf:
+    columns = vectors(x=x, y=y, flux=flux)
+    own = None if segment is None else np.ascontiguousarray(segment, np.int32)
+    coefficients = np.zeros((terms_of(psf.order), psf.side, psf.side))
+    status = lib.qk_psf_fit(
+        frame.native(),
+        *map(pointer, columns),
+        pointer(own),
+        len(columns[0]),
+        softening,
+        ffi.NULL if before is None else before.native(),
+        replace(psf, coefficients=coefficients).native(),
+        pointer(coefficients),
+    )
+    check(status, hint="Lower the order, or the signal to noise that makes a star.")
+    return replace(psf, coefficients=coefficients)
+
+
+def _near(x: FloatArray, y: FloatArray, star: Array, *, within: float) -> npt.NDArray[np.bool_]:
+    """Return which sources may shine into the stamp of a star."""
+    found = np.zeros(x.size, bool)
+    for at_x, at_y in zip(x[star], y[star], strict=True):
+        found |= (np.abs(x - at_x) <= within) & (np.abs(y - at_y) <= within)
+    return found
+
+
+def _settled(fluxes: Array) -> npt.NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        fitted: npt.NDArray[np.bool_] = fluxes["flags"] & int(Flag.NO_DATA | Flag.NOT_CONVERGED) == 0
+        fitted &= fluxes["flux"] > 0
+    return fitted
+
+
+def _without_outliers(used: Array, found: PsfPhotometry, clip: float) -> npt.NDArray[np.bool_]:
+    """Drop stars whose chi-square is too large for their brightness."""
+    if not used.any():
+        return used
+    stars = found.fluxes[used]
+    # A model that is wrong by a share e gives a star of signal to noise s the chi-square 1 + (e s)**2 / pixels; what
+    # the stars have in common is not the fault of one of them.
+    signal = (stars["flux"] / stars["flux_error"]) ** 2
+    common = max(0.0, float(np.median((stars["chi2"] - 1) / signal)))
+    excess = stars["chi2"] / (1 + common * signal)
+    middle = np.median(excess)
+    width = max(_LEAST_WIDTH, _MAD_TO_SIGMA * float(np.median(np.abs(excess - middle))))
+    keep: npt.NDArray[np.bool_] = used.copy()
+    keep[used] = excess < middle + clip * width
+    return keep
