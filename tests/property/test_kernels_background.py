@@ -19,6 +19,8 @@ from qserv_py.pipelines.kernels.scene import Scene, simulate
 
 @given(masked_images(most=150), st.integers(1, 80), st.sampled_from([0.0, 0.3, 1.0]))
 @example((np.full((64, 64), 5, np.float32), None), 16, 0.3)
+@example((np.array([[0, 1e-40, 0, 0]], np.float32), None), 2, 0.0)
+@example((np.array([[3e38, -3e38, 1, 2]], np.float32), None), 4, 0.0)
 def test_cells_equal_numpys(found: tuple[np.ndarray, np.ndarray | None], mesh: int, min_fraction: float) -> None:
     image, mask = found
     good = usable(image, mask, UNUSABLE)

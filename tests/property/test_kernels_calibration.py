@@ -171,7 +171,7 @@ def test_the_zero_point_is_found(count: int, extra: float, seed: int) -> None:
     magnitude = 31.4 - 2.5 * np.log10(flux) + random.normal(0, extra, count)
     measured = flux + random.normal(0, error)
     found = fit_zero_point(measured, error, magnitude, np.full(count, 0.005))
-    assert found.magnitude == pytest.approx(31.4, abs=6 * found.error + 0.02)
+    assert found.magnitude == pytest.approx(31.4, abs=6 * found.error + 5 * extra)  # one star does not show its scatter
     if count >= 50:
         assert found.scatter == pytest.approx(extra, abs=0.02)
         assert found.used.mean() > 0.9

@@ -104,8 +104,10 @@ static void cell_level(const cell *c, double min_fraction, float *level, float *
     float middle, sigma;
     *level = *noise = NAN;
     if (!first_guess(c, &middle, &sigma)) return;
-    float low = middle - (float)RANGE * sigma, per_unit = sigma > 0 ? (float)(BINS / (2 * RANGE)) / sigma : 0;
-    if (!isfinite(per_unit) || !isfinite(low) || !isfinite(sigma)) return;
+    float per_unit = sigma > 0 ? (float)(BINS / (2 * RANGE)) / sigma : 0;
+    if (!isfinite(per_unit)) sigma = per_unit = 0; /* less than float can divide by */
+    float low = middle - (float)RANGE * sigma;
+    if (!isfinite(low) || !isfinite(sigma)) return;
     fill(c, low, per_unit, count);
     double pixels = (double)((c->y1 - c->y0) * (c->x1 - c->x0));
     if (pixels - count[BINS + 1] < min_fraction * pixels) return;

@@ -37,9 +37,12 @@ def _cell(values: Array, usable: npt.NDArray[np.bool_], min_fraction: float) -> 
     sigma = np.median(np.abs(sample - middle)) * np.float32(1.4826)
     if sigma == 0:
         sigma = np.float32(np.sqrt(np.mean((sample - middle).astype(float) ** 2)))
-    if sigma == 0:
+    per_unit = np.float32(_BINS / (2 * _RANGE)) / sigma if sigma > 0 else np.float32(np.inf)
+    low = middle - np.float32(_RANGE) * sigma
+    if np.isinf(per_unit):
         return float(middle), 0.0
-    low, per_unit = middle - np.float32(_RANGE) * sigma, np.float32(_BINS / (2 * _RANGE)) / sigma
+    if not np.isfinite(low) or not np.isfinite(sigma):
+        return np.nan, np.nan
     place = (values[usable] - low) * per_unit
     bins = np.sort(place[(place >= 0) & (place < _BINS)].astype(int))
     mean, median, spread = _clipped(bins)
