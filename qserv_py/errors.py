@@ -217,8 +217,8 @@ class TooManyRequestsError(LimitError):
 
     code = "too_many_requests"
 
-    def __init__(self, message: str, *, retry_after_s: float, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
+    def __init__(self, message: str, *, retry_after_s: float = 1.0, detail: str = "", hint: str = "") -> None:
+        super().__init__(message, detail=detail, hint=hint)
         self.retry_after_s = retry_after_s
 
 
