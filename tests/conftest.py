@@ -81,5 +81,5 @@ def tap(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """A server of TAP over the session's cluster, with the catalogue "clustered"."""
     tables = catalogue(0, "clustered", count=600)
     load_catalogue(cluster, tmp_path_factory.mktemp("tap"), name="clustered", tables=tables, target_rows=25)
-    with running_tap_server(cluster, "--json-logs") as server:
+    with running_tap_server(cluster, "--json-logs", "--upload-from", "tables.example.org") as server:
         yield server

@@ -18,6 +18,13 @@ SERVICES = ("tap", "all")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
 @click.option("--public-url", default="", metavar="URL", help="Address that clients use, when a proxy stands before.")
+@click.option(
+    "--upload-from",
+    "upload_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Fetch tables that UPLOAD names by URL from this host; may be repeated. Without it nothing is fetched.",
+)
 @click.option("--json-logs", is_flag=True, help="Write logs as JSON, one object a line.")
 @click.option(
     "--grace",
@@ -35,6 +42,7 @@ def serve(
     host: str,
     port: int,
     public_url: str,
+    upload_hosts: tuple[str, ...],
     json_logs: bool,
     grace_s: float,
     jobs: int,
@@ -57,6 +65,6 @@ def serve(
         open_cluster(cluster_dir),
         services=tuple(KNOWN) if service == "all" else (service,),
         settings=ServerSettings(host=host, port=port, grace_s=grace_s),
-        presents=ServiceSettings(public_url=public_url),
+        presents=ServiceSettings(public_url=public_url, upload_hosts=tuple(host.lower() for host in upload_hosts)),
         limits=ServiceLimits(jobs_running=jobs),
     )

@@ -34,6 +34,9 @@ class ServiceSettings:
     public_url: str = ""
     """Address that clients use, when a proxy stands before the service; else that of each request."""
 
+    upload_hosts: tuple[str, ...] = ()
+    """Hosts that tables are fetched from when UPLOAD names a URL."""
+
 
 class Service:
     """The parts that requests share. Made in the event loop.

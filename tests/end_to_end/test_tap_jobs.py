@@ -25,7 +25,7 @@ def document(tap: TapServer, job: str, **parameters: str) -> ElementTree.Element
 
 def info(tap: TapServer, job: str) -> dict[str, str]:
     found = document(tap, job).find(f"{UWS}jobInfo")
-    return {} if found is None else {child.tag.split("}")[1]: child.text or "" for child in found}
+    return {} if found is None else {child.tag: child.text or "" for child in found}
 
 
 def test_a_job_from_its_making_to_its_end(tap: TapServer) -> None:

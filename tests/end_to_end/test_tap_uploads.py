@@ -52,8 +52,8 @@ def test_a_table_posted_to_a_pending_job(tap: TapServer, ids: list[int]) -> None
     ("upload", "content", "message"),
     [
         ("mine,param:other", b"id\n1\n", 'part "other" of the form, which is not there'),
-        ("mine,http://127.0.0.1/x", b"id\n1\n", "fetches nothing"),
-        ("mine,file:///etc/passwd", b"id\n1\n", "fetches nothing"),
+        ("mine,http://127.0.0.1/x", b"id\n1\n", "is not fetched"),
+        ("mine,file:///etc/passwd", b"id\n1\n", "is not fetched"),
         ("../../x,param:p", b"id\n1\n", "cannot name"),
         ("mine,param:p", b"<!DOCTYPE v [<!ENTITY a 'b'>]><VOTABLE/>", "a document type"),
         ("mine,param:p", b"", "is empty"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import socket
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,10 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from qserv_py.czar.jobs.uploads import check_votable, kind_of, read_uploads, upload_sources
-from qserv_py.errors import UserError
+from qserv_py.errors import QservError, UserError
 from qserv_py.ingest.requests import InputFormat
+from qserv_py.vo.http.parameters import Parameters
+from qserv_py.vo.http.upload_parts import UploadSource
 
 
 def test_the_upload_parameter() -> None:
@@ -112,3 +116,66 @@ def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
 def test_votables_that_reach_out_or_grow(content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message):
         check_votable(io.BytesIO(content))
+
+
+def source(url: str, *addresses: str) -> UploadSource:
+    found = [(0, 0, 0, "", (address, 0)) for address in addresses]
+    return UploadSource(Parameters({"UPLOAD": [f"t,{url}"]}), ("data.org",), 1000, lambda _host, _port: found)
+
+
+@pytest.mark.parametrize(
+    ("url", "addresses"),
+    [
+        ("http://other.org/t", ["8.8.8.8"]),
+        ("http://data.org.evil.org/t", ["8.8.8.8"]),
+        ("http://data.org@evil.org/t", ["8.8.8.8"]),
+        ("http://user@data.org/t", ["8.8.8.8"]),
+        ("file:///etc/passwd", []),
+        ("ftp://data.org/t", ["8.8.8.8"]),
+        ("http://data.org:x/t", ["8.8.8.8"]),
+        ("http://data.org/t", ["127.0.0.1"]),
+        ("http://data.org/t", ["8.8.8.8", "10.0.0.1"]),
+        ("http://data.org/t", ["169.254.169.254"]),
+        ("http://data.org/t", ["::1"]),
+        ("http://data.org/t", ["::ffff:127.0.0.1"]),
+        ("http://data.org/t", []),
+    ],
+)
+def test_urls_that_are_not_fetched(tmp_path: Path, url: str, addresses: list[str]) -> None:
+    with pytest.raises(UserError, match="is not fetched by this service"):
+        source(url, *addresses).save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [(200, b"a\n1\n", ""), (302, b"", "HTTP status 302"), (200, b"x" * 1001, "has more than 1000 bytes")],
+)
+def test_urls_that_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, message: str
+) -> None:
+    asked = []
+
+    really = socket.create_connection
+
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n" % (status, len(body)) + body)
+
+    def connect(place: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(place)
+        return really(listening.getsockname(), timeout=timeout)
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    wanted = source("http://data.org:81/t?x=1", "8.8.8.8")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        if message:
+            with pytest.raises(QservError, match=message):
+                wanted.save(tmp_path)
+        else:
+            assert wanted.save(tmp_path)["t"].read_bytes() == body
+        thread.join()
+    assert asked == [("8.8.8.8", 81)]  # the address that was checked

@@ -1,4 +1,4 @@
-"""Reading a small JSON document from an issuer of tokens, within bounds whatever the other side does.
+"""Reading what is at a URL, such as the JSON of an issuer of tokens, within bounds whatever the other side does.
 
 No redirect is followed and no proxy variable is looked at: what is asked is the URL that the operator wrote, or one
 that the issuer's own document names. The exchange ends at a deadline, also with a server that sends a byte a second.
@@ -12,8 +12,9 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
+from io import BytesIO
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from qserv_py.errors import IdentityProviderError
@@ -39,10 +40,12 @@ def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> 
     IdentityProviderError
         If nothing answers in time, or the answer is not one JSON object of at most ``MAX_BYTES``.
     """
+    sink = BytesIO()
     try:
-        status, body = _get(url, ca_file, timeout_s)
+        status = fetch(url, sink, most_bytes=MAX_BYTES, ca_file=ca_file, timeout_s=timeout_s)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise IdentityProviderError(f"{url} does not answer", detail=f"{type(error).__name__}: {error}") from error
+    body = sink.getvalue()
     if status != 200:
         raise IdentityProviderError(f"{url} answers with HTTP status {status}")
     if len(body) > MAX_BYTES:
@@ -56,13 +59,34 @@ def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> 
     return data
 
 
-def _get(url: str, ca_file: str, timeout_s: float) -> tuple[int, bytes]:
-    """Return status and body; the body is cut off behind ``MAX_BYTES`` and one."""
+def fetch(url: str, sink: BinaryIO, *, most_bytes: int, timeout_s: float, ca_file: str = "", address: str = "") -> int:
+    """Write what is at a URL into a sink, cut off behind ``most_bytes`` and one; return the HTTP status.
+
+    Parameters
+    ----------
+    url
+        One that ``url_problem`` finds nothing wrong with.
+    sink
+        Where the bytes go.
+    most_bytes
+        Bytes that are wanted.
+    timeout_s
+        For connecting, and again for the exchange.
+    ca_file
+        PEM file of certificate authorities; empty for the system's.
+    address
+        Where to connect to instead of asking for the host's address.
+
+    Raises
+    ------
+    OSError, http.client.HTTPException, ValueError
+        If nothing answers in time, or not as a server should.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     context = ssl.create_default_context(cafile=ca_file or None) if parts.scheme == "https" else None
     late = threading.Event()
-    with socket.create_connection((host, port), timeout=timeout_s) as plain, plain.dup() as guard:
+    with socket.create_connection((address or host, port), timeout=timeout_s) as plain, plain.dup() as guard:
         # Timeouts of sockets are for one read; the end of the whole is a shutdown from outside. TLS takes the first
         # descriptor away from ``plain``, hence the second.
         def end() -> None:
@@ -76,9 +100,12 @@ def _get(url: str, ca_file: str, timeout_s: float) -> tuple[int, bytes]:
         try:
             connection.sock = context.wrap_socket(plain, server_hostname=host) if context else plain
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={"Accept": "application/json", "User-Agent": "qserv_py"})
+            connection.request("GET", path, headers={"Accept": "*/*", "User-Agent": "qserv_py"})
             with connection.getresponse() as response:
-                status, body = response.status, response.read(MAX_BYTES + 1)
+                left = most_bytes + 1
+                while left and (piece := response.read(min(left, 1 << 20))):
+                    left -= len(piece)
+                    sink.write(piece)
         except (OSError, http.client.HTTPException) as error:
             if late.is_set():
                 raise TimeoutError(f"it took more than {timeout_s:g} s") from error
@@ -89,7 +116,7 @@ def _get(url: str, ca_file: str, timeout_s: float) -> tuple[int, bytes]:
             connection.close()
     if late.is_set():  # what was cut off may look complete
         raise TimeoutError(f"it took more than {timeout_s:g} s")
-    return status, body
+    return response.status
 
 
 def url_problem(url: str, *, with_query: bool = False) -> str:

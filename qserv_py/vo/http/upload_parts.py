@@ -1,55 +1,109 @@
-"""Uploads of a request: the parts of its form as files for the query."""
+"""Uploads of a request: parts of its form, or what is at a URL that the operator allows, as files for the query.
+
+A URL is a way to make this server ask another one. So hosts are named by the operator, an address that is not of the
+public network is never asked, whatever name leads to it, and what was checked is what is connected to.
+"""
 
 from __future__ import annotations
 
+import http.client
 import shutil
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+from qserv_py.czar.identity.fetch import fetch, url_problem
 from qserv_py.czar.jobs.uploads import upload_sources
-from qserv_py.errors import UserError
+from qserv_py.errors import TooLargeError, UserError
 from qserv_py.vo.http.parameters import Parameters
 
+FETCH_S = 60.0
+Resolver = Callable[[str, int], list[Any]]
 
-def save_uploads(parameters: Parameters, values: Sequence[str], directory: Path) -> dict[str, Path]:
-    """Write the tables that UPLOAD names into files of a directory, which is made when there are any.
 
-    Parameters
-    ----------
-    parameters
-        The request's, with its files.
-    values
-        Of UPLOAD.
-    directory
-        Where the files go, each under its table's name.
+@dataclass(frozen=True, slots=True)
+class UploadSource:
+    """Where the tables of a request come from."""
 
-    Raises
-    ------
-    UserError
-        If UPLOAD is wrong, or names a part that the form does not have.
-    """
-    found = {}
-    for name, uri in upload_sources(values).items():
-        part = _part_of(name, uri)
-        source = parameters.files.get(part)
+    parameters: Parameters
+    hosts: tuple[str, ...]
+    """Hosts that URLs may name, lower case."""
+
+    most_bytes: int
+    """Of what is fetched."""
+
+    resolve: Resolver = socket.getaddrinfo
+
+    def save(self, directory: Path) -> dict[str, Path]:
+        """Write the tables that UPLOAD names into files of a directory, which is made when there are any.
+
+        Parameters
+        ----------
+        directory
+            Where the files go, each under its table's name.
+
+        Raises
+        ------
+        UserError
+            If UPLOAD is wrong, names a part that the form does not have, or a URL that is not fetched.
+        TooLargeError
+            If a fetched table is too large.
+        """
+        found = {}
+        for name, uri in upload_sources(self.parameters.all("UPLOAD")).items():
+            directory.mkdir(parents=True, exist_ok=True)
+            found[name] = directory / name
+            scheme, _, part = uri.partition(":")
+            if scheme.lower() == "param":
+                self._copy(name, part, found[name])
+            else:
+                self._fetch(name, uri, found[name])
+        return found
+
+    def _copy(self, name: str, part: str, target: Path) -> None:
+        source = self.parameters.files.get(part)
         if source is None:
             raise UserError(
                 f'UPLOAD "{name}" is to come as part "{part[:60]}" of the form, which is not there',
                 hint="Send the form as multipart/form-data with a file of that name.",
             )
-        directory.mkdir(parents=True, exist_ok=True)
-        found[name] = directory / name
         source.file.seek(0)
-        with open(found[name], "wb") as sink:
+        with open(target, "wb") as sink:
             shutil.copyfileobj(source.file, sink, 1 << 20)
-    return found
 
+    def _fetch(self, name: str, url: str, target: Path) -> None:
+        address = self._address(name, url)
+        try:
+            with open(target, "wb") as sink:
+                status = fetch(url, sink, most_bytes=self.most_bytes, timeout_s=FETCH_S, address=address)
+                size = sink.tell()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise UserError(f'UPLOAD "{name}": {url[:80]} does not answer', detail=type(error).__name__) from error
+        if status != 200:
+            raise UserError(f'UPLOAD "{name}": {url[:80]} answers with HTTP status {status}')
+        if size > self.most_bytes:
+            raise TooLargeError(f'UPLOAD "{name}" has more than {self.most_bytes} bytes')
 
-def _part_of(name: str, uri: str) -> str:
-    scheme, _, part = uri.partition(":")
-    if scheme.lower() != "param":
-        raise UserError(
-            f'UPLOAD "{name}" is to come from "{uri[:60]}"; this service fetches nothing',
-            hint=f"Send the table with the query: UPLOAD={name},param:{name}.",
-        )
-    return part
+    def _address(self, name: str, url: str) -> str:
+        """Return the address to connect to, which is a public one."""
+        hint = f"Send the table with the query: UPLOAD={name},param:{name}."
+        refusal = UserError(f'UPLOAD "{name}": "{url[:80]}" is not fetched by this service', hint=hint)
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            raise refusal from None
+        is_plain = parts.scheme == "http"
+        if host not in self.hosts or url_problem(f"https{url[4:]}" if is_plain else url, with_query=True):
+            raise refusal
+        try:
+            addresses = [str(found[4][0]) for found in self.resolve(host, port)]
+        except OSError:
+            raise UserError(f'UPLOAD "{name}": there is no host "{host}"', hint=hint) from None
+        if not addresses or not all(ip_address(address).is_global for address in addresses):
+            raise refusal
+        return addresses[0]

@@ -18,6 +18,7 @@ _NAMESPACES = {
     "xmlns:tr": "http://www.ivoa.net/xml/TAPRegExt/v1.0",
     **XSI,
 }
+_UPLOADS = "ivo://ivoa.net/std/TAPRegExt#upload-"
 _OUTPUTS = {
     "votable": "ivo://ivoa.net/std/TAPRegExt#output-votable-binary2",
     "votable/td": "ivo://ivoa.net/std/TAPRegExt#output-votable-td",
@@ -26,11 +27,11 @@ _OUTPUTS = {
 """Identifiers of the serialisations that TAPRegExt names."""
 
 
-def capabilities_document(base: str, limits: ServiceLimits, allowed: Limits) -> Element:
+def capabilities_document(base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool = False) -> Element:
     """Return the capabilities of the service at an address."""
     return element(
         "vosi:capabilities",
-        _table_access(f"{base}/tap", limits, allowed),
+        _table_access(f"{base}/tap", limits, allowed, fetches=fetches),
         _plain("ivo://ivoa.net/std/VOSI#capabilities", f"{base}/tap/capabilities"),
         _plain("ivo://ivoa.net/std/VOSI#availability", f"{base}/tap/availability"),
         _plain("ivo://ivoa.net/std/VOSI#tables-1.1", f"{base}/tap/tables"),
@@ -48,13 +49,14 @@ def _interface(url: str, *, use: str, version: str = "") -> Element:
     return element("interface", element("accessURL", url, attributes={"use": use}), attributes=attributes)
 
 
-def _table_access(url: str, limits: ServiceLimits, allowed: Limits) -> Element:
+def _table_access(url: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool) -> Element:
+    methods = ("inline", "http", "https") if fetches else ("inline",)
     return element(
         "capability",
         _interface(url, use="base", version="1.1"),
         _language(),
         *map(_output, FORMATS),
-        element("uploadMethod", attributes={"ivo-id": "ivo://ivoa.net/std/TAPRegExt#upload-inline"}),
+        *(element("uploadMethod", attributes={"ivo-id": f"{_UPLOADS}{method}"}) for method in methods),
         element("retentionPeriod", element("default", str(limits.keep_s)), element("hard", str(limits.keep_s))),
         element(
             "executionDuration",

@@ -29,11 +29,10 @@ from qserv_py.vo.uws.routes import JOB_ROUTES
 async def capabilities(request: Request) -> Response:
     """Return what the service offers."""
     service = service_of(request)
+    allowed = service.rules.limits_for(requester_of(request).identity)
+    fetches = bool(service.settings.upload_hosts)
     return xml_reply(
-        request,
-        capabilities_document(
-            service.base_url(request), service.limits, service.rules.limits_for(requester_of(request).identity)
-        ),
+        request, capabilities_document(service.base_url(request), service.limits, allowed, fetches=fetches)
     )
 
 

@@ -26,7 +26,7 @@ from qserv_py.vo.http.elastic import ElasticBuffer
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
 from qserv_py.vo.http.requester import Requester, requester_of
-from qserv_py.vo.http.upload_parts import save_uploads
+from qserv_py.vo.http.upload_parts import UploadSource
 from qserv_py.vo.service import Service, service_of
 
 STALL_S = 60.0
@@ -130,7 +130,8 @@ class SyncQuery:
     def _run(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
         service = self._service
         with TemporaryDirectory(prefix="upload-", dir=service.spill_dir) as place:
-            uploads = save_uploads(self._parameters, self._parameters.all("UPLOAD"), Path(place))
+            source = UploadSource(self._parameters, service.settings.upload_hosts, self._allowed.upload_bytes)
+            uploads = source.save(Path(place))
             query = BoundedQuery(
                 service.session,
                 self._request,

@@ -20,7 +20,7 @@ from qserv_py.registry.jobs import TapJob, UwsPhase
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import VOTABLE, error_votable, see_other, text_reply, xml_reply
 from qserv_py.vo.http.requester import requester_of
-from qserv_py.vo.http.upload_parts import save_uploads
+from qserv_py.vo.http.upload_parts import UploadSource
 from qserv_py.vo.http.xml import iso_time
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.uws.documents import job_document, jobs_document, parameters_document, results_document
@@ -69,7 +69,7 @@ async def create(request: Request) -> Response:
             run_id=parameters.get("RUNID"),
         )
         try:
-            _keep_uploads(service, job_id, parameters)
+            _keep_uploads(request, job_id, parameters)
         except QservError:
             service.jobs.delete(job_id)
             raise
@@ -185,7 +185,7 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
         if posted or run_id is not None:
             changed = service.jobs.change(found.job_id, posted, run_id=run_id)
             _check_not_started(changed, "its parameters cannot be changed any more")
-        _keep_uploads(service, found.job_id, parameters)
+        _keep_uploads(request, found.job_id, parameters)
         _set_times(request, found.job_id, parameters)
         if phase == "ABORT":
             service.jobs.abort(found.job_id)
@@ -197,9 +197,12 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
     return see_other(_job_url(request))
 
 
-def _keep_uploads(service: Service, job_id: str, parameters: Parameters) -> None:
+def _keep_uploads(request: Request, job_id: str, parameters: Parameters) -> None:
+    service = service_of(request)
+    most_bytes = service.rules.limits_for(requester_of(request).identity).upload_bytes
     with closing(parameters):
-        save_uploads(parameters, parameters.all("UPLOAD"), service.jobs.files.uploads(job_id))
+        source = UploadSource(parameters, service.settings.upload_hosts, most_bytes)
+        source.save(service.jobs.files.uploads(job_id))
 
 
 def _check_not_started(right: bool, what: str) -> None:
