@@ -110,7 +110,7 @@ def test_every_function_is_declared_with_a_signature() -> None:
     assert {aggregate.name for aggregate in AGGREGATE_FUNCTIONS.values()} <= declared
     geometry = {feature.form for group, features in feature_groups() for feature in features if "adqlgeo" in group}
     assert {form.name for form in FORMS} <= declared | geometry
-    pattern = re.compile(r"[A-Za-z]\w*\((\w+ [A-Z ]+(, \w+ [A-Z ]+)*)?\) -> [A-Z ]+(\[\])?")
+    pattern = re.compile(r"[A-Za-z]\w*\((\w+ [A-Z ]+(\[\])?(, \w+ [A-Z ]+(\[\])?)*)?\) -> [A-Z ]+(\[\])?")
     for feature in further:
         assert pattern.fullmatch(feature.form), feature.form
         names = [argument.split(" ")[0] for argument in feature.form.split("(")[1].split(")")[0].split(", ")]

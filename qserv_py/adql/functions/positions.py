@@ -140,6 +140,8 @@ class Form:
 
     signature: str
     doc: str
+    returns: str = "INTEGER"
+    """Type of the answer in ADQL: conditions are 1 or 0."""
 
     @property
     def name(self) -> str:
@@ -148,16 +150,21 @@ class Form:
 
 
 FORMS = (
-    Form("COORD1(point)", "Right ascension of a point, degrees."),
-    Form("COORD2(point)", "Declination of a point, degrees."),
-    Form("COORDSYS(shape)", "The coordinate system of a shape: always ICRS."),
-    Form("CENTROID(shape)", "The centre of a shape, a point; of a POLYGON, the direction of its centre of mass."),
-    Form("AREA(shape)", "Area of a CIRCLE, BOX or POLYGON, square degrees."),
+    Form("COORD1(point)", "Right ascension of a point, degrees.", "DOUBLE PRECISION"),
+    Form("COORD2(point)", "Declination of a point, degrees.", "DOUBLE PRECISION"),
+    Form("COORDSYS(shape)", "The coordinate system of a shape: always ICRS.", "VARCHAR"),
+    Form(
+        "CENTROID(shape)", "The centre of a shape, a point; of a POLYGON, the direction of its centre of mass.", "POINT"
+    ),
+    Form("AREA(shape)", "Area of a CIRCLE, BOX or POLYGON, square degrees.", "DOUBLE PRECISION"),
     Form(
         "ivo_geom_transform('from', 'to', shape)",
         "The shape in another frame: ICRS, FK5 (J2000), GALACTIC, SUPER_GALACTIC or ECLIPTIC.",
+        "REGION",
     ),
-    Form("scisql_angSep(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE."),
+    Form(
+        "scisql_angSep(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE.", "DOUBLE PRECISION"
+    ),
     Form("scisql_s2PtInCircle(ra, dec, ra0, dec0, radius)", "1 if a position lies within a radius in degrees, else 0."),
     Form(
         "scisql_s2PtInBox(ra, dec, ra_min, dec_min, ra_max, dec_max)",
@@ -187,14 +194,21 @@ FORMS = (
         "qserv_areaspec_poly(ra1, dec1, ra2, dec2, ra3, dec3, ...)",
         "As scisql_s2PtInCPoly of the position of the first director in FROM.",
     ),
-    Form("q3c_dist(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE."),
-    Form("q3c_join(ra1, dec1, ra2, dec2, radius)", "Whether two positions are closer than a radius in degrees."),
+    Form("q3c_dist(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE.", "DOUBLE PRECISION"),
+    Form(
+        "q3c_join(ra1, dec1, ra2, dec2, radius)",
+        "Whether two positions are closer than a radius in degrees.",
+        "BOOLEAN",
+    ),
     Form(
         "q3c_radial_query(ra, dec, ra0, dec0, radius)",
         "Whether a position is closer to another than a radius in degrees.",
+        "BOOLEAN",
     ),
     Form(
-        "q3c_poly_query(ra, dec, ARRAY[ra1, dec1, ra2, dec2, ra3, dec3, ...])", "Whether a position lies in a polygon."
+        "q3c_poly_query(ra, dec, ARRAY[ra1, dec1, ra2, dec2, ra3, dec3, ...])",
+        "Whether a position lies in a polygon.",
+        "BOOLEAN",
     ),
 )
 """The geometric functions beside the shapes themselves, CONTAINS and DISTANCE."""

@@ -5,6 +5,7 @@ Both come from the tables that the resolver reads, so a function that is added t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -102,8 +103,16 @@ def _arguments(kinds: list[Kind]) -> str:
 
 
 def _form_signature(form: Form) -> str:
-    """Return the signature of a geometric function of numbers."""
-    names = form.signature.split("(", 1)[1].rstrip(")").split(", ")
-    arguments = ", ".join(f"{name} {DataType.DOUBLE.names.adql}" for name in names if name != "...")
-    is_angle = form.name == "scisql_angSep"
-    return f"{form.name}({arguments}) -> {DataType.DOUBLE.names.adql if is_angle else DataType.INT.names.adql}"
+    """Return the signature of a geometric function: of numbers, but for what its words say."""
+    written = form.signature.split("(", 1)[1].removesuffix(")")
+    arguments = [_form_argument(name) for name in re.findall(r"ARRAY\[.*\]|'\w+'|\w+", written)]
+    return f"{form.name}({', '.join(arguments)}) -> {form.returns}"
+
+
+def _form_argument(name: str) -> str:
+    if name.startswith("ARRAY"):
+        return "corners DOUBLE PRECISION[]"
+    if name.startswith("'"):
+        return name.strip("'") + " VARCHAR"
+    kinds = {"point": "POINT", "shape": "REGION"}
+    return f"{name} {kinds.get(name, DataType.DOUBLE.names.adql)}"
