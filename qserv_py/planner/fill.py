@@ -145,7 +145,7 @@ class _Filler:
             return f"({rows})"
         shape = self._buckets(near.radius)
         dec, ra = f"u.{quoted(near.dec)}", f"u.{quoted(near.ra)}"
-        far = near.radius * (1 + 1e-9) + 1e-12  # rounding must not part a pair at just the radius
+        far = _with_rounding(near.radius)
         low = f"floor(({dec} + 90 - {far!r}) / {shape.height!r})::bigint"
         high = f"floor(({dec} + 90 + {far!r}) / {shape.height!r})::bigint"
         columns = ", ".join(f"u.{quoted(column.label)}" for column in slot.columns)
@@ -208,11 +208,16 @@ class _Filler:
         return f"(({x}) < {low} OR ({x}) >= {high} OR ({y}) < {low << 1} OR ({y}) >= {high << 1})"
 
     def _same_bucket(self, slot: BucketSlot) -> str:
+        """Return the equality of buckets, and bounds of the differences: they cost less than a distance."""
         shape = self._buckets(slot.radius)
         zone = f"floor(({slot.dec} + 90) / {shape.height!r})::bigint = {slot.near}._zone"
+        high = f"abs({slot.dec} - {slot.near_dec}) <= {_with_rounding(slot.radius)!r}"
         if shape.bins == 1:
-            return zone
-        return f"{zone} AND mod(floor({slot.ra} / {shape.width!r})::bigint, {shape.bins}) = {slot.near}._bin"
+            return f"{zone} AND {high}"
+        bin_ = f"mod(floor({slot.ra} / {shape.width!r})::bigint, {shape.bins}) = {slot.near}._bin"
+        apart = f"abs({slot.ra} - {slot.near_ra})"
+        wide = f"({apart} <= {shape.reach!r} OR {apart} >= {360 - shape.reach!r})"
+        return f"{zone} AND {bin_} AND {high} AND {wide}"
 
     def _buckets(self, radius: float) -> Buckets:
         assert self.chunk is not None
@@ -254,6 +259,11 @@ class _Filler:
         if not len(inside):
             return _tested(slot, border, first, end)
         return f"({_either(slot.column, inside, first, end, exact=True)} OR {_tested(slot, border, first, end)})"
+
+
+def _with_rounding(radius: float) -> float:
+    """Return a radius that no pair at just the radius exceeds."""
+    return radius * (1 + 1e-9) + 1e-12
 
 
 def _tested(slot: SpatialSlot, border: IntArray, first: int, end: int) -> str:

@@ -77,7 +77,11 @@ class Link:
         anchor = self.pair.first
         ra = ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.ra)
         dec = ColumnRef(type=DataType.DOUBLE, source=anchor.source, label=anchor.dec)
-        return (SameBucket(type=DataType.BOOLEAN, ra=ra, dec=dec, near=self.near.id, radius=self.radius),)
+        near = self.pair.second
+        near_ra = ColumnRef(type=DataType.DOUBLE, source=near.source, label=near.ra)
+        near_dec = ColumnRef(type=DataType.DOUBLE, source=near.source, label=near.dec)
+        kind = DataType.BOOLEAN
+        return (SameBucket(type=kind, ra=ra, dec=dec, near_ra=near_ra, near_dec=near_dec, radius=self.radius),)
 
 
 Cost = Callable[[Link], float | None]

@@ -58,6 +58,10 @@ class BucketSlot:
     near: str
     """Alias of the relation that is put into buckets."""
 
+    near_ra: str
+    near_dec: str
+    """SQL of its position."""
+
     radius: float
 
 

@@ -184,8 +184,11 @@ class SameBucket(Expr):
 
     ra: ColumnRef
     dec: ColumnRef
-    near: int
-    """Id of the near source."""
+    """Of the anchor."""
+
+    near_ra: ColumnRef
+    near_dec: ColumnRef
+    """Of the near source."""
 
     radius: float
 
@@ -650,8 +653,10 @@ class Rendering:
         return f"({operand} {self._mark(slot)})"
 
     def _same_bucket(self, expr: SameBucket) -> str:
-        ra, dec = self.expr(expr.ra), self.expr(expr.dec)
-        return self._mark(BucketSlot(ra=ra, dec=dec, near=self.aliases[expr.near], radius=expr.radius))
+        places = [self.expr(number) for number in (expr.ra, expr.dec, expr.near_ra, expr.near_dec)]
+        ra, dec, near_ra, near_dec = places
+        near = self.aliases[expr.near_ra.source]
+        return self._mark(BucketSlot(ra=ra, dec=dec, near=near, near_ra=near_ra, near_dec=near_dec, radius=expr.radius))
 
     def _stage_exists(self, expr: StageExists) -> str:
         self.stages.append(expr.stage)
