@@ -5,7 +5,7 @@ Both formats have no NULL of their own for floating point: NaN stands for it, an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ class FitsReader:
             columns = units[self._unit].columns
             self.names: tuple[str, ...] = tuple(columns.names)
             self._nulls = {column.name: column.null for column in columns}
+            self.described: Mapping[str, Mapping[str, str]] = {
+                column.name: {"unit": column.unit} for column in columns if column.unit
+            }
             self.total_rows: int | None = int(units[self._unit].header["NAXIS2"])
         self.malformed = MalformedRows()
 
@@ -62,7 +65,9 @@ class VotableReader:
         # astropy calls the columns of the array by their IDs; queries know them by their names
         self._ids = dict(zip((field.name or field.ID for field in table.fields), self._array.dtype.names, strict=True))
         self.names: tuple[str, ...] = tuple(self._ids)
-        self.described = {name: _described(field) for name, field in zip(self._ids, table.fields, strict=True)}
+        self.described: Mapping[str, Mapping[str, str]] = {
+            name: _described(field) for name, field in zip(self._ids, table.fields, strict=True)
+        }
         self.total_rows: int | None = len(self._array)
         self.malformed = MalformedRows()
 

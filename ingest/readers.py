@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -61,6 +61,8 @@ class Reader(Protocol):
     names: tuple[str, ...]
     total_rows: int | None
     malformed: MalformedRows
+    described: Mapping[str, Mapping[str, str]]
+    """What the file says of a column: ``unit``, ``ucd``, ``description``, ``xtype``, as far as it does."""
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows, with the named columns only, from the first row; can be asked for once."""
@@ -114,6 +116,10 @@ class ParquetReader:
         self.names: tuple[str, ...] = tuple(self._file.schema_arrow.names)
         self.total_rows: int | None = self._file.metadata.num_rows
         self.malformed = MalformedRows()
+        self.described: Mapping[str, Mapping[str, str]] = {
+            about.name: {key.decode(): text.decode() for key, text in (about.metadata or {}).items()}
+            for about in self._file.schema_arrow
+        }
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""
@@ -136,6 +142,7 @@ class CsvReader:
         self.names: tuple[str, ...] = tuple(self._header())
         self.total_rows: int | None = None
         self.malformed = MalformedRows()
+        self.described: Mapping[str, Mapping[str, str]] = {}
         repeated = sorted({name for name in self.names if self.names.count(name) > 1})
         if repeated:
             raise ContributionError(f'{path} names column "{repeated[0]}" more than once')

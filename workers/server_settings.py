@@ -46,6 +46,7 @@ def settings_text(
 _FIXED = {
     "max_connections": "100",
     "jit": "off",
+    "client_connection_check_interval": "5s",  # statements of a czar that was killed end
     "max_locks_per_transaction": "1024",
     "wal_level": "minimal",
     "max_wal_senders": "0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
 from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from qserv_py.executor.runner import Progress
 
 MAX_QUERY_BYTES = 4_000_000
@@ -46,9 +48,46 @@ def text_options(function: Callable[..., object]) -> Callable[..., object]:
     return click.argument("adql", required=False)(function)
 
 
+class _UploadFile(click.ParamType[tuple[str, Path]]):
+    """A name and the file that has the rows: ``name=FILE``."""
+
+    name = "upload"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        """Return name and path."""
+        name, equals, path = str(value).partition("=")
+        if not (name and equals and path):
+            self.fail(f'"{value}" is not NAME=FILE, such as mine=stars.csv', param, ctx)
+        return name, Path(path)
+
+
+def upload_option(function: Callable[..., object]) -> Callable[..., object]:
+    """Give a command the tables that its query brings along."""
+    return click.option(
+        "--upload",
+        "uploads",
+        type=_UploadFile(),
+        multiple=True,
+        metavar="NAME=FILE",
+        help="Bring a table along, TAP_UPLOAD.NAME in the query: a CSV, VOTable, FITS or Parquet file. Repeatable.",
+    )(function)
+
+
+def read_uploads(files: Sequence[tuple[str, Path]]) -> dict[str, pa.Table]:
+    """Return the tables of ``upload_option``; UserError if one cannot be read."""
+    from qserv_py.czar.upload_files import read_upload
+
+    names = [name for name, _ in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f'two uploaded tables are called "{name}"', hint="Give each a name of its own.")
+    return {name: read_upload(path) for name, path in files}
+
+
 @click.command()
 @text_options
 @cluster_option
+@upload_option
 @click.option(
     "--format",
     "row_format",
@@ -63,6 +102,7 @@ def query(
     adql: str | None,
     file: Path | None,
     cluster_dir: Path,
+    uploads: tuple[tuple[str, Path], ...],
     row_format: Format | None,
     output: Path | None,
     maxrec: int | None,
@@ -82,8 +122,9 @@ def query(
     from qserv_py.czar.formats.whole_file import whole_file
     from qserv_py.czar.session import Session
 
+    tables = read_uploads(uploads)
     with Session(open_cluster(cluster_dir)) as session, _progress() as on_progress:
-        answer = session.answer(text, maxrec=maxrec, on_progress=on_progress)
+        answer = session.answer(text, maxrec=maxrec, on_progress=on_progress, uploads=tables)
         with whole_file(output) if output else nullcontext(sys.stdout.buffer) as sink:
             for chunk in chosen.write(answer.stream(("QUERY", text))):
                 sink.write(chunk)
@@ -101,14 +142,15 @@ def query(
 @click.command()
 @text_options
 @cluster_option
-def explain(adql: str | None, file: Path | None, cluster_dir: Path) -> None:
+@upload_option
+def explain(adql: str | None, file: Path | None, cluster_dir: Path, uploads: tuple[tuple[str, Path], ...]) -> None:
     """Show how a query would be answered: regions, chunks kept, chunk query, merge query."""
     text = query_text(adql, file)
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.session import Session
 
     with Session(open_cluster(cluster_dir)) as session:
-        click.echo(session.explain(text))
+        click.echo(session.explain(text, uploads=read_uploads(uploads)))
 
 
 def query_text(adql: str | None, file: Path | None) -> str:

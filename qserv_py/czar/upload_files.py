@@ -40,20 +40,30 @@ def read_upload(path: Path, *, format: InputFormat | None = None) -> pa.Table:
     table = pa.Table.from_batches(batches) if batches else _empty(reader)
     if chosen is InputFormat.CSV:
         return pa.table([_guessed(column) for column in table.columns], names=table.column_names)
-    return _described(table, getattr(reader, "described", {})).replace_schema_metadata(None)
+    return _described(path, table, reader.described)
 
 
-def _described(table: pa.Table, told: Mapping[str, Mapping[str, str]]) -> pa.Table:
+def _described(path: Path, table: pa.Table, told: Mapping[str, Mapping[str, str]]) -> pa.Table:
     """Return a table whose fields say what the file says of its columns; times in texts become times."""
     columns, fields = [], []
     for name, column in zip(table.column_names, table.columns, strict=True):
         about = dict(told.get(name, {}))
         if about.get("xtype") == "timestamp" and pa.types.is_string(column.type):
-            column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column).cast(pa.timestamp("us"))
+            column = _times(path, name, column)
             del about["xtype"]
         columns.append(column)
         fields.append(pa.field(name, column.type, metadata=about))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def _times(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
+    texts = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+    try:
+        return texts.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid as error:
+        raise ContributionError(
+            f'column "{name}" of {path} holds what is no time in ISO 8601', detail=str(error)
+        ) from error
 
 
 def _empty(reader: Reader) -> pa.Table:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from qserv_py.adql import tree
-from qserv_py.adql.tree import ColumnRef, Expr, Item, Select, column_refs, rewrite
+from qserv_py.adql.tree import Call, ColumnRef, Expr, Item, Select, column_refs, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.planner import joins
 from qserv_py.planner.sql_text import SqlTemplate
@@ -38,6 +38,16 @@ def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:
 def looks_around(select: Select) -> bool:
     """Whether a sub-query in a block's expressions reads columns of the block: they cannot be renamed."""
     return any(tree.free_refs(query) for expr in tree.expressions(select) for query in tree.subqueries(expr))
+
+
+def looks_inside(select: Select) -> bool:
+    """Whether a block's expressions hold sub-queries."""
+    return any(True for expr in tree.expressions(select) for _ in tree.subqueries(expr))
+
+
+def is_stable(expr: Expr) -> bool:
+    """Whether an expression is the same whenever it is computed for a row."""
+    return not any(isinstance(part, Call) and part.function.volatile for part in walk(expr))
 
 
 def is_about_any(condition: Expr, sources: Set[int]) -> bool:

@@ -38,7 +38,7 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate, count_star, joins
-from qserv_py.planner.blocks import Carried, looks_around, map_expressions, refs_by_source
+from qserv_py.planner.blocks import Carried, is_stable, looks_around, looks_inside, map_expressions, refs_by_source
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
@@ -241,7 +241,9 @@ class _Planner:
         side = find_whole_side(select, sources.chunks, sources.keys)
         if side is None:
             return self._in_merge_engine(select, sources)
-        rows = self._source_of(self._block(side.rows()))
+        rows = side.rows()
+        if not all(isinstance(source, StageSource) for source in rows.sources) or looks_inside(rows):
+            rows = self._all_of(self._stage_of(self._block(rows)), rows.items)
         numbered = self._source_of(self._merge_stage(side.numbered(rows)))
         pairs = self._source_of(self._block(side.pairs(numbered)))
         return self._block(side.outer(numbered, pairs))
@@ -367,7 +369,8 @@ class _Planner:
         """Return a block with one whole source placed: a ref table is brought to the czar before."""
         refs = refs_by_source(select).get(source.id, {})
         stage = source if isinstance(source, StageSource) else self._fetch(source, refs, (), None)
-        stage, labels = self._with_columns(stage, refs, tie.rows.expressions)
+        own = [condition for condition in _own_conditions(select, source.id) if is_stable(condition)]
+        stage, labels = self._with_columns(stage, refs, tie.rows.expressions, own)
         placed = replace(stage, placing=tie.rows.placing(labels), narrows=tie.narrows)
         select = replace(select, sources=tuple(placed if one.id == source.id else one for one in select.sources))
         if isinstance(tie.rows, NearRows):
@@ -375,16 +378,23 @@ class _Planner:
         return select
 
     def _with_columns(
-        self, source: StageSource, refs: Mapping[str, ColumnRef], wanted: Mapping[str, Expr]
+        self,
+        source: StageSource,
+        refs: Mapping[str, ColumnRef],
+        wanted: Mapping[str, Expr],
+        conditions: Sequence[Expr],
     ) -> tuple[StageSource, dict[str, str]]:
-        """Return a stage that has expressions over its columns as columns, and the label of each."""
+        """Return a stage that has expressions over its columns as columns, and the label of each.
+
+        They are computed for the rows that fulfil the block's own conditions on the source: 1 / x where x > 0.
+        """
         labels = {name: label for name, expr in wanted.items() if (label := column_of(expr)) is not None}
         computed = {name: expr for name, expr in wanted.items() if name not in labels}
         if not computed:
             return source, labels
         items = [Item(expr=ref, name=label, label=label) for label, ref in refs.items()]
         items += [Item(expr=expr, name=name, label=name) for name, expr in computed.items()]
-        stage = self._merge_stage(Select(items=tuple(items), sources=(replace(source, placing=None, narrows=False),)))
+        stage = self._merge_stage(Select(items=tuple(items), sources=(source,), where=tuple(conditions)))
         made = replace(source, stage=stage.stage, columns=stage.columns)
         return made, {**labels, **{name: name for name in computed}}
 

@@ -26,11 +26,10 @@ from qserv_py.adql.tree import (
     ShapeKind,
     Source,
     TableSource,
-    walk,
 )
 from qserv_py.catalog.model import HEALPIX_COLUMN, DirectorTable
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.blocks import is_about_any
+from qserv_py.planner.blocks import is_about_any, is_stable
 from qserv_py.planner.keys import Director, Keys, director_of
 from qserv_py.planner.plan import ByKey, ByPosition, Placing
 from qserv_py.planner.regions import Position
@@ -215,5 +214,4 @@ def _key_rows(whole: int, condition: Expr, keys: Mapping[int, Keys]) -> KeyRows 
 
 def _is_of(whole: int, expr: Expr) -> bool:
     """Whether an expression reads a source and nothing else, and is the same whenever it is computed."""
-    volatile = any(isinstance(part, Call) and part.function.volatile for part in walk(expr))
-    return is_about_any(expr, {whole}) and not volatile and not tree.contains_aggregate(expr)
+    return is_about_any(expr, {whole}) and is_stable(expr) and not tree.contains_aggregate(expr)

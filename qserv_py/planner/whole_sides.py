@@ -40,14 +40,10 @@ class WholeSide:
         """Return the block that answers the rows of the whole side."""
         return self._side(self._whole, self.whole.items, self._conditions_of_its_own())
 
-    def numbered(self, rows: StageSource) -> Select:
-        """Return the block that gives each row of the whole side a number."""
-        items = [
-            Item(expr=ColumnRef(type=column.type, source=rows.id, label=column.label), name="", label=column.label)
-            for column in rows.columns
-        ]
+    def numbered(self, rows: Select) -> Select:
+        """Return the block that also gives each row of the whole side a number; it reads stages only."""
         number = SqlTemplate(type=DataType.LONG, text="row_number() OVER ()")
-        return Select(items=(*items, Item(expr=number, name=ROW_COLUMN, label=ROW_COLUMN)), sources=(rows,))
+        return replace(rows, items=(*rows.items, Item(expr=number, name=ROW_COLUMN, label=ROW_COLUMN)))
 
     def pairs(self, numbered: StageSource) -> Select:
         """Return the block that answers the pairs; of FULL JOIN also the other side's rows without a partner."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from support.catalogues import Loaded, load_catalogue
 from support.sky import catalogue
 
 import qserv_py
-from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.cluster import Cluster, start_cluster
 from qserv_py.czar.session import Session
 from qserv_py.errors import (
     ContributionError,
@@ -221,6 +223,7 @@ def test_tables_of_many_kinds(db: qserv_py.Connection, tmp_path: Path) -> None:
     sky["x"].info.description = "Where."
     wanted = [(1, "a", 0.5), (3, "c", 2.5)]
     plain = AstropyTable({"id": [1, 3], "s": ["a", "c"], "x": [0.5, 2.5]})
+    plain["x"].unit = "deg"
     arrow = pa.table({"id": [1, 3], "s": ["a", "c"], "x": [0.5, 2.5]})
     plain.write(tmp_path / "u.fits")
     plain.write(tmp_path / "u.vot", format="votable")
@@ -237,6 +240,8 @@ def test_tables_of_many_kinds(db: qserv_py.Connection, tmp_path: Path) -> None:
     ):
         result = db.query("SELECT id, s, x FROM TAP_UPLOAD.u WHERE id IS NOT NULL", uploads={"u": upload})
         assert rows_of(result) == wanted, upload
+        if str(upload).endswith(("fits", "vot")):
+            assert result.columns[2].unit == "deg"
         if upload is sky:
             assert (result.columns[2].unit, result.columns[2].description) == ("deg", "Where.")
 
@@ -351,6 +356,30 @@ def test_a_dead_czar_is_swept_up_after(cluster: Cluster, session: Session) -> No
         list(session.answer(JOINED, uploads={"many": MANY}).batches())
         assert wait_until(lambda: sorted(scratch_tables(cluster)) == ["other", "q00000007_a"])
         connection.execute("DROP TABLE qserv_scratch.other, qserv_scratch.q00000007_a")
+
+
+KILLED = """
+import sys, numpy as np, pyarrow as pa, qserv_py
+many = pa.table({"id": np.arange(50_000), "w": np.arange(50_000) * 2.0})
+slow = "SELECT COUNT(*) AS n FROM field.Source s, TAP_UPLOAD.a u, TAP_UPLOAD.b v WHERE s.flux < u.w + v.w"
+with qserv_py.connect(sys.argv[1]) as db:
+    db.query(slow, uploads={"a": many, "b": many}).to_arrow()
+"""
+
+
+def test_what_a_killed_czar_left_is_swept(cluster: Cluster, field: Loaded) -> None:
+    """Killed in the middle of its statements: the servers notice, and the next start of the cluster sweeps."""
+    czar = subprocess.Popen([sys.executable, "-c", KILLED, str(cluster.config.directory)])
+    assert wait_until(lambda: len(scratch_tables(cluster)) >= 6)
+    czar.kill()
+    czar.wait()
+    assert scratch_tables(cluster)
+
+    def is_swept() -> bool:
+        start_cluster(cluster.config.directory)
+        return not scratch_tables(cluster)
+
+    assert wait_until(is_swept, seconds=60)
 
 
 def test_a_worker_that_lost_its_connections_takes_rows_again(cluster: Cluster, session: Session) -> None:

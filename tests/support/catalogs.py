@@ -7,6 +7,7 @@ from functools import cache
 from types import MappingProxyType
 
 import numpy as np
+import pyarrow as pa
 
 from qserv_py.adql.parse import parse
 from qserv_py.adql.resolve import resolve
@@ -27,6 +28,7 @@ from qserv_py.catalog.model import (
 )
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, Snapshot, TableSnapshot, Worker
 from qserv_py.catalog.types import DataType
+from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.keys import wanted_keys
@@ -197,11 +199,20 @@ def resolved(text: str) -> ResolvedQuery:
     return resolve(parse(text), catalog())
 
 
+@cache
+def with_upload() -> Catalog:
+    """Return the catalogue with an upload, ``TAP_UPLOAD.mine``."""
+    kinds = {"id": pa.int64(), "ra": pa.float64(), "dec": pa.float64(), "err": pa.float32(), "tag": pa.string()}
+    mine = pa.table({name: pa.nulls(7, kind) for name, kind in kinds.items()})
+    return uploaded_tables({"mine": mine}).added_to(catalog())
+
+
 def plan(text: str) -> QueryPlan:
-    """Return the plan of a query, with the made-up director index."""
-    query = resolved(text)
+    """Return the plan of a query, with the made-up director index; TAP_UPLOAD is there when the query names it."""
+    known = with_upload() if "TAP_UPLOAD" in text else catalog()
+    query = resolve(parse(text), known)
     cells: KeyCells = {lookup: cells_of(lookup) for lookup in wanted_keys(query)}
-    return plan_query(query, catalog(), cells)
+    return plan_query(query, known, cells)
 
 
 def cells_of(lookup: KeyLookup) -> IntArray:
