@@ -96,7 +96,7 @@ class ScratchStore:
         Raises
         ------
         LimitError
-            If more bytes would stand on the worker than are allowed.
+            If more bytes would stand on the worker than are allowed, or the rows are wider than PostgreSQL's can be.
         QueryCancelledError
             If ``cancelled`` says so; nothing is left then.
         WorkerUnavailableError, WorkerError
@@ -118,7 +118,7 @@ class ScratchStore:
             known = [name for name in names if name in self._bytes]
         if not known:
             return
-        with suppress(WorkerError):
+        with suppress(WorkerError, LimitError):
             with self._connection() as connection, connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
                 relations = sql.SQL(", ").join([_identifier(name) for name in known])
@@ -217,6 +217,11 @@ class ScratchStore:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
+        except psycopg.errors.ProgramLimitExceeded as error:
+            raise LimitError(
+                f'worker "{self.worker}" cannot hold the rows of the query: {str(error).strip()}',
+                hint="Let the query read fewer columns of what it brings along.",
+            ) from error
         except psycopg.OperationalError as error:
             raise WorkerUnavailableError(
                 f'worker "{self.worker}" does not take the rows of the query', detail=str(error).strip()

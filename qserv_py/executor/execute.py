@@ -69,6 +69,8 @@ class Engines:
         self.threads: Executor = ThreadPoolExecutor(
             max_workers=max(1, len(workers)) * most * 4, thread_name_prefix="qserv-chunk"
         )
+        # Apart from the chunk queries, which may wait for their readers: what they read must not wait for them.
+        self.copying: Executor = ThreadPoolExecutor(max(2, len(workers)), thread_name_prefix="qserv-copy")
         self.spill_dir = spill_dir
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
@@ -84,6 +86,7 @@ class Engines:
     def close(self) -> None:
         """Close all connections; no query may be running."""
         self.threads.shutdown(wait=True, cancel_futures=True)
+        self.copying.shutdown(wait=True)
         for pool in self.pools:
             pool.close()
         for store in self.scratch:
@@ -120,7 +123,7 @@ class Execution:
         self._sent = SentRows(
             self.engines.scratch,
             number=self.engines.scratch_number,
-            threads=self.engines.threads,
+            threads=self.engines.copying,
             cells_of_ids=self.cells_of_ids,
             cancelled=lambda: self._cancelled,
         )

@@ -358,6 +358,19 @@ def test_a_dead_czar_is_swept_up_after(cluster: Cluster, session: Session) -> No
         connection.execute("DROP TABLE qserv_scratch.other, qserv_scratch.q00000007_a")
 
 
+def test_rows_that_are_too_wide_are_refused(session: Session) -> None:
+    wide = pa.table({f"c{number}": np.arange(2.0) for number in range(1500)})
+    with pytest.raises(LimitError, match="cannot hold the rows of the query: row is too big"):
+        list(session.answer("SELECT u.* FROM field.Object o, TAP_UPLOAD.u u", uploads={"u": wide}).batches())
+    alone = session.answer("SELECT u.* FROM TAP_UPLOAD.u u", uploads={"u": wide})
+    assert sum(batch.num_rows for batch in alone.batches()) == 2
+    with pytest.raises(LimitError, match="has 1600 columns, at most 1590 are taken"):
+        session.plan(
+            "SELECT 1 AS x FROM TAP_UPLOAD.u",
+            uploads={"u": pa.table([[1]] * 1600, names=[f"c{n}" for n in range(1600)])},
+        )
+
+
 KILLED = """
 import sys, numpy as np, pyarrow as pa, qserv_py
 many = pa.table({"id": np.arange(50_000), "w": np.arange(50_000) * 2.0})
