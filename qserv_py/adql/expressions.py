@@ -199,8 +199,8 @@ class ExpressionBuilder:
         built = self.build(node)
         if built.type not in {DataType.BOOLEAN, None}:
             hint = ""
-            if isinstance(built, Cast) and isinstance(built.operand, InShape):
-                hint = "CONTAINS answers 1 or 0: write 1 = CONTAINS(...)."
+            if isinstance(built, Cast) and isinstance(built.operand, (InShape, Call, Comparison)):
+                hint = "CONTAINS and INTERSECTS answer 1 or 0: write 1 = CONTAINS(...)."
             raise self.failures.error(TypeMismatchError, f"{clause} needs a condition, found a value", node, hint=hint)
         return built
 

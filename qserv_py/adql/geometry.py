@@ -20,9 +20,9 @@ from qserv_py.adql.functions.positions import (
 )
 from qserv_py.adql.measures import MEASURES, Measures
 from qserv_py.adql.places import Failures
-from qserv_py.adql.relations import CheckedCall, as_double, doubles
+from qserv_py.adql.relations import CheckedCall, Relations, as_double, doubles
 from qserv_py.adql.scope import Scope, table_ref
-from qserv_py.adql.shapes import as_point, build_shape
+from qserv_py.adql.shapes import as_point, build_shape, check_hemisphere
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -107,7 +107,8 @@ class GeometricForms:
             return self._in_ellipse(name, point, numbers, place)
         kind = ShapeKind.CIRCLE if region == "CIRCLE" else ShapeKind.POLYGON
         shape = doubles(build_shape(kind, numbers, self.failures, place))
-        return InShape(type=DataType.BOOLEAN, point=point, shape=shape, offset=place)
+        check_hemisphere(shape, self.failures)
+        return Relations(self.failures, self._call).contains(point, shape, place)
 
     def _closer(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return the condition that two positions are closer than a radius."""

@@ -7,6 +7,7 @@ neighbours. Everything else is a call, of which the planner still knows where it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from qserv_py.adql.constants import constant_number
@@ -22,10 +23,12 @@ from qserv_py.adql.shapes import (
     constant_shape,
     literal_shape,
 )
-from qserv_py.adql.sphere import rotated
+from qserv_py.adql.sphere import BORDER, rotated
 from qserv_py.adql.tree import Call, Cast, Comparison, Expr, InShape, Literal, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError
+
+_BORDER_DEG = math.degrees(BORDER)
 
 CheckedCall = Callable[[Function, Sequence[Expr], int | None], Expr]
 
@@ -81,10 +84,11 @@ class Relations:
         first, second = _unturned(_as_doubles(shapes[0]), _as_doubles(shapes[1]))
         for shape in (first, second):
             check_hemisphere(shape, self.failures)
-        found = self._contains(first, second, place) if name == "CONTAINS" else self._intersects(first, second, place)
+        found = self.contains(first, second, place) if name == "CONTAINS" else self._intersects(first, second, place)
         return Cast(type=DataType.INT, operand=found, offset=place)
 
-    def _contains(self, inner: Expr, outer: Expr, place: int | None) -> Expr:
+    def contains(self, inner: Expr, outer: Expr, place: int | None) -> Expr:
+        """Return the condition that a shape lies in another; their numbers are DOUBLE PRECISION."""
         found = _point_in(inner, outer, place)
         if found is None:
             room = _radii(outer, inner)
@@ -104,7 +108,7 @@ class Relations:
         assert isinstance(one, Shape)
         assert isinstance(other, Shape)
         apart = self._call(DISTANCE, [*other.numbers[:2], *one.numbers[:2]], place)
-        bound = Literal(type=DataType.DOUBLE, value=radius, offset=place)
+        bound = Literal(type=DataType.DOUBLE, value=radius + _BORDER_DEG, offset=place)
         return Comparison(type=DataType.BOOLEAN, operator="<=", left=apart, right=bound, offset=place)
 
     def distance(self, arguments: Sequence[Expr], place: int | None) -> Expr:
@@ -117,7 +121,9 @@ class Relations:
             numbers = [number for point in found if point is not None for number in point.numbers]
             wrong = next((one for one, point in zip(arguments, found, strict=True) if point is None), None)
             if wrong is not None:
-                hint = "CAST(... AS POINT) takes a REGION as one." if wrong.type is not None else ""
+                region = as_shape(wrong)
+                unsure = region is not None and region.type is DataType.REGION
+                hint = "CAST(... AS POINT) takes a REGION as one." if unsure else ""
                 raise self.failures.unsupported("DISTANCE is between two points", wrong.offset or place, hint=hint)
         if len(numbers) != 4 or (len(arguments) == 4 and any(point is not None for point in points)):
             raise self.failures.error(
@@ -139,9 +145,13 @@ def _point_in(point: Expr, shape: Expr, place: int | None) -> InShape | None:
         return None
     if shape.kind is ShapeKind.POLYGON and constant_numbers(shape) is None:
         return None
-    if shape.kind is ShapeKind.POINT:
-        radius = Literal(type=DataType.DOUBLE, value=0.0, offset=shape.offset)
-        numbers = (*shape.numbers, radius)
+    radius = 0.0 if shape.kind is ShapeKind.POINT else None
+    if shape.kind is ShapeKind.CIRCLE:
+        radius = constant_number(shape.numbers[2])
+    if radius is not None and radius < _BORDER_DEG:
+        # the same place may be written twice: at a pole with any right ascension
+        wide = Literal(type=DataType.DOUBLE, value=_BORDER_DEG, offset=shape.offset)
+        numbers = (*shape.numbers[:2], wide)
         shape = Shape(type=DataType.CIRCLE, kind=ShapeKind.CIRCLE, numbers=numbers, offset=shape.offset)
     return InShape(type=DataType.BOOLEAN, point=point, shape=shape, offset=place)
 

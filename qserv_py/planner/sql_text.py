@@ -751,11 +751,11 @@ def gnomonic(shape: Shape) -> tuple[float, float, np.ndarray, np.ndarray]:
     Raises
     ------
     QueryNotSupportedError
-        If no hemisphere around the mean of the vertices holds the polygon, or a vertex is not constant.
+        If no hemisphere around the mean of the vertices holds the polygon.
     """
     numbers = constant_numbers(shape)
     if numbers is None:
-        raise QueryNotSupportedError("a POLYGON whose vertices are columns is not answered", offset=shape.offset)
+        raise InternalError("the plane of a POLYGON whose vertices are columns")
     lon, lat = np.radians(numbers[0::2]), np.radians(numbers[1::2])
     points = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
     mean = points.mean(axis=0)

@@ -41,11 +41,24 @@ CREATE OR REPLACE MACRO qserv_crossings(x, y, xs, ys) AS
              THEN 1 ELSE 0 END
         for i in range(1, len(xs) + 1)]);
 
+-- How many sides a position stands on, as far as rounding lets one tell.
+CREATE OR REPLACE MACRO qserv_sides_at(x, y, xs, ys) AS
+    list_sum([
+        CASE WHEN abs((xs[qserv_before(i, len(xs))] - xs[i]) * (y - ys[i]) - (ys[qserv_before(i, len(xs))] - ys[i]) * (x - xs[i]))
+                  <= 2e-13 * (1 + x * x + y * y)
+                     * (abs(xs[qserv_before(i, len(xs))] - xs[i]) + abs(ys[qserv_before(i, len(xs))] - ys[i]))
+                  AND x BETWEEN least(xs[i], xs[qserv_before(i, len(xs))]) - 2e-13 * (1 + x * x + y * y)
+                            AND greatest(xs[i], xs[qserv_before(i, len(xs))]) + 2e-13 * (1 + x * x + y * y)
+                  AND y BETWEEN least(ys[i], ys[qserv_before(i, len(xs))]) - 2e-13 * (1 + x * x + y * y)
+                            AND greatest(ys[i], ys[qserv_before(i, len(xs))]) + 2e-13 * (1 + x * x + y * y)
+             THEN 1 ELSE 0 END
+        for i in range(1, len(xs) + 1)]);
+
 CREATE OR REPLACE MACRO qserv_in_polygon(ra, "dec", ra0, dec0, xs, ys) AS
     CASE WHEN ra IS NULL OR "dec" IS NULL THEN NULL
          WHEN qserv_depth(ra, "dec", ra0, dec0) <= 1e-12 THEN false
-         ELSE qserv_crossings(
-             qserv_plane_x(ra, "dec", ra0, dec0), qserv_plane_y(ra, "dec", ra0, dec0), xs, ys) % 2 = 1 END;
+         ELSE list_transform([{'x': qserv_plane_x(ra, "dec", ra0, dec0), 'y': qserv_plane_y(ra, "dec", ra0, dec0)}],
+             lambda v: qserv_crossings((v).x, (v).y, xs, ys) % 2 = 1 OR qserv_sides_at((v).x, (v).y, xs, ys) > 0)[1] END;
 
 CREATE OR REPLACE MACRO qserv_lower(t) AS translate(t, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz');
 

@@ -40,7 +40,7 @@ $$;
 
 -- Whether a position lies in a polygon that a hemisphere around (ra0, dec0) holds. Great circles are straight lines in
 -- the gnomonic plane around (ra0, dec0), so the vertices come as plane coordinates xs, ys and the test is the plane's
--- crossing number.
+-- crossing number; who stands on a side, as far as rounding lets one tell, is inside.
 CREATE OR REPLACE FUNCTION qserv.in_polygon(
     ra float8, "dec" float8, ra0 float8, dec0 float8, xs float8[], ys float8[]
 ) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
@@ -49,6 +49,7 @@ DECLARE
                     + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")));
     x float8;
     y float8;
+    near float8;
     inside boolean := false;
     j integer := array_length(xs, 1);
 BEGIN
@@ -61,7 +62,14 @@ BEGIN
     x := cos(radians(qserv.calm("dec"))) * sin(radians(qserv.calm(ra - ra0))) / depth;
     y := (cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec"))) - sin(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))))
          / depth;
+    near := 2e-13 * (1 + qserv.calm(x) * qserv.calm(x) + qserv.calm(y) * qserv.calm(y));
     FOR i IN 1 .. array_length(xs, 1) LOOP
+        IF abs(qserv.calm(xs[j] - xs[i]) * qserv.calm(y - ys[i]) - qserv.calm(ys[j] - ys[i]) * qserv.calm(x - xs[i]))
+               <= near * (abs(xs[j] - xs[i]) + abs(ys[j] - ys[i]))
+           AND x BETWEEN least(xs[i], xs[j]) - near AND greatest(xs[i], xs[j]) + near
+           AND y BETWEEN least(ys[i], ys[j]) - near AND greatest(ys[i], ys[j]) + near THEN
+            RETURN true;
+        END IF;
         IF (ys[i] > y) <> (ys[j] > y)
            AND x < (xs[j] - xs[i]) * (y - ys[i]) / (ys[j] - ys[i]) + xs[i] THEN
             inside := NOT inside;

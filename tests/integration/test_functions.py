@@ -146,6 +146,28 @@ def test_shapes(engines: Engines, shape: str) -> None:
     check()
 
 
+@pytest.mark.parametrize(
+    ("place", "shape"),
+    [
+        ((0.0, 0.0), "POLYGON(0, 0, 1, 0, 1, 1, 0, 1)"),
+        ((1.0, 0.5), "POLYGON(0, 0, 1, 0, 1, 1, 0, 1)"),
+        ((0.5, 0.0), "POLYGON(0, 0, 1, 0, 1, 1, 0, 1)"),
+        ((0.0, 0.25), "POLYGON(359.9, 0, 0.1, 0, 0, 0.25)"),
+        ((77.0, 90.0), "POLYGON(0, 80, 120, 80, 0, 90)"),
+        ((15.0, 90.0), "POINT(200, 90)"),
+        ((15.0, -3.0), "POINT(15, -3)"),
+    ],
+)
+def test_borders_are_inside(engines: Engines, place: tuple[float, float], shape: str) -> None:
+    row = {"ra": place[0], "dec": place[1]}
+    for relation in (
+        "CONTAINS(POINT(ra, dec), {})",
+        "INTERSECTS({}, POINT(ra, dec))",
+        "CONTAINS(CIRCLE(ra, dec, 0), {})",
+    ):
+        assert engines.both(relation.format(shape), row) == (1, 1), relation
+
+
 def test_no_position_has_no_distance(engines: Engines) -> None:
     assert engines.both("DISTANCE(ra, dec, 1, 2)", {"ra": 2.0}) == (None, None)
     assert engines.both("DISTANCE(ra, dec, 1, 2)", {"dec": 2.0}) == (None, None)

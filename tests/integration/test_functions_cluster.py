@@ -85,6 +85,53 @@ PAIRS = [
         " WHERE qserv.distance(coord_ra, coord_dec, 30, 10) <= 60 AND s.flux > 0",
     ),
     Pair(
+        "SELECT visit, objectId FROM {0}.Visit, {0}.Object WHERE 1 = CONTAINS(POINT(coord_ra, coord_dec), footprint)",
+        "SELECT visit, objectid FROM {0}.visit, {0}.object WHERE CASE visit % 9"
+        " WHEN 0 THEN oracle.separation(coord_ra, coord_dec, 45, 44.9) <= 1.5"
+        " WHEN 1 THEN oracle.in_triangle(coord_ra, coord_dec, 10, -31, 12, -31, 12, -28)"
+        "          OR oracle.in_triangle(coord_ra, coord_dec, 10, -31, 12, -28, 10, -28)"
+        " WHEN 2 THEN oracle.in_triangle(coord_ra, coord_dec, 359, -2, 2, -2, 1, 3)"
+        " WHEN 3 THEN oracle.separation(coord_ra, coord_dec, 0, 90) <= 0.7"
+        " WHEN 6 THEN oracle.separation(coord_ra, coord_dec, 180, -70) <= 2.5"
+        " WHEN 7 THEN oracle.in_box(coord_ra, coord_dec, 90, 0, 1, 1)"
+        " WHEN 8 THEN oracle.separation(coord_ra, coord_dec, 315, 41.81) <= 0.1 END",
+    ),
+    Pair(
+        "SELECT visit FROM {0}.Visit WHERE INTERSECTS(footprint, CIRCLE(11, -27, 1.2)) = 1",
+        "SELECT visit FROM {0}.visit WHERE visit % 9 = 1",
+    ),
+    Pair(
+        "SELECT visit, footprint FROM {0}.Visit WHERE NOT 1 = INTERSECTS(footprint, CIRCLE(0, 0, 1))",
+        "SELECT visit, footprint FROM {0}.visit WHERE visit % 9 IN (0, 1, 3, 6, 7, 8)",
+    ),
+    Pair(
+        "SELECT v.visit, COUNT(*) AS n FROM {0}.Visit v JOIN (SELECT objectId, POINT(coord_ra, coord_dec) AS p"
+        " FROM {0}.Object) AS o ON 1 = INTERSECTS(o.p, v.footprint) WHERE v.visit >= 0"
+        " GROUP BY v.visit HAVING COUNT(*) > 1",
+        "SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 0"
+        " AND oracle.separation(coord_ra, coord_dec, 45, 44.9) <= 1.5 GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 1"
+        " AND (oracle.in_triangle(coord_ra, coord_dec, 10, -31, 12, -31, 12, -28)"
+        "      OR oracle.in_triangle(coord_ra, coord_dec, 10, -31, 12, -28, 10, -28))"
+        " GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 2"
+        " AND oracle.in_triangle(coord_ra, coord_dec, 359, -2, 2, -2, 1, 3) GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 3"
+        " AND oracle.separation(coord_ra, coord_dec, 0, 90) <= 0.7 GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 6"
+        " AND oracle.separation(coord_ra, coord_dec, 180, -70) <= 2.5 GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 7"
+        " AND oracle.in_box(coord_ra, coord_dec, 90, 0, 1, 1) GROUP BY visit HAVING count(*) > 1"
+        " UNION ALL SELECT visit, count(*) FROM {0}.visit, {0}.object WHERE visit % 9 = 8"
+        " AND oracle.separation(coord_ra, coord_dec, 315, 41.81) <= 0.1 GROUP BY visit HAVING count(*) > 1",
+    ),
+    Pair(
+        "SELECT DISTINCT ivo_healpix_center(3, ivo_healpix_index(3, coord_ra, coord_dec)) AS middle,"
+        " COORD1(p) AS x FROM (SELECT coord_ra, coord_dec, POINT(coord_ra, coord_dec) AS p FROM {0}.Object) AS t",
+        "SELECT DISTINCT qserv.healpix_center(3, qserv.healpix_index(3, coord_ra, coord_dec)), coord_ra"
+        " FROM {0}.object",
+    ),
+    Pair(
         "SELECT GREATEST(gFlux, rFlux, n), LEAST(label, 'b'), SUBSTRING(label, 1, 1), LENGTH(label) FROM {0}.Object",
         "SELECT greatest(gflux::float8, rflux::float8, n::float8), least(label, 'b'), substring(label, 1, 1),"
         " length(label) FROM {0}.object",

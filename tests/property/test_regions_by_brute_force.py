@@ -11,9 +11,11 @@ from astropy.coordinates import SkyCoord
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.catalogues import CATALOGUES, load_catalogue
+from support.shapes import shapes
 from support.sky import catalogue
 
 import qserv_py
+from qserv_py.adql.sphere import body_of, contains, corners_of_box, intersects
 from qserv_py.czar.cluster import Cluster
 
 EDGE = 1e-9
@@ -114,3 +116,33 @@ def test_ranges(skies: list[Sky], data: st.DataObject) -> None:
     borders = np.stack([np.abs(ra - west), np.abs(ra - east), np.abs(dec - south), np.abs(dec - north)])
     condition = f"coord_ra BETWEEN {west!r} AND {east!r} AND coord_dec BETWEEN {south!r} AND {north!r}"
     sky.check(condition, inside, borders.min(axis=0))
+
+
+@SETTINGS
+@given(data=st.data())
+def test_shapes_around_rows(skies: list[Sky], data: st.DataObject) -> None:
+    """Every relation to a constant shape, against the functions that test_sphere checks, row by row."""
+    sky = data.draw(st.sampled_from(skies))
+    centre = data.draw(centres(sky))
+    fixed = data.draw(
+        shapes((float(centre.ra.deg), float(centre.dec.deg)), data.draw(st.sampled_from([0.01, 1.0, 20.0])))
+    )
+    body = body_of(fixed)
+    if body is None:
+        return
+    size = data.draw(st.sampled_from([0.0, 0.005, 0.4, 9.0]))
+    square = data.draw(st.booleans())
+    around = f"BOX(coord_ra, coord_dec, {size}, {size / 2})" if square else f"CIRCLE(coord_ra, coord_dec, {size})"
+    name = {2: "POINT", 3: "CIRCLE"}.get(len(fixed), "POLYGON")
+    shape = f"{name}({', '.join(map(repr, fixed))})"
+    relation, mirrored = data.draw(st.sampled_from([("INTERSECTS", False), ("CONTAINS", False), ("CONTAINS", True)]))
+    bodies = [
+        body_of(corners_of_box(ra, dec, size, size / 2) if square else (ra, dec, size))
+        for ra, dec in zip(sky.places.ra.deg.tolist(), sky.places.dec.deg.tolist(), strict=True)
+    ]
+    asked = intersects if relation == "INTERSECTS" else contains
+    inside = np.array([one is not None and asked(*((body, one) if mirrored else (one, body))) for one in bodies])
+    pair = f"{shape}, {around}" if mirrored else f"{around}, {shape}"
+    found = sky.found(f"1 = {relation}({pair})")
+    assert found == set(sky.ids[inside].tolist()), (relation, pair)
+    assert sky.found(f"{relation}({pair}) = 0") == set(sky.ids[~inside].tolist()), (relation, pair)

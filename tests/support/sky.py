@@ -62,6 +62,11 @@ tables:
       - {{name: visit, "@id": "#{name}.Visit.visit", datatype: long, nullable: false}}
       - {{name: seeing, "@id": "#{name}.Visit.seeing", datatype: double}}
       - {{name: site, "@id": "#{name}.Visit.site", datatype: string, length: 10}}
+      - name: footprint
+        "@id": "#{name}.Visit.footprint"
+        datatype: string
+        length: 200
+        "votable:xtype": adql:REGION
 """
 
 PARTITION = """\
@@ -75,6 +80,19 @@ tables:
   FarPairs: {{kind: match, directors: [Object, Truth], keys: [objectId, truthId]}}
   Visit: {{kind: ref}}
 """
+
+FOOTPRINTS = [
+    "Circle ICRS 45 44.9 1.5",
+    "POLYGON 10 -31 12 -31 12 -28 10 -28",
+    "Polygon ICRS GEOCENTER 359 -2 2 -2 1 3",
+    "circle 0 90 0.7",
+    None,
+    "a smudge",
+    "180 -70 2.5",
+    "Box 90 0 1 1",
+    "Circle ICRS 315 41.81 0.1",
+]
+"""Circles and polygons, no region, and what is none."""
 
 LABELS = ["alpha", "Beta", "b%eta", "o'Hara", "Ångström", "x_y", "", "Zeta"]
 
@@ -191,6 +209,7 @@ def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
             "visit": pa.array(np.arange(visits)),
             "seeing": pa.array(rng.uniform(0.5, 2, visits), mask=rng.random(visits) < 0.1),
             "site": pa.array(rng.choice(["Pachon", "Palma"], visits)),
+            "footprint": pa.array((FOOTPRINTS * visits)[:visits]),
         }
     )
 
