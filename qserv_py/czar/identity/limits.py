@@ -27,7 +27,7 @@ class Limits:
     concurrent_queries: int = 24
     """Synchronous queries that run or wait."""
 
-    requests_per_minute: int = 6000
+    requests_per_minute: int = 30_000
     """Queries and new jobs within a minute."""
 
     rows: int = 100_000_000
