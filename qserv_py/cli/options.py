@@ -18,7 +18,7 @@ ROW_FORMATS = ("table", "json", "csv")
 
 
 def _chosen_cluster(ctx: click.Context, _option: click.Parameter, value: Path | None) -> Path:
-    if ctx.resilient_parsing:
+    if ctx.resilient_parsing or ctx.params.get("url"):  # a service is asked, not a cluster
         return Path()
     return cluster_directory(value or (ctx.find_root().obj or {}).get("cluster_dir"))
 

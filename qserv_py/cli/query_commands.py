@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import CompletionItem
 
-from qserv_py.cli.options import cluster_option, say, verbosity
+from qserv_py.cli.options import cluster_option, say
+from qserv_py.cli.progress import query_progress
 from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
 from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from qserv_py.executor.runner import Progress
 
 MAX_QUERY_BYTES = 4_000_000
 
@@ -97,6 +97,9 @@ def read_uploads(files: Sequence[tuple[str, Path]]) -> dict[str, pa.Table]:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the rows to a file.")
 @click.option("--maxrec", type=click.IntRange(min=0), metavar="N", help="Rows at the most.")
+@click.option(
+    "--url", default="", is_eager=True, metavar="URL", help="Ask this service, as a job; QSERV_TOKEN holds the token."
+)
 @click.option("--timing", is_flag=True, help="Say how long it took and how many chunks were asked.")
 def query(
     adql: str | None,
@@ -106,6 +109,7 @@ def query(
     row_format: Format | None,
     output: Path | None,
     maxrec: int | None,
+    url: str,
     timing: bool,
 ) -> None:
     """Answer an ADQL query ("-" reads it from standard input).
@@ -118,12 +122,15 @@ def query(
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
     if not chosen.is_text and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
+    if url:
+        _ask_service(url, text, chosen, output, maxrec, timing)
+        return
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.formats.whole_file import whole_file
     from qserv_py.czar.session import Session
 
     tables = read_uploads(uploads)
-    with Session(open_cluster(cluster_dir)) as session, _progress() as on_progress:
+    with Session(open_cluster(cluster_dir)) as session, query_progress() as on_progress:
         answer = session.answer(text, maxrec=maxrec, on_progress=on_progress, uploads=tables)
         with whole_file(output) if output else nullcontext(sys.stdout.buffer) as sink:
             for chunk in chosen.write(answer.stream(("QUERY", text))):
@@ -137,6 +144,26 @@ def query(
             f"{stats.rows} rows, {stats.chunks} of {stats.chunks_total} chunks, "
             f"{stats.seconds * 1000:.1f} ms (planning {stats.planning_s * 1000:.1f} ms)"
         )
+
+
+def _ask_service(url: str, text: str, chosen: Format, output: Path | None, maxrec: int | None, timing: bool) -> None:
+    """Answer a query by a service: as a job, so that it can be watched; it is removed in the end."""
+    from qserv_py.cli.job_commands import fetch, follow
+    from qserv_py.cli.service_option import jobs_at
+
+    jobs = jobs_at(url)
+    started = time.perf_counter()
+    job_id = jobs.submit(text, format=chosen.name, maxrec=maxrec)
+    try:
+        view = follow(jobs, job_id)
+        fetch(jobs, job_id, output)
+    finally:
+        jobs.delete(job_id)
+    if view.overflow:
+        say("truncated: the answer has more rows")
+    if timing:
+        seconds = time.perf_counter() - started
+        say(f"{view.rows} rows, {view.chunks} chunks, {seconds * 1000:.1f} ms")
 
 
 @click.command()
@@ -172,27 +199,3 @@ def query_text(adql: str | None, file: Path | None) -> str:
         return raw.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(f"the query is not UTF-8: byte {error.start}") from error
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
-    """Show the chunks done of a long query on a terminal."""
-    if not sys.stderr.isatty() or verbosity() < 0:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("chunks"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, object] = {}
-
-        def show(progress: Progress) -> None:
-            if progress.chunks < 8:
-                return
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bar.add_task(progress.stage, total=progress.chunks)
-            bar.update(tasks[progress.stage], completed=progress.chunks_done)  # type: ignore[arg-type]
-
-        yield show

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING, overload
 
 from qserv_py.client.result import Result
 from qserv_py.client.uploads import Upload, arrow_tables
@@ -12,14 +13,28 @@ from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
 
+if TYPE_CHECKING:
+    from qserv_py.client.remote import RemoteConnection
 
-def connect(cluster: str | os.PathLike[str] | None = None) -> Connection:
-    """Open a connection.
+
+@overload
+def connect(cluster: str, *, token: str) -> RemoteConnection: ...
+
+
+@overload
+def connect(cluster: str | os.PathLike[str] | None = None) -> Connection: ...
+
+
+def connect(cluster: str | os.PathLike[str] | None = None, *, token: str = "") -> Connection | RemoteConnection:
+    """Open a connection to a cluster of this machine, or to a service.
 
     Parameters
     ----------
     cluster
-        Directory of a running cluster; without it the one that ``QSERV_CLUSTER`` names.
+        Directory of a running cluster, without it the one that ``QSERV_CLUSTER`` names; or the address of a service,
+        such as ``https://data.example.org/vo``.
+    token
+        For a service: what proves who asks; without it the one in ``QSERV_TOKEN``.
 
     Raises
     ------
@@ -30,6 +45,10 @@ def connect(cluster: str | os.PathLike[str] | None = None) -> Connection:
     ClusterError
         If the cluster does not run.
     """
+    if isinstance(cluster, str) and cluster.startswith(("http://", "https://")):
+        from qserv_py.client.remote import RemoteConnection
+
+        return RemoteConnection(cluster, token=token or os.environ.get("QSERV_TOKEN", ""))
     session = Session(open_cluster(cluster_directory(cluster)))
     try:
         session.catalog()
@@ -76,6 +95,11 @@ class Connection:
             If the query is wrong; the message has the place in the text and what to do.
         """
         return Result(self._session.answer(adql, maxrec=maxrec, uploads=arrow_tables(uploads or {})))
+
+    def tables(self) -> list[str]:
+        """Return the names of the tables, as queries write them."""
+        found = self.query("SELECT table_name FROM tap_schema.tables ORDER BY table_name").to_arrow()
+        return [str(name) for name in found.column(0).to_pylist()]
 
     def explain(self, adql: str, *, uploads: Mapping[str, Upload] | None = None) -> str:
         """Return how a query would be answered: chunks, chunk query, merge query; ``uploads`` as for ``query``."""

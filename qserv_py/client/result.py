@@ -7,25 +7,55 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.formats import find_format
 from qserv_py.czar.formats.columnar import uniquely_named
+from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.formats.whole_file import whole_file
-from qserv_py.czar.session import Answer, QueryStats
+from qserv_py.czar.session import QueryStats
 from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 
+class ReadableAnswer(Protocol):
+    """What a result needs of an answer, wherever its rows come from."""
+
+    @property
+    def text(self) -> str:
+        """The query."""
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Their Arrow types."""
+
+    @property
+    def stats(self) -> QueryStats:
+        """Figures, complete when the rows have been read."""
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, once."""
+
+    def stream(self, *infos: tuple[str, str]) -> ResultStream:
+        """Return the rows for a writer."""
+
+    def cancel(self) -> None:
+        """Stop the query."""
+
+
 class Result:
     """Rows of a query. They are read once as a stream (``batches``), or kept by ``to_arrow`` and the others."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: ReadableAnswer) -> None:
         self._answer = answer
         self._table: pa.Table | None = None
         self._streamed = False
@@ -78,7 +108,7 @@ class Result:
         ConfigError
             If pandas is not installed.
         """
-        pandas = _optional("pandas")
+        pandas = optional("pandas")
         nullable = {
             pa.bool_(): pandas.BooleanDtype(),
             pa.int16(): pandas.Int16Dtype(),
@@ -98,7 +128,7 @@ class Result:
         ConfigError
             If polars is not installed.
         """
-        return _optional("polars").from_arrow(self._uniquely_named())
+        return optional("polars").from_arrow(self._uniquely_named())
 
     def to_astropy(self) -> Table:
         """Return all rows as an astropy table with units and descriptions; NULLs are masked."""
@@ -111,7 +141,7 @@ class Result:
 
         The file has its name when it is whole; it is not there when the query fails.
         """
-        stream = replace(self._answer.stream(("QUERY", self._answer.plan.text)), batches=self.batches())
+        stream = replace(self._answer.stream(("QUERY", self._answer.text)), batches=self.batches())
         with whole_file(Path(path)) as file:
             for chunk in find_format("parquet").write(stream):
                 file.write(chunk)
@@ -131,7 +161,7 @@ class Result:
         return f"<qserv_py.Result of {len(self.columns)} columns: {', '.join(column.name for column in self.columns)}>"
 
 
-def _optional(name: str) -> Any:
+def optional(name: str) -> Any:
     """Import a package that qserv_py does without."""
     try:
         return import_module(name)

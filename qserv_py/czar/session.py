@@ -76,6 +76,11 @@ class Answer:
     """The session's rows on their way, of all answers; closing the session closes them."""
 
     @property
+    def text(self) -> str:
+        """The query."""
+        return self.plan.text
+
+    @property
     def columns(self) -> tuple[OutputColumn, ...]:
         """The columns of the answer."""
         return self.plan.columns

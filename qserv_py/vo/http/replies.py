@@ -57,9 +57,10 @@ def status_of(error: QservError) -> int:
 
 def headers_of(error: QservError) -> dict[str, str]:
     """Return further headers of a reply with an error."""
+    code = {"X-Qserv-Error": error.code}
     if isinstance(error, TooManyRequestsError):
-        return {"Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
-    return {"Retry-After": "10"} if status_of(error) == 503 else {}
+        return {**code, "Retry-After": str(max(1, math.ceil(error.retry_after_s)))}
+    return {**code, "Retry-After": "10"} if status_of(error) == 503 else code
 
 
 def public_text(error: QservError) -> str:

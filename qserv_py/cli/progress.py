@@ -1,0 +1,74 @@
+"""How far a long query is, on a terminal; elsewhere nothing is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from qserv_py.cli.options import verbosity
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from qserv_py.executor.runner import Progress
+    from qserv_py.vo.remote.jobs import JobView
+
+FEW_CHUNKS = 8
+"""Chunks below which a query is over before anybody looks."""
+
+
+@contextmanager
+def query_progress() -> Iterator[Callable[[Progress], None] | None]:
+    """Yield what shows the chunks done of a query here; None where nobody looks."""
+    with _bar() as bar:
+        if bar is None:
+            yield None
+            return
+        tasks: dict[str, object] = {}
+
+        def show(progress: Progress) -> None:
+            if progress.chunks < FEW_CHUNKS:
+                return
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bar.add_task(progress.stage, total=progress.chunks, rows="")
+            bar.update(tasks[progress.stage], completed=progress.chunks_done)  # type: ignore[arg-type]
+
+        yield show
+
+
+@contextmanager
+def job_progress() -> Iterator[Callable[[JobView], None]]:
+    """Yield what shows a job of a service: its phase, chunks done, rows, time left."""
+    with _bar() as bar:
+        task = bar.add_task("waiting", total=None, rows="") if bar is not None else None
+
+        def show(view: JobView) -> None:
+            if bar is None or task is None:
+                return
+            place = f"{view.queue_place} in the queue" if view.queue_place else view.phase.value.lower()
+            rows = f"{view.rows:,} rows" if view.rows else ""
+            bar.update(task, description=place, completed=view.chunks_done, total=view.chunks or None, rows=rows)
+
+        yield show
+
+
+@contextmanager
+def _bar() -> Iterator[Bar | None]:
+    if not sys.stderr.isatty() or verbosity() < 0:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("chunks {task.fields[rows]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield bar

@@ -1,0 +1,152 @@
+"""Requests to a service: one connection each, errors as ours, a token that is shown to that service alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import urlencode, urlsplit
+
+from defusedxml.ElementTree import ParseError, fromstring
+
+from qserv_py import errors
+from qserv_py.errors import AuthenticationError, ClusterError, ConfigError, NotFoundError, QservError, UserError
+
+ERROR_HEADER = "X-Qserv-Error"
+"""Header in which a service names the code of an error."""
+
+CONNECT_S = 30.0
+FORM = "application/x-www-form-urlencoded"
+MOST_TEXT = 64 << 20
+"""Bytes of a document; results are streamed."""
+
+
+Parameters = Mapping[str, object] | str | None
+
+
+class Service:
+    """A TAP service.
+
+    Parameters
+    ----------
+    url
+        Its address, with or without ``/tap``.
+    token
+        What proves who asks; empty for nobody.
+    """
+
+    def __init__(self, url: str, *, token: str = "") -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(f'"{url}" is not the address of a service', hint="Write it like http://127.0.0.1:8080.")
+        if token and parts.scheme == "http" and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            raise ConfigError(f"a token is not sent to {url}, as anybody on the way could read it", hint="Use https.")
+        self.url = url.rstrip("/").removesuffix("/tap")
+        self._parts = urlsplit(self.url)
+        self._token = token
+
+    @contextmanager
+    def request(
+        self, method: str, path: str, parameters: Parameters = None, *, wait_s: float = CONNECT_S
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request and yield the reply, whose body is read by whoever asked.
+
+        Parameters
+        ----------
+        method
+            GET, POST or DELETE.
+        path
+            Below the service's address.
+        parameters
+            Sent as a form by POST, else in the address; a text is sent as JSON.
+        wait_s
+            Seconds that the service may be silent.
+
+        Raises
+        ------
+        QservError
+            The service's error, of the class that its code names; ClusterError if it cannot be reached.
+        """
+        is_json = isinstance(parameters, str)
+        form = parameters if isinstance(parameters, str) else _form(parameters or {})
+        target = self._parts.path + path + (f"?{form}" if form and method != "POST" else "")
+        headers = {"User-Agent": "qserv_py", "Accept": "*/*"}
+        if method == "POST":
+            headers["Content-Type"] = "application/json" if is_json else FORM
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection = self._connect(wait_s)
+        try:
+            connection.request(method, target, form if method == "POST" else None, headers)
+            reply = connection.getresponse()
+            if reply.status >= 400:
+                raise _error(reply)
+            yield reply
+        except (OSError, http.client.HTTPException) as error:
+            raise ClusterError(f"{self.url} does not answer", detail=f"{type(error).__name__}: {error}") from error
+        finally:
+            connection.close()
+
+    def text(self, method: str, path: str, parameters: Parameters = None, **how: float) -> bytes:
+        """Send a request and return the body of the reply."""
+        with self.request(method, path, parameters, **how) as reply:
+            return reply.read(MOST_TEXT)
+
+    def location(self, path: str, parameters: Mapping[str, object]) -> str:
+        """Post a form and return the address to which the reply leads, below the service's."""
+        with self.request("POST", path, parameters) as reply:
+            reply.read(MOST_TEXT)
+            found = reply.getheader("Location", "")
+        return "/tap/" + found.rpartition("/tap/")[2]
+
+    def _connect(self, wait_s: float) -> http.client.HTTPConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        if self._parts.scheme == "https":
+            context = ssl.create_default_context()
+            return http.client.HTTPSConnection(host, port, timeout=wait_s, context=context)
+        return http.client.HTTPConnection(host, port, timeout=wait_s)
+
+
+def _form(parameters: Mapping[str, object]) -> str:
+    return urlencode({name: value for name, value in parameters.items() if value is not None})
+
+
+def _error(reply: http.client.HTTPResponse) -> QservError:
+    """Return the error that a reply tells of."""
+    body = reply.read(MOST_TEXT)
+    text = _votable_text(body) or _json_text(body) or f"the service answers with HTTP status {reply.status}"
+    kinds: dict[int, type[QservError]] = {
+        400: UserError,
+        401: AuthenticationError,
+        404: NotFoundError,
+        503: ClusterError,
+    }
+    known = _by_code().get(reply.getheader(ERROR_HEADER, ""))
+    kind = known or kinds.get(reply.status, UserError if reply.status < 500 else QservError)
+    made = kind.__new__(kind)
+    QservError.__init__(made, text)
+    made.__dict__ |= {"text": "", "offset": None, "reason": text, "challenges": (), "retry_after_s": 0.0}
+    return made
+
+
+def _votable_text(body: bytes) -> str:
+    try:
+        root = fromstring(body, forbid_dtd=True)
+    except (ParseError, ValueError):
+        return ""
+    infos = [element for element in root.iter() if element.get("name") == "QUERY_STATUS"]
+    return (infos[-1].text or "").strip() if infos else ""
+
+
+def _json_text(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return ""
+
+
+def _by_code() -> dict[str, type[QservError]]:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, QservError)]
+    return {kind.code: kind for kind in kinds}

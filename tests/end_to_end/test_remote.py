@@ -1,0 +1,116 @@
+"""A service asked by the Python API and by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.tap_server import ENDLESS, TapServer
+
+import qserv_py
+from qserv_py.cli.main import run
+from qserv_py.client.remote import RemoteConnection
+from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, UnknownColumnError
+
+TOP = "SELECT TOP 5 objectId, coord_ra AS ra FROM clustered.Object ORDER BY objectId"
+
+
+@pytest.fixture
+def db(tap: TapServer) -> RemoteConnection:
+    return qserv_py.connect(tap.root, token="")
+
+
+def test_a_query(db: RemoteConnection) -> None:
+    result = db.query(TOP)
+    assert [(column.name, column.unit) for column in result.columns] == [("objectId", ""), ("ra", "deg")]
+    assert len(result) == 5
+    assert str(result.to_astropy()["ra"].unit) == "deg"
+    cut = db.query(TOP, maxrec=3)
+    assert (len(cut), cut.stats.overflow) == (3, True)
+    assert not db.query(TOP, maxrec=5).stats.overflow
+
+
+def test_rows_of_every_type(db: RemoteConnection, tap: TapServer) -> None:
+    found = db.query("SELECT TOP 9 * FROM clustered.Source ORDER BY sourceId")
+    expected = tap.query("SELECT TOP 9 * FROM clustered.Source ORDER BY sourceId", FORMAT="csv").text.splitlines()
+    assert found.to_arrow().column_names == expected[0].split(",")
+    assert [str(value) for value in found.to_arrow().column("sourceId").to_pylist()] == [
+        line.split(",")[0] for line in expected[1:]
+    ]
+    assert {column.datatype.value for column in found.columns} >= {"long", "double", "timestamp"}
+
+
+def test_an_answer_as_a_file(db: RemoteConnection, tmp_path: Path) -> None:
+    db.query(TOP).to_parquet(tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size > 500
+
+
+def test_errors_have_their_class(db: RemoteConnection) -> None:
+    with pytest.raises(UnknownColumnError, match='has no column "nope"'):
+        db.query("SELECT nope FROM clustered.Object")
+    with pytest.raises(UnknownColumnError, match='has no column "nope"'):
+        db.explain("SELECT nope FROM clustered.Object")
+    with pytest.raises(NotFoundError, match='there is no job "x"'):
+        db.job("x")
+    with pytest.raises(ClusterError, match="does not answer"):
+        qserv_py.connect("http://127.0.0.1:9", token="").query(TOP)
+
+
+@pytest.mark.parametrize("url", ["ftp://h/", "http://", "example.org"])
+def test_what_is_no_service(url: str) -> None:
+    with pytest.raises(ConfigError, match="is not the address of a service"):
+        RemoteConnection(url)
+
+
+def test_a_token_does_not_cross_the_network_in_the_clear() -> None:
+    with pytest.raises(ConfigError, match="a token is not sent"):
+        RemoteConnection("http://example.org", token="secret")
+
+
+def test_a_job(db: RemoteConnection) -> None:
+    job = db.submit(TOP, run_id="mine")
+    assert job.wait().phase == "COMPLETED"
+    assert len(job.result()) == 5
+    again = db.job(job.job_id)
+    assert (again.state.run_id, again.state.rows, again.state.query) == ("mine", 5, TOP)
+    job.delete()
+    with pytest.raises(NotFoundError):
+        db.job(job.job_id)
+    with pytest.raises(QservError, match='has no column "nope"'):
+        db.submit("SELECT nope FROM clustered.Object").wait()
+    endless = db.submit(ENDLESS)
+    endless.cancel()
+    assert endless.state.phase == "ABORTED"
+
+
+def test_metadata(db: RemoteConnection) -> None:
+    assert {"clustered.Object", "tap_schema.tables"} <= set(db.tables())
+    assert "chunks" in db.explain(TOP)
+    assert len(db.tap.run_sync(TOP)) == 5
+
+
+def test_commands(tap: TapServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "t.csv"
+    assert run(["query", "--url", tap.root, "-o", str(target), "--timing", TOP]) == 0
+    assert len(target.read_text().splitlines()) == 6
+    assert "5 rows" in capfd.readouterr().err
+    assert run(["query", "--url", tap.root, "SELECT nope FROM clustered.Object"]) == 1
+    assert 'has no column "nope"' in capfd.readouterr().err
+    job = tap.submit(TOP, FORMAT="csv", PHASE="RUN", RUNID="r1")
+    job_id = job.rpartition("/")[2]
+    here = ["--url", tap.root]
+    assert run(["job", "watch", job_id, *here]) == 0
+    assert run(["job", "list", *here, "--format", "json", "--last", "1"]) == 0
+    ((listed),) = json.loads(capfd.readouterr().out)
+    assert (listed["job"], listed["phase"], listed["run id"]) == (job_id, "COMPLETED", "r1")
+    assert run(["job", "show", job_id, *here]) == 0
+    assert TOP in capfd.readouterr().out
+    assert run(["job", "result", job_id, *here]) == 0
+    assert len(capfd.readouterr().out.splitlines()) == 6
+    assert run(["job", "cancel", job_id, *here]) == 0
+    assert "The job is COMPLETED." in capfd.readouterr().err
+    assert run(["job", "delete", job_id, *here]) == 0
+    assert run(["job", "show", job_id, *here]) == 3
+    assert run(["job", "list"]) == 2
+    assert "no service was named" in capfd.readouterr().err
