@@ -46,7 +46,7 @@ class FitsReader:
         assert self.total_rows is not None
         with fits.open(self._path, memmap=True) as units:
             data = units[self._unit].data
-            for start in range(0, self.total_rows, ROWS_IN_BATCH):
+            for start in range(0, self.total_rows or 1, ROWS_IN_BATCH):  # a table without rows has types, too
                 rows = slice(start, min(start + ROWS_IN_BATCH, self.total_rows))
                 arrays = [_arrow(self._path, name, data.field(name)[rows], null=self._nulls[name]) for name in names]
                 yield RawBatch(np.arange(rows.start + 1, rows.stop + 1), pa.record_batch(arrays, names=list(names)))
@@ -73,7 +73,7 @@ class VotableReader:
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""
-        for start in range(0, len(self._array), ROWS_IN_BATCH):
+        for start in range(0, len(self._array) or 1, ROWS_IN_BATCH):
             part = self._array[start : start + ROWS_IN_BATCH]
             arrays = [
                 _arrow(self._path, name, np.asarray(part[key].data), mask=np.ma.getmaskarray(part[key]))

@@ -115,7 +115,8 @@ class Intake:
             names = tuple(converter.sources.values())
         with read_ahead(reader.batches(names)) as batches:
             for batch in batches:
-                self._take(number, batch, converter)
+                if batch.rows.num_rows:
+                    self._take(number, batch, converter)
                 file.rows_read += batch.rows.num_rows
                 self._done += batch.rows.num_rows
                 self._progress(self._done, total)

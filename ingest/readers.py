@@ -65,7 +65,10 @@ class Reader(Protocol):
     """What the file says of a column: ``unit``, ``ucd``, ``description``, ``xtype``, as far as it does."""
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
-        """Give the rows, with the named columns only, from the first row; can be asked for once."""
+        """Give the rows, with the named columns only, from the first row; can be asked for once.
+
+        A file that says types and has no rows gives one empty batch.
+        """
 
 
 def open_reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
@@ -128,6 +131,9 @@ class ParquetReader:
             for rows in self._file.iter_batches(batch_size=ROWS_IN_BATCH, columns=list(names)):
                 yield RawBatch(np.arange(next_row, next_row + rows.num_rows), rows.select(list(names)))
                 next_row += rows.num_rows
+            if next_row == 1:
+                empty = pa.RecordBatch.from_pylist([], schema=self._file.schema_arrow)
+                yield RawBatch(np.arange(1, 1), empty.select(list(names)))
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._path, InputFormat.PARQUET, error) from error
 

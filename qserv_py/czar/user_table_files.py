@@ -82,7 +82,7 @@ class MappedFiles(Mapping[str, pa.Table]):
             with pa.memory_map(str(path)) as mapped:
                 return pa.ipc.open_file(mapped).read_all()
         except FileNotFoundError:
-            raise UserError(f'table "{name}" was dropped while the query began') from None
+            raise UserError(f'table "{name}" was dropped or changed while the query began') from None
         except (OSError, pa.ArrowInvalid) as error:
             raise InternalError(f"the file of table {name} cannot be read", detail=f"{path}: {error}") from error
 

@@ -107,6 +107,55 @@ class UserTables:
             user_tables.add_user_table(self._registry, new, most_bytes=limits.user_table_bytes)
         return self.find(identity, name)
 
+    def append(
+        self,
+        identity: Identity,
+        name: str,
+        rows: tuple[pa.Schema, Iterable[pa.RecordBatch]],
+        *,
+        limits: Limits,
+    ) -> UserTable:
+        """Add rows to a table of one's own; its file is written again, and queries see it before or after.
+
+        Parameters
+        ----------
+        identity, limits
+            As for ``create``.
+        name
+            In ``mydb``, in any case.
+        rows
+            As for ``create``; columns are found by their names in any case, those that are missing are NULL.
+
+        Raises
+        ------
+        NotFoundError
+            If there is no such table.
+        UserError
+            If it has no column of a name, or a value does not fit.
+        LimitError
+            If the owner would keep too much.
+        """
+        table = self.find(identity, name)
+        where = f'table "{DATABASE}.{table.name}"'
+        schema, batches = rows
+        places = _places(where, table, schema)
+        held = self.kept_bytes(identity) - table.bytes
+        with new_file(self._directory) as file:
+            before = MappedFiles({name: self._directory / table.file})[name].to_batches()
+            added = (_placed(batch, table, places) for batch in batches)
+            both = (batch for part in (before, added) for batch in part)
+            count = write_rows(file, where, table.columns, both, held=held, most_bytes=limits.user_table_bytes)
+            user_tables.replace_user_table_file(
+                self._registry,
+                table,
+                file=Path(file.name).name,
+                rows=count,
+                bytes=file.tell(),
+                most_bytes=limits.user_table_bytes,
+            )
+        (self._directory / table.file).unlink(missing_ok=True)
+        return self.find(identity, name)
+
     def tables(self, identity: Identity) -> tuple[UserTable, ...]:
         """Return the tables that an identity may read: its own and those shared with it; none for the unknown."""
         if not identity.user:
@@ -178,6 +227,28 @@ def _owner(identity: Identity) -> str:
     if not identity.user:
         raise AuthenticationError("tables are kept for users who are known", hint="Show a token.")
     return identity.user
+
+
+def _places(where: str, table: UserTable, schema: pa.Schema) -> list[int | None]:
+    """Return where each column of a table is in rows; None for one that they do not have."""
+    known = [column.name.lower() for column in table.columns]
+    found: dict[str, int] = {}
+    for place, name in enumerate(schema.names):
+        if name.lower() not in known:
+            raise UserError(f'{where} has no column "{name}"', hint=f"It has {', '.join(known)}.")
+        if name.lower() in found:
+            raise UserError(f'the rows have two columns "{name}"', hint="Rename one of them.")
+        found[name.lower()] = place
+    return [found.get(name) for name in known]
+
+
+def _placed(batch: pa.RecordBatch, table: UserTable, places: list[int | None]) -> pa.RecordBatch:
+    """Return rows with the columns of a table in its order."""
+    values = [
+        pa.nulls(batch.num_rows, pa.type_for_alias(column.datatype.names.arrow)) if place is None else batch[place]
+        for column, place in zip(table.columns, places, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(values, names=[column.physical for column in table.columns])
 
 
 def _described(database: str, table: UserTable) -> CzarTable:

@@ -98,6 +98,27 @@ def add_user_table(registry: Registry, table: NewUserTable, *, most_bytes: int) 
             )
 
 
+def replace_user_table_file(
+    registry: Registry, table: UserTable, *, file: str, rows: int, bytes: int, most_bytes: int
+) -> None:
+    """Give a table another file; the old one is the caller's to remove.
+
+    Raises
+    ------
+    UserError
+        If the table was dropped or given another file since ``table`` was read.
+    LimitError
+        If its owner would keep more than ``most_bytes`` then.
+    """
+    with registry.transaction() as connection:
+        run(connection, "lock_user_tables", owner=table.owner)
+        held = run(connection, "user_table_bytes", owner=table.owner).fetchone()
+        check_space((held[0] if held else 0) - table.bytes, bytes, most_bytes=most_bytes)
+        known = {"owner": table.owner, "name": table.name, "old_file": table.file}
+        if run(connection, "update_user_table", **known, file=file, rows=rows, bytes=bytes).fetchone() is None:
+            raise UserError(f'table "{table.name}" was changed by another request meanwhile', hint="Try again.")
+
+
 def check_space(held: int, more: int, *, most_bytes: int) -> None:
     """Raise LimitError if a user who keeps ``held`` bytes may not keep ``more`` besides."""
     if held + more > most_bytes:

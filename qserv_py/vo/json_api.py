@@ -14,13 +14,17 @@ from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.user_tables import database_of
 from qserv_py.errors import QservError, UserError
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained
 from qserv_py.planner.plan import QueryPlan, ShardStage
+from qserv_py.registry.user_tables import UserTable
 from qserv_py.vo.http.parameters import bounded_body
 from qserv_py.vo.http.replies import error_json, json_error_reply
-from qserv_py.vo.http.requester import requester_of
+from qserv_py.vo.http.requester import known_requester_of, requester_of
+from qserv_py.vo.http.xml import iso_time
 from qserv_py.vo.service import service_of
 
 
@@ -44,6 +48,32 @@ async def explain(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(_plan, plan))
     except QservError as error:
         return json_error_reply(error)
+
+
+async def user_tables(request: Request) -> Response:
+    """List the tables that the requester keeps, those that others share, and the space that is taken."""
+    try:
+        service, identity = service_of(request), known_requester_of(request).identity
+        kept = service.session.user_tables
+        tables = await run_in_threadpool(kept.tables, identity)
+        taken = await run_in_threadpool(kept.kept_bytes, identity)
+    except QservError as error:
+        return json_error_reply(error)
+    most = service.rules.limits_for(identity).user_table_bytes
+    return JSONResponse({"tables": [_table(table, identity) for table in tables], "bytes": taken, "most_bytes": most})
+
+
+def _table(table: UserTable, identity: Identity) -> dict[str, Any]:
+    is_own = table.owner == identity.user
+    return {
+        "name": f"{database_of(table, identity)}.{table.name}",
+        "owner": table.owner,
+        "rows": table.rows,
+        "bytes": table.bytes,
+        "description": table.description,
+        "created": iso_time(table.created_at),
+        "shared_with": sorted(map(str, table.shared_with)) if is_own else [],
+    }
 
 
 def _validated(catalog: Catalog, adql: str, mode: Mode) -> dict[str, Any]:
@@ -124,5 +154,6 @@ def _mode(body: dict[str, Any]) -> Mode:
 API_ROUTES = [
     Route("/validate", validate, methods=["POST"]),
     Route("/explain", explain, methods=["POST"]),
+    Route("/tables", user_tables, methods=["GET"]),
 ]
 """Below ``/api``."""

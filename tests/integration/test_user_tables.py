@@ -70,6 +70,57 @@ def files(tables: UserTables, tmp_path: Path) -> Path:
     return tmp_path / USER_TABLES_DIR
 
 
+def test_rows_are_added_by_the_names_of_their_columns(tables: UserTables, files: Path) -> None:
+    before = tables.create(ALICE, "stars", batches(), limits=LIMITS, description="mine")
+    tables.share(ALICE, "stars", parse_grantee("user:bob"))
+    more = pa.table({"MAG": pa.array([7, 8]), "OBJECTID": pa.array([10, 20], pa.int32())})
+    after = tables.append(ALICE, "Stars", batches(more), limits=LIMITS)
+    assert (after.rows, after.columns, after.description) == (5, before.columns, "mine")
+    assert after.shared_with == {parse_grantee("user:bob")}
+    (database,) = tables.databases(ALICE)
+    assert database.rows["mydb.stars"].to_pydict() == {
+        "objectid": [1, 2, None, 10, 20],
+        "mag": [1.5, None, 3.5, 7.0, 8.0],
+        "label": ["a", "b", None, None, None],
+    }
+    assert [path.name for path in files.iterdir()] == [after.file]
+    assert after.bytes == (files / after.file).stat().st_size == tables.kept_bytes(ALICE)
+
+
+def test_rows_that_do_not_fit_leave_a_table_as_it_was(tables: UserTables, files: Path) -> None:
+    before = tables.create(ALICE, "stars", batches(), limits=LIMITS)
+    wrong = [
+        (pa.table({"nope": [1]}), UserError, 'table "mydb.stars" has no column "nope"'),
+        (pa.table({"mag": [1.0], "MAG": [2.0]}), UserError, 'two columns "MAG"'),
+        (pa.table({"objectId": [1], "mag": ["x"]}), UserError, 'column "Mag" of table "mydb.stars", row 4'),
+    ]
+    for rows, error, message in wrong:
+        with pytest.raises(error, match=message):
+            tables.append(ALICE, "stars", batches(rows), limits=LIMITS)
+    with pytest.raises(LimitError, match=f"may have {before.bytes} bytes in all; they have 0"):
+        tables.append(ALICE, "stars", batches(), limits=Limits(user_table_bytes=before.bytes))
+    for other in (BOB, ANONYMOUS):
+        with pytest.raises(NotFoundError, match='you have no table "stars"'):
+            tables.append(other, "stars", batches(), limits=LIMITS)
+    assert tables.find(ALICE, "stars") == before
+    assert [path.name for path in files.iterdir()] == [before.file]
+
+
+def test_of_two_that_add_rows_at_the_same_moment_one_is_told(tables: UserTables, files: Path) -> None:
+    tables.create(ALICE, "stars", batches(), limits=LIMITS)
+    first = tables.find(ALICE, "stars")
+
+    def slow() -> Iterator[pa.RecordBatch]:
+        tables.append(ALICE, "stars", batches(), limits=LIMITS)
+        yield from ROWS.to_batches()
+
+    with pytest.raises(UserError, match='"stars" was changed by another request meanwhile'):
+        tables.append(ALICE, "stars", (ROWS.schema, slow()), limits=LIMITS)
+    after = tables.find(ALICE, "stars")
+    assert (first.rows, after.rows) == (3, 6)
+    assert [path.name for path in files.iterdir()] == [after.file]
+
+
 def test_a_table_is_kept_as_it_was_given(tables: UserTables, files: Path) -> None:
     made = tables.create(ALICE, "stars", batches(), limits=LIMITS, description="mine")
     assert (made.owner, made.name, made.rows, made.description, made.shared_with) == (
@@ -394,7 +445,7 @@ def test_a_table_that_is_dropped_is_read_to_its_end(session: Session) -> None:
     late.create(ALICE, "t", numbers(10), limits=LIMITS)
     answer = session.answer("SELECT x FROM mydb.t", identity=ALICE)
     late.drop(ALICE, "t")
-    with pytest.raises(UserError, match='table "mydb.t" was dropped while the query began'):
+    with pytest.raises(UserError, match='table "mydb.t" was dropped or changed while the query began'):
         list(answer.batches())
 
 

@@ -6,11 +6,14 @@ Everything is bounded before it is parsed: bytes, number of fields, time. Whatev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from python_multipart.exceptions import FormParserError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -102,21 +105,44 @@ async def _posted(
     most_field, longest_s = most_bytes, BODY_S
     if kind == _MULTIPART and upload_bytes:
         most_bytes, longest_s = most_bytes + upload_bytes, UPLOAD_S
+    async with _coming(request, most_bytes, longest_s):
+        if kind == _MULTIPART:
+            return await _multipart(request, most_bytes, most_field)
+        body = b"".join([chunk async for chunk in bounded_body(request, most_bytes)])
+    if kind == _FORM or not body:
+        return _pairs(body), {}
+    raise UserError(f'a body of type "{kind[:80]}" is not understood', hint=f"Post {_FORM} or {_MULTIPART}.")
+
+
+@asynccontextmanager
+async def _coming(request: Request, most_bytes: int, longest_s: float) -> AsyncIterator[None]:
+    """Take a body within the block: errors for one that says that it is too large, that is late, or that breaks off."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes)
     try:
         async with asyncio.timeout(longest_s):
-            if kind == _MULTIPART:
-                return await _multipart(request, most_bytes, most_field)
-            body = b"".join([chunk async for chunk in bounded_body(request, most_bytes)])
+            yield
     except TimeoutError:
         raise UserError(f"the request did not come within {longest_s:.0f} s") from None
     except ClientDisconnect:
         raise UserError("the client left before it had sent its request") from None
-    if kind == _FORM or not body:
-        return _pairs(body), {}
-    raise UserError(f'a body of type "{kind[:80]}" is not understood', hint=f"Post {_FORM} or {_MULTIPART}.")
+
+
+async def save_body(request: Request, path: Path, *, most_bytes: int) -> None:
+    """Write the body of a request into a file.
+
+    Raises
+    ------
+    TooLargeError
+        If the body has more than ``most_bytes``.
+    UserError
+        If it does not come in time, or breaks off.
+    """
+    with open(path, "wb") as file:
+        async with _coming(request, most_bytes, UPLOAD_S):
+            async for chunk in bounded_body(request, most_bytes):
+                await run_in_threadpool(file.write, chunk)
 
 
 async def bounded_body(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:

@@ -54,6 +54,14 @@ def requester_of(request: Request) -> Requester:
     return found
 
 
+def known_requester_of(request: Request) -> Requester:
+    """Return who sent a request; AuthenticationError if nobody is known to."""
+    found = requester_of(request)
+    if found.identity.is_anonymous:
+        raise AuthenticationError("this is for users who are known", hint="Show a token.")
+    return found
+
+
 class Identification:
     """Middleware that finds out who asks; credentials that prove nothing end the request."""
 

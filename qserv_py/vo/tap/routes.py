@@ -23,6 +23,7 @@ from qserv_py.vo.tap.tables import (
     tables_document,
     with_flags,
 )
+from qserv_py.vo.tap.user_tables import USER_TABLE_ROUTES
 from qserv_py.vo.uws.routes import JOB_ROUTES
 
 
@@ -100,6 +101,7 @@ TAP_ROUTES = [
     Route("/availability", availability),
     Route("/tables", tables),
     Route("/tables/{name}", table),
+    *USER_TABLE_ROUTES,
     Route("/examples", examples),
 ]
 """Below ``/tap``."""

@@ -263,12 +263,17 @@ async def _read_with_uploads(request: Request) -> Parameters:
 
 
 async def _own_job(request: Request) -> TapJob:
-    """Return the job of the address; whose job it is not, is not told that there is one."""
-    job_id = request.path_params["job_id"]
+    """Return the job of the address."""
+    job_id: str = request.path_params["job_id"]
+    request.state.job = job_id
+    return await own_job(request, job_id)
+
+
+async def own_job(request: Request, job_id: str) -> TapJob:
+    """Return a job of the requester; whose job it is not, is not told that there is one."""
     found = await run_in_threadpool(service_of(request).jobs.find, job_id)
     if found.owner != requester_of(request).owner:
         raise NotFoundError(f'there is no job "{job_id}"', hint="Jobs are removed at their destruction time.")
-    request.state.job = job_id
     return found
 
 

@@ -1,0 +1,63 @@
+"""A job's result as rows again, to be kept as a table of its owner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from qserv_py.czar.formats.registry import find_format
+from qserv_py.czar.jobs.uploads import read_uploads
+from qserv_py.errors import TooLargeError, UserError
+from qserv_py.registry.jobs import TapJob, UwsPhase
+
+_READABLE = ("votable", "votable/td", "votable/b", "fits", "csv", "tsv", "parquet", "arrow")
+"""Formats that hold names and values of columns in a way that can be read again."""
+
+
+def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:
+    """Return the rows of a job's result.
+
+    Parameters
+    ----------
+    job
+        The job.
+    path
+        Its result's file.
+    most_bytes
+        Bytes that the file may have.
+
+    Raises
+    ------
+    UserError
+        If the job has no result, one that is not whole, or one in a format that cannot be read again.
+    TooLargeError
+        If it has too many bytes.
+    """
+    check_result(job)
+    chosen = find_format(job.result_type or "")
+    if chosen.name not in _READABLE:
+        raise UserError(
+            f"the result is {chosen.name}, which cannot be kept as a table",
+            hint=f"Run the job with FORMAT one of {', '.join(_READABLE)}.",
+        )
+    if path.stat().st_size > most_bytes:
+        raise TooLargeError(
+            f"the result has {path.stat().st_size} bytes, one of at most {most_bytes} can be kept as a table",
+            hint="Ask for fewer rows or columns, or for Parquet.",
+        )
+    if chosen.name == "arrow":
+        with pa.memory_map(str(path)) as mapped:
+            return pa.ipc.open_stream(mapped).read_all()
+    return read_uploads({"result": path})["result"]
+
+
+def check_result(job: TapJob) -> None:
+    """Raise UserError unless a job has a whole result."""
+    if job.phase is not UwsPhase.COMPLETED:
+        raise UserError(f"the job is {job.phase}, it has no result that could be kept")
+    if job.overflow:
+        raise UserError(
+            "the result was cut off at a limit, and is not kept as if it were whole",
+            hint="Narrow the query, or say how many rows you want: SELECT TOP n.",
+        )
