@@ -123,6 +123,10 @@ def query(
     if not chosen.is_text and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
     if url:
+        if uploads:
+            raise click.UsageError(
+                "--upload is for a cluster of this machine; with --url use pyvo: db.tap.search(uploads=...)."
+            )
         _ask_service(url, text, chosen, output, maxrec, timing)
         return
     from qserv_py.czar.cluster import open_cluster
