@@ -16,7 +16,7 @@ from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner import cover
 from qserv_py.partitioner.cover import Cover
-from qserv_py.planner import regions
+from qserv_py.planner import regions, shape_covers
 
 Positions = tuple[FloatArray, FloatArray]
 
@@ -126,7 +126,7 @@ def test_box(ra: float, dec: float, width: float, height: float, seed: int) -> N
     with np.errstate(invalid="ignore"):
         truth = (depth > 1e-12) & (np.abs(x) <= math.tan(math.radians(wide / 2)))
         truth &= np.abs(y) <= math.tan(math.radians(high / 2))
-    check(regions._box(ra, dec, wide, high), positions, truth)
+    check(shape_covers._box(ra, dec, wide, high), positions, truth)
 
 
 def in_plane_polygon(xs: FloatArray, ys: FloatArray, x: FloatArray, y: FloatArray) -> BoolArray:
@@ -173,8 +173,11 @@ def test_polygon(ra: float, dec: float, size: float, corners: list[tuple[float, 
 
 
 def from_plane(xs: FloatArray, ys: FloatArray, ra0: float, dec0: float) -> tuple[list[float], list[float]]:
-    pairs = [regions._from_plane(ra0, dec0, float(x), float(y)) for x, y in zip(xs, ys, strict=True)]
-    return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    """Return the positions of points of the plane that touches the sphere at a position."""
+    lon, lat = math.radians(ra0), math.radians(dec0)
+    ra = lon + np.arctan2(xs, math.cos(lat) - ys * math.sin(lat))
+    dec = np.arcsin(np.clip((math.sin(lat) + ys * math.cos(lat)) / np.sqrt(1 + xs**2 + ys**2), -1, 1))
+    return (np.degrees(ra) % 360).tolist(), np.degrees(dec).tolist()
 
 
 def test_a_bow_tie_is_not_its_hull() -> None:
