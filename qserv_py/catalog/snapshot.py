@@ -115,6 +115,10 @@ class Catalog:
             return tuple(database for database in self.databases if database.name == name)
         return tuple(database for database in self.databases if database.name.lower() == name.lower())
 
+    def without(self, name: str) -> Catalog:
+        """Return the catalogue without one database."""
+        return self.restricted_to(frozenset(database.name for database in self.databases if database.name != name))
+
     def restricted_to(self, names: frozenset[str]) -> Catalog:
         """Return the catalogue as one sees it who knows of these databases only."""
         databases = tuple(database for database in self.databases if database.name in names)

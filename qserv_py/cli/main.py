@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": ("qserv_py.cli.serve_commands:serve", "Serve TAP and the other services over HTTP."),
     "grant": ("qserv_py.cli.grant_commands:grant", "Let users, groups or everybody read a database."),
     "revoke": ("qserv_py.cli.grant_commands:revoke", "Take such a grant back."),
+    "table": ("qserv_py.cli.table_commands:table", "Make, list, share and drop tables that users keep."),
     "token": ("qserv_py.cli.token_commands:token", "Make, list and revoke access tokens."),
     "list": ("qserv_py.cli.list_commands:list_group", "List databases, tables, chunks and workers."),
 }

@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import reduce
 from types import TracebackType
 from weakref import WeakSet
 
@@ -27,7 +28,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.identity.identity import OPERATOR, Identity
-from qserv_py.czar.tap_schema import tap_schema_of
+from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.execute import Engines, Execution
@@ -266,9 +267,14 @@ class Session:
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
         catalog, described = self._view(identity)
+        brought = list(self.user_tables.databases(identity)) if may_read_user_tables(adql, identity) else []
+        if brought and SCHEMA_DATABASE in adql.lower():
+            catalog, described = catalog.without(SCHEMA_DATABASE), {}
+            brought.append(tap_schema_of(reduce(lambda known, tables: tables.added_to(known), brought, catalog)))
+        if uploads:
+            brought.append(uploaded_tables(uploads))
         held: ChainMap[str, pa.Table] = ChainMap(described)  # type: ignore[arg-type]
-        brought = self.user_tables.databases(identity) if may_read_user_tables(adql, identity) else ()
-        for tables in (*brought, *([uploaded_tables(uploads)] if uploads else [])):
+        for tables in brought:
             catalog, held = tables.added_to(catalog), ChainMap(*held.maps, tables.rows)  # type: ignore[arg-type]
         try:
             resolved = resolve(parse(adql), catalog)

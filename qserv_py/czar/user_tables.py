@@ -20,6 +20,7 @@ from qserv_py.config import USER_TABLES_DIR
 from qserv_py.czar.czar_tables import CzarTables, check_name, described_columns, described_database
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.identity.limits import Limits
+from qserv_py.czar.tap_schema import SCHEMA_DATABASE
 from qserv_py.czar.user_table_files import MappedFiles, new_file, write_rows
 from qserv_py.errors import AuthenticationError, NotFoundError, UserError
 from qserv_py.registry import user_tables
@@ -219,8 +220,11 @@ def database_of(table: UserTable, identity: Identity) -> str:
 
 
 def may_read_user_tables(adql: str, identity: Identity) -> bool:
-    """Tell whether a query may name a table that a user keeps: their databases are never left out of a name."""
-    return bool(identity.user) and DATABASE in adql.lower()
+    """Tell whether a query may name a table that a user keeps, or read its description in TAP_SCHEMA.
+
+    The databases of these tables are never left out of a name.
+    """
+    return bool(identity.user) and any(database in adql.lower() for database in (DATABASE, SCHEMA_DATABASE))
 
 
 def _owner(identity: Identity) -> str:

@@ -55,6 +55,10 @@ def test_for_others_it_does_not_exist_whatever_they_ask(tap: TapServer, tokens: 
         reply = tap.get(path, headers=headers)
         assert (reply.status_code, "clustered" in reply.text) == (200, False), path
         assert "clustered" not in tap.get(path, headers={**headers, "Accept": "text/plain"}).text, path
+    for table in ("schemas", "tables", "columns", "keys", "key_columns"):
+        query = {"QUERY": f"SELECT * FROM tap_schema.{table}", "FORMAT": "csv"}
+        rows = tap.post("/tap/sync", data=query, headers=headers)
+        assert (rows.status_code, "clustered" in rows.text.lower()) == (200, False), table
     never_there = tap.get("/tap/tables/clusterd.Object", headers=headers)
     hidden = tap.get("/tap/tables/clustered.Object", headers=headers)
     assert (hidden.status_code, hidden.text) == (404, never_there.text.replace("clusterd", "clustered"))
@@ -170,19 +174,19 @@ def test_a_job_reads_what_its_owner_may_read_when_it_runs(tap: TapServer, cluste
 
 
 def test_pyvo_with_a_token(tap: TapServer, tokens: dict[str, str]) -> None:
-    session = requests.Session()
-    session.headers["Authorization"] = f"Bearer {tokens['ada']}"
-    service = pyvo.dal.TAPService(tap.tap, session=session)
-    assert service.run_sync(COUNT)["n"][0] == 600
-    assert "clustered.Object" in set(service.tables.keys())
-    job = service.submit_job(COUNT)
-    job.run().wait(timeout=60)
-    assert (job.phase, job.owner, job.fetch_result()["n"][0]) == ("COMPLETED", "ada", 600)
-    assert job.job_id in {entry.jobid for entry in service.get_job_list()}
-    job.delete()
-    nobody = pyvo.dal.TAPService(tap.tap)
-    with pytest.raises(pyvo.dal.DALQueryError, match='database "clustered" is not known'):
-        nobody.run_sync(COUNT)
+    with requests.Session() as session, requests.Session() as bare:
+        session.headers["Authorization"] = f"Bearer {tokens['ada']}"
+        service = pyvo.dal.TAPService(tap.tap, session=session)
+        assert service.run_sync(COUNT)["n"][0] == 600
+        assert "clustered.Object" in set(service.tables.keys())
+        job = service.submit_job(COUNT)
+        job.run().wait(timeout=60)
+        assert (job.phase, job.owner, job.fetch_result()["n"][0]) == ("COMPLETED", "ada", 600)
+        assert job.job_id in {entry.jobid for entry in service.get_job_list()}
+        job.delete()
+        nobody = pyvo.dal.TAPService(tap.tap, session=bare)
+        with pytest.raises(pyvo.dal.DALQueryError, match='database "clustered" is not known'):
+            nobody.run_sync(COUNT)
 
 
 def test_tables_that_users_keep_are_theirs(tap: TapServer, cluster: Cluster) -> None:
@@ -198,9 +202,15 @@ def test_tables_that_users_keep_are_theirs(tap: TapServer, cluster: Cluster) -> 
             assert "COMPLETED" in finished(job, eve).text
             assert tap.post("/api/validate", json={"query": query["QUERY"]}, headers=eve).json()["ok"] is True
             assert "mydb.mine" in tap.get("/tap/tables", headers=eve).text
+            described = {"QUERY": "SELECT table_name, column_name FROM tap_schema.columns", "FORMAT": "csv"}
+            lines = tap.post("/tap/sync", data=described, headers=eve).text.splitlines()
+            assert "mydb.mine,id" in lines
+            assert "tap_schema.columns,column_name" in lines
+            assert len(set(lines)) == len(lines)
             assert "<name>id</name>" in tap.get("/tap/tables/mydb.mine", headers=eve).text
             for headers in ({}, fay):
                 assert "mydb" not in tap.get("/tap/tables", headers=headers).text
+                assert "mydb" not in tap.post("/tap/sync", data=described, headers=headers).text
                 assert tap.post("/tap/sync", data=query, headers=headers).status_code == 400
                 assert tap.post("/api/validate", json={"query": query["QUERY"]}, headers=headers).json()["ok"] is False
             session.user_tables.share(identity, "mine", parse_grantee("user:fay"))

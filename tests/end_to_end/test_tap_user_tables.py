@@ -84,9 +84,6 @@ def test_a_table_of_each_format(ada: User, tmp_path: Path) -> None:
 
 
 def test_pyvo_makes_fills_and_removes_a_table(ada: User, tap: TapServer) -> None:
-    session = requests.Session()
-    session.headers.update(ada.headers)
-    service = pyvo.dal.TAPService(tap.tap, session=session)
     definition = b"""<vosi:table xmlns:vosi="http://www.ivoa.net/xml/VOSITables/v1.0"
      xmlns:vod="http://www.ivoa.net/xml/VODataService/v1.1" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
      <name>mydb.pyvo_t</name>
@@ -94,21 +91,24 @@ def test_pyvo_makes_fills_and_removes_a_table(ada: User, tap: TapServer) -> None
      <column><name>Mag</name><unit>mag</unit><dataType xsi:type="vod:VOTableType">double</dataType></column>
      <column><name>label</name><dataType xsi:type="vod:TAPType">VARCHAR</dataType></column></vosi:table>"""
     activate_features("cadc-tb-upload")
-    service.create_table("mydb.pyvo_t", io.BytesIO(definition))
-    assert ada.rows("mydb.pyvo_t")[0].startswith("0,")
-    service.load_table("mydb.pyvo_t", io.BytesIO(CSV.encode()), format="csv")
-    service.load_table("mydb.pyvo_t", io.BytesIO(b"label\tid\nz\t10\n"))
-    result = service.run_sync("SELECT id, Mag, label FROM mydb.pyvo_t ORDER BY id").to_table()
-    assert list(result["id"]) == [1, 2, 3, 10]
-    assert str(result["Mag"].unit) == "mag"
-    assert "mydb.pyvo_t" in set(service.tables.keys())
-    empty = io.BytesIO()
-    Table({"x": [1.0][:0]}).write(empty, format="votable")
-    service.create_table("mydb.further", io.BytesIO(empty.getvalue()), format="VOTable")
-    assert ada.kept()[0]["name"] == "mydb.further"
-    for name in ("pyvo_t", "further"):
-        service.remove_table(f"mydb.{name}")
-    assert ada.kept() == []
+    with requests.Session() as session:
+        session.headers.update(ada.headers)
+        service = pyvo.dal.TAPService(tap.tap, session=session)
+        service.create_table("mydb.pyvo_t", io.BytesIO(definition))
+        assert ada.rows("mydb.pyvo_t")[0].startswith("0,")
+        service.load_table("mydb.pyvo_t", io.BytesIO(CSV.encode()), format="csv")
+        service.load_table("mydb.pyvo_t", io.BytesIO(b"label\tid\nz\t10\n"))
+        result = service.run_sync("SELECT id, Mag, label FROM mydb.pyvo_t ORDER BY id").to_table()
+        assert list(result["id"]) == [1, 2, 3, 10]
+        assert str(result["Mag"].unit) == "mag"
+        assert "mydb.pyvo_t" in set(service.tables.keys())
+        empty = io.BytesIO()
+        Table({"x": [1.0][:0]}).write(empty, format="votable")
+        service.create_table("mydb.further", io.BytesIO(empty.getvalue()), format="VOTable")
+        assert ada.kept()[0]["name"] == "mydb.further"
+        for name in ("pyvo_t", "further"):
+            service.remove_table(f"mydb.{name}")
+        assert ada.kept() == []
 
 
 @pytest.mark.parametrize("kind", ["votable", "votable/td", "votable/b", "fits", "csv", "tsv", "parquet", "arrow"])

@@ -12,9 +12,10 @@ from qserv_py.czar.jobs.uploads import check_votable, kind_of
 from qserv_py.errors import UserError
 from qserv_py.ingest.requests import InputFormat
 
+_SINGLE = tuple(kind for kind in DataType if not kind.is_list)
 _BY_NAME = {
-    **{kind.names.adql.lower(): kind for kind in DataType if kind is not DataType.COUNTS},
-    **{kind.names.votable.lower(): kind for kind in DataType if kind is not DataType.COUNTS},
+    **{kind.names.adql.lower(): kind for kind in _SINGLE},
+    **{kind.names.votable.lower(): kind for kind in _SINGLE},
     "double": DataType.DOUBLE,
     "char": DataType.UNICODE,
     "varchar": DataType.UNICODE,
