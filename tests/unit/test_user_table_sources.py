@@ -28,6 +28,8 @@ DEFINITION = """<?xml version="1.0" encoding="UTF-8"?>
   <column><name>n</name><dataType xsi:type="vod:TAPType">BIGINT</dataType></column>
   <column><name>label</name><dataType xsi:type="vod:TAPType">VARCHAR(20)</dataType></column>
   <column><name>note</name><dataType xsi:type="vod:VOTableType" arraysize="*">char</dataType></column>
+  <column><name>b</name><dataType>unsignedByte</dataType></column>
+  <column><name>bytes</name><dataType arraysize="*">unsignedByte</dataType></column>
   <column><name>t</name>
     <dataType xsi:type="vod:VOTableType" arraysize="*" extendedType="timestamp">char</dataType></column>
 </vosi:table>"""
@@ -48,8 +50,8 @@ def written(tmp_path: Path, text: str) -> Path:
 def test_a_definition(tmp_path: Path) -> None:
     schema = table_definition(written(tmp_path, DEFINITION))
     assert schema is not None
-    kinds = [pa.float64(), pa.int64(), pa.string(), pa.string(), pa.timestamp("us")]
-    assert (schema.names, schema.types) == (["ra", "n", "label", "note", "t"], kinds)
+    kinds = [pa.float64(), pa.int64(), pa.string(), pa.string(), pa.int16(), pa.binary(), pa.timestamp("us")]
+    assert (schema.names, schema.types) == (["ra", "n", "label", "note", "b", "bytes", "t"], kinds)
     assert schema.field("ra").metadata == {b"unit": b"deg", b"ucd": b"pos.eq.ra", b"description": b"where"}
 
 

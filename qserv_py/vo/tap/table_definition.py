@@ -62,14 +62,15 @@ def _field(column: Element) -> pa.Field:
 
 
 def _kind(described: Element) -> DataType | None:
-    """Return the type of a column; an array of characters is a text, other arrays are nothing that can be kept."""
+    """Return the type of a column; arrays of characters are texts, of bytes bytes, others nothing that can be kept."""
     kind = _BY_NAME.get((described.text or "").strip().lower().split("(")[0])
     if "timestamp" in (described.get("extendedType", ""), described.get("xtype", "")):
         return DataType.TIMESTAMP
     is_array = described.get("arraysize", "1") not in {"", "1"}
     if is_array and kind is not None and not kind.is_text and kind is not DataType.BINARY:
         return None
-    return kind
+    is_byte = (described.text or "").strip().lower() == "unsignedbyte" and not is_array
+    return DataType.SHORT if is_byte else kind
 
 
 def _local(found: Element) -> str:
