@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -122,18 +122,14 @@ def query(
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
     if not chosen.is_text and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
+    tables = read_uploads(uploads)
     if url:
-        if uploads:
-            raise click.UsageError(
-                "--upload is for a cluster of this machine; with --url use pyvo: db.tap.search(uploads=...)."
-            )
-        _ask_service(url, text, chosen, output, maxrec, timing)
+        _ask_service(url, text, chosen, tables, output, maxrec, timing)
         return
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.formats.whole_file import whole_file
     from qserv_py.czar.session import Session
 
-    tables = read_uploads(uploads)
     with Session(open_cluster(cluster_dir)) as session, query_progress() as on_progress:
         answer = session.answer(text, maxrec=maxrec, on_progress=on_progress, uploads=tables)
         with whole_file(output) if output else nullcontext(sys.stdout.buffer) as sink:
@@ -150,14 +146,22 @@ def query(
         )
 
 
-def _ask_service(url: str, text: str, chosen: Format, output: Path | None, maxrec: int | None, timing: bool) -> None:
+def _ask_service(
+    url: str,
+    text: str,
+    chosen: Format,
+    tables: Mapping[str, pa.Table],
+    output: Path | None,
+    maxrec: int | None,
+    timing: bool,
+) -> None:
     """Answer a query by a service: as a job, so that it can be watched; it is removed in the end."""
     from qserv_py.cli.job_commands import fetch, follow
     from qserv_py.cli.service_option import jobs_at
 
     jobs = jobs_at(url)
     started = time.perf_counter()
-    job_id = jobs.submit(text, format=chosen.name, maxrec=maxrec)
+    job_id = jobs.submit(text, format=chosen.name, maxrec=maxrec, uploads=tables)
     try:
         view = follow(jobs, job_id)
         fetch(jobs, job_id, output)

@@ -9,7 +9,7 @@ import click
 
 from qserv_py.cli.options import cluster_option, verbosity
 
-SERVICES = ("tap", "all")
+SERVICES = ("tap", "cone", "all")
 
 
 @click.command()

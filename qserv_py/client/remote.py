@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
@@ -16,11 +16,12 @@ import pyarrow as pa
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.client.result import Result, optional
+from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.session import QueryStats
 from qserv_py.errors import ClusterError, UserError
 from qserv_py.vo.remote.http import Service
-from qserv_py.vo.remote.jobs import Jobs, JobView, failure_of
+from qserv_py.vo.remote.jobs import Jobs, JobView, failure_of, upload_files
 
 SILENCE_S = 900
 """Seconds that a service may work before the first rows come."""
@@ -53,7 +54,7 @@ class RemoteConnection:
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""
 
-    def query(self, adql: str, *, maxrec: int | None = None) -> Result:
+    def query(self, adql: str, *, maxrec: int | None = None, uploads: Mapping[str, Upload] | None = None) -> Result:
         """Return the answer of a query; its rows come when they are read.
 
         Parameters
@@ -62,20 +63,32 @@ class RemoteConnection:
             The query.
         maxrec
             Rows at the most; ``Result.stats.overflow`` says whether there were more.
+        uploads
+            Tables that the query reads as ``TAP_UPLOAD.name``, by name, as for ``Connection.query``.
 
         Raises
         ------
         UserError
             If the query is wrong; the message has the place in the text and what to do.
         """
-        form = {"LANG": "ADQL", "QUERY": adql, "FORMAT": "arrow", "MAXREC": maxrec}
+        form: dict[str, object] = {"LANG": "ADQL", "QUERY": adql, "FORMAT": "arrow", "MAXREC": maxrec}
+        files = upload_files(arrow_tables(uploads or {}), form)
         stack = ExitStack()
-        reply = stack.enter_context(self._service.request("POST", "/tap/sync", form, wait_s=SILENCE_S))
+        asking = self._service.request("POST", "/tap/sync", form, files=files, wait_s=SILENCE_S)
+        reply = stack.enter_context(asking)
         return Result(RemoteAnswer(adql, reply, stack))
 
-    def submit(self, adql: str, *, maxrec: int | None = None, run_id: str | None = None) -> RemoteJob:
-        """Send a query as a job, which runs whether or not anybody waits."""
-        job_id = self._jobs.submit(adql, format="arrow", maxrec=maxrec, run_id=run_id)
+    def submit(
+        self,
+        adql: str,
+        *,
+        maxrec: int | None = None,
+        run_id: str | None = None,
+        uploads: Mapping[str, Upload] | None = None,
+    ) -> RemoteJob:
+        """Send a query as a job, which runs whether or not anybody waits; ``uploads`` as for ``query``."""
+        tables = arrow_tables(uploads or {})
+        job_id = self._jobs.submit(adql, format="arrow", maxrec=maxrec, run_id=run_id, uploads=tables)
         return RemoteJob(self._jobs, job_id, adql)
 
     def job(self, job_id: str) -> RemoteJob:

@@ -16,6 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qserv_py.errors import InternalError, QservError
+from qserv_py.vo.cone import CONE_ROUTES
 from qserv_py.vo.http.replies import error_reply, handled_error_reply, http_error_reply
 from qserv_py.vo.http.requester import Identification
 from qserv_py.vo.json_api import API_ROUTES
@@ -28,6 +29,7 @@ log = logging.getLogger("qserv.http")
 Routes = list[Mount | Route]
 
 SERVICES: dict[str, Callable[[], Routes]] = {
+    "cone": lambda: [Mount("/cone", routes=CONE_ROUTES)],
     "tap": lambda: [Mount("/tap", routes=TAP_ROUTES), Mount("/api", routes=API_ROUTES)],
 }
 """What can be served, by the name that ``qserv serve`` takes."""

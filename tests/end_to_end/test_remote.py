@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from support.tap_server import ENDLESS, TapServer
 
@@ -82,6 +83,19 @@ def test_a_job(db: RemoteConnection) -> None:
     endless = db.submit(ENDLESS)
     endless.cancel()
     assert endless.state.phase == "ABORTED"
+
+
+def test_uploads(db: RemoteConnection, tap: TapServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    ids = db.query(TOP).to_arrow().column("objectId")
+    mine = pa.table({"id": ids, "tag": ["a", "b", "c", "d", None]})
+    adql = "SELECT u.tag, o.objectId FROM clustered.Object o JOIN TAP_UPLOAD.mine u ON o.objectId = u.id"
+    tags = db.query(adql, uploads={"mine": mine}).to_arrow()["tag"].to_pylist()
+    assert sorted(map(str, tags)) == ["None", "a", "b", "c", "d"]
+    assert len(db.submit(adql, uploads={"mine": mine}).result()) == 5
+    (tmp_path / "m.csv").write_text(f"id,tag\n{ids[0]},x\n")
+    options = ["--url", tap.root, "--upload", f"mine={tmp_path / 'm.csv'}", "--format", "csv"]
+    assert run(["query", *options, adql]) == 0
+    assert capfd.readouterr().out.split() == ["tag,objectId", f"x,{ids[0]}"]
 
 
 def test_metadata(db: RemoteConnection) -> None:

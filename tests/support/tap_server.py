@@ -84,7 +84,7 @@ def running_server(cluster: Cluster, *options: str) -> Iterator[TapServer]:
     """Run ``qserv serve tap`` on a free port."""
     command = [sys.executable, "-m", "qserv_py.cli.main", "--cluster", str(cluster.config.directory)]
     process = subprocess.Popen(
-        [*command, "serve", "tap", "--port", "0", *options],
+        [*command, "serve", "all", "--port", "0", *options],
         stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).resolve().parents[2],

@@ -99,7 +99,9 @@ class BoundedQuery:
             The reason for which the query was stopped, or its own error; before the first bytes, or later.
         """
         stream = self._answer.stream(("QUERY", self.request.adql), *infos)
-        stream = replace(stream, batches=self._read(), is_cut=lambda: self.overflow)
+        ucds = self.request.ucds
+        columns = [replace(column, ucd=ucds.get(column.name, column.ucd)) for column in stream.columns]
+        stream = replace(stream, columns=columns, batches=self._read(), is_cut=lambda: self.overflow)
         for piece in chosen.write(stream):
             self.written += len(piece)
             yield piece

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from qserv_py.czar.formats.registry import FORMATS, Format, find_format
 from qserv_py.errors import UserError
@@ -22,6 +24,9 @@ class QueryRequest:
 
     maxrec: int
     """Rows at the most."""
+
+    ucds: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """UCDs that columns have in the result, by name, where the catalogue's are too weak for the protocol."""
 
 
 def query_request(parameters: Parameters, *, most_rows: int) -> QueryRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -49,7 +50,13 @@ class Service:
 
     @contextmanager
     def request(
-        self, method: str, path: str, parameters: Parameters = None, *, wait_s: float = CONNECT_S
+        self,
+        method: str,
+        path: str,
+        parameters: Parameters = None,
+        *,
+        files: Mapping[str, bytes] | None = None,
+        wait_s: float = CONNECT_S,
     ) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the reply, whose body is read by whoever asked.
 
@@ -61,6 +68,8 @@ class Service:
             Below the service's address.
         parameters
             Sent as a form by POST, else in the address; a text is sent as JSON.
+        files
+            Sent with the form, by the name of their part.
         wait_s
             Seconds that the service may be silent.
 
@@ -69,17 +78,16 @@ class Service:
         QservError
             The service's error, of the class that its code names; ClusterError if it cannot be reached.
         """
-        is_json = isinstance(parameters, str)
-        form = parameters if isinstance(parameters, str) else _form(parameters or {})
-        target = self._parts.path + path + (f"?{form}" if form and method != "POST" else "")
+        body, kind = _body(parameters, files or {})
+        target = self._parts.path + path + (f"?{body.decode()}" if body and method != "POST" else "")
         headers = {"User-Agent": "qserv_py", "Accept": "*/*"}
         if method == "POST":
-            headers["Content-Type"] = "application/json" if is_json else FORM
+            headers["Content-Type"] = kind
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection = self._connect(wait_s)
         try:
-            connection.request(method, target, form if method == "POST" else None, headers)
+            connection.request(method, target, body if method == "POST" else None, headers)
             reply = connection.getresponse()
             if reply.status >= 400:
                 raise _error(reply)
@@ -89,14 +97,14 @@ class Service:
         finally:
             connection.close()
 
-    def text(self, method: str, path: str, parameters: Parameters = None, **how: float) -> bytes:
+    def text(self, method: str, path: str, parameters: Parameters = None, *, wait_s: float = CONNECT_S) -> bytes:
         """Send a request and return the body of the reply."""
-        with self.request(method, path, parameters, **how) as reply:
+        with self.request(method, path, parameters, wait_s=wait_s) as reply:
             return reply.read(MOST_TEXT)
 
-    def location(self, path: str, parameters: Mapping[str, object]) -> str:
+    def location(self, path: str, parameters: Mapping[str, object], *, files: Mapping[str, bytes] | None = None) -> str:
         """Post a form and return the address to which the reply leads, below the service's."""
-        with self.request("POST", path, parameters) as reply:
+        with self.request("POST", path, parameters, files=files, wait_s=300) as reply:
             reply.read(MOST_TEXT)
             found = reply.getheader("Location", "")
         return "/tap/" + found.rpartition("/tap/")[2]
@@ -109,8 +117,20 @@ class Service:
         return http.client.HTTPConnection(host, port, timeout=wait_s)
 
 
-def _form(parameters: Mapping[str, object]) -> str:
-    return urlencode({name: value for name, value in parameters.items() if value is not None})
+def _body(parameters: Parameters, files: Mapping[str, bytes]) -> tuple[bytes, str]:
+    """Return the body of a request and its type."""
+    if isinstance(parameters, str):
+        return parameters.encode(), "application/json"
+    known = {name: str(value) for name, value in (parameters or {}).items() if value is not None}
+    if not files:
+        return urlencode(known).encode(), FORM
+    edge = secrets.token_hex(20)
+    parts = [(f'name="{name}"', value.encode()) for name, value in known.items()]
+    parts += [(f'name="{name}"; filename="{name}"', content) for name, content in files.items()]
+    written = (
+        f"--{edge}\r\nContent-Disposition: form-data; {said}\r\n\r\n".encode() + content for said, content in parts
+    )
+    return b"\r\n".join([*written, f"--{edge}--\r\n".encode()]), f"multipart/form-data; boundary={edge}"
 
 
 def _error(reply: http.client.HTTPResponse) -> QservError:

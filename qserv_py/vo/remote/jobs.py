@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPResponse
 from xml.etree.ElementTree import Element
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from defusedxml.ElementTree import ParseError, fromstring
 
 from qserv_py.errors import ClusterError, QservError
@@ -45,10 +48,19 @@ class Jobs:
     def __init__(self, service: Service) -> None:
         self.service = service
 
-    def submit(self, adql: str, *, format: str, maxrec: int | None = None, run_id: str | None = None) -> str:
-        """Send a query as a job that waits for its turn; return its id."""
-        form = {"LANG": "ADQL", "QUERY": adql, "FORMAT": format, "MAXREC": maxrec, "RUNID": run_id, "PHASE": "RUN"}
-        return self.service.location("/tap/async", form).rpartition("/")[2]
+    def submit(
+        self,
+        adql: str,
+        *,
+        format: str,
+        maxrec: int | None = None,
+        run_id: str | None = None,
+        uploads: Mapping[str, pa.Table] | None = None,
+    ) -> str:
+        """Send a query, with the tables that it brings along, as a job that waits for its turn; return its id."""
+        form: dict[str, object] = {"LANG": "ADQL", "QUERY": adql, "FORMAT": format, "PHASE": "RUN"}
+        form |= {"MAXREC": maxrec, "RUNID": run_id}
+        return self.service.location("/tap/async", form, files=upload_files(uploads, form)).rpartition("/")[2]
 
     def list(self, *, phase: UwsPhase | None = None, last: int | None = None) -> list[JobView]:
         """Return the jobs of the one who asks, newest first."""
@@ -82,6 +94,18 @@ class Jobs:
         """Yield the reply that holds a job's result."""
         with self.service.request("GET", f"/tap/async/{job_id}/results/result") as reply:
             yield reply
+
+
+def upload_files(uploads: Mapping[str, pa.Table] | None, form: dict[str, object]) -> dict[str, bytes]:
+    """Return tables as files for a form, and name them in its UPLOAD."""
+    files = {}
+    for name, table in (uploads or {}).items():
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        files[name] = sink.getvalue()
+    if files:
+        form["UPLOAD"] = ";".join(f"{name},param:{name}" for name in files)
+    return files
 
 
 def failure_of(view: JobView) -> QservError | None:

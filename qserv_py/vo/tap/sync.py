@@ -206,7 +206,12 @@ async def sync(request: Request) -> SyncReply:
     values = parameters.without()
     if request.method == "HEAD":
         values["MAXREC"] = "0"
-    asked = query_request(values, most_rows=allowed.rows)
+    return sync_reply(request, query_request(values, most_rows=allowed.rows), parameters)
+
+
+def sync_reply(request: Request, asked: QueryRequest, parameters: Parameters) -> SyncReply:
+    """Return the reply to a query that is answered at once."""
+    service, requester = service_of(request), requester_of(request)
     accepted = accepted_codings(request.headers.get("accept-encoding", ""))
     coding = next((coding for coding in CODINGS if coding in accepted), "")
     return SyncReply(
