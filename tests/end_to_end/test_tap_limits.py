@@ -102,7 +102,7 @@ def test_rows_by_user_and_group(ruled: TapServer, cluster: Cluster, issuer: Issu
             reply = ruled.post("/tap/sync", data={"QUERY": ALL, "FORMAT": "csv", **asked}, headers=headers)
             assert len(reply.text.splitlines()) - 1 == most
         job = submitted(ruled, headers, QUERY=ALL)
-        assert ">true</qserv:overflow>" in finished(job, headers).text
+        assert "<overflow>true</overflow>" in finished(job, headers).text
         assert len(httpx2.get(f"{job}/results/result", headers=headers).text.splitlines()) - 1 == most
         capabilities = ruled.get("/tap/capabilities", headers=headers).text
         assert f'<hard unit="row">{most}</hard>' in capabilities
@@ -115,7 +115,7 @@ def test_seconds_bytes_and_rates_of_a_user(ruled: TapServer, cluster: Cluster) -
         ruled.post("/tap/sync", data={"QUERY": everything}, headers=short).text,
         finished(submitted(ruled, short, QUERY=everything), short).text,
     ):
-        assert "OVERFLOW" in document or ">true</qserv:overflow>" in document
+        assert "OVERFLOW" in document or "<overflow>true</overflow>" in document
     late = ruled.post("/tap/sync", data={"QUERY": ENDLESS}, headers=short)
     assert (late.status_code, "ran longer than 1 s" in late.text) == (400, True)
     job = submitted(ruled, short, QUERY=ENDLESS, EXECUTIONDURATION="500")
