@@ -47,7 +47,7 @@ def result_of(**settings: Any) -> Result:
         schema=stream.schema,
         batches=lambda: stream.batches,
         stream=lambda *_: stream,
-        plan=SimpleNamespace(text="SELECT"),
+        text="SELECT",
         stats=None,
     )
     return Result(answer)  # type: ignore[arg-type]
