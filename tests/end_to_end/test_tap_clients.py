@@ -69,8 +69,9 @@ def test_pyvo_metadata(service: pyvo.dal.TAPService) -> None:
     assert "coord_ra" in [column.name for column in table.columns]
     assert service.tables["clustered.Source"].foreignkeys[0].targettable == "clustered.Object"
     examples = [example["QUERY"] for example in service.examples]
-    assert examples
-    assert all(len(service.run_sync(query)) for query in examples)
+    assert any("clustered." in query for query in examples)
+    for query in examples:  # catalogues of other tests may have no rows
+        assert len(service.run_sync(query)) or "clustered." not in query
     language = service.get_tap_capability().get_adql()
     geometry = language.get_feature_list("ivo://ivoa.net/std/TAPRegExt#features-adqlgeo")
     assert {"CIRCLE", "CONTAINS", "POINT"} <= {feature.form for feature in geometry}

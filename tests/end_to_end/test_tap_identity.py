@@ -62,7 +62,7 @@ def test_for_others_it_does_not_exist_whatever_they_ask(tap: TapServer, tokens: 
     never_there = tap.get("/tap/tables/clusterd.Object", headers=headers)
     hidden = tap.get("/tap/tables/clustered.Object", headers=headers)
     assert (hidden.status_code, hidden.text) == (404, never_there.text.replace("clusterd", "clustered"))
-    for table in ("clustered.Object", "Object", "clusterd.Objct", '"clustered"."Object"'):
+    for table in ("clustered.Object", "clusterd.Objct", '"clustered"."Object"'):
         query = f"SELECT COUNT(*) AS n FROM {table}"
         told = [
             tap.post("/tap/sync", data={"QUERY": query}, headers=headers),

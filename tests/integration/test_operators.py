@@ -202,9 +202,11 @@ def test_texts_of_numbers(engines: Engines, column: str, kind: str) -> None:
     def check(number: float) -> None:
         value = real(number) if kind == "float4" else number
         expected = told(engines, f"SELECT CAST(%(x)s::{kind} AS text)", x=value)
-        if 2.0 ** (24 if kind == "float4" else 53) <= abs(value) < math.inf:
+        # DuckDB writes powers of two, and what is beyond whole numbers' precision, with another last digit.
+        is_power = abs(math.frexp(value)[0]) == 0.5
+        if is_power or 2.0 ** (24 if kind == "float4" else 53) <= abs(value) < math.inf:
             for answer in engines.both(f"CAST({column} AS VARCHAR)", {column: value}):
-                assert ("e+" in answer, float(answer)) == ("e+" in expected, pytest.approx(value, rel=1e-7))
+                assert ("e" in answer, float(answer)) == ("e" in expected, pytest.approx(value, rel=1e-7))
             return
         assert engines.both(f"CAST({column} AS VARCHAR)", {column: value}) == (expected, expected)
 

@@ -87,6 +87,14 @@ def test_csv_of_one_column_has_no_empty_lines(kind: DataType) -> None:
     assert len(pd.read_csv(io.StringIO(text))) == 2
 
 
+@pytest.mark.parametrize(
+    ("kind", "empty", "arrays"),
+    [(DataType.BINARY, b"", {}), (DataType.DOUBLE, [], {"x": pa.list_(pa.float64())})],
+)
+def test_csv_of_one_column_tells_of_empty_values(kind: DataType, empty: Any, arrays: dict[str, pa.DataType]) -> None:
+    assert written("csv", [column("x", kind)], [[empty]], arrays=arrays) == b'x\r\n""\r\n'
+
+
 def test_csv_is_read_by_arrow_and_pandas() -> None:
     columns = [about for about in COLUMNS if about.name != "id"]
     text = written("csv", columns, [row[1:8] for row in ROWS], arrays=ARRAYS)

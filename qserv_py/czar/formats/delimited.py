@@ -1,7 +1,7 @@
 """CSV and TSV, streamed: a header with the names, then a line for each row.
 
-NULL is nothing, an empty text is two quotes; a value is quoted when it has to be. In a table of one column NULL is two
-quotes as well, as most readers skip an empty line.
+NULL is nothing, an empty text, array or byte string is two quotes; a value is quoted when it has to be. In a table of
+one column NULL is two quotes as well, as most readers skip an empty line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qserv_py.adql.tree import OutputColumn
+from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import TEXT, Style, around, byte_table, cell_texts, holds_byte, joined_rows
+from qserv_py.czar.formats.fields import is_list
 from qserv_py.czar.formats.stream import ResultStream
 
 _STYLE = Style()
@@ -44,13 +47,18 @@ def _write(stream: ResultStream, *, between: str, after: str, header: bool = Tru
     null = '""' if len(stream.columns) == 1 else ""
     for block in stream.blocks():
         cells = [
-            _quoted(made, between) if column.datatype.is_text else made
-            for made, column in (
-                (cell_texts(values, _STYLE, column.name), column)
+            _quoted(made, between) if _may_be_empty(column, values) else made
+            for made, values, column in (
+                (cell_texts(values, _STYLE, column.name), values, column)
                 for values, column in zip(block.columns, stream.columns, strict=True)
             )
         ]
         yield joined_rows(cells, between=between, after=after, null=null)
+
+
+def _may_be_empty(column: OutputColumn, values: pa.Array) -> bool:
+    """Whether a value may be written as nothing, or hold what must be quoted."""
+    return column.datatype.is_text or column.datatype is DataType.BINARY or is_list(values.type)
 
 
 def _quoted(column: pa.Array, between: str) -> pa.Array:
