@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from qserv_py.adql import tree
@@ -38,16 +38,25 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError, QueryNotSupportedError
 from qserv_py.planner import aggregate, count_star, joins
+from qserv_py.planner.block_sources import (
+    BlockSources,
+    correlated_queries,
+    holds_windows,
+    item_keys,
+    own_conditions,
+    reading_near,
+    tied_groups,
+    with_tables_of,
+)
 from qserv_py.planner.blocks import Carried, is_stable, looks_around, looks_inside, map_expressions, refs_by_source
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
-from qserv_py.planner.keys import Director, Keys, are_joined, director_of, equal_keys, keys_of_table
+from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
 from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
-from qserv_py.planner.neighbours import links_of, near_pairs
-from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, tie_of
+from qserv_py.planner.neighbours import near_pairs
+from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, narrowing, tie_of, with_placed_lists
 from qserv_py.planner.plan import (
-    ByKey,
     CzarStage,
     Exchanged,
     KeyCells,
@@ -103,25 +112,12 @@ class Gathered:
     columns: tuple[StageColumn, ...]
 
 
-@dataclass(slots=True)
-class _Sources:
-    """The sources of a block, sorted by what answers them."""
-
-    all: list[Source] = field(default_factory=list)
-    partitioned: list[Source] = field(default_factory=list)
-    gathered: list[StageSource] = field(default_factory=list)
-    chunks: dict[int, ChunkSet] = field(default_factory=dict)
-    keys: dict[int, Keys] = field(default_factory=dict)
-    nullable: frozenset[int] = frozenset()
-    """Sources of blocks around that an outer join may replace by NULLs."""
-
-
 @dataclass(frozen=True, slots=True)
 class _InChunks:
     """A block that chunks can answer."""
 
     select: Select
-    sources: _Sources
+    sources: BlockSources
     near: Mapping[int, Near]
     chunks: ChunkSet
 
@@ -186,7 +182,7 @@ class _Planner:
         if placed is None:
             return self._broadcast(moved, found) or self._in_parts(moved, found)
         sources, chunks = placed.sources, placed.chunks
-        if not _holds_windows(placed.select, chunks, sources):
+        if not holds_windows(placed.select, chunks, sources):
             return self._rows_first(moved) if not looks_around(moved) else self._in_merge_engine(moved, found)
         select = replace(placed.select, sources=self._with_received(placed.select, sources, placed.near))
         select = self._with_placed(select, sources)
@@ -195,7 +191,7 @@ class _Planner:
         select, chunks = self.pruning.prune(select, chunks, sources.keys, nullable=nullable)
         # The key of a source that an outer join may replace by NULLs does not tell the chunk.
         known_keys = {source: keys for source, keys in sources.keys.items() if source not in nullable}
-        keys = _item_keys(select, known_keys)
+        keys = item_keys(select, known_keys)
         if chunks.runs_once:
             by_key = any(director_of(expr, known_keys) is not None for expr in select.group_by)
             partial = by_key and not (select.distinct or select.top is not None or select.offset)
@@ -206,10 +202,10 @@ class _Planner:
             return self._gathered_rows(select, chunks)
         return Local(select, chunks, keys)
 
-    def _in_chunks(self, select: Select, found: _Sources) -> _InChunks | None:
+    def _in_chunks(self, select: Select, found: BlockSources) -> _InChunks | None:
         """Return how chunks answer a block with their own rows and those of chunks around them; None if they cannot."""
         select, near = plan_near(select, found.partitioned, found.keys, self.pruning)
-        sources = _reading_near(found, near)
+        sources = reading_near(found, near)
         chunks = self._chunks(select, sources)
         if chunks is None or not self._holds_correlated(select, sources):
             return None
@@ -236,7 +232,7 @@ class _Planner:
             sources=(source,),
         )
 
-    def _in_parts(self, select: Select, sources: _Sources) -> Local | Gathered:
+    def _in_parts(self, select: Select, sources: BlockSources) -> Local | Gathered:
         """Plan a block that no chunk can answer: an outer join of it before the rest, or all in the merge engine."""
         side = find_whole_side(select, sources.chunks, sources.keys)
         if side is None:
@@ -262,8 +258,8 @@ class _Planner:
 
     # sources
 
-    def _sources(self, select: Select) -> _Sources:
-        found = _Sources()
+    def _sources(self, select: Select) -> BlockSources:
+        found = BlockSources()
         for source in select.sources:
             if isinstance(source, TableSource) and isinstance(source.table, CzarTable):
                 self._stage_source(self._czar_source(source), found)
@@ -277,14 +273,14 @@ class _Planner:
                 raise InternalError(f"source {source!r} is not planned")
         return found
 
-    def _table_source(self, source: TableSource, found: _Sources) -> None:
+    def _table_source(self, source: TableSource, found: BlockSources) -> None:
         found.all.append(source)
         if source.table.is_partitioned:
             found.partitioned.append(source)
             found.keys[source.id] = keys_of_table(source)
             found.chunks[source.id] = self.pruning.chunks_of_table(source)
 
-    def _query_source(self, source: QuerySource, found: _Sources, *, alone: bool) -> None:
+    def _query_source(self, source: QuerySource, found: BlockSources, *, alone: bool) -> None:
         planned = self._planned.get(source.id)
         if planned is None:
             planned = self._query(source.query)
@@ -302,7 +298,7 @@ class _Planner:
         stage = StageSource(id=source.id, alias=source.alias, stage=planned.stage, columns=planned.columns)
         self._stage_source(stage, found)
 
-    def _stage_source(self, source: StageSource, found: _Sources) -> None:
+    def _stage_source(self, source: StageSource, found: BlockSources) -> None:
         found.all.append(source)
         found.gathered.append(source)
 
@@ -320,7 +316,7 @@ class _Planner:
         stage = self._shard_stage(planned.select, planned.chunks, limit=None)
         return Gathered(stage.name, stage.columns)
 
-    def _chunks(self, select: Select, sources: _Sources) -> ChunkSet | None:
+    def _chunks(self, select: Select, sources: BlockSources) -> ChunkSet | None:
         """Return the chunks in which a block has rows; None when no chunk alone can join its sources."""
         if sources.gathered and not sources.partitioned:
             return None
@@ -334,7 +330,7 @@ class _Planner:
             return None
         return reduce(lambda a, b: a & b, (sources.chunks[source.id] for source in anchors))
 
-    def _with_received(self, select: Select, sources: _Sources, near: Mapping[int, Near]) -> tuple[Source, ...]:
+    def _with_received(self, select: Select, sources: BlockSources, near: Mapping[int, Near]) -> tuple[Source, ...]:
         """Plan the exchanges of a block; return its sources with the stages that bring rows of other chunks."""
         refs = refs_by_source(select)
         received = {}
@@ -354,7 +350,7 @@ class _Planner:
         stage = self._shard_stage(block, chunks, limit=None, moves=source.table.qualified, exchange=sent)
         return StageSource(id=source.id, alias=stage.name, stage=stage.name, columns=stage.columns)
 
-    def _with_placed(self, select: Select, sources: _Sources, *, narrows: bool = True) -> Select:
+    def _with_placed(self, select: Select, sources: BlockSources, *, narrows: bool = True) -> Select:
         """Let each chunk read only those rows of whole sources that can meet its own."""
         for source in select.sources:
             is_ref = isinstance(source, TableSource) and not source.table.is_partitioned
@@ -369,7 +365,7 @@ class _Planner:
         """Return a block with one whole source placed: a ref table is brought to the czar before."""
         refs = refs_by_source(select).get(source.id, {})
         stage = source if isinstance(source, StageSource) else self._fetch(source, refs, (), None)
-        own = [condition for condition in _own_conditions(select, source.id) if is_stable(condition)]
+        own = [condition for condition in own_conditions(select, source.id) if is_stable(condition)]
         stage, labels = self._with_columns(stage, refs, tie.rows.expressions, own)
         placed = replace(stage, placing=tie.rows.placing(labels), narrows=tie.narrows)
         select = replace(select, sources=tuple(placed if one.id == source.id else one for one in select.sources))
@@ -400,10 +396,10 @@ class _Planner:
 
     # sub-queries in expressions
 
-    def _holds_correlated(self, select: Select, sources: _Sources) -> bool:
+    def _holds_correlated(self, select: Select, sources: BlockSources) -> bool:
         """Whether a chunk holds all that the block's correlated sub-queries ask for."""
         anchors = [source for source in sources.partitioned if not isinstance(source, NearSource)]
-        return all(self._is_at_home(query, select, anchors, sources.keys) for query in _correlated_queries(select))
+        return all(self._is_at_home(query, select, anchors, sources.keys) for query in correlated_queries(select))
 
     def _is_at_home(self, query: Query, around: Select, anchors: Sequence[Source], keys: Mapping[int, Keys]) -> bool:
         """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it, or near it."""
@@ -414,10 +410,10 @@ class _Planner:
         near = plan_correlated(query, around, anchors, keys, self.pruning)
         if near is None:
             return False
-        inner_anchors, inner_keys = _with_tables_of(query, anchors, keys, near)
-        return all(self._is_at_home(inner, query, inner_anchors, inner_keys) for inner in _correlated_queries(query))
+        inner_anchors, inner_keys = with_tables_of(query, anchors, keys, near)
+        return all(self._is_at_home(inner, query, inner_anchors, inner_keys) for inner in correlated_queries(query))
 
-    def _plan_subqueries(self, select: Select, sources: _Sources | None) -> Select:
+    def _plan_subqueries(self, select: Select, sources: BlockSources | None) -> Select:
         """Plan the sub-queries in a block's expressions; with ``sources`` None the block runs where no chunk is."""
         keys = sources.keys if sources is not None and sources.partitioned else None
         if keys is not None:
@@ -436,7 +432,9 @@ class _Planner:
 
         return map_expressions(select, lambda expr: rewrite(expr, change))
 
-    def _correlated(self, expr: InQuery | ExistsQuery | ScalarQuery, around: Select, sources: _Sources | None) -> Expr:
+    def _correlated(
+        self, expr: InQuery | ExistsQuery | ScalarQuery, around: Select, sources: BlockSources | None
+    ) -> Expr:
         """Plan what stands inside a correlated sub-query; it stays where it is."""
         query = expr.query
         if sources is None:
@@ -453,8 +451,8 @@ class _Planner:
             else source
             for source in query.sources
         )
-        inner = _Sources(all=list(placed), nullable=sources.nullable | joins.nullable(around.joined))
-        inner.partitioned, inner.keys = _with_tables_of(query, anchors, sources.keys, near)
+        inner = BlockSources(all=list(placed), nullable=sources.nullable | joins.nullable(around.joined))
+        inner.partitioned, inner.keys = with_tables_of(query, anchors, sources.keys, near)
         query = replace(query, sources=self._with_received(query, inner, near))
         query = self.pruning.prune_near(query, around)
         buckets = tuple(bucket for one in near.values() for bucket in one.link.bucket)
@@ -494,7 +492,7 @@ class _Planner:
 
     # blocks that no chunk can answer with its own rows
 
-    def _broadcast(self, select: Select, sources: _Sources) -> Local | Gathered | None:
+    def _broadcast(self, select: Select, sources: BlockSources) -> Local | Gathered | None:
         """Plan a block by bringing its small tables to the chunks of a large one; None when that does not pay.
 
         Each chunk reads all that is brought, so it pays up to some times the rows of a chunk.
@@ -503,7 +501,7 @@ class _Planner:
         if len(tables) < len(sources.partitioned) or len(tables) < 2:
             return None
         ties = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
-        groups = _tied_groups(tables, ties, sources.keys, self.catalog)
+        groups = tied_groups(tables, ties, sources.keys, self.catalog)
         read = {source.id: self._rows(source, select) for source in tables}
         large = max(groups, key=lambda group: max(read[source.id] for source in group))
         small = [source for source in tables if source not in large]
@@ -511,7 +509,7 @@ class _Planner:
         in_chunk = max(read[source.id] for source in large) / chunks
         if not small or sum(read[source.id] for source in small) > BROADCAST_CHUNKS * in_chunk:
             return None
-        left = _Sources(
+        left = BlockSources(
             all=sources.all,
             partitioned=list(large),
             gathered=sources.gathered,
@@ -523,25 +521,25 @@ class _Planner:
             # The small tables are kept by an outer join: their pairs with the large ones come from the chunks.
             self._check_pairs(select, sources)
             return self._block(self._with_brought(select, small, sources))
-        if placed is None or not _holds_windows(placed.select, placed.chunks, placed.sources):
+        if placed is None or not holds_windows(placed.select, placed.chunks, placed.sources):
             return None
         self._check_pairs(select, sources)
         return self._block(self._with_brought(select, small, sources))
 
-    def _with_brought(self, select: Select, small: Sequence[TableSource], sources: _Sources) -> Select:
+    def _with_brought(self, select: Select, small: Sequence[TableSource], sources: BlockSources) -> Select:
         """Return a block with some tables read by stages before it."""
         refs = refs_by_source(select)
         brought: dict[int, StageSource] = {}
         kept = list(select.where)
         for source in small:
-            own = _own_conditions(select, source.id)
+            own = own_conditions(select, source.id)
             brought[source.id] = self._fetch(source, refs.get(source.id, {}), own, sources.chunks[source.id])
             kept = [c for c in kept if all(c is not one for one in own)]
         return replace(select, sources=tuple(brought.get(s.id, s) for s in select.sources), where=tuple(kept))
 
     # blocks that the merge engine answers
 
-    def _in_merge_engine(self, select: Select, sources: _Sources) -> Gathered:
+    def _in_merge_engine(self, select: Select, sources: BlockSources) -> Gathered:
         """Plan a block that no chunk can answer: the columns it reads are brought to the merge engine."""
         self._check_pairs(select, sources)
         refs = refs_by_source(select)
@@ -553,7 +551,7 @@ class _Planner:
             if isinstance(source, StageSource):
                 placed[source.id] = source
                 continue
-            own = _own_conditions(select, source.id)
+            own = own_conditions(select, source.id)
             lists = self._semi_joins(source.id, select.where, small) if isinstance(source, TableSource) else []
             known = sources.chunks.get(source.id)
             placed[source.id] = self._fetch(source, refs.get(source.id, {}), [*own, *lists], known)
@@ -584,14 +582,14 @@ class _Planner:
             return sys.maxsize
         if not source.table.is_partitioned:
             return self.pruning.rows_of_ref(source)
-        return self.pruning.rows_of(source, replace(select, where=tuple(_own_conditions(select, source.id))))
+        return self.pruning.rows_of(source, replace(select, where=tuple(own_conditions(select, source.id))))
 
-    def _check_pairs(self, select: Select, sources: _Sources) -> None:
+    def _check_pairs(self, select: Select, sources: BlockSources) -> None:
         """Refuse to compare every row of one large table with every row of another."""
         conditions = [*select.where, *(tree.join_conditions(select.joined) if select.joined is not None else ())]
         large = [source for source in sources.partitioned if isinstance(source, TableSource)]
         self._check_product(large, conditions, select, sources)
-        for query in _correlated_queries(select):
+        for query in correlated_queries(select):
             if isinstance(query, Select):
                 around = {ref.source for ref in tree.free_refs(query)}
                 inner = [s for s in query.sources if isinstance(s, TableSource) and s.table.is_partitioned]
@@ -599,7 +597,7 @@ class _Planner:
                 self._check_product(pairs, [*conditions, *query.where], select, sources)
 
     def _check_product(
-        self, large: Sequence[TableSource], conditions: Sequence[Expr], select: Select, sources: _Sources
+        self, large: Sequence[TableSource], conditions: Sequence[Expr], select: Select, sources: BlockSources
     ) -> None:
         """Refuse too many pairs of rows of tables that no equality connects."""
         pairs = 1
@@ -620,7 +618,7 @@ class _Planner:
             hint=self._join_hint(sources) or "Join them by an equality, or restrict each of them by place or by id.",
         )
 
-    def _join_hint(self, sources: _Sources) -> str:
+    def _join_hint(self, sources: BlockSources) -> str:
         keys: dict[Director, list[str]] = {}
         for source in sources.partitioned:
             for label, director in sources.keys.get(source.id, {}).items():
@@ -727,9 +725,9 @@ class _Planner:
             raise LimitError(
                 f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
             )
-        rendering = Rendering(Engine.POSTGRES, narrowing=frozenset(_narrowing(select)))
+        rendering = Rendering(Engine.POSTGRES, narrowing=frozenset(narrowing(select)))
         if chunks.is_partitioned:
-            select = _with_placed_lists(select)
+            select = with_placed_lists(select)
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",
             template=rendering.template(rendering.select(select)),
@@ -767,99 +765,6 @@ def _order_label(number: int, items: Sequence[Item]) -> str:
     while label in taken:
         label = f"_{label}"
     return label
-
-
-def _with_placed_lists(select: Select) -> Select:
-    """Return a block in which ``key IN (...)`` over an earlier stage says that chunks need their own keys only."""
-    keys = {
-        source.id: keys_of_table(source)
-        for source in select.sources
-        if isinstance(source, TableSource) and not isinstance(source, NearSource)
-    }
-
-    def changed(condition: Expr) -> Expr:
-        director = director_of(condition.operand, keys) if isinstance(condition, InStage) else None
-        if not isinstance(condition, InStage) or director is None:
-            return condition
-        placing = ByKey(column=condition.column.label, database=director[0], director=director[1])
-        return replace(condition, placing=placing)
-
-    return replace(select, where=tuple(changed(condition) for condition in select.where))
-
-
-def _narrowing(select: Select) -> Iterator[int]:
-    """Yield the placed sources that a block's rows need; a block inside it need not have rows in every chunk."""
-    for source in select.sources:
-        if isinstance(source, StageSource) and source.narrows:
-            yield source.id
-        elif isinstance(source, QuerySource) and isinstance(source.query, Select) and len(select.sources) == 1:
-            yield from _narrowing(source.query)
-
-
-def _reading_near(sources: _Sources, near: Mapping[int, Near]) -> _Sources:
-    """Return the sources of a block, those that are near ones in that role."""
-
-    def changed(source: Source) -> Source:
-        return near[source.id].source(None) if source.id in near else source
-
-    return _Sources(
-        all=[changed(source) for source in sources.all],
-        partitioned=[changed(source) for source in sources.partitioned],
-        gathered=sources.gathered,
-        # Their rows stand in several chunks: neither their chunks nor their keys tell where the answer is.
-        chunks={source: known for source, known in sources.chunks.items() if source not in near},
-        keys={source: known for source, known in sources.keys.items() if source not in near},
-    )
-
-
-def _correlated_queries(select: Select) -> Iterator[Query]:
-    for expr in tree.expressions(select):
-        yield from (query for query in tree.subqueries(expr) if tree.free_refs(query))
-
-
-def _with_tables_of(
-    query: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], near: Mapping[int, Near]
-) -> tuple[list[Source], dict[int, Keys]]:
-    """Return the sources that read their chunk's own rows in and around a correlated sub-query, with their keys."""
-    tables = [
-        source
-        for source in query.sources
-        if isinstance(source, TableSource) and source.table.is_partitioned and source.id not in near
-    ]
-    return [*anchors, *tables], {**keys, **{source.id: keys_of_table(source) for source in tables}}
-
-
-def _own_conditions(select: Select, source: int) -> list[Expr]:
-    """Return the conditions on one source alone that its rows may be tested for before they are joined."""
-    kept = () if source in joins.nullable(select.joined) else select.where
-    return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
-
-
-def _tied_groups(
-    tables: Sequence[TableSource], ties: Sequence[Expr], keys: Mapping[int, Keys], catalog: Catalog
-) -> list[list[TableSource]]:
-    """Return tables in groups that keys or neighbourhood tie together."""
-    groups = joins.unconnected(tables, [tie for tie in ties if equal_keys(tie, keys) is not None])
-    for link in links_of(tables, ties, catalog):
-        one, other = (next(g for g in groups if any(s.id == i for s in g)) for i in (link.anchor, link.near.id))
-        if one is not other:
-            groups = [group for group in groups if group is not one and group is not other] + [[*one, *other]]
-    return groups
-
-
-def _holds_windows(select: Select, chunks: ChunkSet, sources: _Sources) -> bool:
-    """Whether the rows of every window of a block stand in one chunk."""
-    windows = [part for expr in tree.expressions(select) for part in tree.walk(expr) if isinstance(part, tree.Window)]
-    if not windows or not chunks.is_partitioned:
-        return True
-    keys = {source: keys for source, keys in sources.keys.items() if source not in joins.nullable(select.joined)}
-    alone = not select.is_aggregated
-    return alone and all(any(director_of(part, keys) for part in window.partition_by) for window in windows)
-
-
-def _item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Director]:
-    found = {item.label: director_of(item.expr, keys) for item in select.items}
-    return {label: director for label, director in found.items() if director is not None}
 
 
 def _is_aligned(operand: Expr, planned: Local, keys: Mapping[int, Keys]) -> bool:

@@ -22,6 +22,7 @@ from qserv_py.adql.tree import (
     InShape,
     Joined,
     JoinKind,
+    QuerySource,
     Select,
     ShapeKind,
     Source,
@@ -30,10 +31,10 @@ from qserv_py.adql.tree import (
 from qserv_py.catalog.model import HEALPIX_COLUMN, DirectorTable
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks import is_about_any, is_stable
-from qserv_py.planner.keys import Director, Keys, director_of
+from qserv_py.planner.keys import Director, Keys, director_of, keys_of_table
 from qserv_py.planner.plan import ByKey, ByPosition, Placing
 from qserv_py.planner.regions import Position
-from qserv_py.planner.sql_text import NearSource, SameCell
+from qserv_py.planner.sql_text import InStage, NearSource, SameCell, StageSource
 
 _RA, _DEC, _RADIUS, _KEY = "_RA", "_DEC", "_RADIUS", "_KEY"
 
@@ -215,3 +216,30 @@ def _key_rows(whole: int, condition: Expr, keys: Mapping[int, Keys]) -> KeyRows 
 def _is_of(whole: int, expr: Expr) -> bool:
     """Whether an expression reads a source and nothing else, and is the same whenever it is computed."""
     return is_about_any(expr, {whole}) and is_stable(expr) and not tree.contains_aggregate(expr)
+
+
+def with_placed_lists(select: Select) -> Select:
+    """Return a block in which ``key IN (...)`` over an earlier stage says that chunks need their own keys only."""
+    keys = {
+        source.id: keys_of_table(source)
+        for source in select.sources
+        if isinstance(source, TableSource) and not isinstance(source, NearSource)
+    }
+
+    def changed(condition: Expr) -> Expr:
+        director = director_of(condition.operand, keys) if isinstance(condition, InStage) else None
+        if not isinstance(condition, InStage) or director is None:
+            return condition
+        placing = ByKey(column=condition.column.label, database=director[0], director=director[1])
+        return replace(condition, placing=placing)
+
+    return replace(select, where=tuple(changed(condition) for condition in select.where))
+
+
+def narrowing(select: Select) -> Iterator[int]:
+    """Yield the placed sources that a block's rows need; a block inside it need not have rows in every chunk."""
+    for source in select.sources:
+        if isinstance(source, StageSource) and source.narrows:
+            yield source.id
+        elif isinstance(source, QuerySource) and isinstance(source.query, Select) and len(select.sources) == 1:
+            yield from narrowing(source.query)

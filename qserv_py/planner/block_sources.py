@@ -1,0 +1,97 @@
+"""The sources of a block, sorted by what answers them, and what of the block concerns each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qserv_py.adql import tree
+from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
+from qserv_py.catalog.snapshot import Catalog
+from qserv_py.planner import joins
+from qserv_py.planner.chunks import ChunkSet
+from qserv_py.planner.keys import Director, Keys, director_of, equal_keys, keys_of_table
+from qserv_py.planner.near_sources import Near, is_about
+from qserv_py.planner.neighbours import links_of
+from qserv_py.planner.sql_text import StageSource
+
+
+@dataclass(slots=True)
+class BlockSources:
+    """The sources of a block, sorted by what answers them."""
+
+    all: list[Source] = field(default_factory=list)
+    partitioned: list[Source] = field(default_factory=list)
+    gathered: list[StageSource] = field(default_factory=list)
+    chunks: dict[int, ChunkSet] = field(default_factory=dict)
+    keys: dict[int, Keys] = field(default_factory=dict)
+    nullable: frozenset[int] = frozenset()
+    """Sources of blocks around that an outer join may replace by NULLs."""
+
+
+def reading_near(sources: BlockSources, near: Mapping[int, Near]) -> BlockSources:
+    """Return the sources of a block, those that are near ones in that role."""
+
+    def changed(source: Source) -> Source:
+        return near[source.id].source(None) if source.id in near else source
+
+    return BlockSources(
+        all=[changed(source) for source in sources.all],
+        partitioned=[changed(source) for source in sources.partitioned],
+        gathered=sources.gathered,
+        # Their rows stand in several chunks: neither their chunks nor their keys tell where the answer is.
+        chunks={source: known for source, known in sources.chunks.items() if source not in near},
+        keys={source: known for source, known in sources.keys.items() if source not in near},
+    )
+
+
+def correlated_queries(select: Select) -> Iterator[Query]:
+    """Yield the sub-queries in a block's expressions that look at the block."""
+    for expr in tree.expressions(select):
+        yield from (query for query in tree.subqueries(expr) if tree.free_refs(query))
+
+
+def with_tables_of(
+    query: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], near: Mapping[int, Near]
+) -> tuple[list[Source], dict[int, Keys]]:
+    """Return the sources that read their chunk's own rows in and around a correlated sub-query, with their keys."""
+    tables = [
+        source
+        for source in query.sources
+        if isinstance(source, TableSource) and source.table.is_partitioned and source.id not in near
+    ]
+    return [*anchors, *tables], {**keys, **{source.id: keys_of_table(source) for source in tables}}
+
+
+def own_conditions(select: Select, source: int) -> list[Expr]:
+    """Return the conditions on one source alone that its rows may be tested for before they are joined."""
+    kept = () if source in joins.nullable(select.joined) else select.where
+    return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
+
+
+def tied_groups(
+    tables: Sequence[TableSource], ties: Sequence[Expr], keys: Mapping[int, Keys], catalog: Catalog
+) -> list[list[TableSource]]:
+    """Return tables in groups that keys or neighbourhood tie together."""
+    groups = joins.unconnected(tables, [tie for tie in ties if equal_keys(tie, keys) is not None])
+    for link in links_of(tables, ties, catalog):
+        one, other = (next(g for g in groups if any(s.id == i for s in g)) for i in (link.anchor, link.near.id))
+        if one is not other:
+            groups = [group for group in groups if group is not one and group is not other] + [[*one, *other]]
+    return groups
+
+
+def holds_windows(select: Select, chunks: ChunkSet, sources: BlockSources) -> bool:
+    """Whether the rows of every window of a block stand in one chunk."""
+    windows = [part for expr in tree.expressions(select) for part in tree.walk(expr) if isinstance(part, tree.Window)]
+    if not windows or not chunks.is_partitioned:
+        return True
+    keys = {source: keys for source, keys in sources.keys.items() if source not in joins.nullable(select.joined)}
+    alone = not select.is_aggregated
+    return alone and all(any(director_of(part, keys) for part in window.partition_by) for window in windows)
+
+
+def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Director]:
+    """Return the items of a block that are keys, by label."""
+    found = {item.label: director_of(item.expr, keys) for item in select.items}
+    return {label: director for label, director in found.items() if director is not None}
