@@ -65,7 +65,7 @@ def main() -> None:
 
 
 @contextmanager
-def demo_cluster() -> Iterator[Path]:
+def demo_cluster(objects: int = 200_000) -> Iterator[Path]:
     """Yield the directory of a demo that is removed at the end."""
     # beside the account of this process, the servers' account must reach it
     scratch = Path(tempfile.mkdtemp(prefix="qb"))
@@ -74,7 +74,7 @@ def demo_cluster() -> Iterator[Path]:
     command = [sys.executable, "-c", "from qserv_py.cli.main import main; main()"]
     try:
         subprocess.run(
-            [*command, "demo", "--objects", "200000", "--keep", "--dir", str(directory)],
+            [*command, "demo", "--objects", str(objects), "--keep", "--dir", str(directory)],
             check=True,
             stdout=subprocess.DEVNULL,
         )

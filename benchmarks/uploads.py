@@ -15,18 +15,15 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pyarrow as pa
+from cone import demo_cluster
 
 import qserv_py
 from qserv_py.catalog.types import DataType
@@ -55,27 +52,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--plain-rows", type=int, default=100_000)
     options = parser.parse_args()
-    with demo_cluster() if options.cluster is None else nullcontext(Path(options.cluster)) as directory:
+    with demo_cluster(1_000_000) if options.cluster is None else nullcontext(Path(options.cluster)) as directory:
         print(json.dumps(measure(directory, rows=options.rows, plain_rows=options.plain_rows)))
-
-
-@contextmanager
-def demo_cluster() -> Iterator[Path]:
-    """Yield the directory of a demo that is removed at the end."""
-    scratch = Path(tempfile.mkdtemp(prefix="qb"))
-    scratch.chmod(0o711)
-    directory = scratch / "demo"
-    command = [sys.executable, "-c", "from qserv_py.cli.main import main; main()"]
-    try:
-        subprocess.run(
-            [*command, "demo", "--objects", "1000000", "--keep", "--dir", str(directory)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        yield directory
-    finally:
-        subprocess.run([*command, "cluster", "stop", str(directory)], check=False)
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def measure(directory: Path, *, rows: list[int], plain_rows: int) -> dict[str, object]:
