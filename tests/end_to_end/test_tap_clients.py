@@ -69,7 +69,7 @@ def test_pyvo_metadata(service: pyvo.dal.TAPService) -> None:
     assert "coord_ra" in [column.name for column in table.columns]
     assert service.tables["clustered.Source"].foreignkeys[0].targettable == "clustered.Object"
     examples = [example["QUERY"] for example in service.examples]
-    assert any("clustered." in query for query in examples)
+    assert examples
     for query in examples:  # catalogues of other tests may have no rows
         assert len(service.run_sync(query)) or "clustered." not in query
     language = service.get_tap_capability().get_adql()
