@@ -9,9 +9,10 @@ from qserv_py.adql import tree
 from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner import joins
+from qserv_py.planner.blocks import is_about_any
 from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Director, Keys, director_of, equal_keys, keys_of_table
-from qserv_py.planner.near_sources import Near, is_about
+from qserv_py.planner.near_sources import Near
 from qserv_py.planner.neighbours import links_of
 from qserv_py.planner.sql_text import StageSource
 
@@ -66,7 +67,7 @@ def with_tables_of(
 def own_conditions(select: Select, source: int) -> list[Expr]:
     """Return the conditions on one source alone that its rows may be tested for before they are joined."""
     kept = () if source in joins.nullable(select.joined) else select.where
-    return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about(one, source)]
+    return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about_any(one, {source})]
 
 
 def tied_groups(

@@ -48,11 +48,19 @@ from qserv_py.planner.block_sources import (
     tied_groups,
     with_tables_of,
 )
-from qserv_py.planner.blocks import Carried, is_stable, looks_around, looks_inside, map_expressions, refs_by_source
+from qserv_py.planner.blocks import (
+    Carried,
+    is_about_any,
+    is_stable,
+    looks_around,
+    looks_inside,
+    map_expressions,
+    refs_by_source,
+)
 from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.exchange import Exchange
 from qserv_py.planner.keys import Director, Keys, are_joined, director_of, keys_of_table
-from qserv_py.planner.near_sources import Near, is_about, plan_correlated, plan_near
+from qserv_py.planner.near_sources import Near, plan_correlated, plan_near
 from qserv_py.planner.neighbour_values import join_neighbour_values
 from qserv_py.planner.neighbours import near_pairs
 from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, narrowing, tie_of, with_placed_lists
@@ -568,7 +576,7 @@ class _Planner:
             if not isinstance(condition, tree.Comparison) or condition.operator != "=":
                 continue
             for mine, other in ((condition.left, condition.right), (condition.right, condition.left)):
-                if isinstance(other, ColumnRef) and other.source in small and is_about(mine, source):
+                if isinstance(other, ColumnRef) and other.source in small and is_about_any(mine, {source}):
                     item = Item(expr=other, name=other.label, label=other.label)
                     values = self._stage_of(self._block(replace(small[other.source], items=(item,))))
                     found.append(

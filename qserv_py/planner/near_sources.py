@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import tree
-from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource, column_refs
+from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.planner import neighbours
+from qserv_py.planner.blocks import is_about_any
 from qserv_py.planner.chunks import Pruning
 from qserv_py.planner.exchange import Exchange, plan_exchange
 from qserv_py.planner.joins import unconnected
@@ -59,7 +60,7 @@ class Near:
 
     def conditions_of_its_own(self) -> list[Expr]:
         """Return the conditions that concern this source and nothing else."""
-        return [condition for condition in self.conditions if is_about(condition, self.link.near.id)]
+        return [condition for condition in self.conditions if is_about_any(condition, {self.link.near.id})]
 
 
 def plan_near(
@@ -194,9 +195,3 @@ def is_in_overlap(link: Link, place: TableSource) -> bool:
     if not isinstance(link.near.table, DirectorTable):
         return False
     return place.database.name == link.near.database.name and link.radius * 3600 <= family.overlap_arcsec
-
-
-def is_about(condition: Expr, source: int) -> bool:
-    """Whether a condition reads one source and nothing else."""
-    refs = {ref.source for ref in column_refs(condition)}
-    return refs == {source} and not any(True for _ in tree.subqueries(condition))

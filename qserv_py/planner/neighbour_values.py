@@ -33,7 +33,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.near_sources import is_about
+from qserv_py.planner.blocks import is_about_any
 from qserv_py.planner.neighbours import near_pairs
 
 _KEY, _VALUE = "k", "v"
@@ -136,7 +136,7 @@ def _joined(
 
         return rewrite(expr, change)
 
-    own = [moved(condition) for condition in around.where if is_about(condition, anchor.id)]
+    own = [moved(condition) for condition in around.where if is_about_any(condition, {anchor.id})]
     inner_key = ColumnRef(type=key.datatype, source=again.id, label=key.physical)
     grouped = Select(
         items=(Item(expr=inner_key, name=_KEY, label=_KEY), Item(expr=moved(item.expr), name=_VALUE, label=_VALUE)),

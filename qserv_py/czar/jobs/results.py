@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qserv_py.errors import NotFoundError, QservError
+from qserv_py.workers.parts import sync_directory
 
 UNFINISHED = ".unfinished"
 UPLOADS = "uploads"
@@ -39,7 +40,7 @@ class ResultFiles:
                 sink.flush()
                 os.fsync(sink.fileno())
             unfinished.replace(self.directory / self.name(job_id, suffix))
-            _sync_directory(place)
+            sync_directory(place)
         except OSError as error:
             raise QservError(f"the result cannot be written: {error.strerror}") from error
         finally:
@@ -76,11 +77,3 @@ class ResultFiles:
         for name in strangers:
             self.remove(name)
         return len(strangers)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
