@@ -1,0 +1,1 @@
+"""Images as tasks hand them to each other, and how the Butler stores them."""
