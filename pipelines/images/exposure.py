@@ -1,4 +1,4 @@
-"""A raw read-out, and a detector's image on its way to a catalogue: pixels with noise, mask, sky position, PSF, scale."""
+"""A raw read-out, and the image of a detector on its way to a catalogue: pixels, noise, mask, position, PSF, scale."""
 
 from __future__ import annotations
 
