@@ -22,7 +22,7 @@ from qserv_py.errors import (
     WorkerUnavailableError,
 )
 
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 1 << 20
 """Bytes of an Arrow batch; some batches of each running statement are in memory."""
 
 
