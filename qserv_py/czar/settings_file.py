@@ -7,7 +7,7 @@ its line: a limit with a misspelt name would be no limit.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from ipaddress import ip_network
@@ -19,8 +19,10 @@ from qserv_py.catalog.grants import name_problem
 from qserv_py.czar.identity.fetch import url_problem
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
+from qserv_py.czar.publication import NEEDED, WAVEBANDS, Publication, identifier_problem
+from qserv_py.czar.settings_section import section_at
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
-from qserv_py.registry.yaml_file import Place, Problems, YamlFile, did_you_mean, mapping_at, read_yaml
+from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, mapping_at, read_yaml
 
 SETTINGS_FILE = "settings.yaml"
 MOST = 2**60
@@ -33,6 +35,7 @@ class Settings:
 
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     limits: LimitRules = field(default_factory=LimitRules)
+    publication: Publication | None = None
 
 
 def read_settings(directory: Path) -> Settings:
@@ -51,11 +54,12 @@ def read_settings(directory: Path) -> Settings:
         if file.data is None:
             return Settings()
         problems = Problems()
-        top = mapping_at(file, (), ("identity", "limits"), problems)
+        top = mapping_at(file, (), ("identity", "limits", "publication"), problems)
         identity = _identity(file, problems) if "identity" in top else IdentitySettings()
         limits = _limits(file, problems) if "limits" in top else LimitRules()
+        publication = _publication(file, problems) if "publication" in top else None
         problems.raise_if_any()
-    return Settings(identity=identity, limits=limits)
+    return Settings(identity=identity, limits=limits, publication=publication)
 
 
 @contextmanager
@@ -66,57 +70,8 @@ def _as_config_error() -> Iterator[None]:
         raise ConfigError(error.message, detail=error.detail, hint=error.hint) from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Section:
-    """One mapping of the file; its values are checked as they are asked for."""
-
-    file: YamlFile
-    place: tuple[str, ...]
-    values: dict[str, Any]
-    problems: Problems
-
-    def has(self, *keys: str) -> bool:
-        """Tell whether the keys are there; those that are not are problems."""
-        missing = [key for key in keys if key not in self.values]
-        for key in missing:
-            self.problems.add(self.file.at(*self.place), f'"{self.place[-1]}" needs "{key}"')
-        return not missing
-
-    def texts(self, key: str, check: Callable[[str], str]) -> tuple[str, ...]:
-        """Return a text, or a list of texts; ``check`` says what is wrong with one as the end of a sentence."""
-        value = self.values[key]
-        found = value if isinstance(value, list) and value else [value]
-        for number, text in enumerate(found):
-            place: Place = (*self.place, key, number) if isinstance(value, list) else (*self.place, key)
-            problem = check(text) if isinstance(text, str) else f"is a text, not {text!r}"
-            if problem:
-                self.problems.add(self.file.at(*place), f"{key} {problem}")
-        return tuple(str(text) for text in found)
-
-    def text(self, key: str, check: Callable[[str], str]) -> str:
-        """Return one text."""
-        if isinstance(self.values[key], list):
-            self.problems.add(self.file.at(*self.place, key), f"{key} is one text, not a list")
-            return ""
-        return self.texts(key, check)[0]
-
-    def whole(self, key: str, low: int, high: int) -> int:
-        """Return a whole number."""
-        value = self.values[key]
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return value
-        self.problems.add(
-            self.file.at(*self.place, key), f"{key} is a whole number from {low} to {high}, not {value!r}"
-        )
-        return low
-
-
-def _section(file: YamlFile, place: tuple[str, ...], known: tuple[str, ...], problems: Problems) -> _Section:
-    return _Section(file=file, place=place, values=mapping_at(file, place, known, problems), problems=problems)
-
-
 def _identity(file: YamlFile, problems: Problems) -> IdentitySettings:
-    section = _section(file, ("identity",), ("realm", "oidc", "proxy"), problems)
+    section = section_at(file, ("identity",), ("realm", "oidc", "proxy"), problems)
     chosen: dict[str, Any] = {}
     if "realm" in section.values:
         chosen["realm"] = section.text("realm", _realm_problem)
@@ -129,7 +84,7 @@ def _identity(file: YamlFile, problems: Problems) -> IdentitySettings:
 
 def _oidc(file: YamlFile, problems: Problems) -> OidcSettings | None:
     known = tuple(entry.name for entry in fields(OidcSettings))
-    section = _section(file, ("identity", "oidc"), known, problems)
+    section = section_at(file, ("identity", "oidc"), known, problems)
     if not section.has("issuer", "audience"):
         return None
     chosen: dict[str, Any] = {"issuer": section.text("issuer", url_problem)}
@@ -148,7 +103,7 @@ def _oidc(file: YamlFile, problems: Problems) -> OidcSettings | None:
 
 def _proxy(file: YamlFile, problems: Problems) -> ProxySettings | None:
     known = tuple(entry.name for entry in fields(ProxySettings))
-    section = _section(file, ("identity", "proxy"), known, problems)
+    section = section_at(file, ("identity", "proxy"), known, problems)
     if not section.has("addresses"):
         return None
     texts = section.texts("addresses", _network_problem)
@@ -160,7 +115,7 @@ def _proxy(file: YamlFile, problems: Problems) -> ProxySettings | None:
 
 
 def _limits(file: YamlFile, problems: Problems) -> LimitRules:
-    section = _section(file, ("limits",), ("default", "anonymous", "groups", "users"), problems)
+    section = section_at(file, ("limits",), ("default", "anonymous", "groups", "users"), problems)
     chosen: dict[str, Any] = {}
     for key in ("default", "anonymous"):
         if key in section.values:
@@ -180,8 +135,46 @@ def _limits(file: YamlFile, problems: Problems) -> LimitRules:
 
 
 def _values(file: YamlFile, place: tuple[str, ...], problems: Problems) -> Values:
-    section = _section(file, place, LIMIT_NAMES, problems)
+    section = section_at(file, place, LIMIT_NAMES, problems)
     return MappingProxyType({name: section.whole(name, 1, MOST) for name in section.values})
+
+
+def _publication(file: YamlFile, problems: Problems) -> Publication | None:
+    known = tuple(entry.name for entry in fields(Publication))
+    section = section_at(file, ("publication",), known, problems)
+    if not section.has(*NEEDED):
+        return None
+    checks = {
+        "identifier": identifier_problem,
+        "contact_email": _email_problem,
+        "reference_url": _web_problem,
+        "short_name": _short_problem,
+        "wavebands": _waveband_problem,
+    }
+    lists = ("subjects", "creators", "wavebands")
+    chosen: dict[str, Any] = {"created": section.day("created")}
+    for key in section.values.keys() - {"created"}:
+        read = section.texts if key in lists else section.text
+        chosen[key] = read(key, checks.get(key, _empty_problem))
+    return Publication(**chosen)
+
+
+def _email_problem(text: str) -> str:
+    return "" if re.fullmatch(r"[^@\s]+@[^@\s]+", text) else f"is an e-mail address, not {text!r}"
+
+
+def _web_problem(text: str) -> str:
+    return "" if re.fullmatch(r"https?://[^\s/]\S*", text) else f"is an http or https URL, not {text!r}"
+
+
+def _short_problem(text: str) -> str:
+    return "" if 1 <= len(text) <= 16 else f"has 1 to 16 characters, not {len(text)}"
+
+
+def _waveband_problem(text: str) -> str:
+    if text in WAVEBANDS:
+        return ""
+    return f"{text!r} is not known{did_you_mean(text, WAVEBANDS)}; it is one of {', '.join(WAVEBANDS)}"
 
 
 def _network(text: str) -> Network:

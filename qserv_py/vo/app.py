@@ -20,6 +20,7 @@ from qserv_py.vo.cone import CONE_ROUTES
 from qserv_py.vo.http.replies import error_reply, handled_error_reply, http_error_reply
 from qserv_py.vo.http.requester import Identification
 from qserv_py.vo.json_api import API_ROUTES
+from qserv_py.vo.registry_record import RECORD_ROUTE
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.routes import TAP_ROUTES, problem_of
 from qserv_py.vo.tap.sync import BrokenResultError
@@ -41,6 +42,7 @@ def make_app(service: Service, *, services: tuple[str, ...] = tuple(SERVICES)) -
         Route("/", _front),
         Route("/healthz", _health),
         Route("/metrics", _metrics),
+        RECORD_ROUTE,
         *(route for name in services for route in SERVICES[name]()),
     ]
     app = Starlette(
@@ -51,6 +53,7 @@ def make_app(service: Service, *, services: tuple[str, ...] = tuple(SERVICES)) -
         },
     )
     app.state.service = service
+    app.state.services = services
     app.add_middleware(Identification, authenticator=service.authenticator)
     app.add_middleware(RequestLog, service=service)
     return app

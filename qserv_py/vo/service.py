@@ -63,6 +63,7 @@ class Service:
         self.spill_dir = session.cluster.config.czar_dir / "spill"
         self.spill_dir.mkdir(parents=True, exist_ok=True)
         self.rules = cluster_settings.limits
+        self.publication = cluster_settings.publication
         self.authenticator = Authenticator(session.cluster.registry(), cluster_settings.identity)
         self.sees_addresses = not self.settings.public_url and cluster_settings.identity.proxy is None
         """Whether clients connect from addresses of their own, not all from that of a proxy."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx2
 import pytest
@@ -32,6 +36,18 @@ limits:
     hasty: {{requests_per_minute: 2}}
     short: {{execution_s: 1, result_bytes: 2_000, rows: 100_000}}
     busy: {{concurrent_jobs: 1, unfinished_jobs: 2}}
+publication:
+  identifier: ivo://example.org/qserv
+  title: Sky & survey
+  short_name: sky
+  publisher: Example Data Centre
+  description: What the tests ask for.
+  contact_name: The operators
+  contact_email: help@example.org
+  reference_url: https://example.org/qserv
+  created: 2026-11-20
+  creators: [Ada, Grace]
+  wavebands: Optical
 """
 
 
@@ -142,3 +158,35 @@ def test_numbers_of_jobs_of_a_user(ruled: TapServer, cluster: Cluster) -> None:
     assert phases == ["EXECUTING", "QUEUED"]
     for job in jobs:
         assert httpx2.delete(job, headers=busy).status_code == 303
+
+
+def test_the_record_for_a_registry(ruled: TapServer, tmp_path: Path) -> None:
+    reply = ruled.get("/record")
+    assert reply.status_code == 200
+    root = ElementTree.fromstring(reply.content)
+    assert root.findtext("identifier") == "ivo://example.org/qserv"
+    assert [name.text for name in root.iterfind("curation/creator/name")] == ["Ada", "Grace"]
+    standards = {capability.get("standardID"): capability for capability in root.iterfind("capability")}
+    assert {"ivo://ivoa.net/std/TAP", "ivo://ivoa.net/std/ConeSearch"} <= standards.keys()
+    searches = [each for each in root.iterfind("capability") if each.get("standardID", "").endswith("ConeSearch")]
+    (cone,) = [each for each in searches if "clustered.Object" in (each.findtext("interface/accessURL") or "")]
+    test = {name.tag.upper(): name.text for name in cone.find("testQuery") or ()}
+    answer = httpx2.get(f"{cone.findtext('interface/accessURL')}", params=test)
+    assert b"<STREAM" in answer.content
+    tables = {table.text for table in root.iterfind("tableset/schema/table/name")}
+    assert "clustered.Object" in tables
+    if shutil.which("stilts"):
+        assert _schema_problems(reply.content, tmp_path) == ""
+
+
+def _schema_problems(document: bytes, directory: Path) -> str:
+    """Return what the schemas of the IVOA, as stilts has them, say against a document."""
+    (directory / "record.xml").write_bytes(document)
+    ours = Path(__file__).parents[1] / "data" / "xsd"
+    schemas = [
+        f"schemaloc=http://www.ivoa.net/xml/{name}/v1.0={(ours / name).as_uri()}.xsd"
+        for name in ("RegistryInterface", "ConeSearch")
+    ]
+    command = ["stilts", "xsdvalidate", f"doc={directory / 'record.xml'}", "uselocals=true", *schemas]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.stdout + done.stderr

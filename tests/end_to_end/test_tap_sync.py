@@ -270,3 +270,8 @@ def _is_closed(connection: socket.socket) -> bool:
 def _address(tap: TapServer) -> tuple[str, int]:
     host, _, port = tap.root.removeprefix("http://").rpartition(":")
     return host, int(port)
+
+
+def test_without_a_publication_there_is_no_record(tap: TapServer) -> None:
+    reply = tap.get("/record")
+    assert (reply.status_code, "settings.yaml" in reply.text) == (404, True)

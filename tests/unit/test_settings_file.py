@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
+from qserv_py.czar.publication import Publication
 from qserv_py.czar.settings_file import Settings, read_settings
 from qserv_py.errors import ConfigError
 
@@ -36,6 +38,16 @@ limits:
     "pi's": {{rows: 2_000, upload_bytes: 9}}
   users:
     alice: {{rows: 1}}
+publication:
+  identifier: ivo://example.org/qserv/sky
+  title: The sky
+  publisher: Example
+  description: All of it.
+  contact_name: Ada
+  contact_email: ada@example.org
+  reference_url: https://example.org
+  created: 2026-11-20
+  wavebands: [Optical, X-ray]
 """
 
 
@@ -64,6 +76,17 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         ),
     )
     assert read.limits.users == {"alice": {"rows": 1}}
+    assert read.publication == Publication(
+        identifier="ivo://example.org/qserv/sky",
+        title="The sky",
+        publisher="Example",
+        description="All of it.",
+        contact_name="Ada",
+        contact_email="ada@example.org",
+        reference_url="https://example.org",
+        created=date(2026, 11, 20),
+        wavebands=("Optical", "X-ray"),
+    )
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}", "identity: {}", "limits: {}", "limits: {default: {}}"])
@@ -76,7 +99,23 @@ def test_what_is_not_said_is_the_default(tmp_path: Path, text: str) -> None:
 
 
 OIDC = "identity:\n  oidc:\n    audience: q\n    issuer: {}\n"
+PUBLISHED = (
+    "publication: {{identifier: ivo://x.org/q, title: t, publisher: p, description: d, contact_name: n,"
+    " contact_email: a@b, reference_url: 'https://x', created: 2026-11-20, {}}}"
+)
 WRONG = [
+    ("publication: {}", '"publication" needs "identifier"'),
+    (PUBLISHED.format("wavebands: optical"), 'did you mean "Optical"?'),
+    (PUBLISHED.format("short_name: more than sixteen"), "short_name has 1 to 16 characters, not 17"),
+    (PUBLISHED.format("subject: x"), 'did you mean "subjects"?'),
+    (PUBLISHED.format("short_name: s").replace("ivo://x.org/q", "https://x.org/q"), "identifier is of the form ivo://"),
+    (PUBLISHED.format("short_name: s").replace("ivo://x.org/q", "ivo://x.org"), "identifier is of the form ivo://"),
+    (
+        PUBLISHED.format("short_name: s").replace("2026-11-20", "yesterday"),
+        "created is a day such as 2026-11-20, not 'yesterday'",
+    ),
+    (PUBLISHED.format("short_name: s").replace("a@b", "nobody"), "contact_email is an e-mail address"),
+    (PUBLISHED.format("short_name: s").replace("https://x", "x.org"), "reference_url is an http or https URL"),
     ("x", "settings.yaml, line 1: the file must be a mapping (key: value), not a text"),
     ("identity:", 'settings.yaml, line 1: "identity" must be a mapping (key: value), not nothing'),
     ("identity: {}\nlimit: {}", 'line 2: key "limit" of the file is not known; did you mean "limits"?'),

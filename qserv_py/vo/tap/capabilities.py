@@ -29,22 +29,27 @@ _OUTPUTS = {
 
 def capabilities_document(base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool = False) -> Element:
     """Return the capabilities of the service at an address."""
-    return element(
-        "vosi:capabilities",
+    found = capability_elements(base, limits, allowed, fetches=fetches)
+    return element("vosi:capabilities", *found, attributes=_NAMESPACES)
+
+
+def capability_elements(base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool) -> list[Element]:
+    """Return a ``capability`` element for each of TAP's resources that clients look for."""
+    return [
         _table_access(f"{base}/tap", limits, allowed, fetches=fetches),
         _plain("ivo://ivoa.net/std/VOSI#capabilities", f"{base}/tap/capabilities"),
         _plain("ivo://ivoa.net/std/VOSI#availability", f"{base}/tap/availability"),
         _plain("ivo://ivoa.net/std/VOSI#tables-1.1", f"{base}/tap/tables"),
         _plain("ivo://ivoa.net/std/DALI#examples", f"{base}/tap/examples"),
-        attributes=_NAMESPACES,
-    )
+    ]
 
 
 def _plain(standard: str, url: str) -> Element:
-    return element("capability", _interface(url, use="full"), attributes={"standardID": standard})
+    return element("capability", interface(url, use="full"), attributes={"standardID": standard})
 
 
-def _interface(url: str, *, use: str, version: str = "") -> Element:
+def interface(url: str, *, use: str, version: str = "") -> Element:
+    """Return the ``interface`` element of a resource that takes parameters."""
     attributes = {"xsi:type": "vs:ParamHTTP", "role": "std"} | ({"version": version} if version else {})
     return element("interface", element("accessURL", url, attributes={"use": use}), attributes=attributes)
 
@@ -53,7 +58,7 @@ def _table_access(url: str, limits: ServiceLimits, allowed: Limits, *, fetches: 
     methods = ("inline", "http", "https") if fetches else ("inline",)
     return element(
         "capability",
-        _interface(url, use="base", version="1.1"),
+        interface(url, use="base", version="1.1"),
         _language(),
         *map(_output, FORMATS),
         *(element("uploadMethod", attributes={"ivo-id": f"{_UPLOADS}{method}"}) for method in methods),

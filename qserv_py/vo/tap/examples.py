@@ -72,7 +72,7 @@ def _shown(example: Example) -> Element:
 
 def _of_database(database: Database, catalog: Catalog) -> Iterator[Example]:
     for table in database.tables:
-        place = _place(database, table, catalog)
+        place = place_with_rows(database, table, catalog)
         name = f"{written_name(database.name)}.{written_name(table.name)}"
         key = f"{database.name}-{table.name}"
         if isinstance(table, DirectorTable) and place is not None:
@@ -81,7 +81,7 @@ def _of_database(database: Database, catalog: Catalog) -> Iterator[Example]:
             yield _of_child(database, table, name, key)
 
 
-def _of_director(table: DirectorTable, name: str, key: str, place: _Place) -> Iterator[Example]:
+def _of_director(table: DirectorTable, name: str, key: str, place: Place) -> Iterator[Example]:
     ra, dec, identifier = (written_name(column) for column in (table.ra.column, table.dec.column, table.id))
     # With 'ICRS', which ADQL 2.1 no longer wants, the query is right in ADQL 2.0, too.
     where = (
@@ -125,15 +125,15 @@ def _of_child(database: Database, table: ChildTable, name: str, key: str) -> Exa
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """A circle in the middle of a chunk with some rows, degrees."""
+class Place:
+    """A circle in the middle of a chunk with some rows, ICRS degrees."""
 
     ra: float
     dec: float
     radius: float
 
 
-def _place(database: Database, table: Table, catalog: Catalog) -> _Place | None:
+def place_with_rows(database: Database, table: Table, catalog: Catalog) -> Place | None:
     """Return a place in the smallest chunk of a table that holds rows."""
     snapshot = catalog.snapshots.get(database.name)
     found = snapshot.tables.get(table.name) if snapshot else None
@@ -147,4 +147,4 @@ def _place(database: Database, table: Table, catalog: Catalog) -> _Place | None:
     area = 41253 / (12 * 4**order)
     radius = math.sqrt(WANTED_ROWS / max(1, int(found.rows[chosen])) * area / math.pi)
     most = math.sqrt(area) / 2
-    return _Place(float(lon.to_value("deg")[0]), float(lat.to_value("deg")[0]), min(radius, most))
+    return Place(float(lon.to_value("deg")[0]), float(lat.to_value("deg")[0]), min(radius, most))

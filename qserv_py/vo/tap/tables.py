@@ -74,19 +74,18 @@ def _published(catalog: Catalog) -> Iterator[Database]:
 
 
 def _tableset(catalog: Catalog, *, columns: bool) -> Element:
-    return element(
-        "vosi:tableset",
-        *(
-            element(
-                "schema",
-                element("name", written_name(database.name)),
-                _described(database.description),
-                *(_table("table", database, table, columns=columns) for table in database.tables),
-            )
-            for database in _published(catalog)
-        ),
-        attributes=_NAMESPACES,
-    )
+    return element("vosi:tableset", *schema_elements(catalog, columns=columns), attributes=_NAMESPACES)
+
+
+def schema_elements(catalog: Catalog, *, columns: bool) -> Iterator[Element]:
+    """Return the ``schema`` element of each published database."""
+    for database in _published(catalog):
+        yield element(
+            "schema",
+            element("name", written_name(database.name)),
+            _described(database.description),
+            *(_table("table", database, table, columns=columns) for table in database.tables),
+        )
 
 
 def _table(
