@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
+from qserv_py.client.local_job import LocalJob
 from qserv_py.client.result import Result
 from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
+from qserv_py.errors import NotFoundError
 
 if TYPE_CHECKING:
     from qserv_py.client.remote import RemoteConnection
@@ -63,6 +65,7 @@ class Connection:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._jobs: dict[str, LocalJob] = {}
 
     def __enter__(self) -> Connection:
         return self
@@ -73,7 +76,9 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Close it and everything it holds."""
+        """End its jobs, and close it and everything it holds."""
+        for job in self._jobs.values():
+            job.delete()
         self._session.close()
 
     def query(self, adql: str, *, maxrec: int | None = None, uploads: Mapping[str, Upload] | None = None) -> Result:
@@ -95,6 +100,32 @@ class Connection:
             If the query is wrong; the message has the place in the text and what to do.
         """
         return Result(self._session.answer(adql, maxrec=maxrec, uploads=arrow_tables(uploads or {})))
+
+    def submit(
+        self,
+        adql: str,
+        *,
+        maxrec: int | None = None,
+        run_id: str | None = None,
+        uploads: Mapping[str, Upload] | None = None,
+    ) -> LocalJob:
+        """Begin a query in the background, as long as this connection is open; parameters as for ``query``.
+
+        A job that outlives the process is one of a service: ``connect("http://...").submit(...)``.
+        """
+        spill = self._session.cluster.config.czar_dir / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        tables = arrow_tables(uploads or {})
+        job = LocalJob(self._session, adql, directory=spill, maxrec=maxrec, run_id=run_id, uploads=tables)
+        self._jobs[job.job_id] = job
+        return job
+
+    def job(self, job_id: str) -> LocalJob:
+        """Return a job by its id; NotFoundError if this connection has begun none of it."""
+        job = self._jobs.get(job_id)
+        if job is None or job.is_deleted:
+            raise NotFoundError(f'there is no job "{job_id[:80]}"', hint="A connection knows the jobs it has begun.")
+        return job
 
     def tables(self) -> list[str]:
         """Return the names of the tables, as queries write them."""

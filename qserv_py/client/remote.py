@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import json
-import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from types import TracebackType
@@ -13,13 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from qserv_py.adql.tree import OutputColumn
-from qserv_py.catalog.types import DataType
 from qserv_py.client.result import Result, optional
+from qserv_py.client.streamed import StreamedAnswer
 from qserv_py.client.uploads import Upload, arrow_tables
-from qserv_py.czar.formats.stream import ResultStream
-from qserv_py.czar.session import QueryStats
-from qserv_py.errors import ClusterError, UserError
 from qserv_py.vo.remote.http import Service
 from qserv_py.vo.remote.jobs import Jobs, JobView, failure_of, upload_files
 
@@ -76,7 +70,7 @@ class RemoteConnection:
         stack = ExitStack()
         asking = self._service.request("POST", "/tap/sync", form, files=files, wait_s=SILENCE_S)
         reply = stack.enter_context(asking)
-        return Result(RemoteAnswer(adql, reply, stack))
+        return Result(StreamedAnswer(adql, pa.PythonFile(reply, mode="r"), stack))
 
     def submit(
         self,
@@ -140,7 +134,8 @@ class RemoteJob:
         """Wait for the job and return its result."""
         self.wait()
         stack = ExitStack()
-        return Result(RemoteAnswer(self._adql, stack.enter_context(self._jobs.result(self.job_id)), stack))
+        reply = stack.enter_context(self._jobs.result(self.job_id))
+        return Result(StreamedAnswer(self._adql, pa.PythonFile(reply, mode="r"), stack))
 
     def cancel(self) -> None:
         """End the job if it has not ended."""
@@ -152,81 +147,3 @@ class RemoteJob:
 
     def __repr__(self) -> str:
         return f"<qserv_py job {self.job_id}>"
-
-
-class RemoteAnswer:
-    """Rows that come over HTTP as an Arrow stream. ``batches`` may be iterated once."""
-
-    def __init__(self, adql: str, reply: http.client.HTTPResponse, stack: ExitStack) -> None:
-        self.text = adql
-        self.stats = QueryStats(chunks=0, chunks_total=0)
-        self._stack = stack
-        self._started = time.perf_counter()
-        try:
-            self._reader = pa.ipc.open_stream(pa.PythonFile(reply, mode="r"))
-        except (pa.ArrowException, OSError, http.client.HTTPException) as error:
-            stack.close()
-            raise ClusterError("the service sent no Arrow stream", detail=str(error)) from error
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The Arrow schema of the answer."""
-        return self._reader.schema
-
-    @property
-    def columns(self) -> tuple[OutputColumn, ...]:
-        """The columns of the answer."""
-        return tuple(_column(field) for field in self.schema)
-
-    def batches(self) -> Generator[pa.RecordBatch, None, None]:
-        """Yield the rows; ClusterError if they break off."""
-        status = ""
-        with self._stack:
-            for batch, metadata in self._read():
-                status = (metadata or {}).get(b"QUERY_STATUS", b"").decode() or status
-                self.stats.rows += batch.num_rows
-                if batch.num_rows:
-                    yield batch
-        self.stats.overflow = status == "OVERFLOW"
-        self.stats.seconds = time.perf_counter() - self._started
-        if not status:
-            raise ClusterError("the rows broke off: the service did not say that they are all there")
-
-    def _read(self) -> Iterator[tuple[pa.RecordBatch, Any]]:
-        while True:
-            try:
-                yield self._reader.read_next_batch_with_custom_metadata()
-            except StopIteration:
-                return
-            except (pa.ArrowException, OSError, http.client.HTTPException) as error:
-                raise ClusterError("the rows broke off", detail=str(error)) from error
-
-    def stream(self, *infos: tuple[str, str]) -> ResultStream:
-        """Return the rows for a writer of ``czar.formats``."""
-        is_cut = lambda: self.stats.overflow  # noqa: E731
-        return ResultStream(
-            columns=self.columns, schema=self.schema, batches=self.batches(), infos=infos, is_cut=is_cut
-        )
-
-    def cancel(self) -> None:
-        """Leave; the service stops the query."""
-        self._stack.close()
-
-
-def _column(field: pa.Field) -> OutputColumn:
-    told = {key.decode(): text.decode() for key, text in (field.metadata or {}).items()}
-    kinds = {kind.names.arrow: kind for kind in reversed(DataType)}
-    kind = (
-        field.type.value_type if pa.types.is_list(field.type) or pa.types.is_fixed_size_list(field.type) else field.type
-    )
-    known = next((name for alias, name in kinds.items() if pa.type_for_alias(alias) == kind), None)
-    if known is None:
-        raise UserError(f'column "{field.name}" is of type {field.type}, which is not known here')
-    return OutputColumn(
-        name=field.name,
-        datatype=known,
-        unit=told.get("unit", ""),
-        ucd=told.get("ucd", ""),
-        description=told.get("description", ""),
-        xtype=told.get("xtype", ""),
-    )

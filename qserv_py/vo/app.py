@@ -74,10 +74,10 @@ async def _metrics(request: Request) -> Response:
     return Response(body, media_type=mime)
 
 
-def _defect_reply(error: Exception) -> Response:
+def _defect_reply(path: str, error: Exception) -> Response:
     failure = InternalError(f"the request failed in an unforeseen way: {type(error).__name__}")
     failure.__cause__ = error
-    return error_reply(failure)
+    return error_reply(path, failure)
 
 
 class RequestLog:
@@ -112,7 +112,7 @@ class RequestLog:
         except Exception as error:
             if seen["status"]:
                 raise
-            await _defect_reply(error)(scope, receive, watched)
+            await _defect_reply(scope["path"], error)(scope, receive, watched)
         finally:
             route = _route_of(scope)
             self._service.metrics.requests.labels(route, str(seen["status"])).inc()

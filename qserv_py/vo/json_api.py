@@ -22,43 +22,35 @@ from qserv_py.planner.explain import explain as explained
 from qserv_py.planner.plan import QueryPlan, ShardStage
 from qserv_py.registry.user_tables import UserTable
 from qserv_py.vo.http.parameters import bounded_body
-from qserv_py.vo.http.replies import error_json, json_error_reply
+from qserv_py.vo.http.replies import error_json
 from qserv_py.vo.http.requester import known_requester_of, requester_of
 from qserv_py.vo.http.xml import iso_time
+from qserv_py.vo.openapi import openapi
 from qserv_py.vo.service import service_of
 
 
 async def validate(request: Request) -> Response:
     """Say whether a query is right: its columns, or its error with the place."""
-    try:
-        service, body = service_of(request), await _body(request)
-        adql, mode = _text(body, "query"), _mode(body)
-        catalog = await run_in_threadpool(service.session.catalog, requester_of(request).identity)
-        return JSONResponse(await run_in_threadpool(_validated, catalog, adql, mode))
-    except QservError as error:
-        return json_error_reply(error)
+    service, body = service_of(request), await _body(request)
+    adql, mode = _text(body, "query"), _mode(body)
+    catalog = await run_in_threadpool(service.session.catalog, requester_of(request).identity)
+    return JSONResponse(await run_in_threadpool(_validated, catalog, adql, mode))
 
 
 async def explain(request: Request) -> Response:
     """Say how a query would be answered: columns, stages, an estimate, warnings, and the plan as text."""
-    try:
-        service, body = service_of(request), await _body(request)
-        identity = requester_of(request).identity
-        plan = await run_in_threadpool(service.session.plan, _text(body, "query"), identity)
-        return JSONResponse(await run_in_threadpool(_plan, plan))
-    except QservError as error:
-        return json_error_reply(error)
+    service, body = service_of(request), await _body(request)
+    identity = requester_of(request).identity
+    plan = await run_in_threadpool(service.session.plan, _text(body, "query"), identity)
+    return JSONResponse(await run_in_threadpool(_plan, plan))
 
 
 async def user_tables(request: Request) -> Response:
     """List the tables that the requester keeps, those that others share, and the space that is taken."""
-    try:
-        service, identity = service_of(request), known_requester_of(request).identity
-        kept = service.session.user_tables
-        tables = await run_in_threadpool(kept.tables, identity)
-        taken = await run_in_threadpool(kept.kept_bytes, identity)
-    except QservError as error:
-        return json_error_reply(error)
+    service, identity = service_of(request), known_requester_of(request).identity
+    kept = service.session.user_tables
+    tables = await run_in_threadpool(kept.tables, identity)
+    taken = await run_in_threadpool(kept.kept_bytes, identity)
     most = service.rules.limits_for(identity).user_table_bytes
     return JSONResponse({"tables": [_table(table, identity) for table in tables], "bytes": taken, "most_bytes": most})
 
@@ -146,7 +138,7 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 def _mode(body: dict[str, Any]) -> Mode:
     value = body.get("mode", Mode.LENIENT.value)
-    if value not in set(Mode):
+    if value not in [mode.value for mode in Mode]:  # a list: what the client sent may have no hash
         raise UserError('"mode" can be "lenient" or "strict"')
     return Mode(value)
 
@@ -155,5 +147,6 @@ API_ROUTES = [
     Route("/validate", validate, methods=["POST"]),
     Route("/explain", explain, methods=["POST"]),
     Route("/tables", user_tables, methods=["GET"]),
+    Route("/openapi.json", openapi, methods=["GET"]),
 ]
 """Below ``/api``."""

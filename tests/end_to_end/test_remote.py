@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,10 @@ from support.tap_server import ENDLESS, TapServer
 
 import qserv_py
 from qserv_py.cli.main import run
+from qserv_py.client.connection import Connection
 from qserv_py.client.remote import RemoteConnection
-from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, UnknownColumnError
+from qserv_py.czar.cluster import Cluster
+from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, UnknownColumnError, UserError
 
 TOP = "SELECT TOP 5 objectId, coord_ra AS ra FROM clustered.Object ORDER BY objectId"
 
@@ -69,10 +72,22 @@ def test_a_token_does_not_cross_the_network_in_the_clear() -> None:
         RemoteConnection("http://example.org", token="secret")
 
 
-def test_a_job(db: RemoteConnection) -> None:
+@pytest.fixture(params=["service", "cluster"])
+def either(request: pytest.FixtureRequest, tap: TapServer, cluster: Cluster) -> Iterator[RemoteConnection | Connection]:
+    """A connection to the service, and one to the cluster itself: jobs are handled in the same way."""
+    target = tap.root if request.param == "service" else cluster.config.directory
+    with qserv_py.connect(target) as connection:
+        yield connection
+
+
+def test_a_job(either: RemoteConnection | Connection) -> None:
+    db = either
     job = db.submit(TOP, run_id="mine")
     assert job.wait().phase == "COMPLETED"
-    assert len(job.result()) == 5
+    result = job.result()
+    assert len(result) == 5
+    assert result.to_arrow().equals(job.result().to_arrow())
+    assert [column.unit for column in result.columns] == ["", "deg"]
     again = db.job(job.job_id)
     assert (again.state.run_id, again.state.rows, again.state.query) == ("mine", 5, TOP)
     job.delete()
@@ -83,6 +98,21 @@ def test_a_job(db: RemoteConnection) -> None:
     endless = db.submit(ENDLESS)
     endless.cancel()
     assert endless.state.phase == "ABORTED"
+    with pytest.raises(QservError):
+        endless.result()
+    cut = db.submit(TOP, maxrec=3)
+    assert (len(cut.result()), cut.state.overflow) == (3, True)
+
+
+def test_a_closed_connection_has_ended_its_jobs(cluster: Cluster) -> None:
+    with qserv_py.connect(cluster.config.directory) as db:
+        job = db.submit(ENDLESS)
+        mine = pa.table({"id": [1, 2]})
+        with pytest.raises(UserError, match="did not say|brings|uploaded|TAP_UPLOAD"):
+            db.submit("SELECT * FROM TAP_UPLOAD.other", uploads={"mine": mine})
+    assert job.state.phase == "ABORTED"
+    with pytest.raises(QservError):
+        job.result()
 
 
 def test_uploads(db: RemoteConnection, tap: TapServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

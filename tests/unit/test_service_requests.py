@@ -195,7 +195,7 @@ def test_a_requester_has_so_many_queries_at_a_time() -> None:
     ],
 )
 def test_every_error_is_a_votable_with_its_status(error: QservError, status: int) -> None:
-    reply = error_reply(error)
+    reply = error_reply("/tap/sync", error)
     assert reply.status_code == status
     root = ElementTree.fromstring(bytes(reply.body))
     (info,) = root.iter("{http://www.ivoa.net/xml/VOTable/v1.3}INFO")
@@ -206,7 +206,7 @@ def test_every_error_is_a_votable_with_its_status(error: QservError, status: int
 
 
 def test_an_error_text_that_xml_cannot_hold_is_still_xml() -> None:
-    reply = error_reply(UserError('no "<a&b>" \x01\ud800 here'))
+    reply = error_reply("/tap/sync", UserError('no "<a&b>" \x01\ud800 here'))
     assert "no" in ElementTree.tostring(ElementTree.fromstring(bytes(reply.body)), encoding="unicode")
 
 

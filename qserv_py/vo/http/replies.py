@@ -1,6 +1,7 @@
-"""Replies other than results: XML documents, texts, redirections, and errors as VOTables, whatever was asked for.
+"""Replies other than results: XML documents, texts, redirections, and errors.
 
-Every client shows the message of a VOTable with status 4xx; of a JSON error none does.
+Errors are VOTables, whatever format was asked for: every VO client shows the message of a VOTable with status 4xx, of a
+JSON error none does. The JSON API alone answers in JSON.
 """
 
 from __future__ import annotations
@@ -82,18 +83,19 @@ def votable(*content: Element) -> Element:
     return element("VOTABLE", *content, attributes=attributes)
 
 
-def error_reply(error: QservError) -> Response:
-    """Return the reply that tells of an error."""
+def error_reply(path: str, error: QservError) -> Response:
+    """Return the reply that tells of an error: JSON to who asked the JSON API, a VOTable to all others."""
     if isinstance(error, InternalError):
         log.error("defect: %s", error.render(), exc_info=error)
     return _challenging(
-        error, Response(error_votable(public_text(error)), status_of(error), headers_of(error), VOTABLE)
+        error, _error_body(path, error_json(error), public_text(error), status_of(error), headers_of(error))
     )
 
 
-def json_error_reply(error: QservError) -> Response:
-    """Return the reply of the JSON API that tells of an error."""
-    return _challenging(error, JSONResponse({"error": error_json(error)}, status_of(error), headers_of(error)))
+def _error_body(path: str, record: dict[str, object], text: str, status: int, headers: dict[str, str]) -> Response:
+    if path.startswith("/api/"):
+        return JSONResponse({"error": record}, status, headers)
+    return Response(error_votable(text), status, headers, VOTABLE)
 
 
 def _challenging(error: QservError, reply: Response) -> Response:
@@ -103,18 +105,21 @@ def _challenging(error: QservError, reply: Response) -> Response:
     return reply
 
 
-def http_error_reply(_request: Request, error: Exception) -> Response:
+def http_error_reply(request: Request, error: Exception) -> Response:
     """Return the reply to a request that no route takes; a handler of Starlette's."""
     assert isinstance(error, HTTPException)
-    what = {404: "there is nothing at this address", 405: "this address does not take that method"}
-    text = what.get(error.status_code, error.detail)
-    return Response(error_votable(text), error.status_code, dict(error.headers or {}), VOTABLE)
+    code, text = {
+        404: ("not_found", "there is nothing at this address"),
+        405: ("method", "this address does not take that method"),
+    }.get(error.status_code, ("http", error.detail))
+    record: dict[str, object] = {"code": code, "message": text, "hint": ""}
+    return _error_body(request.url.path, record, text, error.status_code, dict(error.headers or {}))
 
 
-def handled_error_reply(_request: Request, error: Exception) -> Response:
+def handled_error_reply(request: Request, error: Exception) -> Response:
     """Return the reply to an error of ours that a route raised; a handler of Starlette's."""
     assert isinstance(error, QservError)
-    return error_reply(error)
+    return error_reply(request.url.path, error)
 
 
 def xml_reply(request: Request, root: Element | bytes, *, status: int = 200, mime: str = XML) -> Response:

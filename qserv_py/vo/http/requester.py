@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from qserv_py.czar.identity.authenticate import Authenticator
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.errors import AuthenticationError, IdentityProviderError, UserError
-from qserv_py.vo.http.replies import error_reply, json_error_reply
+from qserv_py.vo.http.replies import error_reply
 
 OPEN_PATHS = ("/healthz", "/metrics", "/tap/availability")
 """What monitoring asks for: these tell everybody the same, and do not wait for an issuer of tokens."""
@@ -78,8 +78,7 @@ class Identification:
         try:
             requester = await self._identify(scope)
         except (AuthenticationError, IdentityProviderError, UserError) as error:
-            reply = json_error_reply if scope["path"].startswith("/api/") else error_reply
-            await reply(error)(scope, receive, send)
+            await error_reply(scope["path"], error)(scope, receive, send)
             return
         scope.setdefault("state", {})["requester"] = requester
         greeting = self._greeting(requester)

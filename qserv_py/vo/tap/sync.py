@@ -69,7 +69,7 @@ class SyncQuery:
                 await ready
             except QservError as error:
                 self._service.metrics.failures.labels(error.code).inc()
-                await error_reply(error)(scope, receive, send)
+                await error_reply(scope["path"], error)(scope, receive, send)
                 return
             await self._send(buffer, send)
         finally:
