@@ -307,6 +307,12 @@ class NoFitError(PipelineError):
     code = "no_fit"
 
 
+class ImageFileError(PipelineError):
+    """A FITS file is not the image that it should be, or an image has what FITS cannot hold."""
+
+    code = "image_file"
+
+
 class InternalError(QservError):
     """A defect of qserv_py; the user sees that it is ours, the details go to the log."""
 

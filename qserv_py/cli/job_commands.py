@@ -117,7 +117,7 @@ def follow(jobs: Jobs, job_id: str) -> JobView:
 
 def fetch(jobs: Jobs, job_id: str, output: Path | None) -> None:
     """Write the result of a job to a file, or to standard output."""
-    from qserv_py.czar.formats.whole_file import whole_file
+    from qserv_py.whole_file import whole_file
 
     with ExitStack() as stack:
         reply = stack.enter_context(jobs.result(job_id))

@@ -127,8 +127,8 @@ def query(
         _ask_service(url, text, chosen, tables, output, maxrec, timing)
         return
     from qserv_py.czar.cluster import open_cluster
-    from qserv_py.czar.formats.whole_file import whole_file
     from qserv_py.czar.session import Session
+    from qserv_py.whole_file import whole_file
 
     with Session(open_cluster(cluster_dir)) as session, query_progress() as on_progress:
         answer = session.answer(text, maxrec=maxrec, on_progress=on_progress, uploads=tables)

@@ -20,8 +20,8 @@ from qserv_py.cli.query_commands import query
 from qserv_py.czar.formats import FORMATS, find_format, format_of_file
 from qserv_py.czar.formats.compression import CODINGS, compressed
 from qserv_py.czar.formats.registry import Format
-from qserv_py.czar.formats.whole_file import whole_file
 from qserv_py.errors import ConfigError, InternalError, UserError
+from qserv_py.whole_file import whole_file
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "formats.md"
 

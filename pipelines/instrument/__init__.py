@@ -1,0 +1,1 @@
+"""QCam: the camera, its raw files, and what the Butler must know of both."""
