@@ -313,6 +313,12 @@ class ImageFileError(PipelineError):
     code = "image_file"
 
 
+class RepositoryError(PipelineError):
+    """A Butler repository refuses what it was asked, or is not what was expected."""
+
+    code = "repository"
+
+
 class InternalError(QservError):
     """A defect of qserv_py; the user sees that it is ours, the details go to the log."""
 

@@ -1,0 +1,43 @@
+"""A PSF as a table of FITS: a row for each term of the polynomial, with its pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+from astropy.io import fits
+
+from qserv_py.errors import ImageFileError
+from qserv_py.pipelines.images.cards import cards_of, header_of
+from qserv_py.pipelines.images.exposure import HeaderValue
+from qserv_py.pipelines.kernels.psf import Psf, terms_of
+
+_PLACES = {"PSFX0": "x0", "PSFY0": "y0", "PSFXSCAL": "scale_x", "PSFYSCAL": "scale_y"}
+
+
+def psf_table(psf: Psf) -> fits.BinTableHDU:
+    """Return the HDU of a PSF, named PSF."""
+    shape = psf.coefficients.shape
+    if len(shape) != 3 or shape[1] != shape[2] or shape[0] != terms_of(psf.order):
+        raise ImageFileError(f"a PSF of order {psf.order} has coefficients of shape {shape}")
+    cards: dict[str, HeaderValue] = {"PSFORDER": psf.order}
+    cards |= {key: float(getattr(psf, field)) for key, field in _PLACES.items()}
+    powers = np.array([(i, j) for j in range(psf.order + 1) for i in range(psf.order + 1 - j)])  # the kernels' order
+    columns = [
+        fits.Column("I", "J", array=powers[:, 0]),
+        fits.Column("J", "J", array=powers[:, 1]),
+        fits.Column("PIXELS", f"{shape[1] * shape[2]}D", dim=f"({shape[2]},{shape[1]})", array=psf.coefficients),
+    ]
+    return fits.BinTableHDU.from_columns(columns, header=header_of(cards), name="PSF")
+
+
+def psf_of(table: fits.BinTableHDU, *, name: str) -> Psf:
+    """Return the PSF of an HDU; ``name`` is what messages call the file."""
+    cards = cards_of(table.header)
+    missing = [key for key in ("PSFORDER", *_PLACES) if not isinstance(cards.get(key), int | float)]
+    if missing:
+        raise ImageFileError(f"the PSF of {name} has no number {', '.join(missing)}")
+    pixels = np.asarray(table.data["PIXELS"], dtype=np.float64)
+    order = int(cards["PSFORDER"])
+    if pixels.ndim != 3 or len(pixels) != terms_of(order):
+        raise ImageFileError(f"the PSF of {name} has order {order} and coefficients of shape {pixels.shape}")
+    places = {field: float(cards[key]) for key, field in _PLACES.items()}
+    return Psf(coefficients=np.ascontiguousarray(pixels), order=order, **places)
