@@ -5,6 +5,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+BASE := $(VENV)/.installed-base
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
@@ -14,19 +15,30 @@ export PIP_ROOT_USER_ACTION := ignore
 setup: $(STAMP)
 
 # What an editable installation depends on; Python sources are read in place, the C kernels are compiled.
-$(STAMP): pyproject.toml setup.py pipelines/kernels/build.py $(wildcard pipelines/kernels/c/*.[ch])
+SOURCES := pyproject.toml setup.py pipelines/kernels/build.py $(wildcard pipelines/kernels/c/*.[ch])
+
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "qserv_py needs Python 3.11 or later; name one: make PYTHON=python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
 	  { echo "$(PYTHON) cannot make virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@echo "setting up $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --editable '$(1)'
 	@$(BIN)/python -c 'import qserv_py.pipelines.kernels._native' 2>/dev/null || \
 	  echo "the image kernels were not built: they need gcc and Python.h; on Debian: apt-get install gcc python3-dev" >&2
-	@touch $(STAMP)
+	@touch $@
+endef
 
-demo: $(STAMP)
+# The demo needs the catalogue database alone; tests need Rubin's middleware and the tools of developers, too.
+$(BASE): $(SOURCES)
+	$(call install,.)
+
+$(STAMP): $(SOURCES)
+	$(call install,.[dev])
+	@touch $(BASE)
+
+demo: $(BASE)
 	@$(BIN)/qserv demo --keep
 
 test: lint types unit wheel-test
