@@ -10,6 +10,9 @@ Three kinds of fenced block are examples:
 
 A comment straight before a block says more: ``<!-- example: exit 3 -->`` expects that exit code,
 ``<!-- example: skip, REASON -->`` leaves the block out. All blocks of a page share one directory and one environment.
+
+A page names the ports of its services as a reader may type them; here each becomes one that is free, so that two runs
+of the tests on one machine do not meet.
 """
 
 from __future__ import annotations
@@ -23,12 +26,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from qserv_py.workers.server_address import free_port
 from qserv_py.workers.server_programs import wheel_bin_dir
 
 FENCE = re.compile(
     r"(?:^<!--[ ]*(?P<comment>(?:example|file):[^\n]*?)[ ]*-->\n+)?^```(?P<kind>\w+)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+")
 FRAME = str.maketrans("", "", "┏━┳┓┃┡╇┩│└─┴┘├┼┤┌┬┐╭╮╰╯|")
 COMMAND_TIMEOUT_S = 300
 
@@ -103,6 +108,15 @@ def examples_of(page: str) -> Iterator[Example]:
         yield Example(line=line, kind=match["kind"], body=match["body"], comment=match["comment"] or "")
 
 
+def with_free_ports(page: str) -> str:
+    """Return a page with every port that it names replaced by a free one, the same for the same."""
+    ports: dict[str, int] = {}
+    for named in PORT.findall(page):
+        if named not in ports:
+            ports[named] = free_port(set(ports.values()))
+    return PORT.sub(lambda named: str(ports[named[0]]), page)
+
+
 def commands_of(body: str) -> Iterator[tuple[str, str]]:
     """Yield each command of a console block with the output that the block shows for it."""
     for chunk in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
@@ -149,7 +163,7 @@ def run_page(page: Path, directory: Path, *, environment: Mapping[str, str]) -> 
     """
     session = Session(directory=directory, environment=dict(environment))
     output = ""
-    for example in examples_of(page.read_text(encoding="utf-8")):
+    for example in examples_of(with_free_ports(page.read_text(encoding="utf-8"))):
         place = f"{page.name}:{example.line}"
         if example.skipped:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,16 @@ def test_a_wrong_page_fails_with_the_place(tmp_path: Path, old: str, new: str) -
 )
 def test_matching(expected: str, printed: str, same: bool) -> None:
     assert examples.matches(expected, printed) is same
+
+
+def test_ports_of_a_page_are_free_ones() -> None:
+    page = "$ serve --port 8093 &\n$ curl http://127.0.0.1:8093/a http://127.0.0.1:8094/b # 8093 rows\n"
+    replaced = examples.with_free_ports(page)
+    found = re.fullmatch(
+        r"\$ serve --port (\d+) &\n\$ curl http://127\.0\.0\.1:(\d+)/a http://127\.0\.0\.1:(\d+)/b # 8093 rows\n",
+        replaced,
+    )
+    assert found is not None
+    served, asked, other = found.groups()
+    assert served == asked != other
+    assert not {served, other} & {"8093", "8094"}
