@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.postgres import private_directory
 from support.schemas import write_schema
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,7 @@ def test_the_life_of_a_cluster(place: Path) -> None:
 
     (pid,) = [row["pid"] for row in json.loads(qserv(place, "cluster", "status", "--format", "json").stdout)][:1]
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cwd").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert wait_until(lambda: not Path(f"/proc/{pid}/cwd").exists())
     assert states(place, code=6) == {"w1": "stopped", "w2": "running"}
     down = qserv(place, "list", "tables", code=1)
     assert "ERROR: the registry at " in down.stderr

@@ -10,7 +10,9 @@ from xml.etree import ElementTree
 
 import httpx2
 import pytest
-from support.tap_server import ENDLESS, TapServer, count_statements
+from support.cluster import count_statements
+from support.tap_server import ENDLESS, TapServer
+from support.waiting import wait_until
 
 from qserv_py.czar.cluster import Cluster
 
@@ -100,15 +102,10 @@ def test_deleting(tap: TapServer, how: str) -> None:
 def test_aborting_stops_the_servers(tap: TapServer, cluster: Cluster) -> None:
     job = tap.submit(ENDLESS, PHASE="RUN")
     assert tap.wait(job, "EXECUTING") == "EXECUTING"
-    admin = list(cluster.admin.values())
-    ends = time.monotonic() + 20
-    while not count_statements(admin):
-        assert time.monotonic() < ends
+    assert wait_until(lambda: count_statements(cluster))
     tap.post(f"{job}/phase", data={"PHASE": "ABORT"})
     assert tap.phase(job) == "ABORTED"
-    while count_statements(admin):
-        assert time.monotonic() < ends, "an aborted job still runs"
-        time.sleep(0.05)
+    assert wait_until(lambda: not count_statements(cluster)), "an aborted job still runs"
     pending = tap.submit(TOP)
     tap.post(f"{pending}/phase", data={"PHASE": "ABORT"})
     assert tap.phase(pending) == "ABORTED"
@@ -122,7 +119,7 @@ def test_execution_duration_binds_whatever_the_format(tap: TapServer, cluster: C
     tap.post(f"{job}/phase", data={"PHASE": "RUN"})
     assert tap.wait(job, seconds=40) == "ERROR"
     assert "ran longer than 1 s" in tap.get(f"{job}/error").text
-    assert count_statements(list(cluster.admin.values())) == 0
+    assert count_statements(cluster) == 0
 
 
 def test_destruction_keeps_microseconds_and_has_a_limit(tap: TapServer) -> None:

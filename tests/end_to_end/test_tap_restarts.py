@@ -7,7 +7,9 @@ import threading
 import time
 
 import httpx2
-from support.tap_server import ENDLESS, TapServer, count_statements, running_server
+from support.cluster import count_statements
+from support.tap_server import ENDLESS, TapServer, running_server
+from support.waiting import wait_until
 
 from qserv_py.cli.main import run
 from qserv_py.czar.cluster import Cluster
@@ -16,12 +18,7 @@ TOP = "SELECT TOP 5 objectId, coord_ra FROM clustered.Object ORDER BY objectId"
 
 
 def no_statements(cluster: Cluster, *, within_s: float = 30) -> bool:
-    ends = time.monotonic() + within_s
-    while count_statements(list(cluster.admin.values())):
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.1)
-    return True
+    return wait_until(lambda: not count_statements(cluster), seconds=within_s)
 
 
 def test_kill_at_any_moment(tap: TapServer, cluster: Cluster) -> None:

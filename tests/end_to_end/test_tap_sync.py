@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.io.votable import parse_single_table
-from support.tap_server import ENDLESS, TapServer, count_statements
+from support.cluster import count_statements
+from support.tap_server import ENDLESS, TapServer
+from support.waiting import wait_until
 
 from qserv_py.czar.cluster import Cluster
 
@@ -130,13 +132,9 @@ def test_head_sends_no_rows(tap: TapServer) -> None:
 
 
 def test_a_client_that_leaves_ends_its_query(tap: TapServer, cluster: Cluster) -> None:
-    admin = list(cluster.admin.values())
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(f"{tap.tap}/sync", data={"QUERY": ENDLESS}, timeout=1.5)
-    ends = time.monotonic() + 20
-    while count_statements(admin):
-        assert time.monotonic() < ends, "the statements of a client that left still run"
-        time.sleep(0.1)
+    assert wait_until(lambda: not count_statements(cluster)), "the statements of a client that left still run"
 
 
 def test_many_clients_at_a_time(tap: TapServer) -> None:
@@ -203,10 +201,7 @@ def test_health_figures_and_logs(tap: TapServer) -> None:
     text = tap.get("/metrics").text
     assert 'qserv_http_requests_total{route="/tap/sync",status="200"}' in text
     assert 'qserv_jobs{phase="EXECUTING"}' in text
-    ends = time.monotonic() + 10
-    while not any(request_id in line for line in tap.lines):
-        assert time.monotonic() < ends
-        time.sleep(0.05)
+    assert wait_until(lambda: any(request_id in line for line in list(tap.lines)))
     (line,) = [json.loads(line) for line in tap.lines if request_id in line]
     assert (line["path"], line["status"], line["owner"]) == ("/tap/sync", 200, "anonymous")
 
@@ -242,7 +237,6 @@ def test_connections_that_say_nothing_keep_nobody_out(tap: TapServer) -> None:
 
 
 def test_a_reader_that_does_not_read_holds_no_worker(tap: TapServer, cluster: Cluster) -> None:
-    admin = list(cluster.admin.values())
     adql = "SELECT a.*, b.* FROM clustered.Source a JOIN clustered.Visit b ON 1 = 1"
     connections = []
     try:
@@ -252,11 +246,8 @@ def test_a_reader_that_does_not_read_holds_no_worker(tap: TapServer, cluster: Cl
             head = f"POST /tap/sync HTTP/1.1\r\nHost: x\r\nContent-Length: {len(str(body))}\r\n"
             connection.sendall(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n{body}".encode())
             connections.append(connection)
-        ends = time.monotonic() + 30
         time.sleep(0.5)
-        while count_statements(admin):
-            assert time.monotonic() < ends, "slow readers hold connections to workers"
-            time.sleep(0.1)
+        assert wait_until(lambda: not count_statements(cluster), seconds=30), "slow readers hold connections to workers"
         assert tap.query(TOP).status_code == 200
     finally:
         for connection in connections:

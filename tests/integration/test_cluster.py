@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import pytest
 from support.cluster import running_cluster
 from support.postgres import DEBIAN_POSTGRES, FAST_SETTINGS, private_directory
 from support.schemas import small_database
+from support.waiting import wait_until
 
 from qserv_py.config import CLUSTER_FILE, ClusterConfig
 from qserv_py.czar.cluster import Cluster, changing, cluster_status, open_cluster, start_cluster, stop_cluster
@@ -41,9 +41,7 @@ def pids(cluster: Cluster) -> list[int | None]:
 def kill(pid: int | None) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}/cwd").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert wait_until(lambda: not Path(f"/proc/{pid}/cwd").exists())
 
 
 def test_it_runs_and_the_handle_leads_to_it(cluster: Cluster) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from support.postgres import TestServer, private_directory, running_server
+from support.waiting import wait_until
 
 from qserv_py.errors import ClusterError, ConfigError
 from qserv_py.workers import server_programs
@@ -30,10 +30,7 @@ def mortal() -> Iterator[TestServer]:
 
 
 def wait_until_dead(server: TestServer) -> None:
-    deadline = time.monotonic() + 10
-    while server.server.pid() is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert server.server.pid() is None
+    assert wait_until(lambda: server.server.pid() is None)
 
 
 def one(conninfo: str, query: str) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +11,9 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.catalogues import Loaded, load_catalogue
-from support.sky import catalogue
+from support.catalogues import Loaded
+from support.cluster import count_statements
+from support.waiting import wait_until
 
 import qserv_py
 from qserv_py.czar.cluster import Cluster
@@ -38,42 +38,10 @@ SLOW = (
 """6**8 rows for each of some objects: minutes."""
 
 
-@pytest.fixture(scope="module")
-def field(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    tables = catalogue(5, "sparse", count=800)
-    return load_catalogue(cluster, tmp_path_factory.mktemp("field"), name="field", tables=tables, target_rows=30)
-
-
-@pytest.fixture
-def session(cluster: Cluster, field: Loaded) -> Iterator[Session]:
-    with Session(cluster) as opened:
-        yield opened
-
-
 @pytest.fixture
 def db(cluster: Cluster, field: Loaded) -> Iterator[qserv_py.Connection]:
     with qserv_py.connect(cluster.config.directory) as connection:
         yield connection
-
-
-def running(cluster: Cluster) -> int:
-    """Count the chunk queries that run on the servers."""
-    count = 0
-    for conninfo in cluster.admin.values():
-        with psycopg.connect(conninfo) as connection:
-            statement = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'qserv_reader' AND state = 'active'"
-            row = connection.execute(statement).fetchone()
-            count += row[0] if row else 0
-    return count
-
-
-def wait_until(condition, *, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_cancel_reaches_the_servers(cluster: Cluster, session: Session) -> None:
@@ -88,12 +56,12 @@ def test_cancel_reaches_the_servers(cluster: Cluster, session: Session) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert wait_until(lambda: running(cluster) > 0)
+    assert wait_until(lambda: count_statements(cluster) > 0)
     answer.cancel()
     reader.join(20)
     assert not reader.is_alive()
     assert len(seen) == 1
-    assert wait_until(lambda: running(cluster) == 0)
+    assert wait_until(lambda: count_statements(cluster) == 0)
     assert session.answer("SELECT COUNT(*) FROM field.Object").batches().__next__()["count"].to_pylist() == [800]
 
 
@@ -102,7 +70,7 @@ def test_leaving_the_rows_early_stops_the_servers(cluster: Cluster, session: Ses
     rows = session.answer(query).batches()
     next(rows)
     rows.close()  # type: ignore[attr-defined]
-    assert wait_until(lambda: running(cluster) == 0)
+    assert wait_until(lambda: count_statements(cluster) == 0)
 
 
 def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field: Loaded) -> None:
@@ -110,7 +78,7 @@ def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field:
     with Session(cluster) as opened:
         rows = opened.answer(SLOW.replace("COUNT(*)", "a.sourceId")).batches()
         assert next(rows).num_rows > 0
-    assert wait_until(lambda: running(cluster) == 0)
+    assert wait_until(lambda: count_statements(cluster) == 0)
     assert next(rows, None) is None
 
 
@@ -148,7 +116,7 @@ def test_a_dropped_connection_is_opened_again(cluster: Cluster, session: Session
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'qserv_reader'"
                 " AND state = 'idle'"
             )
-    assert wait_until(lambda: running(cluster) == 0)
+    assert wait_until(lambda: count_statements(cluster) == 0)
     assert next(session.answer(count).batches())["count"].to_pylist() == [800]
 
 

@@ -6,20 +6,13 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
-from support.catalogues import Loaded, load_catalogue
-from support.sky import catalogue
+from support.catalogues import Loaded
 
 import qserv_py
 from qserv_py.adql.words import written_name
 from qserv_py.czar.cluster import Cluster
 from qserv_py.errors import UnknownTableError
 from qserv_py.vo.tap.tables import tables_document
-
-
-@pytest.fixture(scope="module")
-def field(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    tables = catalogue(5, "sparse", count=800)
-    return load_catalogue(cluster, tmp_path_factory.mktemp("field"), name="field", tables=tables, target_rows=30)
 
 
 @pytest.fixture

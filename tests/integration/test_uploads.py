@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -19,8 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 from astropy.table import MaskedColumn
 from astropy.table import Table as AstropyTable
-from support.catalogues import Loaded, load_catalogue
-from support.sky import catalogue
+from support.catalogues import Loaded
+from support.waiting import wait_until
 
 import qserv_py
 from qserv_py.czar.cluster import Cluster, start_cluster
@@ -35,18 +34,6 @@ from qserv_py.errors import (
     UserError,
 )
 from qserv_py.executor import sent_rows
-
-
-@pytest.fixture(scope="module")
-def field(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
-    tables = catalogue(5, "sparse", count=800)
-    return load_catalogue(cluster, tmp_path_factory.mktemp("field"), name="field", tables=tables, target_rows=30)
-
-
-@pytest.fixture
-def session(cluster: Cluster, field: Loaded) -> Iterator[Session]:
-    with Session(cluster) as opened:
-        yield opened
 
 
 @pytest.fixture(params=["text", "scratch"])
@@ -67,15 +54,6 @@ def scratch_tables(cluster: Cluster) -> list[str]:
             rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'qserv_scratch'")
             found += [row[0] for row in rows]
     return found
-
-
-def wait_until(condition, *, seconds: float = 20.0) -> bool:  # type: ignore[no-untyped-def]
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def rows_of(result: qserv_py.Result) -> list[tuple]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg
 from support.postgres import FAST_SETTINGS, private_directory
 
 from qserv_py.czar.cluster import Cluster, stop_cluster
@@ -34,3 +35,15 @@ def running_cluster(*, workers: int = 3, postgres_bin: str = "") -> Iterator[Clu
             stop_cluster(cluster.config.directory)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def count_statements(cluster: Cluster) -> int:
+    """Return how many statements of queries run on the servers at this moment."""
+    total = 0
+    for conninfo in cluster.admin.values():
+        with psycopg.connect(conninfo) as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'qserv_reader' AND state = 'active'"
+            ).fetchone()
+            total += row[0] if row else 0
+    return total

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,17 +117,3 @@ def _follow(server: TapServer) -> None:
     assert server.process.stderr is not None
     for line in server.process.stderr:
         server.lines.append(line)
-
-
-def count_statements(conninfos: Sequence[str]) -> int:
-    """Return how many statements of queries run on some servers at this moment."""
-    import psycopg
-
-    total = 0
-    for conninfo in conninfos:
-        with psycopg.connect(conninfo) as connection:
-            row = connection.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE usename = 'qserv_reader' AND state = 'active'"
-            ).fetchone()
-            total += row[0] if row else 0
-    return total

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyarrow as pa
 import pytest
 from support.catalogs import catalog, plan
+from support.waiting import wait_until
 
 from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
@@ -53,10 +54,7 @@ def run(pool: EndlessPool) -> Iterator[ShardRun]:
 
 
 def ends(pool: EndlessPool) -> bool:
-    deadline = time.monotonic() + 20
-    while pool.running and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return pool.running == 0
+    return wait_until(lambda: pool.running == 0)
 
 
 def test_leaving_the_rows_ends_the_threads(run: ShardRun, pool: EndlessPool) -> None:
