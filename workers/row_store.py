@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -20,6 +19,7 @@ from psycopg import sql
 
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import Database, Table
+from qserv_py.closing import Closing
 from qserv_py.errors import WorkerError, WorkerUnavailableError
 from qserv_py.sql import load
 from qserv_py.workers import chunk_tables
@@ -71,7 +71,7 @@ class HeldRelation:
     """Seconds since it was superseded; None when it is not."""
 
 
-class RowStore:
+class RowStore(Closing):
     """One connection to a shard, as its administrator; for one thread at a time. Use as a context manager.
 
     Parameters
@@ -86,14 +86,6 @@ class RowStore:
         self.worker = worker
         with self._translated_errors():
             self._connection: psycopg.Connection[tuple[Any, ...]] = psycopg.connect(conninfo, autocommit=True)
-
-    def __enter__(self) -> RowStore:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; an unfinished transaction leaves nothing."""

@@ -25,7 +25,7 @@ from qserv_py.adql.functions.shapes import CAST_TO_SHAPE
 from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.metadata import meaning_of
 from qserv_py.adql.parse import MARK
-from qserv_py.adql.places import Failures, did_you_mean, offset_of
+from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.relations import Relations, as_double
 from qserv_py.adql.scope import Scope
 from qserv_py.adql.shapes import build_shape, region_shape, shape_of_text
@@ -62,6 +62,7 @@ from qserv_py.adql.units import UnitError, conversion, read_vounit
 from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError, UnknownFunctionError
+from qserv_py.hints import did_you_mean
 
 _COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}

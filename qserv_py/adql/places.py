@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 from qserv_py.errors import AdqlError, QueryNotSupportedError
@@ -13,18 +11,6 @@ def offset_of(node: Any) -> int | None:
     """Return the offset of the node's first token; None when sqlglot kept none for it or for anything below it."""
     places = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     return min(places) if places else None
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint with the closest known names, or nothing."""
-    folded = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower(), list(folded), n=3, cutoff=0.6)
-    if not close:
-        return ""
-    # A long common prefix makes everything close: keep what is nearly as close as the best.
-    likeness = [difflib.SequenceMatcher(None, name.lower(), match).ratio() for match in close]
-    best = [match for match, ratio in zip(close, likeness, strict=True) if ratio >= max(likeness) - 0.08]
-    return "Did you mean " + " or ".join(f'"{folded[match]}"' for match in best) + "?"
 
 
 class Failures:

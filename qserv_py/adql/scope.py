@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qserv_py.adql.places import Failures, did_you_mean
+from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
 from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import QueryNotSupportedError, UnknownColumnError, UnknownTableError
+from qserv_py.hints import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FUNCTIONS, SHAPE_NAMES
-from qserv_py.adql.places import did_you_mean
 from qserv_py.adql.strict_steps import NO_NUMBER, NO_SHAPE, NO_TEXT, POINTS, STRUCTURE, Form, Steps, shown_word
 from qserv_py.adql.strict_tokens import TokenKind
 from qserv_py.adql.words import FOREIGN_WORDS, RESERVED
 from qserv_py.errors import AdqlError, UnknownFunctionError
+from qserv_py.hints import did_you_mean
 
 _OF_NUMBERS = {
     "ABS": 1, "ACOS": 1, "ASIN": 1, "ATAN": 1, "ATAN2": 2, "CEILING": 1, "COS": 1, "COT": 1, "DEGREES": 1, "EXP": 1,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, overload
 
 from qserv_py.client.local_job import LocalJob
 from qserv_py.client.result import Result
 from qserv_py.client.uploads import Upload, arrow_tables
+from qserv_py.closing import Closing
 from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
@@ -60,20 +60,12 @@ def connect(cluster: str | os.PathLike[str] | None = None, *, token: str = "") -
     return Connection(session)
 
 
-class Connection:
+class Connection(Closing):
     """A connection to a cluster; threads may share it. Use it as a context manager, or close it."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._jobs: dict[str, LocalJob] = {}
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End its jobs, and close it and everything it holds."""

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cached_property
-from types import TracebackType
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow as pa
 from qserv_py.client.result import Result, optional
 from qserv_py.client.streamed import StreamedAnswer
 from qserv_py.client.uploads import Upload, arrow_tables
+from qserv_py.closing import Closing
 from qserv_py.vo.remote.http import Service
 from qserv_py.vo.remote.jobs import Jobs, JobView, failure_of, upload_files
 
@@ -21,7 +21,7 @@ SILENCE_S = 900
 """Seconds that a service may work before the first rows come."""
 
 
-class RemoteConnection:
+class RemoteConnection(Closing):
     """A connection to a service; threads may share it.
 
     Parameters
@@ -36,14 +36,6 @@ class RemoteConnection:
         self._service = Service(url, token=token)
         self._jobs = Jobs(self._service)
         self._token = token
-
-    def __enter__(self) -> RemoteConnection:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Do nothing: each request has a connection of its own."""

@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import reduce
-from types import TracebackType
 from weakref import WeakSet
 
 import numpy as np
@@ -24,6 +23,7 @@ from qserv_py.adql.parse import parse
 from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn, ResolvedQuery
 from qserv_py.catalog.snapshot import BoolArray, Catalog, IntArray
+from qserv_py.closing import Closing
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
@@ -137,7 +137,7 @@ class Answer:
         self.execution.cancel()
 
 
-class Session:
+class Session(Closing):
     """Answers queries of one cluster.
 
     Parameters
@@ -169,14 +169,6 @@ class Session:
             scratch_bytes=cluster.config.scratch_bytes,
             kept_bytes=cluster.config.move_bytes,
         )
-
-    def __enter__(self) -> Session:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close every connection; queries whose rows were left half read are stopped."""

@@ -22,7 +22,8 @@ from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Networ
 from qserv_py.czar.publication import NEEDED, WAVEBANDS, Publication, identifier_problem
 from qserv_py.czar.settings_section import section_at
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
-from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, mapping_at, read_yaml
+from qserv_py.hints import or_did_you_mean
+from qserv_py.registry.yaml_file import Problems, YamlFile, mapping_at, read_yaml
 
 SETTINGS_FILE = "settings.yaml"
 MOST = 2**60
@@ -174,7 +175,7 @@ def _short_problem(text: str) -> str:
 def _waveband_problem(text: str) -> str:
     if text in WAVEBANDS:
         return ""
-    return f"{text!r} is not known{did_you_mean(text, WAVEBANDS)}; it is one of {', '.join(WAVEBANDS)}"
+    return f"{text!r} is not known{or_did_you_mean(text, WAVEBANDS)}; it is one of {', '.join(WAVEBANDS)}"
 
 
 def _network(text: str) -> Network:
@@ -192,7 +193,7 @@ def _network_problem(text: str) -> str:
 def _algorithm_problem(text: str) -> str:
     if text in ALGORITHMS:
         return ""
-    return f"{text} cannot be allowed{did_you_mean(text, ALGORITHMS)}; it is one of {', '.join(ALGORITHMS)}"
+    return f"{text} cannot be allowed{or_did_you_mean(text, ALGORITHMS)}; it is one of {', '.join(ALGORITHMS)}"
 
 
 def _header_problem(text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
-from types import TracebackType
 from typing import Any
 
 import psycopg
@@ -17,6 +16,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from qserv_py.catalog.model import Database
 from qserv_py.catalog.snapshot import Catalog, FamilyState, Worker
+from qserv_py.closing import Closing
 from qserv_py.errors import ClusterError, InternalError
 from qserv_py.registry import catalog_reader, databases, migrations
 from qserv_py.registry.statements import Connection, run
@@ -24,7 +24,7 @@ from qserv_py.registry.statements import Connection, run
 REGISTRY_DATABASE = "qserv_registry"
 
 
-class Registry:
+class Registry(Closing):
     """The czar's registry.
 
     One connection, opened at first use and again after it broke; threads take turns on it.
@@ -42,14 +42,6 @@ class Registry:
 
         self._lock = RLock()
         self._connection: Connection | None = None
-
-    def __enter__(self) -> Registry:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection; its locks and claims end."""

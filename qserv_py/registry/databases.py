@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from psycopg.types.json import Jsonb
 from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Family, MatchTable, Table
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import NotFoundError, SchemaError
+from qserv_py.hints import did_you_mean
 from qserv_py.registry.statements import Connection, run
 
 
@@ -34,15 +34,11 @@ def find_database(known: Sequence[Database], name: str) -> Database:
 
 def no_database(name: str, known: Sequence[str]) -> NotFoundError:
     """Return the error that says which databases there are."""
-    close = difflib.get_close_matches(name.lower(), [other.lower() for other in known], n=1)
-    meant = next((other for other in known if close and other.lower() == close[0]), None)
-    if meant is not None:
-        hint = f'Did you mean "{meant}"?'
-    elif known:
-        hint = f"There {'is' if len(known) == 1 else 'are'} " + ", ".join(sorted(known)[:10]) + "."
+    if known:
+        there = f"There {'is' if len(known) == 1 else 'are'} " + ", ".join(sorted(known)[:10]) + "."
     else:
-        hint = "There are no databases yet; qserv schema load makes one."
-    return NotFoundError(f'database "{name}" is not known', hint=hint)
+        there = "There are no databases yet; qserv schema load makes one."
+    return NotFoundError(f'database "{name}" is not known', hint=did_you_mean(name, known, most=1) or there)
 
 
 def add_database(connection: Connection, database: Database) -> None:

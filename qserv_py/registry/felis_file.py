@@ -12,7 +12,8 @@ from copy import deepcopy
 from typing import Any
 
 from qserv_py.catalog.types import DataType
-from qserv_py.registry.yaml_file import Place, Problems, YamlFile, did_you_mean
+from qserv_py.hints import or_did_you_mean
+from qserv_py.registry.yaml_file import Place, Problems, YamlFile
 
 
 def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
@@ -70,7 +71,9 @@ def _check_column(file: YamlFile, table: str, place: Place, column: object, prob
     known = [entry.value for entry in DataType if not entry.is_list]
     written = column.get("datatype")
     if written not in known:
-        said = f'type "{written}" is not known{did_you_mean(written, known)}' if written else "the datatype is missing"
+        said = (
+            f'type "{written}" is not known{or_did_you_mean(written, known)}' if written else "the datatype is missing"
+        )
         problems.add(file.at(*place, "datatype"), f'table "{table}", column "{column["name"]}": {said}')
 
 

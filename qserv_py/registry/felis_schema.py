@@ -25,10 +25,11 @@ from qserv_py.catalog.model import (
 )
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import SchemaError
+from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.felis_file import parse_felis
 from qserv_py.registry.partition_file import PartitionFile, TableRole, parse_partition
 from qserv_py.registry.schema_checks import check_roles, check_row_size
-from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, read_yaml
+from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
 KEPT_NAMES = frozenset({"tap_upload", "tap_schema", "mydb"})
@@ -85,7 +86,7 @@ def _database(file: YamlFile, schema: Any, partition: PartitionFile, problems: P
     for table in partition.roles:
         if table not in known:
             where = partition.at(table)
-            problems.add(where, f'table "{table}" is not in {file.name}{did_you_mean(table, known)}')
+            problems.add(where, f'table "{table}" is not in {file.name}{or_did_you_mean(table, known)}')
     for table in known:
         if table not in partition.roles:
             problems.add(partition.file.at("tables"), f'table "{table}" of {file.name} has no entry, such as {_ENTRY}')

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from qserv_py.catalog.model import Family, Position, PositionFormat, TableKind
-from qserv_py.registry.yaml_file import Problems, YamlFile, did_you_mean, mapping_at
+from qserv_py.hints import or_did_you_mean
+from qserv_py.registry.yaml_file import Problems, YamlFile, mapping_at
 
 MAX_ORDER = 20
 """Finest order of a chunk: cells of 0.2 arc seconds."""
@@ -107,7 +108,7 @@ def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
     kinds = [kind.value for kind in TableKind]
     kind_text = written.pop("kind", None)
     if kind_text not in kinds:
-        said = f'kind "{kind_text}" is not known{did_you_mean(kind_text, kinds)}' if kind_text else "kind is missing"
+        said = f'kind "{kind_text}" is not known{or_did_you_mean(kind_text, kinds)}' if kind_text else "kind is missing"
         problems.add(file.at("tables", table, "kind"), f'table "{table}": {said}; it is one of {", ".join(kinds)}')
         return None
     kind = TableKind(kind_text)

@@ -13,8 +13,9 @@ from qserv_py.catalog.model import (
     Table,
 )
 from qserv_py.catalog.types import DataType
+from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.partition_file import PartitionFile
-from qserv_py.registry.yaml_file import Problems, did_you_mean
+from qserv_py.registry.yaml_file import Problems
 
 MAX_COLUMNS = 1600
 """Columns of a PostgreSQL table."""
@@ -62,7 +63,7 @@ def _column(table: Table, name: str, role: str, partition: PartitionFile, proble
     known = [column.name for column in table.columns if not column.hidden]
     if name in known:
         return table.column(name)
-    text = f'table "{table.name}" has no column "{name}"{did_you_mean(name, known)}'
+    text = f'table "{table.name}" has no column "{name}"{or_did_you_mean(name, known)}'
     problems.add(partition.at(table.name, role), text)
     return None
 
@@ -105,7 +106,7 @@ def _check_key(
         directors = [entry.name for entry in database.tables if isinstance(entry, DirectorTable)]
         problems.add(
             partition.at(table.name, director_role),
-            f'table "{table.name}": its director "{director_name}" {kind}{did_you_mean(director_name, directors)}',
+            f'table "{table.name}": its director "{director_name}" {kind}{or_did_you_mean(director_name, directors)}',
         )
         return
     if column is None or director.id not in {entry.name for entry in director.columns}:

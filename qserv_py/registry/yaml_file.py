@@ -5,8 +5,7 @@ Only plain data are read (the safe loader), and a key that stands twice is refus
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import yaml
 
 from qserv_py.errors import NotFoundError, SchemaError
+from qserv_py.hints import or_did_you_mean
 
 Place = tuple[str | int, ...]
 """Way to a value: keys and list positions from the top."""
@@ -118,14 +118,6 @@ def _note_lines(node: Any, place: Place, lines: dict[Place, int], name: str) -> 
             _note_lines(value, (*place, number), lines, name)
 
 
-def did_you_mean(written: object, known: Iterable[str]) -> str:
-    """Return ``; did you mean "x"?`` for a name that is close to a known one, else an empty string."""
-    names = list(known)
-    folded = {name.lower(): name for name in reversed(names)}
-    close = difflib.get_close_matches(str(written).lower(), list(folded), n=1)
-    return f'; did you mean "{folded[close[0]]}"?' if close else ""
-
-
 def mapping_at(
     file: YamlFile, place: tuple[str, ...], known: Sequence[str] | None, problems: Problems
 ) -> dict[str, Any]:
@@ -139,7 +131,7 @@ def mapping_at(
         return {}
     for key in value:
         if known is not None and key not in known:
-            meant = did_you_mean(key, known) or f"; known are {', '.join(known)}"
+            meant = or_did_you_mean(key, known) or f"; known are {', '.join(known)}"
             problems.add(file.at(*place, str(key)), f'key "{key}" of {what} is not known{meant}')
     return {key: entry for key, entry in value.items() if known is None or key in known}
 

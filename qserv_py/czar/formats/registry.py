@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from importlib import import_module
 from itertools import chain
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from qserv_py.errors import UserError
+from qserv_py.hints import did_you_mean
 
 if TYPE_CHECKING:
     from qserv_py.czar.formats.stream import ResultStream
@@ -222,7 +222,6 @@ def format_of_file(name: str) -> Format | None:
 
 def _unknown(asked: str) -> UserError:
     shown = asked if len(asked) <= 60 else asked[:59] + "…"
-    near = get_close_matches(asked.lower(), _KNOWN, n=1)
-    meant = f'Did you mean "{near[0]}"? ' if near else ""
+    meant = did_you_mean(asked, _KNOWN, most=1)
     names = ", ".join(known.name for known in FORMATS)
-    return UserError(f'format "{shown}" is not known', hint=f"{meant}Formats: {names}.")
+    return UserError(f'format "{shown}" is not known', hint=f"{meant} Formats: {names}.".lstrip())

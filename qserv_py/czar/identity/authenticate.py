@@ -10,9 +10,9 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable
-from types import TracebackType
 
 from qserv_py.catalog.grants import name_problem, user_problem
+from qserv_py.closing import Closing
 from qserv_py.czar.identity import audit
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.issuer_keys import IssuerKeys
@@ -31,7 +31,7 @@ FILLER = "x-oauth-basic"
 Headers = dict[str, list[str]]
 
 
-class Authenticator:
+class Authenticator(Closing):
     """Finds out who asks; threads may share it.
 
     Parameters
@@ -46,14 +46,6 @@ class Authenticator:
         self._registry = registry
         self._settings = settings
         self._oidc = OidcVerifier(settings.oidc, IssuerKeys(settings.oidc)) if settings.oidc is not None else None
-
-    def __enter__(self) -> Authenticator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the connection to the registry."""
