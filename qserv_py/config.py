@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -113,3 +114,9 @@ def cluster_directory(option: str | os.PathLike[str] | None) -> Path:
             "no cluster was named", hint=f"Give --cluster DIR or set {CLUSTER_VARIABLE}; qserv demo makes one to try."
         )
     return Path(chosen).expanduser().absolute()
+
+
+def state_directory() -> Path:
+    """Return where this account keeps what outlives a command and belongs to no cluster: logs, lists of runs."""
+    state = os.environ.get("XDG_STATE_HOME") or (str(Path.home() / ".local/state") if "HOME" in os.environ else "")
+    return Path(state or tempfile.gettempdir()) / "qserv"

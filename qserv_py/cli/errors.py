@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import traceback
 from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
+from qserv_py.config import state_directory
 from qserv_py.errors import (
     AuthenticationError,
     ConfigError,
@@ -44,7 +43,7 @@ def report_error(error: QservError) -> None:
 
 def report_defect(error: BaseException) -> None:
     """Write one line about a defect of ours to standard error, and its traceback to the log."""
-    log = _log_file()
+    log = state_directory() / "error.log"
     text = error.message if isinstance(error, QservError) else f"{type(error).__name__}: {error}".splitlines()[0]
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -62,8 +61,3 @@ def report_defect(error: BaseException) -> None:
 
 def _color() -> bool | None:
     return False if os.environ.get("NO_COLOR") else None
-
-
-def _log_file() -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or (str(Path.home() / ".local/state") if "HOME" in os.environ else "")
-    return Path(state or tempfile.gettempdir()) / "qserv" / "error.log"
