@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.model import Column
 from qserv_py.catalog.snapshot import BoolArray, IntArray
 from qserv_py.ingest.spool import Spool
 from qserv_py.partitioner.director_index import IdArray, IndexRun
@@ -49,14 +48,14 @@ class IdSorter:
 
     Parameters
     ----------
-    column
-        Column of the ids.
+    texts
+        Whether the ids are texts, not whole numbers.
     directory, budget
         As for `Spool`.
     """
 
-    def __init__(self, column: Column, directory: Path, *, budget: int) -> None:
-        self._texts: list[SortedIds] | None = [] if column.datatype.is_text else None
+    def __init__(self, directory: Path, *, texts: bool, budget: int) -> None:
+        self._texts: list[SortedIds] | None = [] if texts else None
         self._spool = Spool(_ID, directory, budget=budget)
 
     def add(self, ids: IdArray, cells: IntArray, rows: IntArray) -> None:

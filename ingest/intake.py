@@ -15,11 +15,12 @@ import pyarrow as pa
 from qserv_py.catalog.model import HEALPIX_COLUMN, Table
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
+from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.placing import Locator
 from qserv_py.ingest.prefetch import read_ahead
-from qserv_py.ingest.readers import RawBatch, Reader, open_reader
+from qserv_py.ingest.readers import RawBatch, Reader
 from qserv_py.ingest.rejects import RejectLog, reject_paths, texts_of
-from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
+from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.row_converter import RowConverter
 from qserv_py.workers.parts import part_schema
 
@@ -29,18 +30,26 @@ ROW_COLUMN = "qserv_row"
 _FILE_SHIFT = 40
 """Bits of a row number within its file."""
 
+_NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
+
 
 @dataclass(slots=True)
 class InputFile:
-    """One input file and what came of it so far."""
+    """One input and what came of it so far."""
 
-    path: Path
-    format: InputFormat
+    input: Input
     rejects: RejectLog
     sources: Mapping[str, str]
     """The file's column for each of the table's."""
 
     rows_read: int = 0
+    rows_known: int = 0
+    """Rows passed over because the table has them, when the options ask for that."""
+
+    @property
+    def rows_loaded(self) -> int:
+        """Rows that were accepted."""
+        return self.rows_read - self.rejects.count - self.rows_known
 
 
 class Intake:
@@ -80,8 +89,8 @@ class Intake:
         self._schema = part_schema(table).append(pa.field(ROW_COLUMN, pa.int64()))
         self.files = files
 
-    def read(self, paths: Sequence[Path], *, rejects_dir: Path) -> None:
-        """Read all files.
+    def read(self, inputs: Sequence[Input], *, rejects_dir: Path) -> None:
+        """Read all inputs.
 
         Raises
         ------
@@ -89,12 +98,12 @@ class Intake:
             If a file cannot be read or has the wrong columns; all headers are looked at before the first row.
         """
         opened: list[tuple[Reader, RowConverter]] = []
-        for path, reject_path in zip(paths, reject_paths(paths, rejects_dir), strict=True):
-            format = format_of(path, self._options)
-            reader = open_reader(path, format, self._options)
-            converter = RowConverter(path, reader.names, self._table, ignore_extra=self._options.ignore_extra)
+        reject_files = reject_paths([input.file_name for input in inputs], rejects_dir)
+        for input, reject_file in zip(inputs, reject_files, strict=True):
+            reader = input.open()
+            converter = RowConverter(input.label, reader.names, self._table, ignore_extra=self._options.ignore_extra)
             opened.append((reader, converter))
-            self.files.append(InputFile(path, format, RejectLog(reject_path, reader.names), converter.sources))
+            self.files.append(InputFile(input, RejectLog(reject_file, reader.names), converter.sources))
         totals = [reader.total_rows for reader, _ in opened]
         total = None if None in totals else sum(rows or 0 for rows in totals)
         for number, (reader, converter) in enumerate(opened):
@@ -107,6 +116,11 @@ class Intake:
             file = self.files[number >> _FILE_SHIFT]
             raw = {name: values[column] for column, name in file.sources.items()}
             file.rejects.write(number & ((1 << _FILE_SHIFT) - 1), column, reason, raw)
+
+    def pass_over(self, rows: IntArray) -> None:
+        """Count rows that were accepted before as known; ``rows`` are their numbers over all files."""
+        for number, count in zip(*np.unique(rows >> _FILE_SHIFT, return_counts=True), strict=True):
+            self.files[int(number)].rows_known += int(count)
 
     def _read_file(self, number: int, reader: Reader, converter: RowConverter, total: int | None) -> None:
         file = self.files[number]
@@ -134,10 +148,12 @@ class Intake:
             columns[HEALPIX_COLUMN] = pa.array(located.cells)
         columns[ROW_COLUMN] = pa.array(rows)
         accepted = pa.table([columns[name] for name in self._schema.names], names=self._schema.names)
-        if rejected:
-            turned_away = self.files[number].rejects.add(batch.numbers, batch.rows, rejected)
+        known = located.known if located is not None else _NO_ROWS
+        if rejected or len(known):
             keep = np.ones(len(rows), dtype=np.bool_)
-            keep[turned_away] = False
+            keep[self.files[number].rejects.add(batch.numbers, batch.rows, rejected)] = False
+            self.files[number].rows_known += int(keep[known].sum())
+            keep[known] = False
             accepted = accepted.filter(pa.array(keep)).combine_chunks()
         if accepted.num_rows:
             self._hand_over(accepted)
@@ -174,9 +190,9 @@ def check_rejects(files: Sequence[InputFile], *, max_rejects: int) -> None:
     more = len(failed) - 1
     others = f"; {more} more {'file has' if more == 1 else 'files have'} too many" if more else ""
     raise ContributionError(
-        f"{worst.path}: {worst.rejects.count} of {worst.rows_read} rows rejected, "
+        f"{worst.input.label}: {worst.rejects.count} of {worst.rows_read} rows rejected, "
         f"--max-rejects allows {max_rejects}{others}; nothing was loaded",
-        detail="\n        ".join(f"{file.path.name}: {file.rejects.describe()}" for file in failed),
+        detail="\n        ".join(f"{file.input.file_name}: {file.rejects.describe()}" for file in failed),
         hint=f"The rows with reasons are in {', '.join(str(file.rejects.path) for file in failed)}. "
         "Mend them, or let them go with --max-rejects.",
     )

@@ -6,12 +6,13 @@ a key that no director row has.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.catalog.model import ChildTable, Database, DirectorTable, MatchTable, Table
 from qserv_py.catalog.part import PartRole
@@ -21,11 +22,14 @@ from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.director_ids import IdSorter, ids_of
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.row_converter import coordinates
-from qserv_py.partitioner.director_index import DirectorIndex, IndexRun
+from qserv_py.partitioner.director_index import DirectorIndex, IdArray, IndexRun
 from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range, separations
 from qserv_py.registry.transactions import parts_of
 from qserv_py.workers.index_files import open_director_index
 from qserv_py.workers.parts import read_part
+
+_BETWEEN_KEYS = "\x1f"
+"""Separates the columns of a key of several; ASCII's unit separator, which no identifier has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,8 @@ class Located:
 
     cells: IntArray
     rejected: tuple[Rejected, ...] = ()
+    known: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Places of rows that are to be passed over, as the table has them."""
 
 
 class Locator(Protocol):
@@ -47,12 +53,23 @@ class Locator(Protocol):
 
 
 class DirectorLocator:
-    """Places a director's rows by their position, and gathers their ids."""
+    """Places a director's rows by their position, and gathers their ids.
 
-    def __init__(self, table: DirectorTable, known: DirectorIndex, sorter: IdSorter) -> None:
+    Parameters
+    ----------
+    known
+        The ids that are there.
+    keep_known
+        Pass over rows with such an id instead of rejecting them.
+    """
+
+    def __init__(
+        self, table: DirectorTable, known: DirectorIndex, sorter: IdSorter, *, keep_known: bool = False
+    ) -> None:
         self._table = table
         self._known = known
         self._sorter = sorter
+        self._keep_known = keep_known
 
     def locate(self, columns: Mapping[str, pa.Array]) -> Located:
         """Return the cell of each position."""
@@ -65,6 +82,8 @@ class DirectorLocator:
         taken = self._known.lookup(ids_of(columns[self._table.id])) >= 0
         if not taken.any():
             return Located(cells)
+        if self._keep_known:
+            return Located(cells, known=np.flatnonzero(taken))
         reason = f'"{self._table.qualified}" has a row of this id already'
         return Located(cells, (Rejected(np.flatnonzero(taken), self._table.id, reason),))
 
@@ -103,42 +122,72 @@ class FollowingLocator:
 
 
 class RefLocator:
-    """Finds no place, as rows of a ref table stand everywhere; but keys that are there already, and gathers the new."""
+    """Finds no place, as rows of a ref table stand everywhere; but keys that are there already, and gathers the new.
 
-    def __init__(self, table: Table, key: str, known: DirectorIndex, sorter: IdSorter) -> None:
+    Parameters
+    ----------
+    key
+        Columns whose values together must differ from row to row.
+    known
+        The keys that are there.
+    keep_known
+        Pass over rows with such a key instead of rejecting them.
+    """
+
+    def __init__(
+        self, table: Table, key: Sequence[str], known: DirectorIndex, sorter: IdSorter, *, keep_known: bool = False
+    ) -> None:
         self._table = table
         self._key = key
         self._known = known
         self._sorter = sorter
+        self._keep_known = keep_known
 
     def locate(self, columns: Mapping[str, pa.Array]) -> Located:
         """Return no cells, and the rows whose key is taken."""
-        ids = ids_of(columns[self._key])
+        ids = keys_of(columns, self._key)
+        nowhere = np.zeros(len(ids), dtype=np.int64)
         taken = np.flatnonzero(self._known.lookup(ids) >= 0)
+        if self._keep_known:
+            return Located(nowhere, known=taken)
         reason = f'"{self._table.qualified}" has a row of this key already'
-        rejected = (Rejected(taken, self._key, reason),) if len(taken) else ()
-        return Located(np.zeros(len(ids), dtype=np.int64), rejected)
+        return Located(nowhere, (Rejected(taken, ", ".join(self._key), reason),) if len(taken) else ())
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
         """Gather the keys; what stands in for the cell is the row's number, by which the spool sorts."""
-        self._sorter.add(ids_of(columns[self._key]), rows, rows)
+        self._sorter.add(keys_of(columns, self._key), rows, rows)
 
 
-def checked_key(table: Table) -> str | None:
-    """Return the column of a ref table whose values must differ: its primary key, if that is one number or text."""
-    if len(table.primary_key) != 1:
-        return None
-    column = table.column(table.primary_key[0])
-    return column.name if column.datatype.is_integer or column.datatype.is_text else None
+def checked_key(table: Table) -> tuple[str, ...]:
+    """Return the columns of a ref table whose values together must differ: its primary key of numbers and texts."""
+    kinds = [table.column(name).datatype for name in table.primary_key]
+    return table.primary_key if all(kind.is_integer or kind.is_text for kind in kinds) else ()
 
 
-def ref_locator(destination: Destination, database: Database, table: Table, key: str, sorter: IdSorter) -> RefLocator:
+def keys_of(columns: Mapping[str, pa.Array], key: Sequence[str]) -> IdArray:
+    """Return keys as ids: those of one column as they are, of several as one text."""
+    if len(key) == 1:
+        return ids_of(columns[key[0]])
+    texts = [columns[name].cast(pa.string()).fill_null("") for name in key]
+    return ids_of(pc.binary_join_element_wise(*texts, _BETWEEN_KEYS))
+
+
+def ref_locator(
+    destination: Destination,
+    database: Database,
+    table: Table,
+    key: Sequence[str],
+    sorter: IdSorter,
+    *,
+    keep_known: bool = False,
+) -> RefLocator:
     """Return the locator of a ref table, with the keys as committed by now."""
     runs = []
     for part in parts_of(destination.registry, database.name, tables=[table.name], roles=[PartRole.REF]):
-        ids = np.sort(ids_of(read_part(destination.file_of(part)).column(key).combine_chunks()))
+        rows = read_part(destination.file_of(part))
+        ids = np.sort(keys_of({name: rows.column(name).combine_chunks() for name in key}, key))
         runs.append(IndexRun(ids, np.zeros(len(ids), dtype=np.int64)))
-    return RefLocator(table, key, DirectorIndex(runs), sorter)
+    return RefLocator(table, key, DirectorIndex(runs), sorter, keep_known=keep_known)
 
 
 def following_locator(destination: Destination, database: Database, table: Table) -> FollowingLocator:

@@ -127,14 +127,14 @@ class RejectLog:
         return csv.writer(self._file)
 
 
-def reject_paths(files: Sequence[Path], directory: Path) -> list[Path]:
+def reject_paths(names: Sequence[str], directory: Path) -> list[Path]:
     """Return the reject file of each input: ``<input name>.rejects.csv``, numbered where names are the same."""
     seen: dict[str, int] = {}
     paths = []
-    for file in files:
-        seen[file.name] = seen.get(file.name, 0) + 1
-        number = f".{seen[file.name]}" if seen[file.name] > 1 else ""
-        paths.append(directory / f"{file.name}{number}.rejects.csv")
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        number = f".{seen[name]}" if seen[name] > 1 else ""
+        paths.append(directory / f"{name}{number}.rejects.csv")
     return paths
 
 

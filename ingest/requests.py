@@ -50,22 +50,24 @@ class InputOptions:
     ignore_extra: bool = False
     """Leave out columns that the table does not have, instead of refusing the file."""
 
+    keep_known: bool = False
+    """Pass over rows whose id or key the table has already, instead of rejecting them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSummary:
-    """What came of one input file."""
+    """What came of one input."""
 
-    path: Path
-    format: InputFormat
+    label: str
+    """Path of a file, else what messages call it."""
+
     bytes: int
     rows_read: int
+    rows_loaded: int
+    """Rows that became part of the catalogue."""
+
     rows_rejected: int
     reject_file: Path | None
-
-    @property
-    def rows_loaded(self) -> int:
-        """Rows that became part of the catalogue."""
-        return self.rows_read - self.rows_rejected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

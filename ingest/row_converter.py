@@ -37,7 +37,7 @@ class RowConverter:
     Parameters
     ----------
     path
-        Input file, for messages.
+        Input file, or what messages call the input.
     names
         Its columns.
 
@@ -47,7 +47,7 @@ class RowConverter:
         If columns are unknown (unless ``ignore_extra``), ambiguous, or missing although they forbid NULL.
     """
 
-    def __init__(self, path: Path, names: Sequence[str], table: Table, *, ignore_extra: bool) -> None:
+    def __init__(self, path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> None:
         self._path = path
         self.sources = match_columns(path, names, table, ignore_extra=ignore_extra)
         self._columns = tuple(column for column in table.columns if not column.hidden)
@@ -99,7 +99,7 @@ class RowConverter:
         return result.values
 
 
-def match_columns(path: Path, names: Sequence[str], table: Table, *, ignore_extra: bool) -> dict[str, str]:
+def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> dict[str, str]:
     """Return for each column of a table the column of a file that has its name, whatever the case.
 
     A name in the same case goes before one that differs in it.
@@ -122,7 +122,7 @@ def match_columns(path: Path, names: Sequence[str], table: Table, *, ignore_extr
     return matched
 
 
-def _unknown_columns(path: Path, names: Sequence[str], extra: Sequence[str], table: Table) -> ContributionError:
+def _unknown_columns(path: Path | str, names: Sequence[str], extra: Sequence[str], table: Table) -> ContributionError:
     known = [column.name for column in table.columns if not column.hidden]
     shown = extra[0] if len(extra[0]) <= _LONGEST_SHOWN else extra[0][:_LONGEST_SHOWN] + "..."
     more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
@@ -139,7 +139,7 @@ def _unknown_columns(path: Path, names: Sequence[str], extra: Sequence[str], tab
     )
 
 
-def _check_missing(path: Path, matched: dict[str, str], table: Table) -> None:
+def _check_missing(path: Path | str, matched: dict[str, str], table: Table) -> None:
     needed = [column.name for column in table.columns if not column.hidden and not column.nullable]
     if isinstance(table, DirectorTable):
         needed += [table.ra.column, table.dec.column]

@@ -18,10 +18,12 @@ from contextlib import contextmanager, nullcontext, suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+from qserv_py.catalog.dataset import Image, NewDataset
 from qserv_py.catalog.model import Database, DirectorTable, RefTable, Table, names_of
 from qserv_py.catalog.part import PartRole
 from qserv_py.errors import NotFoundError, QservError, UserError
 from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.inputs import FileInput, Input
 from qserv_py.ingest.intake import InputFile
 from qserv_py.ingest.progress import RowCounter
 from qserv_py.ingest.recovery import finish_transaction, recover, remove_staged
@@ -80,71 +82,123 @@ def run_ingest(
     WorkerError
         If a shard refuses rows. The ingest is committed then and is finished by the next one, or by publishing.
     """
-    started = time.monotonic()
     found = destination.registry.database(database)
-    target = _find_table(found, table)
+    target = find_table(found, table)
     if not files:
         raise UserError(f'no files to ingest into "{target.qualified}" were given')
-    recover(destination, database=found.name)
-    transaction_id = begin_transaction(destination.registry, found.name, context=_context(target, files))
-    job = IngestJob(
-        destination=destination,
+    options = options or InputOptions()
+    return ingest_inputs(
+        destination,
         database=found,
         table=target,
+        inputs=[FileInput(file, options) for file in files],
+        options=options,
+        max_rejects=max_rejects,
+        rejects_dir=rejects_dir,
+        budget=budget,
+        progress=progress,
+    )
+
+
+def ingest_inputs(
+    destination: Destination,
+    *,
+    database: Database,
+    table: Table,
+    inputs: Sequence[Input],
+    options: InputOptions,
+    images: Sequence[Image] = (),
+    max_rejects: int = 0,
+    rejects_dir: Path | None = None,
+    budget: int = DEFAULT_BUDGET,
+    progress: ProgressListener = ignore_progress,
+) -> IngestSummary:
+    """Ingest inputs of any kind as `run_ingest` does files.
+
+    Parameters
+    ----------
+    images
+        Images that the rows were measured on; the registry knows them from the commit on.
+
+    Raises
+    ------
+    TransactionStateError
+        If the table has the rows of one of the inputs' datasets; nothing is left of the ingest.
+    """
+    started = time.monotonic()
+    recover(destination, database=database.name)
+    transaction_id = begin_transaction(destination.registry, database.name, context=_context(table, inputs))
+    job = IngestJob(
+        destination=destination,
+        database=database,
+        table=table,
         transaction_id=transaction_id,
-        files=tuple(files),
-        options=options or InputOptions(),
+        inputs=tuple(inputs),
+        images=tuple(images),
+        options=options,
         max_rejects=max_rejects,
         rejects_dir=rejects_dir or Path.cwd(),
         budget=budget,
         progress=progress,
     )
-    inputs: list[InputFile] = []
-    with _aborting(job, inputs):
-        staged = _stage_and_commit(job, inputs)
+    files: list[InputFile] = []
+    with _aborting(job, files):
+        staged = _stage_and_commit(job, files)
     rows = sum(part.rows for part in staged.parts if part.role is not PartRole.INDEX)
     counter = RowCounter(progress, IngestStage.LOADING, rows)
-    finish_transaction(destination, found, transaction_id, loaded=counter.add)
-    return _summary(job, inputs, staged, seconds=time.monotonic() - started)
+    finish_transaction(destination, database, transaction_id, loaded=counter.add)
+    return _summary(job, files, staged, seconds=time.monotonic() - started)
 
 
-def _stage_and_commit(job: IngestJob, inputs: list[InputFile]) -> Staged:
+def _stage_and_commit(job: IngestJob, files: list[InputFile]) -> Staged:
     registry = job.destination.registry
     # Ids are compared with those that are there, chunks are added: nobody else may do so until the commit.
     alone = isinstance(job.table, DirectorTable | RefTable)
     with family_lock(registry, job.database.family.name) if alone else nullcontext():
-        staged = _stage(job, inputs)
-        for file in inputs:
+        staged = _stage(job, files)
+        for file in files:
             _record(job, file)
-        commit_transaction(registry, job.transaction_id, parts=staged.parts, chunks=staged.new_chunks)
+        commit_transaction(
+            registry,
+            job.transaction_id,
+            parts=staged.parts,
+            chunks=staged.new_chunks,
+            datasets=[(job.table.name, dataset, rows) for dataset, rows in _datasets(files)],
+            images=job.images,
+        )
     return staged
 
 
-def _stage(job: IngestJob, inputs: list[InputFile]) -> Staged:
+def _datasets(files: Sequence[InputFile]) -> list[tuple[NewDataset, int]]:
+    found = [(file.input.dataset, file.rows_loaded) for file in files]
+    return [(dataset, rows) for dataset, rows in found if dataset is not None]
+
+
+def _stage(job: IngestJob, files: list[InputFile]) -> Staged:
     match job.table:
         case DirectorTable():
-            return stage_director(job, job.table, inputs)
+            return stage_director(job, job.table, files)
         case RefTable():
-            return stage_ref(job, inputs)
+            return stage_ref(job, files)
         case _:
-            return stage_following(job, inputs)
+            return stage_following(job, files)
 
 
 @contextmanager
-def _aborting(job: IngestJob, inputs: list[InputFile]) -> Iterator[None]:
+def _aborting(job: IngestJob, files: list[InputFile]) -> Iterator[None]:
     """Abort the super-transaction and remove its files when its work fails or is broken off."""
     try:
         yield
     except BaseException as error:
         reason = error.message if isinstance(error, QservError) else type(error).__name__
         with suppress(QservError):  # the registry may be what failed; the next ingest recovers
-            for file in inputs:
+            for file in files:
                 _record(job, file, error=reason)
             abort_transaction(job.destination.registry, job.transaction_id, reason=reason)
             remove_staged(job.destination, job.database, job.transaction_id)
         raise
     finally:
-        for file in inputs:
+        for file in files:
             file.rejects.close()
 
 
@@ -153,32 +207,32 @@ def _record(job: IngestJob, file: InputFile, *, error: str | None = None) -> Non
         job.destination.registry,
         job.transaction_id,
         table=job.table.name,
-        source=str(file.path),
-        format=file.format.value,
-        bytes=file.path.stat().st_size,
+        source=file.input.source,
+        format=file.input.format,
+        bytes=file.input.bytes,
         rows_read=file.rows_read,
-        rows_loaded=0 if error else file.rows_read - file.rejects.count,
+        rows_loaded=0 if error else file.rows_loaded,
         rows_rejected=file.rejects.count,
         reject_file=str(file.rejects.path) if file.rejects.count else None,
         error=error,
     )
 
 
-def _summary(job: IngestJob, inputs: list[InputFile], staged: Staged, *, seconds: float) -> IngestSummary:
+def _summary(job: IngestJob, files: list[InputFile], staged: Staged, *, seconds: float) -> IngestSummary:
     return IngestSummary(
         transaction_id=job.transaction_id,
         database=job.database.name,
         table=job.table.name,
         files=tuple(
             FileSummary(
-                path=file.path,
-                format=file.format,
-                bytes=file.path.stat().st_size,
+                label=file.input.label,
+                bytes=file.input.bytes,
                 rows_read=file.rows_read,
+                rows_loaded=file.rows_loaded,
                 rows_rejected=file.rejects.count,
                 reject_file=file.rejects.path if file.rejects.count else None,
             )
-            for file in inputs
+            for file in files
         ),
         chunks=staged.chunks,
         new_chunks=len(staged.new_chunks),
@@ -187,16 +241,17 @@ def _summary(job: IngestJob, inputs: list[InputFile], staged: Staged, *, seconds
     )
 
 
-def _context(table: Table, files: Sequence[Path]) -> dict[str, object]:
+def _context(table: Table, inputs: Sequence[Input]) -> dict[str, object]:
     return {
         "table": table.name,
-        "files": [str(file) for file in files],
+        "files": [input.source for input in inputs],
         "host": socket.gethostname(),
         "pid": os.getpid(),
     }
 
 
-def _find_table(database: Database, name: str) -> Table:
+def find_table(database: Database, name: str) -> Table:
+    """Return a table by its name in any case; NotFoundError if there is none."""
     exact = database.find_tables(name, exact=True) or database.find_tables(name, exact=False)
     if len(exact) == 1:
         return exact[0]

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, Database, DirectorTable, Table
 from qserv_py.catalog.part import NewChunk, NewPart, PartRole
 from qserv_py.catalog.snapshot import FamilyState, IntArray
 from qserv_py.ingest.chunk_growth import ChunkPlan, plan_chunks
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.director_ids import IdSorter
+from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import ROW_COLUMN, InputFile, Intake, check_rejects
 from qserv_py.ingest.placing import DirectorLocator, Locator, checked_key, following_locator, known_ids, ref_locator
 from qserv_py.ingest.progress import RowCounter
@@ -42,7 +44,10 @@ class IngestJob:
     database: Database
     table: Table
     transaction_id: int
-    files: tuple[Path, ...]
+    inputs: tuple[Input, ...]
+    images: tuple[Image, ...]
+    """Images that the rows were measured on."""
+
     options: InputOptions
     max_rejects: int
     rejects_dir: Path
@@ -73,7 +78,7 @@ def read_files(job: IngestJob, spool: Spool, locator: Locator | None, files: lis
     intake = Intake(
         job.table, options=job.options, accept=spool.add, locator=locator, progress=counter.tell, files=files
     )
-    intake.read(job.files, rejects_dir=job.rejects_dir)
+    intake.read(job.inputs, rejects_dir=job.rejects_dir)
     spool.finish()
     return intake
 
@@ -83,14 +88,15 @@ def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile])
     destination, database = job.destination, job.database
     known = known_ids(destination, database, table)
     with ExitStack() as spools:
-        ids = IdSorter(table.column(table.id), job.spool_dir / "ids", budget=job.budget // 6)
+        texts = table.column(table.id).datatype.is_text
+        ids = IdSorter(job.spool_dir / "ids", texts=texts, budget=job.budget // 6)
         spools.enter_context(closing(ids))
         spool = Spool(HEALPIX_COLUMN, job.spool_dir / "rows", budget=job.budget * 2 // 3)
         spools.enter_context(closing(spool))
-        intake = read_files(job, spool, DirectorLocator(table, known, ids), files)
+        intake = read_files(job, spool, DirectorLocator(table, known, ids, keep_known=job.options.keep_known), files)
         ids.finish()
         dropped_rows, dropped_cells = _repeated_ids(ids)
-        _reject_repeated(intake, spool, table.id, dropped_rows, dropped_cells)
+        _turn_away_repeated(job, intake, spool, table.id, dropped_rows, dropped_cells)
         check_rejects(files, max_rejects=job.max_rejects)
 
         state = destination.registry.family_state(database.family.name)
@@ -141,15 +147,17 @@ def stage_ref(job: IngestJob, files: list[InputFile]) -> Staged:
         spool = Spool(ROW_COLUMN, job.spool_dir / "rows", budget=job.budget * 2 // 3)
         spools.enter_context(closing(spool))
         locator, dropped = None, _NO_ROWS
-        if key is not None:
-            keys = IdSorter(job.table.column(key), job.spool_dir / "keys", budget=job.budget // 3)
+        if key:
+            texts = len(key) > 1 or job.table.column(key[0]).datatype.is_text
+            keys = IdSorter(job.spool_dir / "keys", texts=texts, budget=job.budget // 3)
             spools.enter_context(closing(keys))
-            locator = ref_locator(job.destination, job.database, job.table, key, keys)
+            keep_known = job.options.keep_known
+            locator = ref_locator(job.destination, job.database, job.table, key, keys, keep_known=keep_known)
         intake = read_files(job, spool, locator, files)
-        if key is not None:
+        if key:
             keys.finish()
             dropped, _ = _repeated_ids(keys)
-            _reject_repeated(intake, spool, key, dropped, dropped)
+            _turn_away_repeated(job, intake, spool, ", ".join(key), dropped, dropped)
         check_rejects(files, max_rejects=job.max_rejects)
         staging = _staging(job, ChunkMap.empty(), [])
         if spool.rows > len(dropped):
@@ -215,8 +223,10 @@ def _repeated_ids(ids: IdSorter) -> tuple[IntArray, IntArray]:
     return all_rows[order], all_cells[order]
 
 
-def _reject_repeated(intake: Intake, spool: Spool, key: str, rows: IntArray, places: IntArray) -> None:
-    """Write the rows of repeated ids to the reject files; they are read back from the spool.
+def _turn_away_repeated(
+    job: IngestJob, intake: Intake, spool: Spool, key: str, rows: IntArray, places: IntArray
+) -> None:
+    """Pass over the rows of repeated ids, or write them to the reject files; they are read back from the spool.
 
     Parameters
     ----------
@@ -225,6 +235,9 @@ def _reject_repeated(intake: Intake, spool: Spool, key: str, rows: IntArray, pla
     rows, places
         The rows' numbers, and their keys in the spool.
     """
+    if job.options.keep_known:
+        intake.pass_over(rows)
+        return
     if not len(rows):
         return
     for low, high in pairwise(spool.split_points(0, _END_OF_ROWS, rows=_ROWS_AT_ONCE)):

@@ -134,7 +134,7 @@ def print_summary(summary: IngestSummary) -> None:
     """Say what came of an ingest: the files with rejects, then all together."""
     for file in summary.files:
         if file.rows_rejected:
-            say(f"{file.path}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
+            say(f"{file.label}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
     chunks = f"{summary.chunks} chunks ({summary.new_chunks} new), " if summary.chunks else ""
     say(
         f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded, "

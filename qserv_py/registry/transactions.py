@@ -21,11 +21,13 @@ from contextlib import contextmanager
 from psycopg.types.json import Jsonb
 
 from qserv_py.catalog.chunk import ChunkId
+from qserv_py.catalog.dataset import Image, NewDataset
 from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, Part, PartRole
 from qserv_py.errors import NotFoundError, TransactionStateError
 from qserv_py.registry import transaction_steps as steps
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.databases import no_database
+from qserv_py.registry.datasets import add_datasets, add_images
 from qserv_py.registry.statements import run
 from qserv_py.registry.transaction_steps import SuperTransaction, TransactionState
 
@@ -112,24 +114,39 @@ def record_contribution(
 
 
 def commit_transaction(
-    registry: Registry, transaction_id: int, *, parts: Sequence[NewPart], chunks: Sequence[NewChunk] = ()
+    registry: Registry,
+    transaction_id: int,
+    *,
+    parts: Sequence[NewPart],
+    chunks: Sequence[NewChunk] = (),
+    datasets: Sequence[tuple[str, NewDataset, int]] = (),
+    images: Sequence[Image] = (),
 ) -> tuple[Part, ...]:
     """Commit: add chunks with their placements, then parts; return the parts with their ids, in the given order.
 
     Every (table, chunk) that gets a chunk or overlap part has a pending generation afterwards: the one that is pending
     already, or one more than the served one, or 1. So does a ref table that gets a part.
 
+    Parameters
+    ----------
+    datasets
+        Table, dataset and rows of each dataset that the parts hold.
+    images
+        Images that the rows were measured on.
+
     Raises
     ------
     TransactionStateError
         If the transaction is not OPEN (another process has declared it dead), if a new chunk overlaps one that exists,
-        or if a part names a chunk that is not in the chunk map.
+        if a part names a chunk that is not in the chunk map, or if a table has the rows of a dataset already.
     """
     with registry.transaction() as connection:
         _, family_id = steps.hold(connection, transaction_id, {TransactionState.OPEN})
         if chunks:
             steps.add_chunks(connection, family_id, chunks)
         ids = steps.add_parts(connection, transaction_id, parts)
+        add_datasets(connection, transaction_id, datasets)
+        add_images(connection, transaction_id, images)
         run(connection, "await_chunk_tables", transaction_id=transaction_id)
         steps.set_state(connection, transaction_id, TransactionState.COMMITTED)
     return tuple(
@@ -256,6 +273,8 @@ def publish_snapshot(registry: Registry, database: str) -> int:
             return int(present)
         number = (present or 0) + 1
         run(connection, "publish_parts", database_id=database_id, number=number)
+        run(connection, "publish_datasets", database_id=database_id, number=number)
+        run(connection, "publish_images", database_id=database_id, number=number)
         run(connection, "publish_chunk_tables", database_id=database_id)
         run(connection, "insert_snapshot", database_id=database_id, number=number)
         run(connection, "bump_catalog_version")

@@ -11,8 +11,6 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.catalog.model import Column
-from qserv_py.catalog.types import DataType
 from qserv_py.ingest.director_ids import IdSorter, ids_of
 from qserv_py.ingest.spool import Spool
 
@@ -53,10 +51,9 @@ def test_ranges_are_sorted_and_whole(batches: list[list[int]], budget: int, rows
     budget=st.sampled_from([1, 10**6]),
 )
 def test_repeated_ids_are_the_later_ones(ids: list[int], text: bool, budget: int) -> None:
-    column = Column(name="id", physical="id", datatype=DataType.STRING if text else DataType.LONG)
     values = pa.array([str(one) for one in ids], pa.string()) if text else pa.array(ids, pa.int64())
     with tempfile.TemporaryDirectory() as name:
-        sorter = IdSorter(column, Path(name) / "ids", budget=budget)
+        sorter = IdSorter(Path(name) / "ids", texts=text, budget=budget)
         for start in range(0, len(ids), 7):
             part = ids_of(values.slice(start, 7))
             rows = np.arange(start, start + len(part))

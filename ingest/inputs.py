@@ -1,0 +1,84 @@
+"""Where the rows of an ingest come from: a file of the user, or whatever else can be opened as a `Reader`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from qserv_py.catalog.dataset import NewDataset
+from qserv_py.ingest.readers import Reader, open_reader
+from qserv_py.ingest.requests import InputOptions, format_of
+
+
+class Input(Protocol):
+    """The rows of one contribution."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+
+    @property
+    def file_name(self) -> str:
+        """What its reject file is named after."""
+
+    @property
+    def source(self) -> str:
+        """What the registry writes down of where the rows came from."""
+
+    @property
+    def format(self) -> str:
+        """Format of the rows."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of what is read."""
+
+    @property
+    def dataset(self) -> NewDataset | None:
+        """The dataset that the rows are, which a table takes once; None for files, which nothing identifies."""
+
+    def open(self) -> Reader:
+        """Open it; ContributionError if that is not possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileInput:
+    """A file of the user."""
+
+    path: Path
+    options: InputOptions
+
+    @property
+    def label(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def file_name(self) -> str:
+        """Its name."""
+        return self.path.name
+
+    @property
+    def source(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def format(self) -> str:
+        """As the options or its suffix say."""
+        return format_of(self.path, self.options).value
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.path.stat().st_size
+
+    @property
+    def dataset(self) -> NewDataset | None:
+        """Nothing."""
+        return None
+
+    def open(self) -> Reader:
+        """Open the file."""
+        return open_reader(self.path, format_of(self.path, self.options), self.options)

@@ -1,0 +1,126 @@
+"""Datasets of Butler repositories: which ones the tables have the rows of, and the images that rows were measured on.
+
+A dataset is written down by the commit of the super-transaction that brings its rows, in the same PostgreSQL
+transaction; its id is unique in a table. So its rows are there exactly once, or it is not written down.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from uuid import UUID
+
+from psycopg.errors import UniqueViolation
+from psycopg.types.json import Jsonb
+
+from qserv_py.catalog.dataset import Image, LoadedDataset, NewDataset
+from qserv_py.catalog.model import Table
+from qserv_py.errors import TransactionStateError
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.statements import Connection, run
+
+DataIdKey = str
+"""A data id as text that is the same for equal ones."""
+
+
+def take_numbers(registry: Registry, count: int) -> list[int]:
+    """Return numbers for new datasets; nobody else gets them."""
+    return sorted(int(row[0]) for row in registry.look_up("take_dataset_numbers", count=count))
+
+
+def loaded_ids(registry: Registry, table: Table, dataset_ids: Collection[UUID]) -> set[UUID]:
+    """Return those of some datasets whose rows a table has."""
+    rows = registry.look_up(
+        "loaded_dataset_ids", database=table.database, table=table.name, dataset_ids=list(dataset_ids)
+    )
+    return {row[0] for row in rows}
+
+
+def datasets_at(
+    registry: Registry, table: Table, dataset_type: str, data_ids: Sequence[Mapping[str, object]]
+) -> dict[DataIdKey, tuple[UUID, str]]:
+    """Return id and run of the latest dataset that a table has the rows of, for those data ids that have one."""
+    rows = registry.look_up(
+        "datasets_at",
+        database=table.database,
+        table=table.name,
+        dataset_type=dataset_type,
+        data_ids=Jsonb([dict(data_id) for data_id in data_ids]),
+    )
+    return {data_id_key(data_id): (dataset_id, name) for data_id, dataset_id, name in rows}
+
+
+def data_id_key(data_id: Mapping[str, object]) -> DataIdKey:
+    """Return a data id as text that is the same for equal ones."""
+    return json.dumps(dict(data_id), sort_keys=True)
+
+
+def add_datasets(connection: Connection, transaction_id: int, datasets: Sequence[tuple[str, NewDataset, int]]) -> None:
+    """Write down table, dataset and rows of what a super-transaction brings.
+
+    Raises
+    ------
+    TransactionStateError
+        If a table has the rows of one of them already.
+    """
+    if not datasets:
+        return
+    made = [dataset for _, dataset, _ in datasets]
+    try:
+        run(
+            connection,
+            "insert_datasets",
+            transaction_id=transaction_id,
+            numbers=[dataset.number for dataset in made],
+            tables=[table for table, _, _ in datasets],
+            dataset_ids=[dataset.dataset_id for dataset in made],
+            dataset_types=[dataset.dataset_type for dataset in made],
+            runs=[dataset.run for dataset in made],
+            data_ids=[data_id_key(dataset.data_id) for dataset in made],
+            rows=[rows for _, _, rows in datasets],
+        )
+    except UniqueViolation as error:
+        raise TransactionStateError(
+            f"super-transaction {transaction_id} brings a dataset whose rows its table has already",
+            detail=(error.diag.message_detail or str(error)).strip(),
+            hint="Another ingest was quicker; run this one again.",
+        ) from error
+
+
+def add_images(connection: Connection, transaction_id: int, images: Sequence[Image]) -> None:
+    """Write down the images that rows of a super-transaction were measured on, unless they are known."""
+    for image in images:
+        region = None if image.region is None else list(image.region)
+        run(connection, "insert_image", transaction_id=transaction_id, **{**asdict(image), "region": region})
+
+
+def published_datasets(registry: Registry) -> tuple[LoadedDataset, ...]:
+    """Return the datasets whose rows queries see."""
+    return tuple(
+        LoadedDataset(
+            number=number,
+            dataset_id=dataset_id,
+            dataset_type=dataset_type,
+            run=name,
+            data_id=data_id,
+            database=database,
+            table=table,
+            rows=rows,
+            loaded_at=loaded_at,
+        )
+        for number, dataset_id, dataset_type, name, data_id, database, table, rows, loaded_at in registry.look_up(
+            "published_datasets"
+        )
+    )
+
+
+def published_images(registry: Registry) -> tuple[tuple[str, Image], ...]:
+    """Return the images of published databases, each with the database's name."""
+    names = tuple(Image.__slots__)
+    found = []
+    for database, *values in registry.look_up("published_images"):
+        fields = dict(zip(names, values, strict=True))
+        fields["region"] = None if fields["region"] is None else tuple(fields["region"])
+        found.append((database, Image(**fields)))
+    return tuple(found)
