@@ -289,6 +289,12 @@ class ContributionError(IngestError):
     code = "contribution_error"
 
 
+class RepositoryError(QservError):
+    """A Butler repository does not answer, is broken, or refuses what it was asked."""
+
+    code = "repository"
+
+
 class PipelineError(QservError):
     """A step of an image pipeline failed."""
 
@@ -311,12 +317,6 @@ class ImageFileError(PipelineError):
     """A FITS file is not the image that it should be, or an image has what FITS cannot hold."""
 
     code = "image_file"
-
-
-class RepositoryError(PipelineError):
-    """A Butler repository refuses what it was asked, or is not what was expected."""
-
-    code = "repository"
 
 
 class InternalError(QservError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qserv_py.cli.butler_commands import butler
 from qserv_py.cli.options import cluster_option, say, verbosity
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @click.group()
 def ingest() -> None:
-    """Load files into tables."""
+    """Load files, or datasets of a Butler, into tables."""
+
+
+ingest.add_command(butler)
 
 
 @ingest.command()

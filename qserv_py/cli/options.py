@@ -18,7 +18,8 @@ ROW_FORMATS = ("table", "json", "csv")
 
 
 def _chosen_cluster(ctx: click.Context, _option: click.Parameter, value: Path | None) -> Path:
-    if ctx.resilient_parsing or ctx.params.get("url"):  # a service is asked, not a cluster
+    # A service is asked, or files are written, and no cluster is needed.
+    if ctx.resilient_parsing or ctx.params.get("url") or ctx.params.get("written"):
         return Path()
     return cluster_directory(value or (ctx.find_root().obj or {}).get("cluster_dir"))
 

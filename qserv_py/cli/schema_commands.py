@@ -37,6 +37,25 @@ def load(felis: Path, partition: Path, cluster_dir: Path) -> None:
 
 
 @schema.command()
+@click.option("--database", "name", metavar="DB", default="prompt", show_default=True, help="Name of the database.")
+@click.option("--write", "written", metavar="DIR", type=FILE, help="Write the two files there, to change and load.")
+@cluster_option
+def prompt(name: str, written: Path | None, cluster_dir: Path) -> None:
+    """Add the empty database that `qserv ingest butler` fills: Source, Visit and VisitDetector, as in DP1."""
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.ingest.butler.prompt_schema import prompt_database, write_prompt_schema
+
+    if written is not None:
+        felis, partition = write_prompt_schema(written, name=name)
+        say(f"Wrote {felis} and {partition}; qserv schema load {felis} --partition {partition} loads them.")
+        return
+    database = prompt_database(name)
+    with open_cluster(cluster_dir).registry() as registry:
+        registry.add_database(database)
+    say(f"Database {database.name}: {_count(database.tables)}; qserv ingest butler fills them.")
+
+
+@schema.command()
 @click.argument("name", metavar="DB[.TABLE]")
 @cluster_option
 @format_option

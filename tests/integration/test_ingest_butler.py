@@ -1,0 +1,456 @@
+"""Datasets of a Butler repository to rows of a database on the embedded cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy.table import Table
+from support.butler_repository import FakeRepository, detector_sources, make_repository, source_id, sources
+from support.ingested import check_parts
+
+from qserv_py.catalog.part import PartRole
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.ingest_destination import open_destination
+from qserv_py.czar.session import Session
+from qserv_py.errors import (
+    ContributionError,
+    NotFoundError,
+    QservError,
+    RepositoryError,
+    TransactionStateError,
+    UserError,
+)
+from qserv_py.ingest.butler.inputs import make_inputs
+from qserv_py.ingest.butler.prompt_schema import prompt_database
+from qserv_py.ingest.butler.repository import Repository, open_repository
+from qserv_py.ingest.butler.requests import ButlerRequest, Failure, Reprocessed, Tally
+from qserv_py.ingest.butler.run import DatasetIngest
+from qserv_py.ingest.butler.watch import watch
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.run import run_ingest
+from qserv_py.registry.transactions import parts_of
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Iterator[FakeRepository]:
+    made = make_repository(tmp_path / "repo")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def destination(cluster: Cluster) -> Iterator[Destination]:
+    with open_destination(cluster, sync=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def opened(repository: FakeRepository) -> Iterator[Repository]:
+    with open_repository(str(repository.path)) as found:
+        yield found
+
+
+@pytest.fixture
+def database(cluster: Cluster, request: pytest.FixtureRequest) -> str:
+    name = request.node.name.removeprefix("test_").partition("[")[0][:30]
+    with cluster.registry() as registry:
+        registry.add_database(prompt_database(name))
+    return name
+
+
+@pytest.fixture(scope="module")
+def errors_database(cluster: Cluster) -> str:
+    with cluster.registry() as registry:
+        registry.add_database(prompt_database("wrong_requests"))
+    return "wrong_requests"
+
+
+def load(
+    destination: Destination, opened: Repository, tmp_path: Path, database: str, collection: str, **further: object
+) -> tuple[Tally, list[Failure]]:
+    """Ingest what is in a collection; return what came of it."""
+    failures: list[Failure] = []
+    settings: dict[str, object] = {"dataset_type": "source", "rejects_dir": tmp_path, **further}
+    request = ButlerRequest(collection=collection, database=database, **settings)  # type: ignore[arg-type]
+    ingest = DatasetIngest(destination, opened, request, failed=failures.append)
+    ingest.run()
+    check_parts(destination, destination.registry.database(database))
+    return ingest.tally, failures
+
+
+def ids_in(destination: Destination, database: str) -> list[int]:
+    """Return the ids of all committed sources, sorted."""
+    found: list[int] = []
+    for part in parts_of(destination.registry, database, tables=["Source"], roles=[PartRole.CHUNK]):
+        found += pq.ParquetFile(destination.file_of(part)).read(["sourceId"]).column(0).to_pylist()
+    return sorted(found)
+
+
+def ids_of(*visits: int, rows: int = 50) -> list[int]:
+    return sorted(source_id(v, detector, n) for v in visits for detector in range(2) for n in range(rows // 2))
+
+
+def test_source_of_a_run(
+    cluster: Cluster,
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    ids = repository.process([1, 2, 3], "run1")
+    repository.put_visit_tables([1, 2, 3], "run1")
+    tally, failures = load(destination, opened, tmp_path, database, "run1")
+    assert (tally.datasets, tally.rows, tally.images, failures) == (3, 150, 6, [])
+    assert ids_in(destination, database) == ids_of(1, 2, 3)
+    for dataset_type, rows in (("visit_table", 3), ("visit_detector_table", 6)):
+        tally, failures = load(destination, opened, tmp_path, database, "run1", dataset_type=dataset_type)
+        assert (tally.rows, failures) == (rows, [])
+    publish_database(destination, database)
+    with Session(cluster) as session:
+        answer = session.answer(
+            f"SELECT s.visit, COUNT(*) AS n, MAX(v.expTime) AS t FROM {database}.Source AS s"
+            f" JOIN {database}.Visit AS v ON v.visit = s.visit GROUP BY s.visit ORDER BY s.visit"
+        )
+        rows = [tuple(row.values()) for batch in answer.batches() for row in batch.to_pylist()]
+        assert rows == [(1, 50, 30.0), (2, 50, 30.0), (3, 50, 30.0)]
+    assert len(ids) == 3
+
+
+def test_again_and_grown(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1, 2], "run1")
+    assert load(destination, opened, tmp_path, database, "run1")[0].datasets == 2
+    tally, _ = load(destination, opened, tmp_path, database, "run1")
+    assert (tally.datasets, tally.there_before) == (0, 2)
+    repository.process([3], "run1")
+    tally, _ = load(destination, opened, tmp_path, database, "run1", where="instrument = 'Fake' AND visit > 2")
+    assert (tally.datasets, tally.there_before) == (1, 0)
+    assert load(destination, opened, tmp_path, database, "run1")[0].datasets == 0
+    assert ids_in(destination, database) == ids_of(1, 2, 3)
+
+
+def test_in_two_collections(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1, 2], "run1")
+    repository.process([3], "run2")
+    repository.chain("both", ["run2", "run1"])
+    assert load(destination, opened, tmp_path, database, "run1")[0].datasets == 2
+    tally, _ = load(destination, opened, tmp_path, database, "both")
+    assert (tally.datasets, tally.there_before) == (1, 2)
+    assert ids_in(destination, database) == ids_of(1, 2, 3)
+
+
+def test_many_super_transactions(
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("qserv_py.ingest.butler.run.DATASETS_AT_ONCE", 2)
+    monkeypatch.setattr("qserv_py.ingest.butler.run.DATASETS_IN_LOOK", 3)
+    monkeypatch.setattr("qserv_py.ingest.butler.run._PAGE", 2)
+    repository.process(range(1, 9), "run1", rows=4)
+    tally, failures = load(destination, opened, tmp_path, database, "run1")
+    assert (tally.datasets, failures) == (8, [])
+    assert ids_in(destination, database) == ids_of(*range(1, 9), rows=4)
+
+
+def test_two_at_the_same_time(
+    cluster: Cluster, repository: FakeRepository, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qserv_py.ingest.butler.run.DATASETS_AT_ONCE", 2)
+    repository.process(range(1, 9), "run1", rows=10)
+    tallies: list[Tally] = []
+
+    def one(number: int) -> None:
+        with open_destination(cluster, sync=False) as destination, open_repository(str(repository.path)) as opened:
+            request = ButlerRequest(collection="run1", dataset_type="source", database=database, rejects_dir=tmp_path)
+            ingest = DatasetIngest(destination, opened, request)
+            ingest.run()
+            tallies.append(ingest.tally)
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(tally.datasets for tally in tallies) == 8
+    assert [tally.failed for tally in tallies] == [0, 0]
+    with open_destination(cluster, sync=False) as destination:
+        assert ids_in(destination, database) == ids_of(*range(1, 9), rows=10)
+
+
+def test_a_dataset_is_committed_once(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    """What two processes would do that look at the same moment and do not take turns."""
+    repository.process([1], "run1")
+    request = ButlerRequest(
+        collection="run1", dataset_type="source", database=database, reprocessed=Reprocessed.ADD, rejects_dir=tmp_path
+    )
+    assert DatasetIngest(destination, opened, request).run() == 1
+    late = DatasetIngest(destination, opened, request)
+    [ref] = opened.datasets("run1", "source")
+    with pytest.raises(TransactionStateError, match="brings a dataset whose rows its table has already") as caught:
+        late._load(make_inputs(opened, [ref], late._table, [10**9], ExitStack()), keep_known=True)
+    assert str(ref.id) in caught.value.detail
+    check_parts(destination, destination.registry.database(database))
+    assert ids_in(destination, database) == ids_of(1)
+
+
+def test_reprocessed(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    first = repository.process([1, 2], "run1")
+    load(destination, opened, tmp_path, database, "run1")
+    repository.process([1, 3], "run2", rows=80, seed=1)
+    repository.chain("both", ["run2", "run1"])
+
+    tally, [failure] = load(destination, opened, tmp_path, database, "both")
+    assert (tally.datasets, tally.failed) == (1, 1), "visit 3 is new"
+    text = failure.error.render()
+    assert 'dataset "source" of instrument Fake, visit 1 in run "run2"' in text
+    assert 'was processed again: table "reprocessed.Source" has the rows of run "run1"' in text
+    assert str(first[1]) in text
+    assert ids_in(destination, database) == sorted(ids_of(1, 2) + ids_of(3, rows=80))
+
+    tally, failures = load(destination, opened, tmp_path, database, "both", reprocessed=Reprocessed.KEEP)
+    assert (tally.datasets, tally.passed_over, failures) == (0, 1, [])
+    assert ids_in(destination, database) == sorted(ids_of(1, 2) + ids_of(3, rows=80))
+
+    tally, failures = load(destination, opened, tmp_path, database, "both", reprocessed=Reprocessed.ADD)
+    assert (tally.datasets, tally.rows, tally.rows_passed_over, failures) == (1, 30, 50, [])
+    assert ids_in(destination, database) == sorted(ids_of(2) + ids_of(1, 3, rows=80))
+
+
+def test_visit_tables_that_grow(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1, 2, 3], "run1", rows=2)
+    repository.put_visit_tables([1, 2], "run1")
+    repository.put_visit_tables([1, 2, 3], "run2")
+    for dataset_type, rows in (("visit_table", 1), ("visit_detector_table", 2)):
+        load(destination, opened, tmp_path, database, "run1", dataset_type=dataset_type)
+        tally, failures = load(
+            destination, opened, tmp_path, database, "run2", dataset_type=dataset_type, reprocessed=Reprocessed.ADD
+        )
+        assert (tally.rows, tally.rows_passed_over, failures) == (rows, 2 * rows, [])
+        table = {"visit_table": "Visit", "visit_detector_table": "VisitDetector"}[dataset_type]
+        parts = parts_of(destination.registry, database, tables=[table])
+        assert sum(part.rows for part in parts) == 3 * rows
+
+
+def test_a_key_of_two_columns(destination: Destination, database: str, tmp_path: Path) -> None:
+    path = tmp_path / "images.parquet"
+    rows = {"visitId": [1, 1, 1], "detector": [0, 1, 0], "band": ["g"] * 3}
+    pq.write_table(pa.table(rows), path)
+    with pytest.raises(ContributionError, match="1 of 3 rows rejected") as caught:
+        run_ingest(destination, database=database, table="VisitDetector", files=[path], rejects_dir=tmp_path)
+    assert "visitId, detector: another row of these files has this id (row 3)" in caught.value.detail
+    pq.write_table(pa.table(rows).slice(0, 2), path)
+    run_ingest(destination, database=database, table="VisitDetector", files=[path], rejects_dir=tmp_path)
+    with pytest.raises(ContributionError, match="2 of 2 rows rejected") as caught:
+        run_ingest(destination, database=database, table="VisitDetector", files=[path], rejects_dir=tmp_path)
+    assert "has a row of this key already" in caught.value.detail
+
+
+def test_pruned(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1, 2], "run1")
+    load(destination, opened, tmp_path, database, "run1")
+    repository.process([3, 4], "run1")
+    refs = {ref.dataId["visit"]: ref for ref in repository.butler.query_datasets("source", "run1")}
+    prune = repository.butler.pruneDatasets
+    prune([refs[1]], purge=True, unstore=True, disassociate=True)  # gone altogether
+    prune([refs[2], refs[3]], disassociate=False, unstore=True)  # only the files
+    tally, [failure] = load(destination, opened, tmp_path, database, "run1")
+    assert (tally.datasets, tally.there_before) == (1, 1)
+    assert failure.error.message == (
+        f'dataset "source" of instrument Fake, visit 3 in run "run1" ({refs[3].id}) has no file'
+    )
+    assert ids_in(destination, database) == ids_of(1, 2, 4), "the catalogue keeps what it has"
+    repository.butler.removeRuns(["run1"])
+    repository.process([5], "run1")
+    assert load(destination, opened, tmp_path, database, "run1")[0].datasets == 1
+    assert ids_in(destination, database) == ids_of(1, 2, 4, 5)
+
+
+def test_the_rest_goes_on(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1, 2], "run1")
+    repository.add_visits(range(3, 9))
+    good = sources(3)
+    without, wrong, extra, outside = sources(3), sources(4), sources(5), sources(6)
+    without.remove_column("dec")
+    repository.put(without, "source", "run1", visit=3)
+    wrong.replace_column("psfFlux", Table({"psfFlux": np.ones((50, 3))})["psfFlux"])
+    repository.put(wrong, "source", "run1", visit=4)
+    extra["colour"] = 1.0
+    repository.put(extra, "source", "run1", visit=5)
+    outside["ra"][7] = 400
+    repository.put(outside, "source", "run1", visit=6)
+    damaged = repository.put_sources(7, "run1")
+    Path(repository.butler.getURI(damaged).ospath).write_bytes(b"PAR1 this is no Parquet PAR1")
+    repository.put_sources(8, "run1")
+    tally, failures = load(destination, opened, tmp_path, database, "run1")
+    assert (tally.datasets, tally.failed) == (3, 5)
+    assert ids_in(destination, database) == ids_of(1, 2, 8)
+    texts = {text.split("visit ")[1][0]: text for text in (failure.error.render() for failure in failures)}
+    assert 'has no column "dec", which table "the_rest_goes_on.Source" needs in every row' in texts["3"]
+    assert 'column "psfFlux" of dataset "source" of instrument Fake, visit 4' in texts["4"]
+    assert "which cannot become DOUBLE PRECISION" in texts["4"]
+    assert 'has a column "colour" that table "the_rest_goes_on.Source" does not have' in texts["5"]
+    assert "1 of 50 rows rejected" in texts["6"]
+    assert "right ascension is not in [0, 360) degrees (row 8)" in texts["6"]
+    assert "visit 7" in texts["7"]
+    assert "cannot be read" in texts["7"]
+    assert all("HINT" in texts[visit] for visit in "5678"[:3])
+    tally, failures = load(
+        destination, opened, tmp_path, database, "run1", ignore_extra=True, max_rejects=1, reprocessed=Reprocessed.ADD
+    )
+    assert (tally.datasets, len(failures)) == (2, 3)
+    missing = source_id(6, 0, 7)
+    assert ids_in(destination, database) == sorted({*ids_of(1, 2, 5, 6, 8)} - {missing})
+    assert len(good) == 50
+
+
+def test_other_dataset_types(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.add_visits([1, 2, 3, 4])
+    for detector in range(2):
+        rows = detector_sources(1, detector, rows=25)
+        rows.remove_columns(["visit", "detector"])  # the data id says them
+        repository.put(rows, "source_detector", "run1", visit=1, detector=detector)
+    frame = sources(2).to_pandas()
+    frame.index = frame.index[::-1]  # without a name it is no data
+    repository.put(frame, "source_frame", "run1", visit=2)
+    arrow = repository.butler.get(repository.put_sources(3, "run1"), storageClass="ArrowTable")
+    repository.put(arrow, "source_arrow", "run1", visit=3)
+    repository.put(sources(4, rows=0), "source", "empty", visit=4)
+    for dataset_type, collection, datasets, rows in (
+        ("source_detector", "run1", 2, 50),
+        ("source_frame", "run1", 1, 50),
+        ("source_arrow", "run1", 1, 50),
+        ("source", "empty", 1, 0),
+    ):
+        tally, failures = load(
+            destination, opened, tmp_path, database, collection, dataset_type=dataset_type, table="Source"
+        )
+        assert (tally.datasets, tally.rows, failures) == (datasets, rows, [])
+        again, _ = load(destination, opened, tmp_path, database, collection, dataset_type=dataset_type, table="Source")
+        assert again.datasets == 0
+    assert ids_in(destination, database) == ids_of(1, 2, 3)
+    found = []
+    for part in parts_of(destination.registry, database, tables=["Source"], roles=[PartRole.CHUNK]):
+        held = pq.ParquetFile(destination.file_of(part)).read(["sourceId", "visit", "detector", "band"])
+        found += list(zip(*(column.to_pylist() for column in held.columns), strict=True))
+    assert {(visit, detector, band) for _, visit, detector, band in found} == {
+        (visit, detector, "g") for visit in (1, 2, 3) for detector in range(2)
+    }
+    assert all(row[0] == source_id(row[1], row[2], row[0] % 1_000_000) for row in found)
+
+
+def test_read_by_the_butler(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    repository.process([1], "run1")
+    [ref] = opened.datasets("run1", "source")
+    table = destination.registry.database(database).table("Source")
+    with ExitStack() as files:
+        [direct] = make_inputs(opened, [ref], table, [7], files)
+        assert direct.path is not None
+        through = replace(direct, path=None)
+        assert (through.open().names, through.open().total_rows) == (direct.open().names, 50)
+        names = direct.open().names
+        [one] = direct.open().batches(names)
+        [other] = through.open().batches(names)
+        assert one.rows.to_pydict() == other.rows.to_pydict()
+        assert one.rows.column("datasetNumber").to_pylist() == [7] * 50
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text", "hint"),
+    [
+        ({"collection": "run2"}, NotFoundError, 'has no collection "run2"', 'Did you mean "run1"?'),
+        ({"dataset_type": "sourc"}, NotFoundError, 'has no dataset type "sourc"', 'Did you mean "source"?'),
+        ({"dataset_type": "visit_image"}, UserError, "holds StructuredDataDict, which is no table", "ArrowAstropy"),
+        ({"where": "visit >"}, UserError, "cannot be understood", "instrument"),
+        ({"where": "visit > 1"}, UserError, "cannot be understood", "instrument"),
+        ({"where": "colour > 1"}, UserError, "cannot be understood", "instrument"),
+        ({"dataset_type": "source_detector", "table": None}, NotFoundError, "is called like", "--table"),
+        ({"table": "Sorce"}, NotFoundError, 'has no table "Sorce"', 'Did you mean "Source"?'),
+        ({"database": "nowhere"}, NotFoundError, 'database "nowhere" is not known', ""),
+    ],
+)
+def test_wrong_requests(
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    errors_database: str,
+    settings: dict[str, object],
+    error: type[QservError],
+    text: str,
+    hint: str,
+) -> None:
+    repository.process([1], "run1", rows=2)
+    chosen: dict[str, object] = {"collection": "run1", "dataset_type": "source", "table": "Source"}
+    request = ButlerRequest(**{**chosen, "database": errors_database, **settings})  # type: ignore[arg-type]
+    with pytest.raises(error) as caught:
+        DatasetIngest(destination, opened, request).run()
+    assert text in caught.value.message
+    assert hint in caught.value.hint
+
+
+def test_no_repository(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="there is no Butler repository in") as caught:
+        Repository(str(tmp_path))
+    assert "butler.yaml" in caught.value.hint
+    (tmp_path / "butler.yaml").write_text("registry: {db: 'postgresql+psycopg://127.0.0.1:1/none'}\n")
+    with pytest.raises(RepositoryError, match="cannot be read"):
+        Repository(str(tmp_path))
+
+
+def test_watch(cluster: Cluster, repository: FakeRepository, opened: Repository, database: str, tmp_path: Path) -> None:
+    stop, waits = threading.Event(), []
+    request = ButlerRequest(
+        collection="night", dataset_type="source", database=database, publish=True, rejects_dir=tmp_path
+    )
+
+    def waiting(seconds: float, error: QservError | None) -> None:
+        waits.append((seconds, None if error is None else error.message))
+        match len(waits):
+            case 2:
+                repository.process([1], "run1")
+                repository.chain("night", ["run1"])
+            case 5:
+                repository.process([2, 3], "run2")
+                repository.chain("night", ["run2", "run1"])
+            case 7:
+                stop.set()
+
+    with open_destination(cluster, sync=False) as destination:
+        ingest = DatasetIngest(destination, opened, request)
+        watch(ingest, stop, waiting=waiting, first_wait_s=0.01, longest_wait_s=0.03)
+        missing = f'the repository {repository.path} has no collection "night"'
+        assert waits[:2] == [(0.01, missing), (0.02, missing)]
+        assert waits[2:] == [(0.01, None), (0.02, None), (0.03, None), (0.01, None), (0.02, None)]
+        assert (ingest.tally.datasets, ingest.tally.snapshot) == (3, 2)
+        assert ids_in(destination, database) == ids_of(1, 2, 3)
+        assert all(part.snapshot for part in parts_of(destination.registry, database))
