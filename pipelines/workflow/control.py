@@ -204,6 +204,17 @@ def known_runs() -> list[Path]:
     return [run for run in runs if (run / PLAN_FILE).exists()]
 
 
+def look_at_all() -> tuple[list[RunView], list[PipelineError]]:
+    """Return how the runs of this account are, the newest last, and what is wrong with those that cannot be read."""
+    views, errors = [], []
+    for run in known_runs():
+        try:
+            views.append(look_at(run))
+        except PipelineError as error:
+            errors.append(error)
+    return views, errors
+
+
 def find_run(name: str | None) -> Path:
     """Return the directory of a run.
 
@@ -224,7 +235,7 @@ def find_run(name: str | None) -> Path:
         if not runs:
             raise NotFoundError("this account has no runs", hint="`qserv pipeline submit` makes one.")
         return runs[-1]
-    found = [run for run in runs if str(run).endswith(name)]
+    found = [run for run in runs if name and str(run).endswith(name)]
     if len(found) != 1:
         what = f"{len(found)} runs end" if found else "no run ends"
         raise NotFoundError(f'{what} with "{name}"', hint="`qserv pipeline report` lists the runs of this account.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -27,15 +26,13 @@ from lsst.ctrl.bps import (
 from lsst.daf.butler import Config
 
 from qserv_py.errors import NotFoundError, PipelineError, QservError
-from qserv_py.pipelines.workflow.control import RunView, cancel, find_run, known_runs, launch, look_at
+from qserv_py.pipelines.workflow.control import RunView, cancel, find_run, launch, look_at, look_at_all
 from qserv_py.pipelines.workflow.generic import plan_of
 from qserv_py.pipelines.workflow.plan import Job, JobKind, RunPlan
+from qserv_py.pipelines.workflow.programs import program_variables
 from qserv_py.pipelines.workflow.state import JobState
 
 SERVICE = "qserv_py.pipelines.workflow.local.LocalService"
-PROGRAM_VARIABLES = ("CTRL_MPEXEC_DIR", "DAF_BUTLER_DIR")
-"""What BPS's own commands start with: where Rubin's developers have the packages of its programs."""
-
 SECONDS_A_DAY = 86400
 SHOWN_FAILURES = 5
 
@@ -133,7 +130,7 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
             except PipelineError as error:
                 return [], error.render()
             return [_report(view)], view.message
-        views = [look_at(run) for run in known_runs()]
+        views, errors = look_at_all()
         since = time.time() - hist * SECONDS_A_DAY
         shown = [
             view
@@ -141,7 +138,7 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
             if (view.state == "RUNNING" or (hist and (view.record.ended or view.plan.created) > since))
             and user in (None, view.plan.operator)
         ]
-        return [_report(view) for view in shown], ""
+        return [_report(view) for view in shown], "\n".join(error.render() for error in errors)
 
     def list_submitted_jobs(
         self,
@@ -157,7 +154,7 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
                 return [str(find_run(wms_id))]
             except NotFoundError:
                 return []
-        views = [look_at(run) for run in known_runs()]
+        views, _ = look_at_all()
         return [str(view.directory) for view in views if view.state == "RUNNING" and user in (None, view.plan.operator)]
 
     def cancel(self, wms_id: str, pass_thru: str | None = None) -> tuple[bool, str]:
@@ -179,37 +176,21 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
         return 0, ""
 
 
-def program_directory() -> Path:
-    """Return where ``bin/pipetask`` and ``bin/butler`` are.
-
-    Raises
-    ------
-    PipelineError
-        If they are not installed beside this Python, nor on the path.
-    """
-    beside = Path(sys.executable).parent
-    found = beside / "pipetask" if (beside / "pipetask").exists() else shutil.which("pipetask")
-    if found is None:
-        raise PipelineError("pipetask is not installed", hint="pip install 'qserv-py[pipelines]'")
-    return Path(found).parent.parent
-
-
 def _commands_without_variables() -> Config:
     """Return BPS's commands with the programs' place in them, for shells that do not name it.
 
     Rubin's stack sets a variable for each of its packages; an installation by pip has none, and BPS's defaults would
     call ``/bin/pipetask``.
     """
-    place = str(program_directory())
-    missing = [f"${{{name}}}/bin" for name in PROGRAM_VARIABLES if name not in os.environ]
+    missing = {f"${{{name}}}/": f"{place}/" for name, place in program_variables().items()}
 
     def rewritten(value: Any) -> Any:
         if isinstance(value, dict):
             inner = {name: rewritten(item) for name, item in value.items()}
             return {name: item for name, item in inner.items() if item is not None}
         if isinstance(value, str) and any(name in value for name in missing):
-            for name in missing:
-                value = value.replace(name, f"{place}/bin")
+            for name, place in missing.items():
+                value = value.replace(name, place)
             return value
         return None
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from qserv_py.errors import NotFoundError, PipelineError
+from qserv_py.whole_file import whole_file
 
 PLAN_FILE = "workflow.json"
 LAYOUT_VERSION = 1
@@ -91,12 +92,10 @@ class RunPlan:
         text = {"version": LAYOUT_VERSION, **asdict(self)}
         for job in text["jobs"]:
             job["kind"] = job["kind"].value
-        temporary = directory / f"{PLAN_FILE}.tmp"
-        with open(temporary, "w") as file:
-            json.dump(text, file, indent=1)
+        with whole_file(directory / PLAN_FILE) as file:
+            file.write(json.dumps(text, indent=1).encode())
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, directory / PLAN_FILE)
 
 
 def load_plan(directory: Path) -> RunPlan:

@@ -21,6 +21,7 @@ COMMANDS = {
     "cluster": ("qserv_py.cli.cluster_commands:cluster", "Make, start, stop and watch a cluster."),
     "schema": ("qserv_py.cli.schema_commands:schema", "Load, show and validate schemas (Felis)."),
     "ingest": ("qserv_py.cli.ingest_commands:ingest", "Load files, or datasets of a Butler, into a table."),
+    "pipeline": ("qserv_py.cli.pipeline_commands:pipeline", "Run image pipelines over a Butler repository."),
     "publish": ("qserv_py.cli.ingest_commands:publish", "Make loaded rows visible to queries."),
     "query": ("qserv_py.cli.query_commands:query", "Answer an ADQL query."),
     "explain": ("qserv_py.cli.query_commands:explain", "Show how a query would be answered."),

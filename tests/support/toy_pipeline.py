@@ -18,7 +18,7 @@ import lsst.pipe.base as pipe_base
 from astropy.table import Table, vstack
 from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetType, Timespan
-from lsst.pipe.base import connectionTypes as connection_types
+from lsst.pipe.base import connectionTypes
 from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
 INSTRUMENT = "ToyCam"
@@ -82,10 +82,10 @@ class Trouble(pex_config.Config):  # type: ignore[misc]
 
 
 class ToyIsrConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument", "exposure", "detector")):  # type: ignore[misc,call-arg]
-    raw = connection_types.Input(
+    raw = connectionTypes.Input(
         doc="Raw.", name="raw", storageClass="StructuredDataDict", dimensions=("instrument", "exposure", "detector")
     )
-    image = connection_types.Output(
+    image = connectionTypes.Output(
         doc="Image.",
         name="toy_image",
         storageClass="StructuredDataDict",
@@ -109,14 +109,14 @@ class ToyIsrTask(pipe_base.PipelineTask):  # type: ignore[misc]
 
 
 class ToyMeasureConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument", "visit", "detector")):  # type: ignore[misc,call-arg]
-    images = connection_types.Input(
+    images = connectionTypes.Input(
         doc="Images.",
         name="toy_image",
         storageClass="StructuredDataDict",
         dimensions=("instrument", "exposure", "detector"),
         multiple=True,
     )
-    sources = connection_types.Output(
+    sources = connectionTypes.Output(
         doc="Sources.",
         name="toy_source_detector",
         storageClass="ArrowAstropy",
@@ -141,14 +141,14 @@ class ToyMeasureTask(pipe_base.PipelineTask):  # type: ignore[misc]
 
 
 class ToyVisitConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument", "visit")):  # type: ignore[misc,call-arg]
-    tables = connection_types.Input(
+    tables = connectionTypes.Input(
         doc="Sources.",
         name="toy_source_detector",
         storageClass="ArrowAstropy",
         dimensions=("instrument", "visit", "detector"),
         multiple=True,
     )
-    visit_table = connection_types.Output(
+    visit_table = connectionTypes.Output(
         doc="Sources.", name="toy_source", storageClass="ArrowAstropy", dimensions=("instrument", "visit")
     )
 
@@ -170,14 +170,14 @@ class ToyVisitTask(pipe_base.PipelineTask):  # type: ignore[misc]
 
 
 class ToyNightConnections(pipe_base.PipelineTaskConnections, dimensions=("instrument",)):  # type: ignore[misc,call-arg]
-    tables = connection_types.Input(
+    tables = connectionTypes.Input(
         doc="Sources.",
         name="toy_source",
         storageClass="ArrowAstropy",
         dimensions=("instrument", "visit"),
         multiple=True,
     )
-    total = connection_types.Output(
+    total = connectionTypes.Output(
         doc="Sum.", name="toy_total", storageClass="StructuredDataDict", dimensions=("instrument",)
     )
 

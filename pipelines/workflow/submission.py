@@ -1,0 +1,226 @@
+"""From a few words of a user to a run of BPS: the file and the environment that BPS needs, and the submission."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import io
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from qserv_py.errors import NotFoundError, PipelineError, QservError, UserError
+from qserv_py.extras import import_extra
+from qserv_py.hints import did_you_mean
+from qserv_py.pipelines.workflow.control import RunView, look_at
+from qserv_py.pipelines.workflow.programs import program_variables
+
+SITES = ("local", "parsl", "slurm", "htcondor", "panda")
+"""Templates in ``bps/``; a file of a user's own may name any other service."""
+
+LOOK_S = 0.3
+
+# BPS pastes paths and collections into command lines that bash reads, without quotes.
+_PLAIN = re.compile(r"[\w./:@%+=,~-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What a user wants to run."""
+
+    repository: str
+    pipeline: str
+    """A file, perhaps with ``#subset``, or the name of a pipeline that qserv_py has."""
+
+    inputs: tuple[str, ...]
+    """Collections, the first one first."""
+
+    output: str = ""
+    """Collection of the results; by default named after the user and the pipeline."""
+
+    where: str = ""
+    """What is to be processed, as the Butler reads it; everything by default."""
+
+    site: str = "local"
+    cores: int | None = None
+    memory_mb: int | None = None
+    quanta_per_job: int | None = None
+    submit_directory: Path = Path("submit")
+    """Runs get directories below it."""
+
+
+def bps_text(submission: Submission) -> str:
+    """Return the file for BPS.
+
+    Raises
+    ------
+    UserError
+        If a value cannot stand in BPS's command lines.
+    NotFoundError
+        If there is no such pipeline.
+    """
+    import yaml
+
+    name, _, subset = submission.pipeline.partition("#")
+    pipeline = find_pipeline(name)
+    stem = pipeline.stem + (f"-{subset.replace(',', '-')}" if subset else "")
+    output = submission.output or f"u/{getpass.getuser()}/{stem}"
+    inputs = ",".join(submission.inputs)
+    submit = submission.submit_directory.expanduser().absolute()
+    named = {
+        "repository": _repository(submission.repository),
+        "pipeline": f"{pipeline}#{subset}" if subset else str(pipeline),
+        "input collection": inputs,
+        "output collection": output,
+        "submit directory": str(submit),
+    }
+    for what, value in named.items():
+        plain = value.replace("#", "", 1) if what == "pipeline" else value
+        if not _PLAIN.fullmatch(plain):
+            raise UserError(
+                f'BPS cannot take the {what} "{value}"',
+                detail="It puts such names into command lines; blanks, quotes and the like do not survive that.",
+                hint="Give a name without them; a symbolic link will do for a directory.",
+            )
+    text: dict[str, object] = {
+        "includeConfigs": f"resource://qserv_py.pipelines.workflow.bps/{submission.site}.yaml",
+        "pipelineYaml": named["pipeline"],
+        "submitPath": f"{submit}/{{outputRun}}",
+        "payload": {
+            "payloadName": stem,
+            "butlerConfig": named["repository"],
+            "inCollection": inputs,
+            "output": output,
+            "dataQuery": _quoted(submission.where),
+        },
+    }
+    if not submission.where:
+        text["pipetaskDataQuery"] = ""
+    if submission.quanta_per_job is not None:
+        text["clusterQuanta"] = submission.quanta_per_job
+    limits = {"cores": submission.cores, "memory": submission.memory_mb}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if given:
+        text["site"] = {"local" if submission.site == "parsl" else submission.site: given}
+    return yaml.safe_dump(text, sort_keys=False)
+
+
+def submit(submission: Submission) -> Path:
+    """Build the graph of a run and start it; return its directory.
+
+    With the site ``local`` this comes back when the run has begun; Parsl stays until it is over.
+
+    Raises
+    ------
+    PipelineError
+        If the graph cannot be built or the run cannot be started; says what the log says.
+    """
+    import_extra("lsst.ctrl.bps")
+    text = bps_text(submission)
+    submission.submit_directory.mkdir(parents=True, exist_ok=True)
+    file = submission.submit_directory / f".submission-{os.getpid()}.yaml"
+    file.write_text(text)
+    os.environ.update(program_variables())
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), _quiet():
+            from lsst.ctrl.bps import BpsSubprocessError
+            from lsst.ctrl.bps.drivers import submit_driver
+
+            try:
+                submit_driver(str(file))
+            except BpsSubprocessError as error:
+                raise _graph_error(_said_directory(said.getvalue())) from error
+            except QservError:
+                raise
+            except Exception as error:  # of any workflow service: a missing program, a server that does not answer
+                why = str(error).strip().splitlines() or [type(error).__name__]
+                raise PipelineError("the run cannot be submitted", detail=why[0]) from error
+    finally:
+        file.unlink()
+    return _said_directory(said.getvalue())
+
+
+def follow(directory: Path, listener: Callable[[RunView], None]) -> RunView:
+    """Watch a run until it is over, or until nobody carries it on; return how it is then."""
+    while True:
+        view = look_at(directory)
+        listener(view)
+        if view.state != "RUNNING":
+            return view
+        time.sleep(LOOK_S)
+
+
+def find_pipeline(name: str) -> Path:
+    """Return the file of a pipeline: the file named, or one that qserv_py has.
+
+    Raises
+    ------
+    NotFoundError
+        If there is none; lists those that there are.
+    """
+    if Path(name).is_file():
+        return Path(name).resolve()
+    own = Path(str(files("qserv_py.pipelines"))) / "definitions"
+    known = sorted(path.stem for path in own.glob("*.yaml"))
+    if name in known:
+        return own / f"{name}.yaml"
+    has = f"qserv_py has {', '.join(known)}." if known else "Give the path of a pipeline's YAML file."
+    raise NotFoundError(f'there is no pipeline "{name}"', hint=f"{did_you_mean(name, known)} {has}".strip())
+
+
+def _repository(name: str) -> str:
+    """Return a repository as BPS's commands find it from any directory; an alias or an address stays."""
+    place = Path(name).expanduser()
+    if place.exists():
+        return str(place.resolve())
+    if "://" in name or (os.environ.get("DAF_BUTLER_REPOSITORY_INDEX") and "/" not in name):
+        return name
+    raise NotFoundError(f'there is no Butler repository "{name}"', hint=f"`qserv pipeline init {name}` makes one.")
+
+
+def _quoted(where: str) -> str:
+    """Return a condition so that BPS hands it on as it is, through double quotes and its own braces."""
+    if "$" in where:
+        raise UserError("BPS cannot take a $ in --where", detail="It reads the name of a variable there.")
+    escaped = where.replace("\\", "\\\\").replace('"', '\\"')
+    return escaped.replace("{", "{{").replace("}", "}}").replace("\n", " ")
+
+
+def _said_directory(said: str) -> Path:
+    match = re.search(r"^Submit dir: (.+)$", said, re.MULTILINE)
+    if match is None:
+        raise PipelineError("BPS did not say where it put the run", detail=said.strip())
+    return Path(match[1])
+
+
+def _graph_error(directory: Path) -> PipelineError:
+    """Return an error with the line of the log that tells most."""
+    log = directory / "quantumGraphGeneration.out"
+    lines = log.read_text().splitlines() if log.exists() else []
+    telling = [line for line in lines if re.search(r"\bERROR\b|^\S*(Error|Exception)\b", line)]
+    if any("QuantumGraph was empty" in line for line in lines):
+        return PipelineError(
+            "there is nothing to do: no data in the input collections fit the pipeline and the condition",
+            hint=f"Ask with fewer conditions; {log} has the query to try.",
+        )
+    detail = telling[-1].strip() if telling else ""
+    return PipelineError("the graph of the run cannot be built", detail=detail, hint=f"{log} says more.")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the remarks of Rubin's packages to errors, whatever their loggers are set to."""
+    import logging
+
+    logger = logging.getLogger("lsst")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
