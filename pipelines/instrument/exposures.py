@@ -21,7 +21,9 @@ KINDS = ("science", "bias", "dark", "flat")
 
 EXPOSURES_A_DAY = 100_000
 _MJD_0 = datetime(1858, 11, 17)
-_DAY_STARTS = timedelta(hours=12)
+DAY_STARTS = timedelta(hours=12)
+"""TAI hours at which a day of observation begins."""
+
 _FORMAT_VERSION = "1.0.2"  # of the Butler's export files
 _UNIVERSE = 8
 
@@ -171,8 +173,8 @@ class ExposureInfo:
         )
         if info.kind not in KINDS:
             raise read.wrong("IMGTYPE", f"one of {', '.join(KINDS)}")
-        if not info.seq_num > 0 or _day_of(info.begin) != info.day_obs:
-            raise read.wrong("EXPID", f"{_day_of(info.begin)} and a number, as DATE-BEG is {_iso(info.begin)}")
+        if not info.seq_num > 0 or day_of(info.begin) != info.day_obs:
+            raise read.wrong("EXPID", f"{day_of(info.begin)} and a number, as DATE-BEG is {_iso(info.begin)}")
         return info
 
 
@@ -183,7 +185,7 @@ def mjd(time: datetime) -> float:
 
 def dimension_records(info: ExposureInfo) -> str:
     """Return the Butler's records of an exposure, its group and its day as YAML, as ``Butler.export`` writes them."""
-    day = datetime.strptime(str(info.day_obs), "%Y%m%d") + _DAY_STARTS
+    day = datetime.strptime(str(info.day_obs), "%Y%m%d") + DAY_STARTS
     group = f"{info.instrument}_{info.exposure}"
     exposure = {
         "instrument": info.instrument,
@@ -252,8 +254,9 @@ def _iso(time: datetime) -> str:
     return time.isoformat(timespec="microseconds")
 
 
-def _day_of(begin: datetime) -> int:
-    return int((begin - _DAY_STARTS).strftime("%Y%m%d"))
+def day_of(begin: datetime) -> int:
+    """Return the day of observation of a time, TAI, as yyyymmdd."""
+    return int((begin - DAY_STARTS).strftime("%Y%m%d"))
 
 
 @dataclass(frozen=True, slots=True)
