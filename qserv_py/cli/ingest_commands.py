@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from qserv_py.cli.butler_commands import butler
-from qserv_py.cli.options import cluster_option, say, verbosity
+from qserv_py.cli.options import cluster_option, say
+from qserv_py.cli.progress import stage_progress
 
 if TYPE_CHECKING:
     from qserv_py.ingest.requests import IngestProgress, IngestSummary
 
 FORMATS = ("parquet", "csv", "fits", "votable")
-_SECONDS_BETWEEN_LINES = 5.0
 
 
 @click.group()
@@ -150,44 +147,5 @@ def print_summary(summary: IngestSummary) -> None:
 @contextmanager
 def ingest_progress() -> Iterator[Callable[[IngestProgress], None]]:
     """Show how far an ingest is: a bar for each stage on a terminal, else a line from time to time."""
-    if verbosity() < 0:
-        yield lambda progress: None
-    elif sys.stderr.isatty():
-        with _bars() as show:
-            yield show
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[IngestProgress], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description:>13}"), BarColumn(), MofNCompleteColumn(), TextColumn("rows"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(progress: IngestProgress) -> None:
-            if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(progress.stage, total=progress.total)
-            bars.update(tasks[progress.stage], completed=progress.done, total=progress.total)
-
-        yield show
-
-
-def _lines() -> Callable[[IngestProgress], None]:
-    lock = threading.Lock()
-    last = time.monotonic()
-
-    def show(progress: IngestProgress) -> None:
-        nonlocal last
-        with lock:
-            now = time.monotonic()
-            if now - last < _SECONDS_BETWEEN_LINES:
-                return
-            last = now
-        of = f" of {progress.total}" if progress.total is not None else ""
-        say(f"{progress.stage}: {progress.done}{of} rows")
-
-    return show
+    with stage_progress("rows") as show:
+        yield lambda progress: show(progress.stage, progress.done, progress.total)

@@ -32,6 +32,7 @@ COMMANDS = {
     "revoke": ("qserv_py.cli.grant_commands:revoke", "Take such a grant back."),
     "table": ("qserv_py.cli.table_commands:table", "Make, list, share and drop tables that users keep."),
     "token": ("qserv_py.cli.token_commands:token", "Make, list and revoke access tokens."),
+    "sim": ("qserv_py.cli.sim_commands:sim", "Make data whose truth is known: raw images of a survey."),
     "list": ("qserv_py.cli.list_commands:list_group", "List databases, tables, chunks and workers."),
 }
 """Where each command is, and what ``qserv --help`` says of it; in the order of the help."""

@@ -1,13 +1,15 @@
-"""How far a long query is, on a terminal; elsewhere nothing is shown."""
+"""How far long work is: bars on a terminal; elsewhere a line from time to time, but nothing for a query."""
 
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from qserv_py.cli.options import verbosity
+from qserv_py.cli.options import say, verbosity
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -17,6 +19,55 @@ if TYPE_CHECKING:
 
 FEW_CHUNKS = 8
 """Chunks below which a query is over before anybody looks."""
+
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+@contextmanager
+def stage_progress(unit: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield what shows how many rows, images ... of a stage are done: its name, done, all or None where not known."""
+    if verbosity() < 0:
+        yield lambda stage, done, total: None
+    elif sys.stderr.isatty():
+        with _stage_bars(unit) as show:
+            yield show
+    else:
+        yield _stage_lines(unit)
+
+
+@contextmanager
+def _stage_bars(unit: str) -> Iterator[Callable[[str, int, int | None], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:>13}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def _stage_lines(unit: str) -> Callable[[str, int, int | None], None]:
+    lock = threading.Lock()
+    last = time.monotonic()
+
+    def show(stage: str, done: int, total: int | None) -> None:
+        nonlocal last
+        with lock:
+            now = time.monotonic()
+            if now - last < SECONDS_BETWEEN_LINES:
+                return
+            last = now
+        of = f" of {total}" if total is not None else ""
+        say(f"{stage}: {done}{of} {unit}")
+
+    return show
 
 
 @contextmanager
