@@ -307,6 +307,18 @@ class KernelArgumentError(PipelineError):
     code = "kernel_argument"
 
 
+class CalibrationError(PipelineError):
+    """A calibration is missing, or does not fit the detector."""
+
+    code = "calibration_error"
+
+
+class UnusableImageError(PipelineError):
+    """An image holds nothing that could be measured: blank, all saturated or all masked."""
+
+    code = "unusable_image"
+
+
 class NoFitError(PipelineError):
     """The data do not determine a fit: too few stars, or all in one place."""
 

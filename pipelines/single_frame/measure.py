@@ -1,0 +1,191 @@
+"""Everything that is measured of the sources of one image, in electrons and pixels.
+
+The position of a source is that of the PSF fitted to it, neighbours subtracted; where that does not settle, it is the
+windowed position, and where that fails too, the mean of its footprint, with a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from astropy.table import Table
+
+from qserv_py.pipelines.kernels._library import Array, FloatArray
+from qserv_py.pipelines.kernels.apertures import aperture_fluxes, axes_of, kron_fluxes
+from qserv_py.pipelines.kernels.detection import Flag
+from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
+from qserv_py.pipelines.kernels.planes import Plane
+from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.single_frame.characterise import Characterised
+
+_GRID = 6
+_SHAPES_ORDER = 3
+_FAILED = int(Flag.NO_DATA | Flag.NOT_CONVERGED)
+_NEAR = 1  # pixels: flags of the centre look at 3 x 3 of them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is measured."""
+
+    radii_pixels: tuple[float, ...] = (3.0, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0)
+    """Of circular apertures."""
+
+    kron_factor: float = 2.5
+    """Of Kron's radius."""
+
+
+def measure(image: Characterised, options: Options) -> Any:
+    """Return the table of all sources, one row a detection, in the order of detection.
+
+    Its columns are named for what is measured (``psf_flux``, ``psf_flux_error``, ``psf_flags``); fluxes are electrons,
+    positions and moments pixels, flags those of ``kernels.detection.Flag``.
+    """
+    rows, frame, psf = image.found.sources, image.frame, image.psf
+    own = np.arange(len(rows)) + 1
+    table = Table()
+    table["number"] = np.arange(len(rows), dtype=np.int64)
+    table["footprint"] = rows["footprint"].astype(np.int64)
+    table["siblings"] = rows["siblings"].astype(np.int32)
+    table["area"] = rows["pixels"].astype(np.int32)
+    table["detect_flags"] = rows["flags"].astype(np.int32)
+    table["planes"] = rows["planes"].astype(np.int32)
+    table["significance"] = rows["peak"].astype(np.float32)
+    sigma = image.fwhm_pixels / np.sqrt(8 * np.log(2))
+    window = windowed_positions(frame, rows["x"], rows["y"], sigma, segment=own)
+    psf_fluxes = psf_photometry(frame, psf, rows["x"], rows["y"]).fluxes
+    x, y = _add_positions(table, rows, window, psf_fluxes)
+    _add_psf(table, psf_fluxes, psf, x, y)
+    shapes = adaptive_moments(frame, x, y, sigma, segment=own)
+    _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), image.sky.mean_noise)
+    _add_apertures(table, frame, x, y, options.radii_pixels)
+    _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
+    table["center_planes"] = planes_around(image.mask, x, y)
+    table["sky"] = _sampled(image.sky.level_image(), x, y)
+    table["psf_candidate"], table["psf_used"] = image.candidate, image.used
+    return table
+
+
+def aperture_name(radius: float) -> str:
+    """Return the column of a circular aperture: DP1's word for it."""
+    return f"ap{round(radius):02d}"
+
+
+def psf_moments(psf: Psf, shape: Sequence[int], x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return adaptive moments xx, yy, xy of the PSF at positions, shape (3, n): a cubic through a grid of them."""
+    ny, nx = shape
+    ends = np.linspace(0.5 / _GRID, 1 - 0.5 / _GRID, _GRID)
+    at_x, at_y = (values.ravel() for values in np.meshgrid(ends * nx, ends * ny))
+    middle = np.array([psf.side // 2], float)
+    stamps = psf.at(at_x, at_y)
+    each = np.concatenate([adaptive_moments(Frame(image=one), middle, middle, 2.0) for one in stamps])
+    moments = np.stack([each[name] for name in ("xx", "yy", "xy")])
+    good = np.isfinite(moments).all(axis=0)
+    if good.sum() < 10:
+        return np.full((3, len(x)), np.nan)
+    powers = [(i, j) for i in range(_SHAPES_ORDER + 1) for j in range(_SHAPES_ORDER + 1 - i)]
+
+    def terms(px: FloatArray, py: FloatArray) -> FloatArray:
+        u, v = 2 * px / nx - 1, 2 * py / ny - 1
+        return np.stack([u**i * v**j for i, j in powers], axis=1)
+
+    fitted = np.linalg.lstsq(terms(at_x, at_y)[good], moments[:, good].T, rcond=None)[0]
+    inside = [np.clip(values, 0, size) for values, size in ((x, nx), (y, ny))]
+    result: FloatArray = (terms(inside[0], inside[1]) @ fitted).T
+    return result
+
+
+def planes_around(mask: Array, x: FloatArray, y: FloatArray) -> Array:
+    """Return the planes of the nearest pixel and of those beside it; NO_DATA off the image."""
+    ny, nx = mask.shape
+    column, row = np.rint(x).astype(int), np.rint(y).astype(int)
+    on = (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+    planes = np.where(on, 0, int(Plane.NO_DATA)).astype(np.int32)
+    for dy in range(-_NEAR, _NEAR + 1):
+        for dx in range(-_NEAR, _NEAR + 1):
+            planes |= np.where(on, mask[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)], 0)
+    return planes
+
+
+def _add_positions(table: Any, rows: Array, window: Array, fitted: Array) -> tuple[FloatArray, FloatArray]:
+    """Add the best position of every source; return it."""
+    fit = ((fitted["flags"] & _FAILED) == 0) & np.isfinite(fitted["x_error"]) & np.isfinite(fitted["x"])
+    windowed = ((window["flags"] & _FAILED) == 0) & np.isfinite(window["x"])
+    for axis in ("x", "y"):
+        rest = np.where(windowed, window[axis], rows[axis])
+        table[axis] = np.where(fit, fitted[axis], rest)
+        error = np.where(windowed, window[f"{axis}_error"], np.nan)
+        table[f"{axis}_error"] = np.where(fit, fitted[f"{axis}_error"], error)
+        table[f"windowed_{axis}"] = window[axis]
+        table[f"windowed_{axis}_error"] = window[f"{axis}_error"]
+    table["position_failed"] = ~fit & ~windowed
+    table["position_windowed"] = ~fit & windowed
+    return np.asarray(table["x"]), np.asarray(table["y"])
+
+
+def _add_psf(table: Any, fitted: Array, psf: Psf, x: FloatArray, y: FloatArray) -> None:
+    table["psf_flux"], table["psf_flux_error"] = fitted["flux"], fitted["flux_error"]
+    table["psf_chi2"] = fitted["chi2"]
+    table["psf_flags"] = fitted["flags"].astype(np.int32)
+    table["psf_area"] = _area_of(psf, x, y)
+
+
+def _area_of(psf: Psf, x: FloatArray, y: FloatArray) -> FloatArray:
+    """Return 1 / sum of squares of the PSF at positions: pixels whose noise its flux has."""
+    area = np.full(len(x), np.nan)
+    for first in range(0, len(x), 512):
+        part = slice(first, first + 512)
+        area[part] = 1 / np.sum(psf.at(x[part], y[part]) ** 2, axis=(1, 2))
+    return area
+
+
+def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: float) -> None:
+    for name, psf_moment in zip(("xx", "yy", "xy"), of_psf, strict=True):
+        table[f"i{name}"], table[f"i{name}_error"] = shapes[name], shapes[f"{name}_error"]
+        table[f"i{name}_psf"] = psf_moment
+    table["shape_flags"] = shapes["flags"].astype(np.int32)
+    table["gauss_flux"] = shapes["flux"]
+    with np.errstate(invalid="ignore"):
+        # Whose noise a Gaussian's flux has; its free shape doubles what a fixed one would have.
+        area = 8 * np.pi * np.sqrt(shapes["xx"] * shapes["yy"] - shapes["xy"] ** 2)
+        table["gauss_flux_error"] = np.sqrt(noise**2 * area + np.maximum(shapes["flux"], 0))
+
+
+def _add_apertures(table: Any, frame: Frame, x: FloatArray, y: FloatArray, radii: Sequence[float]) -> None:
+    for radius in radii:
+        name, fluxes = aperture_name(radius), aperture_fluxes(frame, x, y, radius)
+        table[f"{name}_flux"], table[f"{name}_flux_error"] = fluxes["flux"], fluxes["error"]
+        table[f"{name}_flags"] = fluxes["flags"].astype(np.int32)
+
+
+def _axes(rows: Array, shapes: Array) -> tuple[Array, Array, Array]:
+    """Return half axes and angle from adaptive moments, from the footprint's where these failed."""
+    use = np.isfinite(shapes["xx"]) & np.isfinite(shapes["yy"]) & np.isfinite(shapes["xy"])
+    return axes_of(*(np.where(use, shapes[name], rows[name]) for name in ("xx", "yy", "xy")))
+
+
+def _add_kron(
+    table: Any,
+    frame: Frame,
+    position: tuple[FloatArray, FloatArray],
+    axes: tuple[Array, Array, Array],
+    own: Array,
+    factor: float,
+) -> None:
+    fluxes, size = kron_fluxes(frame, *position, *axes, segment=own, factor=factor)
+    table["kron_flux"], table["kron_flux_error"] = fluxes["flux"], fluxes["error"]
+    table["kron_radius"] = size * np.sqrt(axes[0] * axes[1])
+    table["kron_flags"] = fluxes["flags"].astype(np.int32)
+
+
+def _sampled(image: Array, x: FloatArray, y: FloatArray) -> Array:
+    """Return the pixel at each position, the nearest on the image for those beside it."""
+    column = np.clip(np.rint(x).astype(int), 0, image.shape[1] - 1)
+    row = np.clip(np.rint(y).astype(int), 0, image.shape[0] - 1)
+    values: Array = image[row, column]
+    return values

@@ -1,0 +1,209 @@
+"""Raw frames to electrons, and many of them to one: signature, interpolation, combination, identifiers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qserv_py.errors import CalibrationError, PipelineError, UnusableImageError, UserError
+from qserv_py.pipelines.images.exposure import Exposure, RawImage
+from qserv_py.pipelines.instrument.camera import Detector
+from qserv_py.pipelines.instrument.layout import make_camera
+from qserv_py.pipelines.kernels.isr import MaskedImage
+from qserv_py.pipelines.kernels.planes import Plane
+from qserv_py.pipelines.single_frame import combination
+from qserv_py.pipelines.single_frame.combination import clipped_mean
+from qserv_py.pipelines.single_frame.identifiers import MAX_SOURCES, parts_of, source_ids, visit_detector_id
+from qserv_py.pipelines.single_frame.interpolation import interpolate
+from qserv_py.pipelines.single_frame.signature import Calibrations, without_signature
+
+
+def detector_of(*, crosstalk: float = 0.0, size: int = 64) -> Detector:
+    return make_camera(detectors=1, size=size, amplifiers=4, overscan=8, crosstalk=crosstalk).detectors[0]
+
+
+def raw_of(detector: Detector, electrons: np.ndarray, *, level: float = 500.0) -> RawImage:
+    """Return what a detector without noise would read out."""
+    pixels = np.full(detector.raw_shape, level)
+    for number, amp in enumerate(detector.readouts):
+        adu = _read(detector, electrons, number) + sum(
+            share * _read(detector, electrons, other)
+            for other, share in enumerate(detector.crosstalk[number] if detector.crosstalk else ())
+        )
+        linear = amp.linearity[0]
+        adu = (np.sqrt(1 + 4 * linear * adu) - 1) / (2 * linear)
+        pixels[amp.raw_y : amp.raw_y + amp.height, amp.raw_x : amp.raw_x + amp.width] += adu
+    return RawImage(pixels=np.rint(pixels).astype(np.uint16), header={"EXPID": 1})
+
+
+def _read(detector: Detector, electrons: np.ndarray, number: int) -> np.ndarray:
+    amp = detector.readouts[number]
+    section = electrons[amp.out_y : amp.out_y + amp.height, amp.out_x : amp.out_x + amp.width]
+    return section[:: -1 if amp.flip_y else 1, :: -1 if amp.flip_x else 1] / amp.gain
+
+
+def exposure_of(image: np.ndarray) -> Exposure:
+    image = image.astype(np.float32)
+    return Exposure(image=image, variance=np.ones_like(image), mask=np.zeros(image.shape, np.int32))
+
+
+def electrons_of(detector: Detector) -> np.ndarray:
+    return np.random.default_rng(5).uniform(500, 20000, detector.shape)
+
+
+@pytest.mark.parametrize("crosstalk", [0.0, 0.001])
+def test_a_raw_frame_becomes_the_electrons_that_fell(crosstalk: float) -> None:
+    detector = detector_of(crosstalk=crosstalk)
+    electrons = electrons_of(detector)
+    image = without_signature(raw_of(detector, electrons), detector, calibrations=Calibrations(), dark_s=0)
+    assert np.max(np.abs(image.image - electrons)) < 3.0  # half an ADU, and cross-talk of cross-talk
+    assert image.variance == pytest.approx(electrons, rel=0.2)
+    assert not image.mask.any()
+
+
+def test_calibrations_are_applied_and_what_they_cannot_do_is_bad() -> None:
+    detector = detector_of(crosstalk=0.001)
+    random = np.random.default_rng(2)
+    electrons = electrons_of(detector)
+    bias, dark, flat = (
+        random.normal(0, 20, detector.shape),
+        random.uniform(0, 1, detector.shape),
+        random.normal(1, 0.05, detector.shape),
+    )
+    flat_exposure = exposure_of(flat)
+    flat_exposure.mask[3, 4] |= Plane.BAD
+    calibrations = Calibrations(
+        bias=exposure_of(bias),
+        dark=exposure_of(dark),
+        flat=flat_exposure,
+        defects=Table({"x0": [10, -2], "y0": [20, 60], "width": [2, 5], "height": [5, 50]}),
+    )
+    raw = raw_of(detector, electrons * flat + bias + 30 * dark)
+    image = without_signature(raw, detector, calibrations=calibrations, dark_s=30)
+    bad = (image.mask & Plane.BAD) != 0
+    assert bad[3, 4]
+    assert bad[20:25, 10:12].all()
+    assert bad[60:, :3].all()
+    assert bad.sum() == 1 + 10 + 12
+    assert np.max(np.abs(image.image - electrons)[~bad]) < 10.0
+    assert ((image.mask & Plane.INTRP) != 0).sum() == bad.sum()
+    assert np.isfinite(image.image).all()
+
+
+def test_dead_amplifiers_are_bad_and_a_blank_detector_is_refused() -> None:
+    detector = detector_of()
+    raw = raw_of(detector, electrons_of(detector))
+    pixels, amp = raw.pixels.copy(), detector.readouts[1]
+    pixels[amp.raw_y : amp.raw_y + amp.height, amp.raw_x : amp.raw_x + amp.width] = 0
+    image = without_signature(replace(raw, pixels=pixels), detector, calibrations=Calibrations(), dark_s=0)
+    bad = (image.mask & Plane.BAD) != 0
+    assert bad[amp.out_y : amp.out_y + amp.height, amp.out_x : amp.out_x + amp.width].all()
+    assert bad.sum() == amp.width * amp.height
+    with pytest.raises(UnusableImageError, match="detector 0 is blank"):
+        without_signature(
+            replace(raw, pixels=np.full_like(pixels, 1000)), detector, calibrations=Calibrations(), dark_s=0
+        )
+    full = np.random.default_rng(0).integers(65000, 65535, pixels.shape).astype(np.uint16)
+    with pytest.raises(UnusableImageError, match="100 % of detector 0 is saturated"):
+        without_signature(replace(raw, pixels=full), detector, calibrations=Calibrations(), dark_s=0)
+
+
+def test_frames_of_another_shape_are_refused() -> None:
+    detector = detector_of()
+    raw = raw_of(detector, electrons_of(detector))
+    with pytest.raises(CalibrationError, match="the camera has"):
+        without_signature(replace(raw, pixels=raw.pixels[1:]), detector, calibrations=Calibrations(), dark_s=0)
+    with pytest.raises(CalibrationError, match="the flat has the shape"):
+        without_signature(raw, detector, calibrations=Calibrations(flat=exposure_of(np.ones((3, 3)))), dark_s=0)
+
+
+def test_interpolation_follows_the_row_and_then_the_column() -> None:
+    image = np.tile(np.arange(8, dtype=np.float32), (6, 1))
+    exposure = exposure_of(image)
+    exposure.mask[2, 3:5] = Plane.BAD
+    exposure.mask[4] = Plane.BAD
+    exposure.image[1, 0] = np.nan
+    exposure.image[2, 3:5] = 1e6
+    exposure.image[4] = np.nan
+    done = interpolate(exposure)
+    expected = image.copy()
+    expected[1, 0] = 1
+    assert done.image == pytest.approx(expected)
+    assert ((done.mask & Plane.INTRP) != 0).sum() == 11
+    assert (done.mask & Plane.BAD == exposure.mask & Plane.BAD).all()
+    whole = replace(exposure, mask=np.full_like(exposure.mask, Plane.BAD))
+    assert interpolate(whole) is whole
+
+
+@given(st.integers(1, 9), st.integers(0, 2**32), st.integers(1, 40))
+def test_the_mean_of_bands_is_the_mean_of_the_whole(count: int, seed: int, rows: int) -> None:
+    random = np.random.default_rng(seed)
+    stack = random.normal(100, 2, (count, 7, 5)).astype(np.float32)
+    images = [
+        MaskedImage(image=one, variance=np.full_like(one, 4.0), mask=np.zeros(one.shape, np.int32)) for one in stack
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(combination, "_BAND_BYTES", 8 * 5 * count * rows)
+        combined = clipped_mean(iter(images), clip=50)
+    assert combined.image.image == pytest.approx(stack.mean(axis=0), rel=1e-5)
+    assert combined.image.variance == pytest.approx(4.0 / count)
+    assert (combined.images, combined.clipped) == (count, 0)
+
+
+def test_outliers_and_masked_pixels_do_not_count() -> None:
+    random = np.random.default_rng(1)
+    images = [
+        MaskedImage(
+            image=random.normal(100, 2, (6, 6)).astype(np.float32),
+            variance=np.full((6, 6), 4.0, np.float32),
+            mask=np.zeros((6, 6), np.int32),
+        )
+        for _ in range(9)
+    ]
+    images[0].image[2, 2] = 5000
+    images[3].image[4, 4] = np.inf
+    images[5].image[1, 1], images[5].mask[1, 1] = 900, Plane.SAT
+    for one in images:
+        one.mask[0, 0] = Plane.BAD
+    combined = clipped_mean(images)
+    mean, mask = combined.image.image, combined.image.mask
+    assert mask[0, 0] == Plane.BAD
+    assert np.isnan(mean[0, 0])
+    assert not mask.ravel()[1:].any()
+    assert np.abs(mean.ravel()[1:] - 100).max() < 4
+    assert combined.clipped >= 1
+    with pytest.raises(PipelineError, match="no image to combine"):
+        clipped_mean([])
+    with pytest.raises(PipelineError, match="image 2 has the shape"):
+        clipped_mean([images[0], replace(images[0], image=np.zeros((2, 2), np.float32))])
+
+
+@given(
+    st.dates(min_value=date(2010, 1, 1), max_value=date(2099, 9, 17)),
+    st.integers(0, 99_999),
+    st.integers(0, 255),
+    st.integers(0, MAX_SOURCES - 1),
+)
+def test_identifiers_come_apart_again(day: object, seq: int, detector: int, number: int) -> None:
+    visit = int(f"{day:%Y%m%d}") * 100_000 + seq
+    one = source_ids(visit, detector, [number])[0]
+    assert 0 <= one < 2**63 - 1
+    assert parts_of(int(one)) == (visit, detector, number)
+    assert visit_detector_id(visit, detector) < 2**40
+
+
+def test_identifiers_out_of_range_are_refused() -> None:
+    with pytest.raises(UserError, match="does not begin with a date"):
+        visit_detector_id(42, 0)
+    with pytest.raises(UserError, match="does not begin with a date"):
+        visit_detector_id(2026_02_30_00001, 0)
+    with pytest.raises(UserError, match="detector 256 is out of range"):
+        visit_detector_id(2026112000001, 256)
+    with pytest.raises(UserError, match="source numbers -1 to -1"):
+        source_ids(2026112000001, 0, [-1])
