@@ -55,6 +55,9 @@ class Column:
     ucd: str = ""
     description: str = ""
     xtype: str = ""
+    utype: str = ""
+    """Role in a data model."""
+
     hidden: bool = False
     """Left out of ``*``: columns that qserv_py adds."""
 
@@ -200,6 +203,9 @@ class RefTable(Table):
 @dataclass(frozen=True, kw_only=True)
 class CzarTable(RefTable):
     """A ref table whose rows the czar holds and brings to the queries that read it: an upload, TAP_SCHEMA."""
+
+    utype: str = ""
+    """Role in a data model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

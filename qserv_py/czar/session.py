@@ -28,6 +28,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.identity.identity import OPERATOR, Identity
+from qserv_py.czar.service_tables import ServiceTables, read_service_tables
 from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
@@ -157,6 +158,7 @@ class Session(Closing):
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
         self._lock = threading.Lock()
         self._catalog: Catalog | None = None
+        self._service_tables = ServiceTables()
         self._views: dict[frozenset[str], tuple[Catalog, Mapping[str, pa.Table]]] = {}
         self._indexes: dict[tuple[str, ...], DirectorIndex] = {}
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
@@ -187,18 +189,22 @@ class Session(Closing):
         return self._view(identity)[0]
 
     def _view(self, identity: Identity) -> tuple[Catalog, Mapping[str, pa.Table]]:
-        """Return the catalogue of an identity and the rows of its TAP_SCHEMA."""
+        """Return the catalogue of an identity and the rows of the tables in it that the czar holds."""
         with self._lock:
             version = self._registry.catalog_version()
             if self._catalog is None or self._catalog.version != version:
                 self._catalog = self._registry.load_catalog()
+                self._service_tables = read_service_tables(self._registry, self.cluster.config.directory)
                 self._views.clear()
                 self._indexes.clear()
             names = frozenset(database.name for database in self._catalog.databases if identity.may_read(database))
             if names not in self._views:
-                catalog = self._catalog.restricted_to(names)
+                catalog, rows = self._catalog.restricted_to(names), dict[str, pa.Table]()
+                for tables in self._service_tables.visible(catalog):
+                    catalog = tables.added_to(catalog)
+                    rows |= tables.rows
                 described = tap_schema_of(catalog)
-                self._views[names] = described.added_to(catalog), described.rows
+                self._views[names] = described.added_to(catalog), {**rows, **described.rows}
             return self._views[names]
 
     def plan(
@@ -261,7 +267,8 @@ class Session(Closing):
         catalog, described = self._view(identity)
         brought = list(self.user_tables.databases(identity)) if may_read_user_tables(adql, identity) else []
         if brought and SCHEMA_DATABASE in adql.lower():
-            catalog, described = catalog.without(SCHEMA_DATABASE), {}
+            catalog = catalog.without(SCHEMA_DATABASE)
+            described = {name: rows for name, rows in described.items() if not name.startswith(f"{SCHEMA_DATABASE}.")}
             brought.append(tap_schema_of(reduce(lambda known, tables: tables.added_to(known), brought, catalog)))
         if uploads:
             brought.append(uploaded_tables(uploads))

@@ -19,6 +19,7 @@ from qserv_py.catalog.grants import name_problem
 from qserv_py.czar.identity.fetch import url_problem
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
+from qserv_py.czar.obscore import ImageAccess
 from qserv_py.czar.publication import NEEDED, WAVEBANDS, Publication, identifier_problem
 from qserv_py.czar.settings_section import section_at
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
@@ -37,6 +38,7 @@ class Settings:
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     limits: LimitRules = field(default_factory=LimitRules)
     publication: Publication | None = None
+    images: ImageAccess = field(default_factory=ImageAccess)
 
 
 def read_settings(directory: Path) -> Settings:
@@ -55,12 +57,13 @@ def read_settings(directory: Path) -> Settings:
         if file.data is None:
             return Settings()
         problems = Problems()
-        top = mapping_at(file, (), ("identity", "limits", "publication"), problems)
+        top = mapping_at(file, (), ("identity", "limits", "publication", "images"), problems)
         identity = _identity(file, problems) if "identity" in top else IdentitySettings()
         limits = _limits(file, problems) if "limits" in top else LimitRules()
         publication = _publication(file, problems) if "publication" in top else None
+        images = _images(file, publication, problems)
         problems.raise_if_any()
-    return Settings(identity=identity, limits=limits, publication=publication)
+    return Settings(identity=identity, limits=limits, publication=publication, images=images)
 
 
 @contextmanager
@@ -69,6 +72,17 @@ def _as_config_error() -> Iterator[None]:
         yield
     except SchemaError as error:
         raise ConfigError(error.message, detail=error.detail, hint=error.hint) from error
+
+
+def _images(file: YamlFile, publication: Publication | None, problems: Problems) -> ImageAccess:
+    chosen: dict[str, Any] = {} if publication is None else {"identifier": publication.identifier}
+    if "images" in file.data:
+        section = section_at(file, ("images",), ("links", "facility"), problems)
+        if "links" in section.values:
+            chosen["links"] = section.text("links", url_problem)
+        if "facility" in section.values:
+            chosen["facility"] = section.text("facility", _empty_problem)
+    return ImageAccess(**chosen)
 
 
 def _identity(file: YamlFile, problems: Problems) -> IdentitySettings:

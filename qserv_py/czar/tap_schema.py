@@ -120,6 +120,11 @@ def written_table(table: Table) -> str:
     return f"{written_name(table.database)}.{written_name(table.name)}"
 
 
+def utype_of(table: Table) -> str:
+    """Return the role of a table in a data model; empty when it has none."""
+    return table.utype if isinstance(table, CzarTable) else ""
+
+
 def is_indexed(table: Table, column: Column) -> bool:
     """Whether conditions on a column are quick: those that an index, the director index or the chunks answer."""
     names = {name for index in (table.primary_key[:1], *(index[:1] for index in table.indexes)) for name in index}
@@ -209,6 +214,7 @@ def _table_rows(database: Database) -> Iterator[Row]:
             "schema_name": written_name(database.name),
             "table_name": written_table(table),
             "table_type": "table",
+            "utype": utype_of(table) or None,
             "description": table.description or None,
             "table_index": number,
         }
@@ -217,7 +223,7 @@ def _table_rows(database: Database) -> Iterator[Row]:
 def _column_rows(table: Table) -> Iterator[Row]:
     for number, column in enumerate(one for one in table.columns if not one.hidden):
         varies = column.datatype.is_text or column.datatype in {DataType.TIMESTAMP, DataType.BINARY}
-        is_std = table.database == SCHEMA_DATABASE
+        is_std = table.database == SCHEMA_DATABASE or bool(column.utype)
         indexed = is_indexed(table, column)
         yield {
             "table_name": written_table(table),
@@ -227,6 +233,7 @@ def _column_rows(table: Table) -> Iterator[Row]:
             "xtype": "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype or None,
             "size": None,  # the old way to say an arraysize; that of texts varies
             "description": column.description or None,
+            "utype": column.utype or None,
             "unit": column.unit or None,
             "ucd": column.ucd or None,
             "indexed": int(indexed),

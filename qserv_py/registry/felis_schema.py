@@ -32,7 +32,7 @@ from qserv_py.registry.schema_checks import check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
-KEPT_NAMES = frozenset({"tap_upload", "tap_schema", "mydb"})
+KEPT_NAMES = frozenset({"tap_upload", "tap_schema", "mydb", "butler", "ivoa"})
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*")  # of databases and tables, which also name directories
 
 

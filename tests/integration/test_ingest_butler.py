@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -116,13 +117,11 @@ def test_source_of_a_run(
         tally, failures = load(destination, opened, tmp_path, database, "run1", dataset_type=dataset_type)
         assert (tally.rows, failures) == (rows, [])
     publish_database(destination, database)
-    with Session(cluster) as session:
-        answer = session.answer(
-            f"SELECT s.visit, COUNT(*) AS n, MAX(v.expTime) AS t FROM {database}.Source AS s"
-            f" JOIN {database}.Visit AS v ON v.visit = s.visit GROUP BY s.visit ORDER BY s.visit"
-        )
-        rows = [tuple(row.values()) for batch in answer.batches() for row in batch.to_pylist()]
-        assert rows == [(1, 50, 30.0), (2, 50, 30.0), (3, 50, 30.0)]
+    assert answers(
+        cluster,
+        f"SELECT s.visit, COUNT(*) AS n, MAX(v.expTime) AS t FROM {database}.Source AS s"
+        f" JOIN {database}.Visit AS v ON v.visit = s.visit GROUP BY s.visit ORDER BY s.visit",
+    ) == [(1, 50, 30.0), (2, 50, 30.0), (3, 50, 30.0)]
     assert len(ids) == 3
 
 
@@ -454,3 +453,62 @@ def test_watch(cluster: Cluster, repository: FakeRepository, opened: Repository,
         assert (ingest.tally.datasets, ingest.tally.snapshot) == (3, 2)
         assert ids_in(destination, database) == ids_of(1, 2, 3)
         assert all(part.snapshot for part in parts_of(destination.registry, database))
+
+
+def answers(cluster: Cluster, query: str) -> list[tuple[object, ...]]:
+    with Session(cluster) as session:
+        return [tuple(row.values()) for batch in session.answer(query).batches() for row in batch.to_pylist()]
+
+
+def test_provenance(
+    cluster: Cluster,
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    ids = repository.process([1, 2], "u/night/run1")
+    load(destination, opened, tmp_path, database, "u/night/run1")
+    of_here = f"database_name = '{database}'"
+    assert f"{database}.Source" not in {
+        name for (name,) in answers(cluster, "SELECT table_name FROM tap_schema.tables")
+    }
+    publish_database(destination, database)
+    assert answers(
+        cluster,
+        "SELECT d.dataset_id, d.run, d.dataset_type, d.data_id, d.row_count, COUNT(*) AS n, MIN(s.visit) AS v"
+        f" FROM {database}.Source AS s JOIN butler.Dataset AS d ON d.dataset_number = s.datasetNumber WHERE {of_here}"
+        " GROUP BY d.dataset_id, d.run, d.dataset_type, d.data_id, d.row_count ORDER BY v",
+    ) == [(str(ids[n]), "u/night/run1", "source", f'{{"instrument": "Fake", "visit": {n}}}', 50, 50, n) for n in (1, 2)]
+    [(ingested,)] = answers(cluster, f"SELECT MAX(ingest_time) AS t FROM butler.Dataset WHERE {of_here}")
+    assert isinstance(ingested, datetime)
+    assert abs(ingested - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=5)
+
+
+def test_rows_lead_to_their_images(
+    cluster: Cluster,
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    repository.process([1, 2], "run1")
+    better = repository.put_images(2, "run2", dataset_type="visit_image")
+    repository.chain("all", ["run2", "run1"])
+    load(destination, opened, tmp_path, database, "all")
+    publish_database(destination, database)
+    found = answers(
+        cluster,
+        "SELECT s.sourceId, o.obs_publisher_did, o.dataproduct_subtype, o.obs_collection, CONTAINS(POINT(s.ra, s.dec),"
+        f" o.s_region) AS inside FROM {database}.Source AS s JOIN ivoa.ObsCore AS o ON o.lsst_visit = s.visit"
+        f" AND o.lsst_detector = s.detector WHERE o.obs_collection = '{database}' ORDER BY s.sourceId",
+    )
+    assert [row[0] for row in found] == ids_of(1, 2)
+    assert {(row[3], row[4]) for row in found} == {(database, 1)}, "each lies on its image"
+    last = [row for row in found if row[0] >= source_id(2, 1, 0)]
+    assert {row[1:3] for row in last} == {
+        (f"ivo://unregistered.example/qserv?id={better[1].id}", "lsst.visit_image")
+    }, "the best image of a visit"
+    assert {row[2] for row in found} == {"lsst.visit_image", "lsst.preliminary_visit_image"}

@@ -13,7 +13,7 @@ from qserv_py.adql.words import written_name
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_table
+from qserv_py.czar.tap_schema import is_indexed, references_of, utype_of, written_column, written_table
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 
@@ -96,6 +96,7 @@ def _table(
         tag,
         element("name", written_table(table)),
         _described(table.description),
+        element("utype", utype_of(table)) if utype_of(table) else None,
         *(_column(table, column) for column in shown),
         *(_foreign_keys(database, table) if columns else ()),
         attributes={"type": "table", **(attributes or {})},
@@ -114,6 +115,7 @@ def _column(table: Table, column: Column) -> Element:
         _described(column.description),
         element("unit", column.unit) if column.unit else None,
         element("ucd", column.ucd) if column.ucd else None,
+        element("utype", column.utype) if column.utype else None,
         _data_type(column),
         *(element("flag", flag) for flag in flags),
     )

@@ -1,0 +1,172 @@
+"""``ivoa.ObsCore``: the images that rows were measured on, as IVOA's ObsCore 1.1 describes observations.
+
+Names, types, units, UCDs and utypes are the standard's; the columns ``lsst_...`` are those of Rubin's archives. Rows of
+a catalogue find their image by visit and detector. ``access_url`` leads to the DataLink service that the settings name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+
+from qserv_py.catalog.dataset import Image
+from qserv_py.catalog.model import Column, CzarTable
+from qserv_py.catalog.types import DataType
+from qserv_py.czar.czar_tables import CzarTables, czar_database
+
+OBSCORE_DATABASE = "ivoa"
+OBSCORE_TABLE = "ObsCore"
+OBSCORE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
+DATA_MODEL = "ivo://ivoa.net/std/ObsCore#core-1.1"
+
+DATALINK = "application/x-votable+xml;content=datalink"
+
+_DESCRIPTION = "Observations, as data models of the IVOA describe them."
+_T, _I, _L, _D = DataType.STRING, DataType.INT, DataType.LONG, DataType.DOUBLE
+_AXIS = "Char.SpatialAxis."
+_COVERAGE = f"{_AXIS}Coverage."
+_POSITION = f"{_COVERAGE}Location.Coord.Position2D.Value2."
+
+_COLUMNS: tuple[tuple[str, DataType, str, str, str, str], ...] = (
+    ("dataproduct_type", _T, "", "meta.code.class", "ObsDataset.dataProductType", "Kind of the data product."),
+    ("dataproduct_subtype", _T, "", "meta.code.class", "ObsDataset.dataProductSubtype", "Dataset type in the Butler."),
+    ("calib_level", _I, "", "meta.code;obs.calib", "ObsDataset.calibLevel", "Calibration level, 0 to 4."),
+    ("obs_collection", _T, "", "meta.id", "DataID.collection", "Database whose rows were measured on it."),
+    ("obs_id", _T, "", "meta.id", "DataID.observationID", "Name of the visit."),
+    ("obs_publisher_did", _T, "", "meta.ref.ivoid", "Curation.publisherDID", "Identifier of the image."),
+    ("obs_title", _T, "", "meta.title;obs", "DataID.title", "What it is, for people."),
+    ("access_url", _T, "", "meta.ref.url", "Access.reference", "Where DataLink tells how to get it."),
+    ("access_format", _T, "", "meta.code.mime", "Access.format", "MIME type of what is there."),
+    ("access_estsize", _L, "kbyte", "phys.size;meta.file", "Access.size", "Estimated size."),
+    ("target_name", _T, "", "meta.id;src", "Target.name", "Object of interest."),
+    ("s_ra", _D, "deg", "pos.eq.ra", f"{_POSITION}C1", "Right ascension of the centre, ICRS."),
+    ("s_dec", _D, "deg", "pos.eq.dec", f"{_POSITION}C2", "Declination of the centre, ICRS."),
+    ("s_fov", _D, "deg", "phys.angSize;instr.fov", f"{_COVERAGE}Bounds.Extent.diameter", "Diameter of the field."),
+    ("s_region", _T, "", "pos.outline;obs.field", f"{_COVERAGE}Support.Area", "Region of the sky, ICRS."),
+    ("s_resolution", _D, "arcsec", "pos.angResolution", f"{_AXIS}Resolution.Refval.value", "FWHM of the PSF."),
+    ("s_xel1", _L, "", "meta.number", f"{_AXIS}numBins1", "Pixels along the first axis."),
+    ("s_xel2", _L, "", "meta.number", f"{_AXIS}numBins2", "Pixels along the second axis."),
+    ("t_min", _D, "d", "time.start;obs.exposure", "Char.TimeAxis.Coverage.Bounds.Limits.StartTime", "Start, MJD, UTC."),
+    ("t_max", _D, "d", "time.end;obs.exposure", "Char.TimeAxis.Coverage.Bounds.Limits.StopTime", "End, MJD, UTC."),
+    ("t_exptime", _D, "s", "time.duration;obs.exposure", "Char.TimeAxis.Coverage.Support.Extent", "Exposure time."),
+    ("t_resolution", _D, "s", "time.resolution", "Char.TimeAxis.Resolution.Refval.value", "Resolution in time."),
+    ("t_xel", _L, "", "meta.number", "Char.TimeAxis.numBins", "Elements along the time axis."),
+    ("em_min", _D, "m", "em.wl;stat.min", "Char.SpectralAxis.Coverage.Bounds.Limits.LoLimit", "Shortest wavelength."),
+    ("em_max", _D, "m", "em.wl;stat.max", "Char.SpectralAxis.Coverage.Bounds.Limits.HiLimit", "Longest wavelength."),
+    ("em_res_power", _D, "", "spect.resolution", "Char.SpectralAxis.Resolution.ResolPower.refVal", "Resolving power."),
+    ("em_xel", _L, "", "meta.number", "Char.SpectralAxis.numBins", "Elements along the spectral axis."),
+    ("o_ucd", _T, "", "meta.ucd", "Char.ObservableAxis.ucd", "What the pixels measure."),
+    ("pol_states", _T, "", "meta.code;phys.polarization", "Char.PolarizationAxis.stateList", "Polarization states."),
+    ("pol_xel", _L, "", "meta.number", "Char.PolarizationAxis.numBins", "Polarization states, their number."),
+    ("facility_name", _T, "", "meta.id;instr.tel", "Provenance.ObsConfig.Facility.name", "Observatory or telescope."),
+    ("instrument_name", _T, "", "meta.id;instr", "Provenance.ObsConfig.Instrument.name", "Camera."),
+    ("lsst_visit", _L, "", "meta.id;obs", "", "Visit."),
+    ("lsst_detector", _L, "", "meta.id.part;instr.det", "", "Detector; NULL for an image of all detectors."),
+    ("lsst_band", _T, "", "meta.id;instr.bandpass", "", "Band."),
+    ("lsst_filter", _T, "", "meta.id;instr.filter", "", "Physical filter."),
+)
+"""Name, type, unit, UCD, utype and description; those without a utype are not the standard's."""
+
+_NEVER_NULL = {"calib_level", "obs_collection", "obs_id", "obs_publisher_did"}
+
+_WAVELENGTHS_NM = {
+    "u": (330.0, 400.0),
+    "g": (402.0, 552.0),
+    "r": (552.0, 691.0),
+    "i": (691.0, 818.0),
+    "z": (818.0, 922.0),
+    "y": (922.0, 1060.0),
+}
+"""Nominal ranges of the bands of the LSST."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAccess:
+    """What the operator says of images."""
+
+    identifier: str = "ivo://unregistered.example/qserv"
+    """Beginning of the identifiers of images: that of the service."""
+
+    links: str = ""
+    """Address of the DataLink service; empty when there is none."""
+
+    facility: str = ""
+    """Name of the observatory."""
+
+
+def obscore_table(images: Sequence[tuple[str, Image]], access: ImageAccess) -> CzarTables:
+    """Return the database with ObsCore, of images each with the name of its database."""
+    columns = tuple(
+        Column(
+            name=name,
+            physical=name,
+            datatype=kind,
+            nullable=name not in _NEVER_NULL,
+            unit=unit,
+            ucd=ucd,
+            utype=utype,
+            description=text,
+            xtype="adql:REGION" if name == "s_region" else "",
+        )
+        for name, kind, unit, ucd, utype, text in _COLUMNS
+    )
+    table = CzarTable(
+        database=OBSCORE_DATABASE,
+        name=OBSCORE_TABLE,
+        physical=OBSCORE_TABLE.lower(),
+        columns=columns,
+        utype=OBSCORE_UTYPE,
+        description="Images, as ObsCore 1.1 describes observations.",
+    )
+    schema = pa.schema([(column.physical, pa.type_for_alias(column.datatype.names.arrow)) for column in columns])
+    rows = pa.Table.from_pylist([_row(database, image, access) for database, image in images], schema=schema)
+    return czar_database(OBSCORE_DATABASE, {table: rows}, description=_DESCRIPTION)
+
+
+def publisher_did(image: Image, access: ImageAccess) -> str:
+    """Return the identifier of an image, the same in every database."""
+    return f"{access.identifier}?id={image.dataset_id}"
+
+
+def _row(database: str, image: Image, access: ImageAccess) -> dict[str, Any]:
+    did = publisher_did(image, access)
+    low, high = _WAVELENGTHS_NM.get(image.band, (None, None))
+    part = "" if image.detector is None else f", detector {image.detector}"
+    return {
+        "dataproduct_type": "image",
+        "dataproduct_subtype": f"lsst.{image.dataset_type}",
+        "calib_level": 1 if image.dataset_type == "raw" else 2,
+        "obs_collection": database,
+        "obs_id": image.visit_name,
+        "obs_publisher_did": did,
+        "obs_title": f"{image.dataset_type} of {image.instrument}, visit {image.visit}{part}",
+        "access_url": f"{access.links}?ID={quote(did, safe='')}" if access.links else None,
+        "access_format": DATALINK if access.links else None,
+        "target_name": image.target,
+        "s_ra": image.ra,
+        "s_dec": image.dec,
+        "s_fov": image.field_deg,
+        "s_region": _region(image),
+        "t_min": image.begin_mjd,
+        "t_max": image.end_mjd,
+        "t_exptime": image.exposure_s,
+        "em_min": None if low is None else low * 1e-9,
+        "em_max": None if high is None else high * 1e-9,
+        "o_ucd": "phot.flux.density",
+        "facility_name": access.facility or None,
+        "instrument_name": image.instrument,
+        "lsst_visit": image.visit,
+        "lsst_detector": image.detector,
+        "lsst_band": image.band,
+        "lsst_filter": image.physical_filter,
+    }
+
+
+def _region(image: Image) -> str | None:
+    if image.region is None:
+        return None
+    return "POLYGON ICRS " + " ".join(f"{value:.9f}".rstrip("0").rstrip(".") for value in image.region)
