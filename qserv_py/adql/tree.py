@@ -509,6 +509,11 @@ def join_conditions(tree: Joined | int) -> Iterator[Expr]:
         yield from tree.on
 
 
+def all_conditions(select: Select) -> list[Expr]:
+    """Return the conditions that a block's rows fulfil: those of WHERE and those of its joins."""
+    return [*select.where, *(join_conditions(select.joined) if select.joined is not None else ())]
+
+
 def blocks(query: Query) -> Iterator[Query]:
     """Yield a query and every query inside it."""
     yield query

@@ -9,7 +9,7 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
 from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select, expressions, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
-from qserv_py.planner.sql_text import SqlTemplate
+from qserv_py.planner.nodes import SqlTemplate
 
 
 @dataclass(slots=True)

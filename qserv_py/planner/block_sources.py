@@ -14,7 +14,7 @@ from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Director, Keys, director_of, equal_keys, keys_of_table
 from qserv_py.planner.near_sources import Near
 from qserv_py.planner.neighbours import links_of
-from qserv_py.planner.sql_text import StageSource
+from qserv_py.planner.nodes import NearSource, StageSource
 
 
 @dataclass(slots=True)
@@ -28,6 +28,26 @@ class BlockSources:
     keys: dict[int, Keys] = field(default_factory=dict)
     nullable: frozenset[int] = frozenset()
     """Sources of blocks around that an outer join may replace by NULLs."""
+
+    @property
+    def anchors(self) -> list[Source]:
+        """The partitioned sources that read their chunk's own rows and no others."""
+        return [source for source in self.partitioned if not isinstance(source, NearSource)]
+
+    def add_stage(self, source: StageSource) -> None:
+        """Add a source whose rows are the result of a stage."""
+        self.all.append(source)
+        self.gathered.append(source)
+
+    def with_only(self, partitioned: Sequence[Source]) -> BlockSources:
+        """Return the same sources as if no others than these were partitioned."""
+        return BlockSources(
+            all=self.all,
+            partitioned=list(partitioned),
+            gathered=self.gathered,
+            chunks={source.id: self.chunks[source.id] for source in partitioned},
+            keys={source.id: self.keys[source.id] for source in partitioned},
+        )
 
 
 def reading_near(sources: BlockSources, near: Mapping[int, Near]) -> BlockSources:
@@ -68,6 +88,11 @@ def own_conditions(select: Select, source: int) -> list[Expr]:
     """Return the conditions on one source alone that its rows may be tested for before they are joined."""
     kept = () if source in joins.nullable(select.joined) else select.where
     return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about_any(one, {source})]
+
+
+def conditions_without(conditions: Sequence[Expr], taken: Sequence[Expr]) -> list[Expr]:
+    """Return the conditions that are not among those taken; equal ones elsewhere in the block stay."""
+    return [condition for condition in conditions if all(condition is not one for one in taken)]
 
 
 def tied_groups(

@@ -9,7 +9,7 @@ from qserv_py.adql import tree
 from qserv_py.adql.tree import Call, ColumnRef, Expr, Item, Select, column_refs, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.planner import joins
-from qserv_py.planner.sql_text import SqlTemplate
+from qserv_py.planner.nodes import SqlTemplate
 
 
 def refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:

@@ -18,8 +18,8 @@ from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.dilation import dilated
 from qserv_py.planner import regions
 from qserv_py.planner.keys import Keys, farthest_pair, keys_of_table, second_key_of, wanted
+from qserv_py.planner.nodes import NearSource, Ranges
 from qserv_py.planner.plan import KeyCells, KeyLookup
-from qserv_py.planner.sql_text import NearSource, Ranges
 
 _NONE: IntArray = np.empty(0, dtype=np.int64)
 

@@ -23,7 +23,7 @@ from qserv_py.partitioner import ranges
 from qserv_py.partitioner.dilation import border_of, dilated
 from qserv_py.planner.chunks import ChunkSet, Pruning, chunk_map
 from qserv_py.planner.neighbours import Link
-from qserv_py.planner.sql_text import NearBorder, Ranges
+from qserv_py.planner.nodes import NearBorder, Ranges
 
 MAX_PAIRS_IN_CHUNK = 1_000_000_000
 """Pairs of rows within the radius, on average over the chunks, from which an exchange is refused."""

@@ -16,6 +16,7 @@ from qserv_py.partitioner.dilation import around, border_of
 from qserv_py.partitioner.healpix import centre_dec
 from qserv_py.planner.buckets import Buckets, buckets_of
 from qserv_py.planner.chunks import chunk_map
+from qserv_py.planner.dialects import quoted
 from qserv_py.planner.plan import (
     CELL_COLUMN,
     BorderSlot,
@@ -31,7 +32,6 @@ from qserv_py.planner.plan import (
     ValuesSlot,
     values_slots,
 )
-from qserv_py.planner.sql_text import quoted
 from qserv_py.planner.written_rows import Written, empty_relation, shown
 
 MAX_RANGES = 60

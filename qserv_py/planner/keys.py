@@ -19,8 +19,8 @@ from qserv_py.adql.tree import (
     Select,
     Source,
     TableSource,
+    all_conditions,
     blocks,
-    join_conditions,
 )
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
 from qserv_py.catalog.snapshot import Catalog
@@ -156,7 +156,7 @@ def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
     for block in blocks(resolved.query):
         if isinstance(block, Select):
             tables = [source for source in block.sources if isinstance(source, TableSource)]
-            conditions = [*block.where, *(join_conditions(block.joined) if block.joined is not None else ())]
+            conditions = all_conditions(block)
             found += wanted(conditions, {source.id: keys_of_table(source) for source in tables})
             seconds = {source.id: dict([key]) for source in tables if (key := second_key_of(source)) is not None}
             found += wanted(conditions, seconds)

@@ -16,7 +16,7 @@ from qserv_py.planner.exchange import Exchange, plan_exchange
 from qserv_py.planner.joins import unconnected
 from qserv_py.planner.keys import Keys, are_joined, director_of, equal_keys, keys_of_table
 from qserv_py.planner.neighbours import Link
-from qserv_py.planner.sql_text import NearSource, StageSource
+from qserv_py.planner.nodes import NearSource, StageSource
 
 _READ_ROW = 1e-9
 """What it costs that an anchor's row is read; 1 is a row that is sent to other chunks."""
@@ -126,9 +126,7 @@ class _Choice:
         """Return the source that tells the place of an anchor's rows: itself, or the director that its key names."""
         tables = {source.id: source for source in self.sources if isinstance(source, TableSource)}
         anchor = tables[link.anchor]
-        conditions = list(self.select.where)
-        if self.select.joined is not None:
-            conditions += tree.join_conditions(self.select.joined)
+        conditions = tree.all_conditions(self.select)
         for source in tables.values():
             if isinstance(source.table, DirectorTable) and are_joined([anchor, source], self.keys, conditions):
                 return source

@@ -27,7 +27,7 @@ from qserv_py.adql.tree import (
     ShapeKind,
     Source,
     TableSource,
-    join_conditions,
+    all_conditions,
     leaves,
 )
 from qserv_py.catalog.model import DirectorTable
@@ -35,8 +35,8 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.joins import unconnected
 from qserv_py.planner.keys import Keys, director_of, equal_keys, farthest_pair, keys_of_table, second_key_of
+from qserv_py.planner.nodes import SameBucket
 from qserv_py.planner.regions import Position
-from qserv_py.planner.sql_text import SameBucket
 
 SMALLEST_RADIUS = 1e-9
 """Degrees; a bucket needs some width."""
@@ -237,7 +237,7 @@ def with_implied_radius(conditions: Sequence[Expr], around: Select) -> list[Expr
 
     ``DISTANCE(a, c) < DISTANCE(a, b)`` where the block around says ``DISTANCE(a, b) < r`` means ``DISTANCE(a, c) < r``.
     """
-    outer = [*around.where, *(join_conditions(around.joined) if around.joined is not None else ())]
+    outer = all_conditions(around)
     bounds = [
         (far, limit) for condition in outer for far, limit in _less(condition) if constant_number(limit) is not None
     ]

@@ -32,9 +32,9 @@ from qserv_py.catalog.model import HEALPIX_COLUMN, DirectorTable
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks import is_about_any, is_stable
 from qserv_py.planner.keys import Director, Keys, director_of, keys_of_table
+from qserv_py.planner.nodes import InStage, NearSource, SameCell, StageSource
 from qserv_py.planner.plan import ByKey, ByPosition, Placing
 from qserv_py.planner.regions import Position
-from qserv_py.planner.sql_text import InStage, NearSource, SameCell, StageSource
 
 _RA, _DEC, _RADIUS, _KEY = "_RA", "_DEC", "_RADIUS", "_KEY"
 

@@ -12,7 +12,7 @@ from qserv_py.adql.sphere import corners_of_box, position, vector
 from qserv_py.adql.tree import Shape, ShapeKind
 from qserv_py.partitioner import cover, ranges
 from qserv_py.partitioner.cover import Cover
-from qserv_py.planner.sql_text import gnomonic
+from qserv_py.planner.gnomonic import gnomonic
 
 _LARGEST_BOX_DEG = 170.0
 """Sides up to which a box is taken as the polygon of its corners."""

@@ -17,7 +17,7 @@ from qserv_py.planner import joins
 from qserv_py.planner.blocks import Carried, is_about_any, looks_around, map_expressions
 from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Keys
-from qserv_py.planner.sql_text import SqlTemplate, StageSource
+from qserv_py.planner.nodes import SqlTemplate, StageSource
 
 ROW_COLUMN = "_ROW"
 """Number of a row of the whole side; labels are lower case, so no other column has its name."""

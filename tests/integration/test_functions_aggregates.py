@@ -26,9 +26,11 @@ from qserv_py.adql.tree import Select
 from qserv_py.errors import EvaluationError
 from qserv_py.executor.arrow import schema_of
 from qserv_py.planner import aggregate
-from qserv_py.planner.build import map_expressions
+from qserv_py.planner.blocks import map_expressions
+from qserv_py.planner.dialects import Engine
+from qserv_py.planner.nodes import StageSource
 from qserv_py.planner.plan import MergeStage, StageColumn
-from qserv_py.planner.sql_text import Engine, Rendering, StageSource
+from qserv_py.planner.sql_text import Rendering
 
 _COLUMNS = {
     "nobs": "integer",

@@ -19,8 +19,10 @@ from support.postgres import TestServer
 from qserv_py.adql.tree import Select
 from qserv_py.errors import EvaluationError
 from qserv_py.executor.merge import MergeConnection, MergeEngine
+from qserv_py.planner.dialects import Engine
+from qserv_py.planner.nodes import StageSource
 from qserv_py.planner.plan import MergeStage, StageColumn
-from qserv_py.planner.sql_text import Engine, Rendering, StageSource
+from qserv_py.planner.sql_text import Rendering
 
 # the row that expressions read
 _ROW = {
@@ -82,10 +84,10 @@ class Engines:
 def sql_over(select: Select, engine: Engine) -> str:
     """Return the statement with its table named "one"."""
     source = StageSource(id=select.sources[0].id, alias="object", stage="one", columns=())
-    text = Rendering(Engine.DUCKDB if engine is Engine.DUCKDB else engine)
+    rendering = Rendering(engine)
     if engine is Engine.DUCKDB:
-        return text.select(replace(select, sources=(source,)))
-    template = text.template(text.select(select))
+        return rendering.select(replace(select, sources=(source,)))
+    template = rendering.statement.template(rendering.select(select))
     return "".join(piece if isinstance(piece, str) else '"one"' for piece in template.pieces)
 
 

@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.catalogs import catalog, plan, resolved
 
+from qserv_py.adql.tree import Select
 from qserv_py.catalog.types import DataType
 from qserv_py.partitioner import ranges
 from qserv_py.planner import keys
+from qserv_py.planner.dialects import Engine, literal, quoted
 from qserv_py.planner.fill import MAX_RANGES, chunk_queries
 from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot, values_slots
-from qserv_py.planner.sql_text import Engine, literal, plain_sql, quoted
+from qserv_py.planner.sql_text import Rendering
 from qserv_py.planner.written_rows import MAX_IN_PLACE, StageRows, write_rows
 
 
@@ -100,20 +102,11 @@ def test_ids_that_a_query_asks_for() -> None:
         assert lookups(none) == []
 
 
-def test_one_plain_statement() -> None:
-    query = resolved("SELECT TOP 3 o.objectId FROM Object o JOIN Visit v ON o.nObs = v.visit ORDER BY ra").query
-    text = plain_sql(query, {"dr1.Object": "plain.object", "dr1.Visit": "plain.visit"})
-    assert text == (
-        'SELECT "o"."objectid" AS "objectid" FROM plain.object AS "o", plain.visit AS "v" '
-        'WHERE ("o"."nobs" = "v"."visit") ORDER BY "o"."ra" ASC NULLS LAST LIMIT 3'
-    )
-
-
 def test_aliases_stay_different_whatever_their_length() -> None:
     long = "é" * 60
     query = resolved(f'SELECT 1 AS x FROM Visit AS "{long}a", Visit AS "{long}b", Visit AS "{long}c"').query
-    text = plain_sql(query, {"dr1.Visit": "v"})
-    aliases = [part.split('"')[1] for part in text.split(" AS ")[2:]]
+    assert isinstance(query, Select)
+    aliases = [part.split('"')[1] for part in Rendering(Engine.POSTGRES).select(query).split(" AS ")[2:]]
     assert len({alias.encode()[:63] for alias in aliases}) == 3
 
 
