@@ -1,4 +1,4 @@
-"""What CAST converts to: the names of types, their lengths, and texts that are times."""
+"""CAST: the names of types, their lengths, what can be converted, and constant texts that are times or shapes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.builder import Builder
+from qserv_py.adql.functions.shapes import CAST_TO_SHAPE
+from qserv_py.adql.operands import mismatch, unfilled
 from qserv_py.adql.places import Failures
-from qserv_py.adql.tree import Cast, Expr, Literal
+from qserv_py.adql.shapes import shape_of_text
+from qserv_py.adql.tree import Call, Cast, Expr, Literal
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
 
@@ -98,3 +102,52 @@ def time_constant(literal: Literal, failures: Failures) -> Expr:
         ) from None
     written = replace(literal, value=whole + point + fraction[:6])
     return Cast(type=DataType.TIMESTAMP, operand=written, offset=literal.offset)
+
+
+def cast(node: Any, builder: Builder) -> Expr:
+    """Return CAST."""
+    operand, failures = builder.value(node.this), builder.failures
+    shape = _shape_type(node.args["to"])
+    if shape is not None:
+        return _cast_to_shape(operand, shape, node, failures)
+    kind, length = cast_target(node.args["to"], failures, node)
+    if operand.type is not None and not _can_cast(operand.type, kind):
+        raise mismatch(f"CAST to {kind.names.adql} is not possible", operand, node, failures)
+    if kind is DataType.TIMESTAMP and isinstance(operand, Literal) and isinstance(operand.value, str):
+        return time_constant(operand, failures)
+    return Cast(type=kind, operand=unfilled(operand), length=length, offset=operand.offset)
+
+
+def _can_cast(given: DataType, wanted: DataType) -> bool:
+    if given.is_list or wanted.is_list or DataType.BINARY in {given, wanted}:
+        return given is wanted
+    if DataType.BOOLEAN in {given, wanted}:
+        return given is wanted or wanted is DataType.INT
+    if DataType.TIMESTAMP in {given, wanted}:
+        return given is wanted or given.is_text or wanted.is_text
+    return True
+
+
+def _shape_type(target: Any) -> DataType | None:
+    """Return the shape that CAST names as its type; None when it names another."""
+    kind = target.args.get("kind")
+    name = kind.name if isinstance(kind, exp.Identifier) else getattr(target.this, "value", "")
+    known = DataType.__members__.get(str(name).upper())
+    return known if known is not None and known.is_shape else None
+
+
+def _cast_to_shape(operand: Expr, kind: DataType, node: Any, failures: Failures) -> Expr:
+    """Return the shape that a text writes; of a row, the query fails where the text is none."""
+    if operand.type is kind:
+        return operand
+    if operand.type is None:
+        return Cast(type=kind, operand=operand, offset=operand.offset)
+    if not operand.type.is_text:
+        raise mismatch(f"CAST to {kind.names.adql} takes text", operand, node, failures)
+    if isinstance(operand, Literal) and isinstance(operand.value, str):
+        shape = shape_of_text(operand.value, failures, operand.offset)
+        if kind not in {shape.type, DataType.REGION}:
+            raise mismatch(f"CAST to {kind.names.adql} takes the text of one", shape, node, failures)
+        return shape
+    word = Literal(type=DataType.TEXT, value=kind.name)
+    return Call(type=kind, function=CAST_TO_SHAPE, arguments=(operand, word), offset=operand.offset)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from qserv_py.adql.calls import checked_call
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import FORMS
 from qserv_py.adql.functions.positions import (
@@ -19,8 +20,9 @@ from qserv_py.adql.functions.positions import (
     TURN,
 )
 from qserv_py.adql.measures import MEASURES, Measures
+from qserv_py.adql.operands import as_double
 from qserv_py.adql.places import Failures
-from qserv_py.adql.relations import CheckedCall, Relations, as_double, doubles
+from qserv_py.adql.relations import Relations, doubles
 from qserv_py.adql.scope import Scope, table_ref
 from qserv_py.adql.shapes import as_point, build_shape, check_hemisphere
 from qserv_py.adql.tree import (
@@ -54,10 +56,9 @@ def is_form(name: str) -> bool:
 class GeometricForms:
     """Builds the trees that the functions of ``FORMS`` stand for."""
 
-    def __init__(self, scope: Scope, call: CheckedCall) -> None:
+    def __init__(self, scope: Scope) -> None:
         self.scope = scope
         self.failures: Failures = scope.failures
-        self._call = call
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return what a call stands for.
@@ -72,13 +73,13 @@ class GeometricForms:
             If an argument must be constant and is not, or the query has no director for ``qserv_areaspec_*``.
         """
         if name in MEASURES:
-            return Measures(self.failures, self._call).build(name, arguments, place)
+            return Measures(self.failures).build(name, arguments, place)
         if any(isinstance(argument, Shape) for argument in arguments):
             raise self._wrong_arguments(name, f"{_SIGNATURES[name].name} takes numbers, not shapes", place)
         if name in {"SCISQL_ANGSEP", "Q3C_DIST"}:
             if len(arguments) != 4:
                 raise self._wrong_count(name, arguments, place)
-            return self._call(DISTANCE, arguments, place)
+            return checked_call(DISTANCE, arguments, place, self.failures)
         if name in {"Q3C_JOIN", "Q3C_RADIAL_QUERY"}:
             return self._closer(name, arguments, place)
         if name == "Q3C_POLY_QUERY":
@@ -108,13 +109,13 @@ class GeometricForms:
         kind = ShapeKind.CIRCLE if region == "CIRCLE" else ShapeKind.POLYGON
         shape = doubles(build_shape(kind, numbers, self.failures, place))
         check_hemisphere(shape, self.failures)
-        return Relations(self.failures, self._call).contains(point, shape, place)
+        return Relations(self.failures).contains(point, shape, place)
 
     def _closer(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return the condition that two positions are closer than a radius."""
         if len(arguments) != 5:
             raise self._wrong_count(name, arguments, place)
-        apart, radius = self._call(DISTANCE, arguments[:4], place), arguments[4]
+        apart, radius = checked_call(DISTANCE, arguments[:4], place, self.failures), arguments[4]
         if radius.type is not None and not radius.type.is_numeric:
             raise self.failures.error(
                 TypeMismatchError, f"{_SIGNATURES[name].name} needs numbers", radius.offset or place
@@ -132,7 +133,7 @@ class GeometricForms:
         conditions = [_between(dec, south, north, place)]
         if east - west < 360:
             west, east = west % 360, east % 360
-            ra = ra if self._director_of(ra, "ra") is not None else self._call(TURN, [ra], place)
+            ra = ra if self._director_of(ra, "ra") is not None else checked_call(TURN, [ra], place, self.failures)
             if west <= east:
                 conditions.insert(0, _between(ra, west, east, place))
             else:
@@ -154,7 +155,7 @@ class GeometricForms:
         around = [Literal(type=DataType.DOUBLE, value=value, offset=place) for value in (ra0, dec0, radius)]
         circle = build_shape(ShapeKind.CIRCLE, around, self.failures, place)
         inside = InShape(type=DataType.BOOLEAN, point=point, shape=circle, offset=place)
-        exact = self._call(IN_ELLIPSE, [*point.numbers, *numbers], place)
+        exact = checked_call(IN_ELLIPSE, [*point.numbers, *numbers], place, self.failures)
         return Logic(type=DataType.BOOLEAN, operator="AND", operands=(inside, exact), offset=place)
 
     def _constants(self, name: str, numbers: Sequence[Expr], place: int | None) -> list[float]:
@@ -184,12 +185,12 @@ class GeometricForms:
             numbers += point.numbers if point is not None else [argument]
         order = constant_number(numbers[0]) if len(numbers) == 3 else None
         if order is None or not order.is_integer():
-            return self._call(HEALPIX_INDEX, numbers, place)
+            return checked_call(HEALPIX_INDEX, numbers, place, self.failures)
         if not 0 <= order <= 29:
             raise self.failures.error(TypeMismatchError, f"the HEALPix order {order:g} is not in 0 to 29", place)
         source = self._director_of(numbers[1], "ra")
         if source is None or self._director_of(numbers[2], "dec") is not source:
-            return self._call(HEALPIX_INDEX, numbers, place)
+            return checked_call(HEALPIX_INDEX, numbers, place, self.failures)
         cell = table_ref(source, source.table.column(HEALPIX_COLUMN), place)
         shift = Literal(type=DataType.INT, value=2 * (29 - int(order)), offset=place)
         return Call(type=DataType.LONG, function=HEALPIX_PARENT, arguments=(cell, shift), offset=place)

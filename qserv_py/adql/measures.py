@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qserv_py.adql.calls import checked_call
 from qserv_py.adql.frames import ROTATIONS, between, frame_named
 from qserv_py.adql.functions import FORMS
 from qserv_py.adql.functions.positions import AREA_OF_BOX, AREA_OF_CIRCLE
 from qserv_py.adql.functions.shapes import AREA_OF_SHAPE, CENTROID_OF_SHAPE, TRANSFORMED
+from qserv_py.adql.operands import as_double
 from qserv_py.adql.places import Failures
-from qserv_py.adql.relations import CheckedCall, as_double, doubles
+from qserv_py.adql.relations import doubles
 from qserv_py.adql.shapes import as_point, as_shape, check_hemisphere, constant_shape, literal_shape
 from qserv_py.adql.sphere import area, centroid, rotated
 from qserv_py.adql.tree import Call, Case, Expr, IsNull, Literal, Shape, ShapeKind
@@ -23,9 +25,8 @@ _SIGNATURES = {form.name.upper(): form.signature for form in FORMS}
 class Measures:
     """Builds what is asked of one shape."""
 
-    def __init__(self, failures: Failures, call: CheckedCall) -> None:
+    def __init__(self, failures: Failures) -> None:
         self.failures = failures
-        self._call = call
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return the expression that a call stands for; numbers that are known are computed here."""
@@ -65,9 +66,9 @@ class Measures:
 
     def _area(self, shape: Expr, place: int | None) -> Expr:
         if isinstance(shape, Shape) and shape.kind is ShapeKind.CIRCLE:
-            return self._call(AREA_OF_CIRCLE, shape.numbers[2:], place)
+            return checked_call(AREA_OF_CIRCLE, shape.numbers[2:], place, self.failures)
         if isinstance(shape, Shape) and shape.kind is ShapeKind.BOX:
-            return self._call(AREA_OF_BOX, shape.numbers[2:], place)
+            return checked_call(AREA_OF_BOX, shape.numbers[2:], place, self.failures)
         if isinstance(shape, Shape) and shape.kind is ShapeKind.POINT:
             return Literal(type=DataType.DOUBLE, value=0.0, offset=place)
         known = constant_shape(shape)

@@ -2,18 +2,20 @@
 
 A point in a shape is an ``InShape``, two circles of constant radii a bound on a DISTANCE: those prune and find
 neighbours. Everything else is a call, of which the planner still knows where its rows can be
-(``planner.shape_regions``).
+(``planner.shape_covers``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from qserv_py.adql.calls import checked_call
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.frames import between
-from qserv_py.adql.functions import DISTANCE, Function
+from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.functions.shapes import IN_REGION, MEETING, TRANSFORMED
+from qserv_py.adql.operands import as_double
 from qserv_py.adql.places import Failures
 from qserv_py.adql.shapes import (
     as_point,
@@ -30,17 +32,6 @@ from qserv_py.errors import UnknownFunctionError
 
 _BORDER_DEG = math.degrees(BORDER)
 
-CheckedCall = Callable[[Function, Sequence[Expr], int | None], Expr]
-
-
-def as_double(expr: Expr) -> Expr:
-    """Return a number as DOUBLE PRECISION; a constant stays one."""
-    if expr.type is DataType.DOUBLE:
-        return expr
-    if isinstance(expr, Literal) and isinstance(expr.value, int) and not isinstance(expr.value, bool):
-        return Literal(type=DataType.DOUBLE, value=float(expr.value), offset=expr.offset)
-    return Cast(type=DataType.DOUBLE, operand=expr, offset=expr.offset)
-
 
 def doubles(shape: Shape) -> Shape:
     """Return a shape with its numbers as DOUBLE PRECISION."""
@@ -51,9 +42,8 @@ def doubles(shape: Shape) -> Shape:
 class Relations:
     """Builds what is said of two shapes."""
 
-    def __init__(self, failures: Failures, call: CheckedCall) -> None:
+    def __init__(self, failures: Failures) -> None:
         self.failures = failures
-        self._call = call
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return 1 or 0 for CONTAINS and INTERSECTS.
@@ -107,7 +97,7 @@ class Relations:
         """Return the condition that the centres of two circles are no further apart than a radius."""
         assert isinstance(one, Shape)
         assert isinstance(other, Shape)
-        apart = self._call(DISTANCE, [*other.numbers[:2], *one.numbers[:2]], place)
+        apart = checked_call(DISTANCE, [*other.numbers[:2], *one.numbers[:2]], place, self.failures)
         bound = Literal(type=DataType.DOUBLE, value=radius + _BORDER_DEG, offset=place)
         return Comparison(type=DataType.BOOLEAN, operator="<=", left=apart, right=bound, offset=place)
 
@@ -132,7 +122,7 @@ class Relations:
                 place,
                 hint="Write DISTANCE(POINT(ra1, dec1), POINT(ra2, dec2)) or DISTANCE(ra1, dec1, ra2, dec2).",
             )
-        return self._call(DISTANCE, numbers, place)
+        return checked_call(DISTANCE, numbers, place, self.failures)
 
 
 def _as_doubles(shape: Expr) -> Expr:

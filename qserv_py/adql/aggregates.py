@@ -1,0 +1,113 @@
+"""Aggregates: the five of ADQL, which sqlglot has nodes for, and those of our table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from sqlglot import exp
+
+from qserv_py.adql.builder import Builder
+from qserv_py.adql.calls import TYPE_OF_NULL, accepts
+from qserv_py.adql.constants import constant_number
+from qserv_py.adql.functions import AggregateFunction, Kind
+from qserv_py.adql.operands import as_double, check_number, mismatch, typed
+from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.tree import Aggregate, Expr, Literal, contains_aggregate
+from qserv_py.adql.typing_rules import sum_type
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
+
+BASIC_NODES = {exp.Count: "COUNT", exp.Sum: "SUM", exp.Avg: "AVG", exp.Min: "MIN", exp.Max: "MAX"}
+
+
+def basic_aggregate(node: Any, builder: Builder) -> Expr:
+    """Return COUNT, SUM, AVG, MIN or MAX."""
+    name, failures = BASIC_NODES[type(node)], builder.failures
+    inner, distinct = node.this, False
+    extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
+    if extra:
+        raise failures.unsupported(f"{name} takes one argument", node)
+    if isinstance(inner, exp.Distinct):
+        if len(inner.expressions) != 1:
+            raise failures.unsupported(f"{name}(DISTINCT ...) takes one expression", node)
+        inner, distinct = inner.expressions[0], True
+    if isinstance(inner, exp.Star):
+        if name != "COUNT" or distinct:
+            raise failures.error(AdqlSyntaxError, f"{name}(*) is not ADQL", node)
+        return Aggregate(type=DataType.LONG, name=name, operand=None, offset=offset_of(node))
+    if inner is None:
+        raise failures.error(UnknownFunctionError, f"{name} needs an argument", node)
+    operand = builder.value(inner)
+    _check_not_nested(name, operand, failures)
+    kind = _basic_type(name, operand, node, failures)
+    return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
+
+
+def _basic_type(name: str, operand: Expr, node: Any, failures: Failures) -> DataType | None:
+    kind = operand.type
+    if name in {"SUM", "AVG"}:
+        check_number(operand, name, node, failures)
+        return DataType.DOUBLE if name == "AVG" or kind is None else sum_type(kind)
+    if name == "COUNT":
+        return DataType.LONG
+    if kind in {DataType.BOOLEAN, DataType.BINARY} or (kind is not None and kind.is_list):
+        raise mismatch(f"{name} needs numbers, text or times", operand, node, failures)
+    return kind
+
+
+def _check_not_nested(name: str, operand: Expr, failures: Failures) -> None:
+    if contains_aggregate(operand):
+        raise failures.error(TypeMismatchError, f"{name} holds another aggregate", operand.offset)
+
+
+def further_aggregate(function: AggregateFunction, parts: Sequence[Any], place: int | None, builder: Builder) -> Expr:
+    """Return an aggregate of our table."""
+    failures = builder.failures
+    distinct = bool(parts) and isinstance(parts[0], exp.Distinct)
+    if distinct:
+        parts = [*parts[0].expressions, *parts[1:]]
+    if len(parts) != 1 + len(function.parameters) or (distinct and not function.distinct):
+        what = "DISTINCT" if distinct and not function.distinct else f"{len(parts)} arguments"
+        raise failures.error(
+            UnknownFunctionError, f"{function.name} does not take {what}", place, hint=f"Write {function.signature}."
+        )
+    operand = _operand(function, parts[0], place, builder)
+    return Aggregate(
+        type=function.returns or operand.type,
+        name=function.name.upper(),
+        operand=operand,
+        distinct=distinct and function.repeats_matter,
+        parameters=tuple(_parameter(function, index, part, builder) for index, part in enumerate(parts[1:])),
+        offset=place,
+    )
+
+
+def _operand(function: AggregateFunction, part: Any, place: int | None, builder: Builder) -> Expr:
+    condition = function.operand is Kind.CONDITION
+    operand = builder.condition(part, function.name) if condition else builder.value(part)
+    _check_not_nested(function.name, operand, builder.failures)
+    if not accepts(function.operand, operand.type):
+        raise mismatch(f"{function.name} needs {function.operand.value}", operand, place, builder.failures)
+    operand = as_double(operand) if function.operand is Kind.NUMBER else operand
+    return typed(operand, TYPE_OF_NULL[function.operand])
+
+
+def _parameter(function: AggregateFunction, index: int, part: Any, builder: Builder) -> Expr:
+    """Return a constant after the operand of an aggregate."""
+    given, kind = builder.value(part), function.parameters[index]
+    if kind is Kind.TEXT:
+        if not isinstance(given, Literal) or not isinstance(given.value, str):
+            raise mismatch(f"{function.name} needs a text constant", given, part, builder.failures)
+        return given
+    number = constant_number(given)
+    least, most = function.bounds[index]
+    whole = kind is Kind.INTEGER
+    if number is None or not least <= number <= most or (whole and not number.is_integer()):
+        what = "a whole constant" if whole else "a constant"
+        within = f", {least:g} to {most:g}" if math.isfinite(most) else ""
+        raise builder.failures.error(TypeMismatchError, f"{function.name} needs {what}{within}", part)
+    if whole:
+        return Literal(type=DataType.INT, value=int(number), offset=given.offset)
+    return Literal(type=DataType.DOUBLE, value=number, offset=given.offset)

@@ -1,0 +1,181 @@
+"""Conditions: comparisons, IN, BETWEEN, LIKE, IS NULL, EXISTS, and what AND, OR and NOT make of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from qserv_py.adql.builder import Builder
+from qserv_py.adql.casts import time_constant
+from qserv_py.adql.operands import check_text, mismatch, type_of, unfilled
+from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.tree import (
+    Between,
+    Cast,
+    Comparison,
+    ExistsQuery,
+    Expr,
+    InList,
+    InQuery,
+    IsNull,
+    Like,
+    Literal,
+    Logic,
+    Not,
+)
+from qserv_py.adql.typing_rules import comparable
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
+
+COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
+_MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def logic(node: Any, builder: Builder) -> Expr:
+    """Return a chain of ANDs or ORs as one."""
+    operator = "AND" if isinstance(node, exp.And) else "OR"
+    operands = [builder.condition(part, operator) for part in _chain(node, type(node))]
+    return Logic(type=DataType.BOOLEAN, operator=operator, operands=tuple(operands), offset=operands[0].offset)
+
+
+def _chain(node: Any, kind: Any) -> list[Any]:
+    """Return the operands of a left-leaning chain of one operator, without recursion."""
+    operands: list[Any] = []
+    while type(node) is kind:
+        operands.append(node.right)
+        node = node.left
+    operands.append(node)
+    return operands[::-1]
+
+
+def negation(node: Any, builder: Builder) -> Expr:
+    """Return NOT."""
+    return _negated(builder.condition(node.this, "NOT"))
+
+
+def _negated(operand: Expr) -> Expr:
+    if isinstance(operand, Not):
+        return operand.operand
+    return Not(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+
+
+def comparison(node: Any, builder: Builder) -> Expr:
+    """Return ``=``, ``<`` and so on."""
+    left, right = builder.value(node.left), builder.value(node.right)
+    return compared(COMPARISONS[type(node)], left, right, node, builder.failures)
+
+
+def compared(operator: str, left: Expr, right: Expr, node: Any, failures: Failures) -> Expr:
+    """Return the comparison of two values; a constant stands at the right."""
+    if isinstance(left, Literal) and not isinstance(right, Literal):
+        left, right, operator = right, left, _MIRROR[operator]
+    flag = _truth_test(operator, left, right)
+    if flag is not None:
+        return flag
+    left, right = _comparable_pair(left, right, node, failures)
+    return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+
+
+def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
+    """Turn ``CONTAINS(...) = 1`` and ``boolean column = 0`` into conditions; None when it is neither."""
+    if operator not in {"=", "<>"} or not isinstance(right, Literal) or isinstance(right.value, bool):
+        return None
+    if right.value not in {0, 1} or not isinstance(right.value, int):
+        return None
+    wanted = (right.value == 1) == (operator == "=")
+    if isinstance(left, Cast) and left.operand.type is DataType.BOOLEAN:
+        return left.operand if wanted else _negated(left.operand)
+    if left.type is DataType.BOOLEAN:
+        return left if wanted else _negated(left)
+    return None
+
+
+def _comparable_pair(left: Expr, right: Expr, node: Any, failures: Failures) -> tuple[Expr, Expr]:
+    """Both sides brought to types that can be compared; ``node`` is the place that an error names."""
+    left, right = (unfilled(side) for side in _with_times(left, right, failures))
+    if not comparable(left.type, right.type):
+        what = f"{type_of(left)} and {type_of(right)} cannot be compared"
+        raise mismatch(what, right, node, failures, hint=_quote_hint(left, right))
+    return left, right
+
+
+def _with_times(left: Expr, right: Expr, failures: Failures) -> tuple[Expr, Expr]:
+    """Give a text literal beside a time the type of the time."""
+    if left.type is DataType.TIMESTAMP and isinstance(right, Literal) and isinstance(right.value, str):
+        return left, time_constant(right, failures)
+    if right.type is DataType.TIMESTAMP and isinstance(left, Literal) and isinstance(left.value, str):
+        return time_constant(left, failures), right
+    return left, right
+
+
+def _quote_hint(left: Expr, right: Expr) -> str:
+    number = left.type is not None and left.type.is_numeric
+    if number and isinstance(right, Literal) and isinstance(right.value, str):
+        return f"Write {right.value} without quotes." if right.value.replace(".", "").isdigit() else ""
+    text = left.type is not None and left.type.is_text
+    if text and isinstance(right, Literal) and not isinstance(right.value, str):
+        return f"Write '{right.value}'."
+    return ""
+
+
+def is_null(node: Any, builder: Builder) -> Expr:
+    """Return ``IS NULL`` or ``IS NOT NULL``."""
+    operand = builder.value(node.this)
+    if not isinstance(node.expression, exp.Null):
+        raise builder.failures.unsupported("IS can be followed only by NULL or NOT NULL", node)
+    null = IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+    return _negated(null) if node.args.get("negate") else null
+
+
+def between(node: Any, builder: Builder) -> Expr:
+    """Return ``BETWEEN low AND high``."""
+    if node.args.get("symmetric"):
+        raise builder.failures.unsupported("BETWEEN SYMMETRIC is not ADQL", node)
+    operand = builder.value(node.this)
+    bounds = []
+    for part in (node.args["low"], node.args["high"]):
+        operand, bound = _comparable_pair(operand, builder.value(part), part, builder.failures)
+        bounds.append(bound)
+    return Between(type=DataType.BOOLEAN, operand=operand, low=bounds[0], high=bounds[1], offset=operand.offset)
+
+
+def membership(node: Any, builder: Builder) -> Expr:
+    """Return IN with a list or with a sub-query."""
+    operand = builder.value(node.this)
+    if node.args.get("query") is not None:
+        return _in_query(operand, node, builder)
+    if node.args.get("unnest") is not None or node.args.get("field") is not None:
+        raise builder.failures.unsupported("this form of IN is not ADQL", node)
+    items = []
+    for part in node.expressions:
+        operand, item = _comparable_pair(operand, builder.value(part), part, builder.failures)
+        items.append(item)
+    if not items:
+        raise builder.failures.error(AdqlSyntaxError, "IN needs at least one value", node)
+    return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
+
+
+def _in_query(operand: Expr, node: Any, builder: Builder) -> Expr:
+    inner = builder.subquery(node.args["query"])
+    if len(inner.items) != 1:
+        raise builder.failures.error(
+            TypeMismatchError, f"the sub-query of IN has {len(inner.items)} columns, it needs one", node
+        )
+    if not comparable(operand.type, inner.items[0].expr.type):
+        raise mismatch("IN compares different types", operand, node, builder.failures)
+    return InQuery(type=DataType.BOOLEAN, operand=operand, query=inner, offset=operand.offset)
+
+
+def exists(node: Any, builder: Builder) -> Expr:
+    """Return EXISTS."""
+    return ExistsQuery(type=DataType.BOOLEAN, query=builder.subquery(node.this), offset=offset_of(node))
+
+
+def like(node: Any, builder: Builder) -> Expr:
+    """Return LIKE or ILIKE."""
+    operand, pattern = builder.value(node.this), builder.value(node.expression)
+    check_text((operand, pattern), "LIKE", node, builder.failures)
+    fold = isinstance(node, exp.ILike)
+    built = Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
+    return _negated(built) if node.args.get("negate") else built

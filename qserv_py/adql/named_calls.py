@@ -1,0 +1,63 @@
+"""Calls by their names: functions, shapes, geometric forms, aggregates, conversions of units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlglot import exp
+
+from qserv_py.adql.aggregates import further_aggregate
+from qserv_py.adql.builder import Builder
+from qserv_py.adql.calls import checked_call
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES
+from qserv_py.adql.functions.positions import HEALPIX_INDEX
+from qserv_py.adql.geometry import GeometricForms, is_form
+from qserv_py.adql.in_unit import in_unit
+from qserv_py.adql.parse import MARK
+from qserv_py.adql.places import offset_of
+from qserv_py.adql.relations import Relations
+from qserv_py.adql.shapes import build_shape, region_shape
+from qserv_py.adql.tree import Expr, ShapeKind
+from qserv_py.errors import UnknownFunctionError
+from qserv_py.hints import did_you_mean
+
+
+def call(node: Any, builder: Builder) -> Expr:
+    """Return what a name with arguments means."""
+    written = str(node.this).removeprefix(MARK)
+    name, place = written.upper(), offset_of(node)
+    if name in AGGREGATE_FUNCTIONS:
+        return further_aggregate(AGGREGATE_FUNCTIONS[name], node.expressions, place, builder)
+    if name == "IN_UNIT":
+        return in_unit(node.expressions, place, builder)
+    arguments = [builder.build(part) for part in _without_array(name, node.expressions)]
+    if name in SHAPE_NAMES:
+        return _geometry(name, arguments, place, builder)
+    function = FUNCTIONS.get(name)
+    if function is None:
+        known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
+        hint = did_you_mean(written, known)
+        raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
+    if function is HEALPIX_INDEX:
+        return GeometricForms(builder.scope).healpix_index(arguments, place)
+    return checked_call(function, arguments, place, builder.failures)
+
+
+def _geometry(name: str, arguments: Sequence[Expr], place: int | None, builder: Builder) -> Expr:
+    if name in {"CONTAINS", "INTERSECTS"}:
+        return Relations(builder.failures).build(name, arguments, place)
+    if name == "DISTANCE":
+        return Relations(builder.failures).distance(arguments, place)
+    if name == "REGION":
+        return region_shape(arguments, builder.failures, place)
+    if is_form(name):
+        return GeometricForms(builder.scope).build(name, arguments, place)
+    return build_shape(ShapeKind(name), arguments, builder.failures, place)
+
+
+def _without_array(name: str, parts: Sequence[Any]) -> Sequence[Any]:
+    """Return the arguments of a call; the array of vertices that Q3C's form has last is the numbers in it."""
+    if name == "Q3C_POLY_QUERY" and len(parts) == 3 and isinstance(parts[2], exp.Array):
+        return [*parts[:2], *parts[2].expressions]
+    return parts
