@@ -14,8 +14,9 @@ from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import AggregateFunction, Kind
 from qserv_py.adql.operands import as_double, check_number, mismatch, typed
 from qserv_py.adql.places import Failures, offset_of
-from qserv_py.adql.tree import Aggregate, Expr, Literal, contains_aggregate
+from qserv_py.adql.tree import Aggregate, Expr, Literal
 from qserv_py.adql.typing_rules import sum_type
+from qserv_py.adql.walks import contains_aggregate
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
 

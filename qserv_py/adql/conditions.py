@@ -49,6 +49,13 @@ def _chain(node: Any, kind: Any) -> list[Any]:
     return operands[::-1]
 
 
+def conjuncts(expr: Expr) -> list[Expr]:
+    """Return the conditions that an AND joins, however nested."""
+    if isinstance(expr, Logic) and expr.operator == "AND":
+        return [part for operand in expr.operands for part in conjuncts(operand)]
+    return [expr]
+
+
 def negation(node: Any, builder: Builder) -> Expr:
     """Return NOT."""
     return _negated(builder.condition(node.this, "NOT"))

@@ -14,10 +14,10 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, 
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
 from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.in_unit import in_unit
-from qserv_py.adql.parse import MARK
 from qserv_py.adql.places import offset_of
 from qserv_py.adql.relations import Relations
 from qserv_py.adql.shapes import build_shape, region_shape
+from qserv_py.adql.tokens import MARK
 from qserv_py.adql.tree import Expr, ShapeKind
 from qserv_py.errors import UnknownFunctionError
 from qserv_py.hints import did_you_mean

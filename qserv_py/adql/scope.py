@@ -123,6 +123,17 @@ def refs(source: Source, name: str, *, exact: bool, offset: int | None) -> list[
     return []
 
 
+def shown_columns(source: Source, place: int | None) -> Iterator[tuple[str, Expr]]:
+    """Yield the columns that ``*`` shows of a source, with their names."""
+    if isinstance(source, TableSource):
+        for column in source.table.columns:
+            if not column.hidden:
+                yield column.name, table_ref(source, column, place)
+    elif isinstance(source, QuerySource):
+        for item in source.query.items:
+            yield item.name, item_ref(source, item, place)
+
+
 def table_ref(source: Source, column: Column, offset: int | None) -> ColumnRef:
     """Return a reference to a table's column."""
     return ColumnRef(

@@ -7,10 +7,8 @@ and is rendered for either engine without being copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
 
 from qserv_py.adql.functions import Function
 from qserv_py.catalog.model import Column, Database, Table
@@ -352,13 +350,6 @@ class Select:
     top: int | None = None
     offset: int = 0
 
-    @property
-    def is_aggregated(self) -> bool:
-        """Whether the block has groups: it aggregates, or says GROUP BY or HAVING."""
-        return bool(self.group_by or self.having or any(contains_aggregate(item.expr) for item in self.items)) or any(
-            contains_aggregate(item.expr) for item in self.order_by
-        )
-
 
 class SetOperator(StrEnum):
     """What is made of the rows of two queries."""
@@ -413,127 +404,3 @@ class ResolvedQuery:
     text: str
     query: Query
     columns: tuple[OutputColumn, ...]
-
-
-def children(expr: Expr) -> Iterator[Expr]:
-    """Yield the direct sub-expressions; sub-queries are not entered."""
-    for spec in fields(expr):
-        value = getattr(expr, spec.name)
-        if isinstance(value, Expr):
-            yield value
-        elif isinstance(value, tuple):
-            for element in value:
-                if isinstance(element, Expr):
-                    yield element
-                elif isinstance(element, tuple):
-                    yield from (inner for inner in element if isinstance(inner, Expr))
-
-
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Yield the expression and everything below it."""
-    yield expr
-    for child in children(expr):
-        yield from walk(child)
-
-
-ExprT = TypeVar("ExprT", bound=Expr)
-
-
-def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
-    """Return the expression with parts replaced, from the top: what ``change`` answers is not entered again."""
-    changed = change(expr)
-    if changed is not None:
-        return changed
-    updates: dict[str, object] = {}
-    for spec in fields(expr):
-        value = getattr(expr, spec.name)
-        new = _rewrite_value(value, change)
-        if new is not value:
-            updates[spec.name] = new
-    return replace(expr, **updates) if updates else expr  # type: ignore[arg-type]
-
-
-def _rewrite_value(value: object, change: Callable[[Expr], Expr | None]) -> object:
-    if isinstance(value, Expr):
-        return rewrite(value, change)
-    if isinstance(value, tuple) and value and isinstance(value[0], (Expr, tuple)):
-        new = tuple(_rewrite_value(element, change) for element in value)
-        return value if all(a is b for a, b in zip(new, value, strict=True)) else new
-    return value
-
-
-def contains_aggregate(expr: Expr) -> bool:
-    """Whether an aggregate stands in the expression."""
-    return any(isinstance(part, Aggregate) for part in walk(expr))
-
-
-def contains_window(expr: Expr) -> bool:
-    """Whether a window function stands in the expression."""
-    return any(isinstance(part, Window) for part in walk(expr))
-
-
-def column_refs(expr: Expr) -> Iterator[ColumnRef]:
-    """Yield the references to columns; those inside sub-queries are not included."""
-    return (part for part in walk(expr) if isinstance(part, ColumnRef))
-
-
-def subqueries(expr: Expr) -> Iterator[Query]:
-    """Yield the sub-queries that stand directly in an expression."""
-    return (part.query for part in walk(expr) if isinstance(part, (InQuery, ExistsQuery, ScalarQuery)))
-
-
-def expressions(query: Query) -> Iterator[Expr]:
-    """Yield the expressions of a query's own clauses; of a set operation, those of its order."""
-    if isinstance(query, SetQuery):
-        yield from (item.expr for item in query.order_by)
-        return
-    yield from (item.expr for item in query.items)
-    if query.joined is not None:
-        yield from join_conditions(query.joined)
-    yield from query.where
-    yield from query.group_by
-    yield from query.having
-    yield from (item.expr for item in query.order_by)
-
-
-def leaves(tree: Joined | int) -> set[int]:
-    """Return the ids of the sources of a join."""
-    return {tree} if isinstance(tree, int) else leaves(tree.left) | leaves(tree.right)
-
-
-def join_conditions(tree: Joined | int) -> Iterator[Expr]:
-    """Yield the conditions of a tree of joins."""
-    if isinstance(tree, Joined):
-        yield from join_conditions(tree.left)
-        yield from join_conditions(tree.right)
-        yield from tree.on
-
-
-def all_conditions(select: Select) -> list[Expr]:
-    """Return the conditions that a block's rows fulfil: those of WHERE and those of its joins."""
-    return [*select.where, *(join_conditions(select.joined) if select.joined is not None else ())]
-
-
-def blocks(query: Query) -> Iterator[Query]:
-    """Yield a query and every query inside it."""
-    yield query
-    if isinstance(query, SetQuery):
-        yield from blocks(query.left)
-        yield from blocks(query.right)
-    else:
-        for source in query.sources:
-            if isinstance(source, QuerySource):
-                yield from blocks(source.query)
-    for expr in expressions(query):
-        for inner in subqueries(expr):
-            yield from blocks(inner)
-
-
-def free_refs(query: Query) -> list[ColumnRef]:
-    """Return the references of a query to columns of queries around it."""
-    own: set[int] = set()
-    found: list[ColumnRef] = []
-    for block in blocks(query):
-        own |= {block.id} if isinstance(block, SetQuery) else {source.id for source in block.sources}
-        found += [ref for expr in expressions(block) for ref in column_refs(expr)]
-    return [ref for ref in found if ref.source not in own]

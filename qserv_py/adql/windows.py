@@ -11,8 +11,8 @@ from sqlglot import exp
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES
 from qserv_py.adql.operands import mismatch
-from qserv_py.adql.parse import MARK
 from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.tokens import MARK
 from qserv_py.adql.tree import Aggregate, Expr, Window
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError

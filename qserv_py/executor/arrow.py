@@ -9,7 +9,7 @@ import pyarrow as pa
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import EvaluationError
-from qserv_py.planner.plan import StageColumn
+from qserv_py.planner.slots import StageColumn
 
 
 def arrow_type(kind: DataType) -> pa.DataType:

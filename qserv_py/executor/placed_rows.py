@@ -1,4 +1,4 @@
-"""Rows that are placed (``plan.Placing``): the cells of their discs or keys, and the chunks that need any of them."""
+"""Rows that are placed (``slots.Placing``): the cells of their discs or keys, and the chunks that need any of them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,8 @@ from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import Catalog, FloatArray, IntArray
 from qserv_py.partitioner.discs import cells_of_discs, order_of_discs
 from qserv_py.planner.chunks import chunk_map, in_both
-from qserv_py.planner.plan import (
-    CELL_COLUMN,
-    ByKey,
-    ByPosition,
-    CzarStage,
-    QueryPlan,
-    ShardStage,
-    Stage,
-    ValuesSlot,
-    values_slots,
-)
+from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage, Stage, values_slots
+from qserv_py.planner.slots import CELL_COLUMN, ByKey, ByPosition, ValuesSlot
 from qserv_py.planner.written_rows import Cells
 
 CellsOfIds = Callable[[str, str, pa.ChunkedArray, Catalog], IntArray | None]

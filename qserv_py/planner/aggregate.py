@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
-from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select, expressions, rewrite, walk
+from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select
+from qserv_py.adql.walks import expressions, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.nodes import SqlTemplate

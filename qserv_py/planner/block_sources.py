@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from qserv_py.adql import tree
+from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
+from qserv_py.adql.walks import is_aggregated
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner import joins
 from qserv_py.planner.blocks import is_about_any
@@ -68,8 +69,8 @@ def reading_near(sources: BlockSources, near: Mapping[int, Near]) -> BlockSource
 
 def correlated_queries(select: Select) -> Iterator[Query]:
     """Yield the sub-queries in a block's expressions that look at the block."""
-    for expr in tree.expressions(select):
-        yield from (query for query in tree.subqueries(expr) if tree.free_refs(query))
+    for expr in walks.expressions(select):
+        yield from (query for query in walks.subqueries(expr) if walks.free_refs(query))
 
 
 def with_tables_of(
@@ -109,11 +110,11 @@ def tied_groups(
 
 def holds_windows(select: Select, chunks: ChunkSet, sources: BlockSources) -> bool:
     """Whether the rows of every window of a block stand in one chunk."""
-    windows = [part for expr in tree.expressions(select) for part in tree.walk(expr) if isinstance(part, tree.Window)]
+    windows = [part for expr in walks.expressions(select) for part in walks.walk(expr) if isinstance(part, tree.Window)]
     if not windows or not chunks.is_partitioned:
         return True
     keys = {source: keys for source, keys in sources.keys.items() if source not in joins.nullable(select.joined)}
-    alone = not select.is_aggregated
+    alone = not is_aggregated(select)
     return alone and all(any(director_of(part, keys) for part in window.partition_by) for window in windows)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import Call, ColumnRef, Expr, Item, Select, column_refs, rewrite, walk
+from qserv_py.adql import walks
+from qserv_py.adql.tree import Call, ColumnRef, Expr, Item, Select
+from qserv_py.adql.walks import column_refs, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.planner import joins
 from qserv_py.planner.nodes import SqlTemplate
@@ -15,8 +16,8 @@ from qserv_py.planner.nodes import SqlTemplate
 def refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:
     """Return the columns that a block, and the sub-queries in it, read of each source."""
     found: dict[int, dict[str, ColumnRef]] = {}
-    for block in tree.blocks(select):
-        for expr in tree.expressions(block):
+    for block in walks.blocks(select):
+        for expr in walks.expressions(block):
             for ref in column_refs(expr):
                 found.setdefault(ref.source, {})[ref.label] = ref
     return found
@@ -37,12 +38,12 @@ def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:
 
 def looks_around(select: Select) -> bool:
     """Whether a sub-query in a block's expressions reads columns of the block: they cannot be renamed."""
-    return any(tree.free_refs(query) for expr in tree.expressions(select) for query in tree.subqueries(expr))
+    return any(walks.free_refs(query) for expr in walks.expressions(select) for query in walks.subqueries(expr))
 
 
 def looks_inside(select: Select) -> bool:
     """Whether a block's expressions hold sub-queries."""
-    return any(True for expr in tree.expressions(select) for _ in tree.subqueries(expr))
+    return any(True for expr in walks.expressions(select) for _ in walks.subqueries(expr))
 
 
 def is_stable(expr: Expr) -> bool:
@@ -53,7 +54,7 @@ def is_stable(expr: Expr) -> bool:
 def is_about_any(condition: Expr, sources: Set[int]) -> bool:
     """Whether a condition reads some sources and nothing else."""
     refs = {ref.source for ref in column_refs(condition)}
-    return bool(refs) and refs <= sources and not any(True for _ in tree.subqueries(condition))
+    return bool(refs) and refs <= sources and not any(True for _ in walks.subqueries(condition))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qserv_py.adql.tree import Select, TableSource, all_conditions
+from qserv_py.adql.tree import Select, TableSource
+from qserv_py.adql.walks import all_conditions
 from qserv_py.planner.block_sources import BlockSources, conditions_without, holds_windows, own_conditions, tied_groups
 from qserv_py.planner.blocks import refs_by_source
 from qserv_py.planner.fetching import fetch

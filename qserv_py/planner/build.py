@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import Query, ResolvedQuery, Select, SetQuery, column_refs
+from qserv_py.adql import walks
+from qserv_py.adql.tree import Query, ResolvedQuery, Select, SetQuery
+from qserv_py.adql.walks import column_refs, is_aggregated
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
 from qserv_py.planner import count_star, joins
@@ -109,7 +110,7 @@ def _plan_in_chunks(placed: InChunks, planning: Planning) -> Planned:
         by_key = any(director_of(expr, known_keys) is not None for expr in select.group_by)
         partial = by_key and not (select.distinct or select.top is not None or select.offset)
         return Local(select, chunks, keys, whole=depends_on_all_rows(select) and not partial)
-    if select.is_aggregated:
+    if is_aggregated(select):
         return merged_groups(select, chunks, known_keys, planning)
     if (select.distinct and not keys) or select.order_by or select.top is not None or select.offset:
         return merged_rows(select, chunks, planning)
@@ -132,7 +133,7 @@ def _plan_in_parts(select: Select, sources: BlockSources, planning: Planning) ->
 def _plan_rows_first(select: Select, planning: Planning) -> Planned:
     """Plan a block whose windows look across chunks: chunks join the rows, the merge engine does the rest."""
     block = replace(select, sources=(), joined=None, where=())
-    carried = Carried.of(ref for expr in tree.expressions(block) for ref in column_refs(expr))
+    carried = Carried.of(ref for expr in walks.expressions(block) for ref in column_refs(expr))
     joined = Select(items=carried.items, sources=select.sources, joined=select.joined, where=select.where)
     rows = planning.source_of(planning.query(joined))
     return planning.query(map_expressions(replace(block, sources=(rows,)), carried.read_from(rows.id)))

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from qserv_py.adql.tree import (
-    Aggregate,
-    ColumnRef,
-    Expr,
-    Literal,
-    Select,
-    TableSource,
-    expressions,
-    rewrite,
-    subqueries,
-    walk,
-)
+from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Literal, Select, TableSource
+from qserv_py.adql.walks import expressions, rewrite, subqueries, walk
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 

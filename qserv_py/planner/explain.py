@@ -8,17 +8,8 @@ import numpy as np
 
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import (
-    ByKey,
-    ByPosition,
-    CzarStage,
-    MergeStage,
-    QueryPlan,
-    ShardStage,
-    Stage,
-    ValuesSlot,
-    values_slots,
-)
+from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage, values_slots
+from qserv_py.planner.slots import ByKey, ByPosition, ValuesSlot
 
 _SHOWN_RANGES = 6
 

@@ -17,20 +17,18 @@ from qserv_py.partitioner.healpix import centre_dec
 from qserv_py.planner.buckets import Buckets, buckets_of
 from qserv_py.planner.chunks import chunk_map
 from qserv_py.planner.dialects import quoted
-from qserv_py.planner.plan import (
+from qserv_py.planner.plan import ChunkQuery, ShardStage, values_slots
+from qserv_py.planner.slots import (
     CELL_COLUMN,
     BorderSlot,
     BucketSlot,
     CellSlot,
-    ChunkQuery,
     NearBy,
     RelationSlot,
-    ShardStage,
     Slot,
     SpatialSlot,
     ValuesForm,
     ValuesSlot,
-    values_slots,
 )
 from qserv_py.planner.written_rows import Written, empty_relation, shown
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import ColumnRef, Expr, InQuery, Item, Query, Select, SetQuery, Source, TableSource, rewrite
+from qserv_py.adql import tree, walks
+from qserv_py.adql.tree import ColumnRef, Expr, InQuery, Item, Query, Select, SetQuery, Source, TableSource
+from qserv_py.adql.walks import rewrite
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.block_sources import BlockSources, conditions_without, own_conditions
 from qserv_py.planner.blocks import is_about_any, map_expressions, refs_by_source
@@ -78,7 +79,7 @@ def _plan_subqueries(select: Select, planning: Planning) -> Select:
             return None
         if isinstance(expr, InQuery):
             expr = replace(expr, operand=rewrite(expr.operand, change))
-        if tree.free_refs(expr.query):
+        if walks.free_refs(expr.query):
             return replace(expr, query=_moved(expr.query, planning))
         return read_from_stages(expr, planning)
 

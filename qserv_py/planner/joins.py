@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from qserv_py.adql.tree import Comparison, Expr, Joined, JoinKind, Source, column_refs, leaves
+from qserv_py.adql.tree import Comparison, Expr, Joined, JoinKind, Source
+from qserv_py.adql.walks import column_refs, leaves
 from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Keys, equal_keys
 

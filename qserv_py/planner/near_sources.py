@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from qserv_py.adql import tree
+from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.planner import neighbours
@@ -126,7 +126,7 @@ class _Choice:
         """Return the source that tells the place of an anchor's rows: itself, or the director that its key names."""
         tables = {source.id: source for source in self.sources if isinstance(source, TableSource)}
         anchor = tables[link.anchor]
-        conditions = tree.all_conditions(self.select)
+        conditions = walks.all_conditions(self.select)
         for source in tables.values():
             if isinstance(source.table, DirectorTable) and are_joined([anchor, source], self.keys, conditions):
                 return source
@@ -137,12 +137,12 @@ def _sources_to_keep(select: Select, keys: Mapping[int, Keys]) -> frozenset[int]
     """Return the sources whose rows had better come from their own chunk: groups, joins, sub-queries hang on them."""
     grouped = list(select.group_by)
     asked: Counter[int] = Counter()
-    for expr in tree.expressions(select):
-        grouped += [key for part in tree.walk(expr) if isinstance(part, tree.Window) for key in part.partition_by]
-        for query in tree.subqueries(expr):
-            asked.update(ref.source for ref in tree.free_refs(query))
+    for expr in walks.expressions(select):
+        grouped += [key for part in walks.walk(expr) if isinstance(part, tree.Window) for key in part.partition_by]
+        for query in walks.subqueries(expr):
+            asked.update(ref.source for ref in walks.free_refs(query))
     found = {ref.source for ref in grouped if isinstance(ref, ColumnRef) and director_of(ref, keys) is not None}
-    joins = tree.join_conditions(select.joined) if select.joined is not None else ()
+    joins = walks.join_conditions(select.joined) if select.joined is not None else ()
     found |= {one for condition in joins for one in equal_keys(condition, keys) or ()}
     if not found and asked:
         found = {asked.most_common(1)[0][0]}

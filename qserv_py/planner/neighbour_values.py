@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from qserv_py.adql import tree
+from qserv_py.adql import walks
 from qserv_py.adql.tree import (
     Aggregate,
     Coalesce,
@@ -28,9 +28,8 @@ from qserv_py.adql.tree import (
     Select,
     Source,
     TableSource,
-    column_refs,
-    rewrite,
 )
+from qserv_py.adql.walks import column_refs, is_aggregated, rewrite
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks import is_about_any
@@ -73,7 +72,7 @@ def join_neighbour_values(select: Select, ids: Iterator[int]) -> Select:
     # EXISTS that must hold is a join already. In a block of groups a value is not a group's.
     where = tuple(one if _is_exists(one) else rewrite(one, change) for one in select.where)
     items = select.items
-    if not select.is_aggregated and not select.order_by:
+    if not is_aggregated(select) and not select.order_by:
         items = tuple(replace(item, expr=rewrite(item.expr, change)) for item in items)
     if not added:
         return select
@@ -93,7 +92,7 @@ def _is_exists(condition: Expr) -> bool:
 
 def _count_of(query: Query) -> Select | None:
     """Return a query that counts the rows of another."""
-    if not isinstance(query, Select) or query.is_aggregated or query.top is not None or query.offset:
+    if not isinstance(query, Select) or is_aggregated(query) or query.top is not None or query.offset:
         return None
     count = Item(expr=Aggregate(type=DataType.LONG, name="COUNT", operand=None), name="count", label="count")
     return replace(query, items=(count,), distinct=False, order_by=())
@@ -107,13 +106,13 @@ def _anchor_of(query: Select, tables: Mapping[int, TableSource]) -> TableSource 
         return None
     if not isinstance(query.items[0].expr, Aggregate) or any(_subqueries(query)):
         return None
-    around = {ref.source for ref in tree.free_refs(query)}
+    around = {ref.source for ref in walks.free_refs(query)}
     anchor = tables.get(around.pop()) if len(around) == 1 else None
     return anchor if anchor is not None and near_pairs([anchor, source], query.where) else None
 
 
 def _subqueries(query: Select) -> Iterator[bool]:
-    return (True for expr in tree.expressions(query) for _ in tree.subqueries(expr))
+    return (True for expr in walks.expressions(query) for _ in walks.subqueries(expr))
 
 
 def _joined(
@@ -175,6 +174,6 @@ def _ties(conditions: Sequence[Expr], placed: set[int], source: int) -> list[Exp
     found = []
     for condition in conditions:
         refs = {ref.source for ref in column_refs(condition)}
-        if source in refs and len(refs) > 1 and refs <= placed | {source} and not any(tree.subqueries(condition)):
+        if source in refs and len(refs) > 1 and refs <= placed | {source} and not any(walks.subqueries(condition)):
             found.append(condition)
     return found

@@ -27,9 +27,8 @@ from qserv_py.adql.tree import (
     ShapeKind,
     Source,
     TableSource,
-    all_conditions,
-    leaves,
 )
+from qserv_py.adql.walks import all_conditions, leaves
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType

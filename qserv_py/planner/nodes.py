@@ -11,7 +11,7 @@ import numpy as np
 
 from qserv_py.adql.tree import ColumnRef, Expr, Source, TableSource
 from qserv_py.catalog.model import Table
-from qserv_py.planner.plan import ByKey, Placing, StageColumn
+from qserv_py.planner.slots import ByKey, Placing, StageColumn
 
 
 @dataclass(frozen=True, kw_only=True)

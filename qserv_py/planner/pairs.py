@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import Expr, Select, Source, TableSource, all_conditions
+from qserv_py.adql import walks
+from qserv_py.adql.tree import Expr, Select, Source, TableSource
+from qserv_py.adql.walks import all_conditions
 from qserv_py.errors import QueryNotSupportedError
 from qserv_py.planner import joins
 from qserv_py.planner.block_sources import BlockSources, correlated_queries, own_conditions
@@ -35,7 +36,7 @@ def check_pairs(select: Select, sources: BlockSources, pruning: Pruning) -> None
     _check_product(large, conditions, select, sources, pruning)
     for query in correlated_queries(select):
         if isinstance(query, Select):
-            around = {ref.source for ref in tree.free_refs(query)}
+            around = {ref.source for ref in walks.free_refs(query)}
             inner = [s for s in query.sources if isinstance(s, TableSource) and s.table.is_partitioned]
             pairs = [*(source for source in large if source.id in around), *inner]
             _check_product(pairs, [*conditions, *query.where], select, sources, pruning)

@@ -2,7 +2,7 @@
 
 A source that is whole (an upload, the answer of an earlier stage, a ref table) may be tied to a partitioned one by
 ``DISTANCE(a, b) < r`` or by the director's key. Then a chunk needs only the rows that can meet its own: the executor
-finds the cells of their discs, or of their keys, and each chunk reads the rows of its own cells (``plan.Placing``).
+finds the cells of their discs, or of their keys, and each chunk reads the rows of its own cells (``slots.Placing``).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qserv_py.adql import tree
+from qserv_py.adql import walks
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
@@ -33,8 +33,8 @@ from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks import is_about_any, is_stable
 from qserv_py.planner.keys import Director, Keys, director_of, keys_of_table
 from qserv_py.planner.nodes import InStage, NearSource, SameCell, StageSource
-from qserv_py.planner.plan import ByKey, ByPosition, Placing
 from qserv_py.planner.regions import Position
+from qserv_py.planner.slots import ByKey, ByPosition, Placing
 
 _RA, _DEC, _RADIUS, _KEY = "_RA", "_DEC", "_RADIUS", "_KEY"
 
@@ -215,7 +215,7 @@ def _key_rows(whole: int, condition: Expr, keys: Mapping[int, Keys]) -> KeyRows 
 
 def _is_of(whole: int, expr: Expr) -> bool:
     """Whether an expression reads a source and nothing else, and is the same whenever it is computed."""
-    return is_about_any(expr, {whole}) and is_stable(expr) and not tree.contains_aggregate(expr)
+    return is_about_any(expr, {whole}) and is_stable(expr) and not walks.contains_aggregate(expr)
 
 
 def with_placed_lists(select: Select) -> Select:

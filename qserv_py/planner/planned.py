@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qserv_py.adql.tree import Select
+from qserv_py.adql.walks import is_aggregated
 from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Director
-from qserv_py.planner.plan import StageColumn
+from qserv_py.planner.slots import StageColumn
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +39,4 @@ Planned = Local | Gathered
 
 def depends_on_all_rows(select: Select) -> bool:
     """Whether a part of the rows would give a wrong answer, not a part of the answer."""
-    return select.is_aggregated or select.distinct or select.top is not None or select.offset > 0
+    return is_aggregated(select) or select.distinct or select.top is not None or select.offset > 0

@@ -18,8 +18,9 @@ from qserv_py.planner.chunks import ChunkSet, Pruning
 from qserv_py.planner.dialects import Engine
 from qserv_py.planner.nodes import StageSource
 from qserv_py.planner.placing import narrowing, with_placed_lists
-from qserv_py.planner.plan import CzarStage, Exchanged, MergeStage, ShardStage, Stage, StageColumn
+from qserv_py.planner.plan import CzarStage, Exchanged, MergeStage, ShardStage, Stage
 from qserv_py.planner.planned import Gathered, Local, Planned
+from qserv_py.planner.slots import StageColumn
 from qserv_py.planner.sql_text import Rendering
 
 MAX_SENT_COLUMNS = 1664

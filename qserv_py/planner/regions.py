@@ -29,8 +29,8 @@ from qserv_py.adql.tree import (
     Shape,
     ShapeKind,
     TableSource,
-    walk,
 )
+from qserv_py.adql.walks import walk
 from qserv_py.catalog.chunk import HEALPIX_CELLS
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.partitioner import cover, ranges

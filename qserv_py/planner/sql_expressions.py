@@ -46,7 +46,7 @@ from qserv_py.planner.nodes import (
     StageExists,
     StageValue,
 )
-from qserv_py.planner.plan import BorderSlot, BucketSlot, SpatialSlot
+from qserv_py.planner.slots import BorderSlot, BucketSlot, SpatialSlot
 from qserv_py.planner.sql_aggregates import aggregate, window
 from qserv_py.planner.sql_arithmetic import arithmetic, in_unit
 from qserv_py.planner.sql_casts import as_type, cast

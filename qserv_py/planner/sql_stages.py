@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qserv_py.planner.dialects import Engine, quoted
 from qserv_py.planner.nodes import InStage, StageExists, StageValue
-from qserv_py.planner.plan import ValuesForm, ValuesSlot
+from qserv_py.planner.slots import ValuesForm, ValuesSlot
 from qserv_py.planner.statement import Statement
 
 

@@ -14,16 +14,7 @@ from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.dialects import MARK, Engine, quoted
 from qserv_py.planner.nodes import NearSource, SameCell, StageSource
-from qserv_py.planner.plan import (
-    CellSlot,
-    NearBy,
-    RelationSlot,
-    Slot,
-    StageColumn,
-    Template,
-    ValuesForm,
-    ValuesSlot,
-)
+from qserv_py.planner.slots import CellSlot, NearBy, RelationSlot, Slot, StageColumn, Template, ValuesForm, ValuesSlot
 
 Marked = Slot | TableSource | StageSource | SameCell
 """What a mark stands for: a slot, or what becomes one."""

@@ -5,19 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import (
-    ExistsQuery,
-    Expr,
-    InQuery,
-    Query,
-    ScalarQuery,
-    Select,
-    SetQuery,
-    Source,
-    TableSource,
-    rewrite,
-)
+from qserv_py.adql import walks
+from qserv_py.adql.tree import ExistsQuery, Expr, InQuery, Query, ScalarQuery, Select, SetQuery, Source, TableSource
+from qserv_py.adql.walks import rewrite
 from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
@@ -87,7 +77,7 @@ class _InChunks:
             return None
         if isinstance(expr, InQuery):
             expr = replace(expr, operand=rewrite(expr.operand, self.change))
-        if tree.free_refs(expr.query):
+        if walks.free_refs(expr.query):
             return replace(expr, query=self._correlated(expr.query))
         planned = _plan_alone(expr, self.planning)
         if isinstance(planned, Local) and not planned.whole:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from qserv_py.adql import tree
-from qserv_py.adql.tree import ColumnRef, Comparison, Expr, Item, Joined, JoinKind, Select, Source, column_refs, leaves
+from qserv_py.adql import walks
+from qserv_py.adql.tree import ColumnRef, Comparison, Expr, Item, Joined, JoinKind, Select, Source
+from qserv_py.adql.walks import column_refs, leaves
 from qserv_py.catalog.types import DataType
 from qserv_py.planner import joins
 from qserv_py.planner.blocks import Carried, is_about_any, looks_around, map_expressions
@@ -118,8 +119,8 @@ def find_whole_side(select: Select, chunks: Mapping[int, ChunkSet], keys: Mappin
         return None
     at, whole_is_left = found
     whole = leaves(at.left if whole_is_left else at.right)
-    inside = list(tree.join_conditions(at))
-    rest = [one for one in tree.expressions(select) if all(one is not known for known in inside)]
+    inside = list(walks.join_conditions(at))
+    rest = [one for one in walks.expressions(select) if all(one is not known for known in inside)]
     return WholeSide(
         select,
         at,

@@ -12,7 +12,8 @@ from qserv_py.catalog.snapshot import IntArray
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import EvaluationError
 from qserv_py.planner.dialects import Engine, literal, quoted, type_name
-from qserv_py.planner.plan import CELL_COLUMN, ShardStage, StageColumn, ValuesForm, ValuesSlot, values_slots
+from qserv_py.planner.plan import ShardStage, values_slots
+from qserv_py.planner.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
 
 MAX_IN_PLACE = 50
 """Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""

@@ -29,7 +29,8 @@ from qserv_py.planner import aggregate
 from qserv_py.planner.blocks import map_expressions
 from qserv_py.planner.dialects import Engine
 from qserv_py.planner.nodes import StageSource
-from qserv_py.planner.plan import MergeStage, StageColumn
+from qserv_py.planner.plan import MergeStage
+from qserv_py.planner.slots import StageColumn
 from qserv_py.planner.sql_text import Rendering
 
 _COLUMNS = {

@@ -12,7 +12,8 @@ from support.catalogs import plan
 
 from qserv_py.adql.parse import Mode, parse
 from qserv_py.errors import QservError
-from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage, SpatialSlot, Template
+from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage
+from qserv_py.planner.slots import SpatialSlot, Template
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "adql.md"
 

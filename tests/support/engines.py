@@ -21,7 +21,8 @@ from qserv_py.errors import EvaluationError
 from qserv_py.executor.merge import MergeConnection, MergeEngine
 from qserv_py.planner.dialects import Engine
 from qserv_py.planner.nodes import StageSource
-from qserv_py.planner.plan import MergeStage, StageColumn
+from qserv_py.planner.plan import MergeStage
+from qserv_py.planner.slots import StageColumn
 from qserv_py.planner.sql_text import Rendering
 
 # the row that expressions read

@@ -13,7 +13,8 @@ from qserv_py.partitioner import ranges
 from qserv_py.planner import keys
 from qserv_py.planner.dialects import Engine, literal, quoted
 from qserv_py.planner.fill import MAX_RANGES, chunk_queries
-from qserv_py.planner.plan import KeyLookup, ShardStage, SpatialSlot, values_slots
+from qserv_py.planner.plan import KeyLookup, ShardStage, values_slots
+from qserv_py.planner.slots import SpatialSlot
 from qserv_py.planner.sql_text import Rendering
 from qserv_py.planner.written_rows import MAX_IN_PLACE, StageRows, write_rows
 
