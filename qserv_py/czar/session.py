@@ -32,7 +32,8 @@ from qserv_py.czar.service_tables import ServiceTables, read_service_tables
 from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
-from qserv_py.executor.execute import Engines, Execution
+from qserv_py.executor.engines import Engines
+from qserv_py.executor.execute import Execution
 from qserv_py.executor.placed_rows import narrowed_plan
 from qserv_py.executor.runner import Progress
 from qserv_py.partitioner.director_index import DirectorIndex, encode_ids

@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
-from qserv_py.catalog.snapshot import Worker
-from qserv_py.config import MOVE_BYTES, SCRATCH_BYTES
-from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
+from qserv_py.errors import LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import answer_schema, conform, schema_of
-from qserv_py.executor.merge import MergeConnection, MergeEngine
+from qserv_py.executor.background import in_background
+from qserv_py.executor.engines import Engines
+from qserv_py.executor.merge import MergeConnection
 from qserv_py.executor.placed_rows import CellsOfIds
 from qserv_py.executor.runner import Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
 from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
-from qserv_py.workers.query import QueryPool
-from qserv_py.workers.scratch import ScratchStore, new_number
-
-_PATIENCE_S = 0.05
-
-
-class Engines:
-    """What queries run on: a pool of connections to each worker, threads, and the merge engine.
-
-    Parameters
-    ----------
-    workers
-        The workers, with the reader's connection strings.
-    admin
-        Connection strings of the superuser, by the worker's name: scratch relations are made with them.
-    spill_dir
-        Where the merge engine puts what its memory does not hold.
-    slots
-        Statements that one worker runs at a time.
-    kept_bytes
-        Bytes of one stage's rows that are kept in memory.
-    scratch_bytes
-        Bytes that may stand in the scratch relations of one worker at a time.
-    """
-
-    def __init__(
-        self,
-        workers: Sequence[Worker],
-        *,
-        admin: Mapping[str, str],
-        spill_dir: Path,
-        slots: int = 2,
-        connections: int | None = None,
-        kept_bytes: int = MOVE_BYTES,
-        scratch_bytes: int = SCRATCH_BYTES,
-    ) -> None:
-        self.slots = slots
-        self.kept_bytes = kept_bytes
-        most = max(slots, connections or slots)
-        self.pools = [QueryPool(worker, slots=most) for worker in workers]
-        self.scratch_number = new_number()
-        self.scratch = [
-            ScratchStore(worker.name, admin[worker.name], number=self.scratch_number, most_bytes=scratch_bytes)
-            for worker in workers
-        ]
-        self.threads: Executor = ThreadPoolExecutor(
-            max_workers=max(1, len(workers)) * most * 4, thread_name_prefix="qserv-chunk"
-        )
-        # Apart from the chunk queries, which may wait for their readers: what they read must not wait for them.
-        self.copying: Executor = ThreadPoolExecutor(max(2, len(workers)), thread_name_prefix="qserv-copy")
-        self.spill_dir = spill_dir
-        self._merge: MergeEngine | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def merge(self) -> MergeEngine:
-        """The merge engine, made when it is first needed."""
-        with self._lock:
-            if self._merge is None:
-                self._merge = MergeEngine(spill_dir=self.spill_dir)
-            return self._merge
-
-    def close(self) -> None:
-        """Close all connections; no query may be running."""
-        self.threads.shutdown(wait=True, cancel_futures=True)
-        self.copying.shutdown(wait=True)
-        for pool in self.pools:
-            pool.close()
-        for store in self.scratch:
-            store.close()
-        with self._lock:
-            if self._merge is not None:
-                self._merge.close()
 
 
 @dataclass(slots=True)
@@ -140,7 +63,7 @@ class Execution:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the answer; leaving early stops the servers."""
-        source = self._answer() if len(self.plan.stages) == 1 else _in_background(self._answer, self.cancel)
+        source = self._answer() if len(self.plan.stages) == 1 else in_background(self._answer, self.cancel)
         schema = self.schema
         try:
             for batch in source:
@@ -278,54 +201,3 @@ def _too_much(stage: Stage, most: int) -> LimitError:
 def _rows_of(stage: Stage) -> str:
     table = stage.moves if isinstance(stage, ShardStage) else ""
     return f'rows of "{table}"' if table else "rows of a sub-query"
-
-
-def _in_background(
-    make: Callable[[], Iterator[pa.RecordBatch]], cancel: Callable[[], None]
-) -> Iterator[pa.RecordBatch]:
-    """Yield from an iterator that runs in a thread of its own.
-
-    A merge statement holds its thread inside DuckDB until it ends; the caller's thread stays free for Ctrl-C.
-    """
-    waiting: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(4)
-    gone = threading.Event()
-
-    def put(item: pa.RecordBatch | BaseException | None) -> bool:
-        while not gone.is_set():
-            try:
-                waiting.put(item, timeout=_PATIENCE_S)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for batch in make():
-                if not put(batch):
-                    return
-            put(None)
-        except QservError as error:
-            put(error)
-        except Exception as error:
-            failure = InternalError(f"the query failed in an unforeseen way: {error}")
-            failure.__cause__ = error
-            put(failure)
-
-    thread = threading.Thread(target=work, name="qserv-merge", daemon=True)
-    thread.start()
-    finished = False
-    try:
-        while True:
-            item = waiting.get()
-            if item is None or isinstance(item, BaseException):
-                finished = True
-                if item is not None:
-                    raise item
-                return
-            yield item
-    finally:
-        if not finished:
-            gone.set()
-            cancel()
-        thread.join()
