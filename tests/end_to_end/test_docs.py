@@ -30,7 +30,7 @@ ON_THE_DEMO = [
     "docs/reference/adql.md",
 ]
 WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
-WITHOUT_A_CLUSTER = ["docs/reference/kernels.md"]
+WITHOUT_A_CLUSTER = ["docs/how-to/simulate.md", "docs/reference/kernels.md"]
 DEMO_OBJECTS = "20000"
 
 

@@ -47,7 +47,16 @@ def test_every_command_is_listed() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [("query",), ("serve",), ("validate",), ("ingest", "run"), ("demo",), ("grant",), ("token", "create")],
+    [
+        ("query",),
+        ("serve",),
+        ("validate",),
+        ("ingest", "run"),
+        ("demo",),
+        ("grant",),
+        ("token", "create"),
+        ("sim", "survey"),
+    ],
     ids=" ".join,
 )
 def test_every_option_is_listed(path: tuple[str, ...]) -> None:
