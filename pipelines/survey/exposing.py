@@ -74,20 +74,20 @@ class Simulator:
         # What neighbouring images share; each process has its own.
         self._sky_at = lru_cache(maxsize=1)(self._sky_of)
         self.device = lru_cache(maxsize=4)(self._device_of)
-        self._response = lru_cache(maxsize=4)(self._response_of)
+        self.response = lru_cache(maxsize=4)(self._response_of)
 
     def science(self, visit: Visit, number: int) -> Exposed:
         """Return what a detector saw in a visit."""
         detector, device = self.camera.detector(number), self.device(number)
         random = self._random(visit.info, number)
         zero_point = self.zero_point(visit, number)
-        sky = self._sky_image(visit, detector, zero_point)
+        sky = self.sky_image(visit, detector, zero_point)
         threshold = _CUT * float(np.sqrt(sky.mean() + detector.readouts[0].read_noise ** 2))
         sources, drawn = self._sources(visit, detector, zero_point, threshold)
         light = sky
         add_sources(light, drawn, threshold=threshold)
         np.maximum(light, 0, out=light)  # the transforms ring by 1e-16
-        light *= self._response(number, visit.info.band)
+        light *= self.response(number, visit.info.band)
         electrons, hits = self._collect(light, visit.info, detector, device, random)
         full = readout.bleed(electrons, detector, device)
         sources["full"] = _core_is_full(full, sources)
@@ -100,7 +100,7 @@ class Simulator:
         light = np.zeros(detector.shape)
         if info.kind == "flat":
             lamp = FLAT_ELECTRONS * np.exp(numbers_for(self.request.seed, Draw.VISIT, info.exposure).normal(0, 0.01))
-            light += lamp * device.throughput[BANDS.index(info.band)] * self._response(number, info.band)
+            light += lamp * device.throughput[BANDS.index(info.band)] * self.response(number, info.band)
         electrons, hits = self._collect(light, info, detector, device, random)
         readout.bleed(electrons, detector, device)
         raw = self._raw(electrons, info, detector, device, random)
@@ -116,6 +116,13 @@ class Simulator:
         pixel = self.camera.pixel_scale_arcsec**2
         magnitude = visit.conditions.sky_mag - 2.5 * np.log10(pixel)
         return float(10 ** (-0.4 * (magnitude - zero_point - visit.conditions.extinction_mag)))
+
+    def sky_image(self, visit: Visit, detector: Detector, zero_point: float) -> FloatArray:
+        """Return the sky's electrons in each pixel of a detector, where the response is 1."""
+        height, width = detector.shape
+        u, v = self._field(detector, np.arange(width, dtype=float)[None, :], np.arange(height, dtype=float)[:, None])
+        slope_u, slope_v = visit.conditions.sky_slope
+        return self.sky_electrons(visit, zero_point) * (1 + slope_u * u + slope_v * v)
 
     def psf_at(self, visit: Visit, detector: Detector, x: FloatArray, y: FloatArray) -> tuple[FloatArray, ...]:
         """Return FWHM in pixels and ellipticities of the PSF at pixels of a detector."""
@@ -143,12 +150,6 @@ class Simulator:
         time = visit.time_mjd
         return *places_at(self.objects, time), magnitudes_at(self.objects, visit.info.band, time)
 
-    def _sky_image(self, visit: Visit, detector: Detector, zero_point: float) -> FloatArray:
-        height, width = detector.shape
-        u, v = self._field(detector, np.arange(width, dtype=float)[None, :], np.arange(height, dtype=float)[:, None])
-        slope_u, slope_v = visit.conditions.sky_slope
-        return self.sky_electrons(visit, zero_point) * (1 + slope_u * u + slope_v * v)
-
     def _sources(self, visit: Visit, detector: Detector, zero_point: float, threshold: float) -> tuple[Array, Array]:
         """Return the truth of the sources on a detector, and all that shine onto it as they are drawn."""
         wcs = self.camera.wcs(detector, visit.pointing)
@@ -159,7 +160,7 @@ class Simulator:
         drawn["flux"] = 10 ** (-0.4 * (mag[near] - zero_point))
         width, height = detector.width, detector.height
         far = np.maximum(np.maximum(-0.5 - x, x - width + 0.5), np.maximum(-0.5 - y, y - height + 0.5))
-        inside = (far < 0) | (x == -0.5) & (y < height - 0.5) | (y == -0.5) & (x < width - 0.5)
+        inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
         sources = np.zeros(int(inside.sum()), SOURCE)
         for name, values in (
             ("object_id", self.objects["object_id"][near]),

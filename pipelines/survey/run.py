@@ -22,7 +22,14 @@ from qserv_py.pipelines.instrument.raws import dimensions_path, raw_path, write_
 from qserv_py.pipelines.survey.exposing import Simulator
 from qserv_py.pipelines.survey.processes import run_units
 from qserv_py.pipelines.survey.request import SurveyRequest
-from qserv_py.pipelines.survey.tables import write_image_tables, write_references, write_survey_tables
+from qserv_py.pipelines.survey.tables import (
+    IMAGE_TABLES,
+    image_table_path,
+    write_defects,
+    write_image_tables,
+    write_references,
+    write_survey_tables,
+)
 from qserv_py.whole_file import whole_file
 
 REQUEST_FILE = "survey.yaml"
@@ -109,9 +116,14 @@ def simulate_survey(
         raise ConfigError(f"{processes} processes: at least one must do the work")
     begun = time.monotonic()
     simulator = Simulator(request)
-    with _claimed(directory):
-        _settle(request, simulator, directory)
-        summary = _make_images(simulator, directory, processes, progress)
+    try:
+        with _claimed(directory):
+            _settle(request, simulator, directory)
+            summary = _make_images(simulator, directory, processes, progress)
+    except OSError as error:
+        if error.filename is None:
+            raise  # of the listener, not of our files
+        raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
     return SurveySummary(**summary, seconds=time.monotonic() - begun)
 
 
@@ -148,7 +160,7 @@ def _make_images(
         for number, science in exposures
         for detector in detectors
     ]
-    missing = [unit for unit in units if not _raw_file(simulator, directory, unit).exists()]
+    missing = [unit for unit in units if not _is_whole(simulator, directory, unit)]
     _check_room(directory, simulator, len(missing))
     left = dict.fromkeys(exposures, 0)
     for unit in missing:
@@ -171,6 +183,14 @@ def _make_images(
         "kept": len(units) - len(missing),
         "raw_bytes": sum(_raw_file(simulator, directory, unit).stat().st_size for unit in units),
     }
+
+
+def _is_whole(simulator: Simulator, directory: Path, unit: Unit) -> bool:
+    """Tell whether an image is there with its truth; a raw that is too short, as after a power cut, is not."""
+    info, raw = info_of(simulator, unit), _raw_file(simulator, directory, unit)
+    rows, columns = simulator.camera.detector(unit.detector).raw_shape
+    tables = [image_table_path(directory, name, info.exposure, unit.detector) for name in IMAGE_TABLES]
+    return raw.exists() and raw.stat().st_size > 2 * rows * columns and all(path.exists() for path in tables)
 
 
 def _raw_file(simulator: Simulator, directory: Path, unit: Unit) -> Path:
@@ -207,6 +227,7 @@ def _settle(request: SurveyRequest, simulator: Simulator, directory: Path) -> No
                 hint="Name another directory, or ask for the same survey again to go on with it.",
             )
     write_references(simulator, directory)
+    write_defects(simulator, directory)
     write_survey_tables(simulator, directory)
 
 

@@ -18,10 +18,15 @@ from qserv_py.pipelines.survey.exposing import Exposed, Simulator
 from qserv_py.pipelines.survey.htm import trixels_of
 from qserv_py.pipelines.survey.plan import Visit
 from qserv_py.pipelines.survey.readout import full_well
+from qserv_py.pipelines.survey.request import VERSION
 from qserv_py.pipelines.survey.sky import BANDS, CATALOGUE_EPOCH_MJD, NJY_ZERO_POINT, Kind, sky_table
 from qserv_py.whole_file import whole_file
 
+IMAGE_TABLES = ("sources", "cosmic_rays")
+"""Tables with a file for each image."""
+
 HTM_LEVEL = 7
+_METADATA = {"origin": f"qserv sim survey, version {VERSION}"}  # the Butler cannot count the rows of tables without
 REFERENCE_ERROR_MAS = 5.0
 REFERENCE_MOTION_ERROR_MASYR = 0.05
 _REFERENCE_FLUX_ERROR = 0.005
@@ -36,11 +41,25 @@ def write_survey_tables(simulator: Simulator, directory: Path) -> None:
             write_table(path, make(simulator))
 
 
+def write_defects(simulator: Simulator, directory: Path) -> None:
+    """Write what the observatory knows of bad pixels where it is missing: a finished calibration for each detector."""
+    for detector in simulator.camera.detectors:
+        path = directory / "calibrations" / f"defects_{detector.id:03d}.parquet"
+        if not path.exists():
+            rows = simulator.device(detector.id).defects
+            write_table(path, pa.table({name: rows[name].astype(np.int64) for name in ("x0", "y0", "width", "height")}))
+
+
 def write_image_tables(exposed: Exposed, directory: Path, exposure: int, detector: int) -> None:
     """Write the tables that are true of one image; those without rows, too, so that readers find their columns."""
     names = {"exposure": exposure, "detector": detector}
-    for name, rows in (("sources", exposed.sources), ("cosmic_rays", exposed.hits)):
-        write_table(directory / "truth" / name / f"{exposure}_{detector:03d}.parquet", _rows_table(rows, names))
+    for name, rows in zip(IMAGE_TABLES, (exposed.sources, exposed.hits), strict=True):
+        write_table(image_table_path(directory, name, exposure, detector), _rows_table(rows, names))
+
+
+def image_table_path(directory: Path, name: str, exposure: int, detector: int) -> Path:
+    """Return where one of ``IMAGE_TABLES`` of an image is."""
+    return directory / "truth" / name / f"{exposure}_{detector:03d}.parquet"
 
 
 def write_references(simulator: Simulator, directory: Path) -> None:
@@ -82,6 +101,7 @@ def reference_catalogue(simulator: Simulator) -> pa.Table:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as Parquet; it is there whole or not at all."""
+    table = table.replace_schema_metadata(_METADATA)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         pq.write_table(table, file, compression="zstd")

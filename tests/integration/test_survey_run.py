@@ -73,7 +73,14 @@ def test_raws_are_laid_out_and_say_what_they_are(survey: Path) -> None:
         assert path.parts[-3:-1] == (str(info.day_obs), str(info.exposure))
         assert raw.pixels.shape == camera.detector(int(raw.header["DETECTOR"])).raw_shape
         assert dimensions_path(path.parents[3], "QCam", info.exposure).exists()
-    assert {path.name for path in survey.iterdir()} == {"raw", "calib", "refcats", "truth", "survey.yaml"}
+    assert {path.name for path in survey.iterdir()} == {
+        "raw",
+        "calib",
+        "calibrations",
+        "refcats",
+        "truth",
+        "survey.yaml",
+    }
 
 
 def test_truth_is_of_every_image_and_of_the_whole(survey: Path) -> None:
@@ -137,11 +144,14 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(survey: Path, tmp_pat
     next(directory.glob("raw/QCam/*/*/*_dimensions.yaml")).unlink()
     (directory / "truth" / "visits.parquet").unlink()
     next((directory / "refcats" / "htm7").iterdir()).unlink()
+    next((directory / "calibrations").iterdir()).unlink()
+    next((directory / "truth" / "sources").glob(f"{parse_raw_name(raws[4])[1]}_*")).unlink()
+    raws[5].write_bytes(raws[5].read_bytes()[:2880])
     half = raws[0].with_name(f".{raws[0].name}.0123456789ab")  # of a process that was killed
     half.write_bytes(b"half")
     kept = raws[1].stat().st_mtime_ns
     summary = simulate_survey(SMALL, directory)
-    assert summary.kept == IMAGES - len(raws[::3])
+    assert summary.kept == IMAGES - len(raws[::3]) - 2
     assert raws[1].stat().st_mtime_ns == kept
     assert files_of(directory) == files_of(survey)
     assert simulate_survey(SMALL, directory, processes=4).kept == IMAGES
@@ -226,6 +236,25 @@ def test_directories_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be made a directory of a survey"):
         simulate_survey(SMALL, tmp_path / "thesis.tex")
     assert files_of(tmp_path) == {"thesis.tex": b"years of work"}
+
+
+def test_a_file_in_the_way_is_named(survey: Path, tmp_path: Path) -> None:
+    directory = copy_of(survey, tmp_path / "blocked")
+    shutil.rmtree(directory / "raw")
+    (directory / "raw").write_text("in the way")
+    for processes in (1, 2):
+        with pytest.raises(ConfigError, match=r"blocked/raw.* cannot be written: (Not a directory|File exists)"):
+            simulate_survey(SMALL, directory, processes=processes)
+
+
+def test_defects_are_known_to_the_observatory(survey: Path) -> None:
+    truth = pq.read_table(survey / "truth" / "defects.parquet")
+    for number in (0, 1):
+        known = pq.read_table(survey / "calibrations" / f"defects_{number:03d}.parquet")
+        assert known.column_names == ["x0", "y0", "width", "height"]
+        assert {str(field.type) for field in known.schema} == {"int64"}
+        assert known.schema.metadata  # without, the Butler's formatter cannot count rows
+        assert known["x0"].to_pylist() == truth.filter(truth["detector"].to_numpy() == number)["x0"].to_pylist()
 
 
 def test_two_at_a_time_in_one_directory_are_refused(survey: Path) -> None:

@@ -55,7 +55,7 @@ def calibrated(request: SurveyRequest, exposed: Exposed, detector: int = 0, *, b
         shape=(request.size, request.size),
         bias=device.bias,
         dark=device.dark,
-        flat=one._response(detector, band) if band else None,
+        flat=one.response(detector, band) if band else None,
         dark_s=float(exposed.raw.header["DARKTIME"]),
     )
 
@@ -100,7 +100,7 @@ def test_aperture_fluxes_of_bright_stars_are_the_truth() -> None:
         alone.append(clean and truth["electrons"][near].sum() - row["electrons"] < 2e-3 * row["electrons"])
     stars = stars[alone]
     assert len(stars) >= 5
-    sky = simulator(request)._sky_image(simulator(request).plan.visits[0], simulator(request).camera.detectors[0], 0.0)
+    sky = simulator(request).sky_image(simulator(request).plan.visits[0], simulator(request).camera.detectors[0], 0.0)
     sky *= np.nanmedian(image.image) / np.median(sky)
     frame = Frame(image=(image.image - sky).astype(np.float32), noise=float(np.sqrt(sky.mean() + 50)), gain=1.0)
     inside = 1 - 0.0924 * (stars["psf_fwhm"] / radius) ** (5 / 3)  # the rest is in the wings of turbulence
@@ -169,8 +169,8 @@ def test_calibrations_show_the_device() -> None:
         level = np.nanmedian(calibrated(REQUEST, flat, 1, band=info.band).image)
         throughput = device.throughput["ugrizy".index(info.band)]
         assert level == pytest.approx(FLAT_ELECTRONS * throughput, rel=0.04)
-        structure = calibrated(REQUEST, flat, 1).image / (one._response(1, info.band) * level)
-        assert np.nanstd(structure[one._response(1, info.band) > 0.5]) < 0.02
+        structure = calibrated(REQUEST, flat, 1).image / (one.response(1, info.band) * level)
+        assert np.nanstd(structure[one.response(1, info.band) > 0.5]) < 0.02
 
 
 def test_bad_columns_are_dark_or_bright_where_the_truth_says() -> None:
@@ -179,7 +179,7 @@ def test_bad_columns_are_dark_or_bright_where_the_truth_says() -> None:
         defects = one.device(number).defects
         kinds = set(defects["kind"])
         assert "dead column" in kinds
-        response = one._response(number, "r")
+        response = one.response(number, "r")
         for defect in defects:
             x, y = defect["x0"], defect["y0"]
             box = np.s_[y : y + defect["height"], x : x + defect["width"]]
