@@ -23,18 +23,12 @@ _PIXEL_RESPONSE = 0.008  # rms
 _VIGNETTING = 0.08  # at the edge of the field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """A detector as it is."""
+@dataclass(frozen=True, kw_only=True)
+class Traits:
+    """What can be said of a detector in a few numbers."""
 
     bias_levels: FloatArray
     """ADU of each amplifier, in its overscan, too."""
-
-    bias: FloatImage
-    """Electrons that the read-out adds to each pixel, but not to the overscan; shape of the detector."""
-
-    dark: FloatImage
-    """Electrons per second."""
 
     defects: Array
     """Rows of ``DEFECT``."""
@@ -43,19 +37,31 @@ class Device:
     """In each band of ``BANDS``, relative to the camera's mean."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Device(Traits):
+    """A detector as it is."""
+
+    bias: FloatImage
+    """Electrons that the read-out adds to each pixel, but not to the overscan; shape of the detector."""
+
+    dark: FloatImage
+    """Electrons per second."""
+
+
+def draw_traits(seed: int, detector: Detector) -> Traits:
+    """Return the traits of a detector."""
+    random = numbers_for(seed, Draw.DEVICE, detector.id, 0)
+    return Traits(
+        throughput=np.exp(random.normal(0, 0.02, len(BANDS))),
+        bias_levels=np.round(random.uniform(900, 1300, len(detector.amplifiers)), 2),
+        defects=_draw_defects(random, detector),
+    )
+
+
 def draw_device(seed: int, detector: Detector) -> Device:
     """Return the device of a detector."""
-    random = numbers_for(seed, Draw.DEVICE, detector.id)
-    throughput = np.exp(random.normal(0, 0.02, len(BANDS)))
-    levels = np.round(random.uniform(900, 1300, len(detector.amplifiers)), 2)
-    defects = _draw_defects(random, detector)
-    return Device(
-        bias_levels=levels,
-        bias=_draw_bias(random, detector),
-        dark=_draw_dark(random, detector, defects),
-        defects=defects,
-        throughput=throughput,
-    )
+    traits, random = draw_traits(seed, detector), numbers_for(seed, Draw.DEVICE, detector.id, 1)
+    return Device(**vars(traits), bias=_draw_bias(random, detector), dark=_draw_dark(random, detector, traits.defects))
 
 
 def response(seed: int, camera: Camera, detector: Detector, band: str, *, defects: Array) -> FloatImage:

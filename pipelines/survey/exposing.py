@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels.wcs import Wcs
 from qserv_py.pipelines.survey import readout
 from qserv_py.pipelines.survey.chance import Draw, numbers_for
 from qserv_py.pipelines.survey.cosmic import add_particles, draw_particles
-from qserv_py.pipelines.survey.devices import Device, draw_device, response
+from qserv_py.pipelines.survey.devices import Device, Traits, draw_device, draw_traits, response
 from qserv_py.pipelines.survey.drawing import DRAWN, add_sources, reach
 from qserv_py.pipelines.survey.plan import Conditions, Visit, field_terms, make_plan
 from qserv_py.pipelines.survey.request import SurveyRequest
@@ -73,6 +73,7 @@ class Simulator:
         self.objects = draw_sky(request, self.plan.span)
         # What neighbouring images share; each process has its own.
         self._sky_at = lru_cache(maxsize=1)(self._sky_of)
+        self.traits = lru_cache(maxsize=None)(self._traits_of)
         self.device = lru_cache(maxsize=4)(self._device_of)
         self.response = lru_cache(maxsize=4)(self._response_of)
 
@@ -108,7 +109,7 @@ class Simulator:
 
     def zero_point(self, visit: Visit, number: int) -> float:
         """Return the AB magnitude of one electron of a visit in a detector, above the air."""
-        throughput = self.device(number).throughput[BANDS.index(visit.info.band)]
+        throughput = self.traits(number).throughput[BANDS.index(visit.info.band)]
         return visit.conditions.zero_point + 2.5 * float(np.log10(throughput))
 
     def sky_electrons(self, visit: Visit, zero_point: float) -> float:
@@ -136,11 +137,14 @@ class Simulator:
         across, up = self.camera.to_focal(detector, x, y)
         return across / self.camera.field_radius_deg, up / self.camera.field_radius_deg
 
+    def _traits_of(self, number: int) -> Traits:
+        return draw_traits(self.request.seed, self.camera.detector(number))
+
     def _device_of(self, number: int) -> Device:
         return draw_device(self.request.seed, self.camera.detector(number))
 
     def _response_of(self, number: int, band: str) -> FloatImage:
-        defects = self.device(number).defects
+        defects = self.traits(number).defects
         return response(self.request.seed, self.camera, self.camera.detector(number), band, defects=defects)
 
     def _random(self, info: ExposureInfo, number: int) -> np.random.Generator:

@@ -46,7 +46,7 @@ def write_defects(simulator: Simulator, directory: Path) -> None:
     for detector in simulator.camera.detectors:
         path = directory / "calibrations" / f"defects_{detector.id:03d}.parquet"
         if not path.exists():
-            rows = simulator.device(detector.id).defects
+            rows = simulator.traits(detector.id).defects
             write_table(path, pa.table({name: rows[name].astype(np.int64) for name in ("x0", "y0", "width", "height")}))
 
 
@@ -187,7 +187,7 @@ _VISIT_DETECTOR_SCHEMA = _schema(
 def _amplifiers(simulator: Simulator) -> pa.Table:
     rows = []
     for detector in simulator.camera.detectors:
-        levels = simulator.device(detector.id).bias_levels.tolist()
+        levels = simulator.traits(detector.id).bias_levels.tolist()
         for amplifier, level in zip(detector.amplifiers, levels, strict=True):
             one = amplifier.readout
             rows.append(
@@ -205,7 +205,7 @@ def _amplifiers(simulator: Simulator) -> pa.Table:
 
 def _defects(simulator: Simulator) -> pa.Table:
     tables = [
-        _rows_table(simulator.device(detector.id).defects, {"detector": detector.id})
+        _rows_table(simulator.traits(detector.id).defects, {"detector": detector.id})
         for detector in simulator.camera.detectors
     ]
     return pa.concat_tables(tables)
