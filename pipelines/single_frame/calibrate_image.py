@@ -164,17 +164,17 @@ def calibrate(exposure: Exposure, measured: Measured, references: References, op
 def background_table(sky: Background) -> Any:
     """Return a background as a table of its mesh, electrons; ``background_of`` reads it back."""
     rows, columns = np.indices(sky.level.shape)
-    table = Table(
+    return Table(
         {
             "row": rows.ravel().astype(np.int32),
             "column": columns.ravel().astype(np.int32),
             "level": sky.level.ravel(),
             "noise": sky.noise.ravel(),
             "measured": sky.measured.ravel(),
+            "image_rows": np.full(rows.size, sky.shape[0], np.int32),  # the Butler drops a table's own metadata
+            "image_columns": np.full(rows.size, sky.shape[1], np.int32),
         }
     )
-    table.meta |= {"image_rows": sky.shape[0], "image_columns": sky.shape[1], "unit": "electron"}
-    return table
 
 
 def background_of(table: Any) -> Background:
@@ -190,5 +190,5 @@ def background_of(table: Any) -> Background:
         level=grid("level", float),
         noise=grid("noise", float),
         measured=grid("measured", bool),  # type: ignore[arg-type]
-        shape=(int(table.meta["image_rows"]), int(table.meta["image_columns"])),
+        shape=(int(table["image_rows"][0]), int(table["image_columns"][0])),
     )

@@ -42,7 +42,7 @@ class References:
     """NaN likewise."""
 
 
-def references_at(shards: Sequence[Any], *, band: str, mjd: float) -> References:
+def references_at(shards: Sequence[Any], *, band: str | None, mjd: float) -> References:
     """Return reference stars as they are at some time.
 
     Parameters
@@ -50,7 +50,7 @@ def references_at(shards: Sequence[Any], *, band: str, mjd: float) -> References
     shards
         Tables of the catalogue; a star in several counts once.
     band
-        Whose flux is wanted.
+        Whose flux is wanted; None for positions alone, in any order.
     mjd
         TAI.
 
@@ -66,7 +66,8 @@ def references_at(shards: Sequence[Any], *, band: str, mjd: float) -> References
         raise NoFitError(
             "no reference star covers this image", hint="Is the reference catalogue loaded for this part of the sky?"
         )
-    wanted = ("id", *_POSITION, f"{band}_flux", f"{band}_flux_error")
+    fluxes = () if band is None else (f"{band}_flux", f"{band}_flux_error")
+    wanted = ("id", *_POSITION, *fluxes)
     for name in wanted:
         if any(name not in shard.colnames for shard in shards):
             raise PipelineError(f'the reference catalogue has no column "{name}"')
@@ -74,10 +75,7 @@ def references_at(shards: Sequence[Any], *, band: str, mjd: float) -> References
     _, first = np.unique(columns["id"], return_index=True)
     columns = {name: values[first] for name, values in columns.items()}
     ra, dec = _moved(columns, mjd)
-    with np.errstate(all="ignore"):
-        flux, error = columns[f"{band}_flux"].astype(float), columns[f"{band}_flux_error"].astype(float)
-        magnitude = np.where(flux > 0, _NJY_ZERO_POINT - 2.5 * np.log10(flux), np.nan)
-        magnitude_error = np.where(flux > 0, _MAG_PER_RATIO * error / flux, np.nan)
+    magnitude, magnitude_error = _magnitudes(*(columns[name].astype(float) for name in fluxes), count=len(ra))
     order = np.argsort(magnitude)  # NaN last
     return References(
         id=columns["id"][order].astype(np.int64),
@@ -87,6 +85,26 @@ def references_at(shards: Sequence[Any], *, band: str, mjd: float) -> References
         magnitude=magnitude[order],
         magnitude_error=magnitude_error[order],
     )
+
+
+def no_references() -> References:
+    """Return no star at all."""
+    none = np.zeros(0)
+    return References(id=np.zeros(0, np.int64), ra=none, dec=none, error_mas=none, magnitude=none, magnitude_error=none)
+
+
+def proper_motions(shards: Sequence[Any], references: References) -> FloatArray:
+    """Return the proper motions of references, mas per year east and north, shape (2, n); 0 where there is none."""
+    motions = np.zeros((2, len(references.id)))
+    for shard in shards:
+        order = np.argsort(np.asarray(shard["id"]))
+        place = np.searchsorted(np.asarray(shard["id"])[order], references.id)
+        place = order[np.minimum(place, len(order) - 1)] if len(order) else np.zeros(0, int)
+        mine = np.asarray(shard["id"])[place] == references.id if len(order) else np.zeros(len(references.id), bool)
+        for axis, name in enumerate(("pm_ra_masyr", "pm_dec_masyr")):
+            if mine.any():
+                motions[axis, mine] = np.nan_to_num(np.asarray(shard[name], float)[place[mine]])
+    return motions
 
 
 def within(references: References, wcs: Wcs, shape: tuple[int, int], *, margin_pixels: float) -> References:
@@ -103,6 +121,17 @@ def within(references: References, wcs: Wcs, shape: tuple[int, int], *, margin_p
 def _on(at: tuple[FloatArray, FloatArray], shape: tuple[int, int], margin: float) -> npt.NDArray[np.bool_]:
     x, y = at
     return (x > -margin) & (x < shape[1] + margin) & (y > -margin) & (y < shape[0] + margin)
+
+
+def _magnitudes(
+    flux: FloatArray | None = None, error: FloatArray | None = None, *, count: int
+) -> tuple[FloatArray, FloatArray]:
+    """Return AB magnitudes and errors of fluxes in nJy, NaN without."""
+    if flux is None or error is None:
+        return np.full(count, np.nan), np.full(count, np.nan)
+    with np.errstate(all="ignore"):
+        magnitude = np.where(flux > 0, _NJY_ZERO_POINT - 2.5 * np.log10(flux), np.nan)
+        return magnitude, np.where(flux > 0, _MAG_PER_RATIO * error / flux, np.nan)
 
 
 def _moved(columns: dict[str, Any], mjd: float) -> tuple[FloatArray, FloatArray]:

@@ -9,6 +9,8 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from qserv_py.errors import PipelineError
+from qserv_py.pipelines.single_frame.summary import limiting_magnitude, sky_columns
+from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
 
 VISIT_COLUMNS = (
     "visit", "physical_filter", "band", "ra", "dec", "skyRotation", "azimuth", "altitude", "zenithDistance", "airmass",
@@ -50,6 +52,53 @@ def visit_summary(rows: Sequence[Any]) -> Any:
     table.sort("detector")
     table.meta |= {"table": "VisitDetector"}
     return table
+
+
+def updated_summary(preliminary: Any, *, photometry: Any = None, astrometry: Any = None) -> Any:
+    """Return a visit's summary with zero points and coordinates from fits over all visits.
+
+    Parameters
+    ----------
+    preliminary
+        Of the visit, by its own fits.
+    photometry
+        Rows of ``solve_zero_points``; None for none.
+    astrometry
+        Rows of ``solve_coordinates``; None for none.
+
+    Returns
+    -------
+    summary
+        Detectors that a fit lacks keep what they had; ``photometricFit`` and ``astrometricFit`` say which have which.
+    """
+    table = preliminary.copy()
+    for name in ("zeroPointSlopeX", "zeroPointSlopeY"):
+        table[name] = np.zeros(len(table))
+    for name in ("photometricFit", "astrometricFit"):
+        table[name] = np.zeros(len(table), bool)
+    for number, row in enumerate(table):
+        zero = _row_of(photometry, row)
+        if zero is not None:
+            for name in ("zeroPoint", "zeroPointErr", "zeroPointSlopeX", "zeroPointSlopeY"):
+                table[name][number] = zero[name]
+            limit = limiting_magnitude(float(zero["zeroPoint"]), float(row["skyNoise"]), float(row["psfArea"]))
+            table["magLim"][number], table["photometricFit"][number] = limit, True
+        place = _row_of(astrometry, row)
+        if place is not None:
+            wcs = wcs_of_row(place)
+            columns = wcs_columns(wcs) | sky_columns(wcs, (int(row["ySize"]), int(row["xSize"])))
+            for name, value in columns.items():
+                table[name][number] = value
+            table["astrometricFit"][number] = True
+    return table
+
+
+def _row_of(fit: Any, row: Any) -> Any:
+    if fit is None:
+        return None
+    same = (np.asarray(fit["visit"]) == row["visitId"]) & (np.asarray(fit["detector"]) == row["detector"])
+    found = np.nonzero(same)[0]
+    return fit[int(found[0])] if len(found) else None
 
 
 def visit_table(summaries: Sequence[Any]) -> Any:

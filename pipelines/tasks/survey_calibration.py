@@ -1,0 +1,164 @@
+"""``photometricFit`` and ``astrometricFit``: zero points and coordinates of all visits, solved together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import lsst.pex.config as pex
+import lsst.pipe.base as base
+import numpy as np
+from astropy.table import vstack
+from lsst.pipe.base.connectionTypes import PrerequisiteInput
+from lsst.utils.timer import timeMethod
+
+from qserv_py.pipelines.calibration import astrometry, photometry
+from qserv_py.pipelines.calibration.stars import bright_stars
+from qserv_py.pipelines.single_frame.references import no_references, proper_motions, references_at
+from qserv_py.pipelines.tasks.failures import as_quantum_failures
+from qserv_py.pipelines.tasks.visit_summaries import table_output, tables_input
+
+_STARS = "sources of detectors, with positions by the visits' own fits"
+_SUMMARIES = "summaries of visits by their own fits"
+
+
+def _references() -> Any:
+    return PrerequisiteInput(
+        doc="reference stars",
+        name="qcam_ref",
+        storageClass="ArrowAstropy",
+        dimensions=("htm7",),
+        multiple=True,
+        minimum=0,
+        lookupFunction=_all_shards,
+    )
+
+
+def _all_shards(dataset_type: Any, registry: Any, data_id: Any, collections: Any) -> list[Any]:
+    """Return every shard of the reference catalogue: a survey's quantum has no region to choose by."""
+    return list(registry.queryDatasets(dataset_type, collections=collections, findFirst=True))
+
+
+class PhotometricFitConnections(base.PipelineTaskConnections, dimensions=("instrument", "physical_filter")):
+    """What ``photometricFit`` reads and writes."""
+
+    stars = tables_input(_STARS, "single_visit_star", ("instrument", "visit", "detector"), defer=True)
+    summaries = tables_input(_SUMMARIES, "preliminary_visit_summary", ("instrument", "visit"))
+    references = _references()
+    fit = table_output("one row a detector of a visit", "visit_photometric_fit", ("instrument", "physical_filter"))
+
+
+class _StarsConfig(base.PipelineTaskConfig, pipelineConnections=PhotometricFitConnections):
+    signal_to_noise = pex.RangeField(dtype=float, default=50.0, min=5.0, doc="Of stars")
+    most_per_image = pex.RangeField(dtype=int, default=500, min=10, doc="The brightest so many of each image")
+    radius_arcsec = pex.RangeField(dtype=float, default=0.5, min=0.01, doc="Of detections of one star")
+
+
+class PhotometricFitConfig(_StarsConfig, pipelineConnections=PhotometricFitConnections):
+    """How zero points are solved."""
+
+    floor_mag = pex.RangeField(dtype=float, default=0.003, min=0.0, doc="Error of a measurement at the least")
+    reference_floor_mag = pex.RangeField(dtype=float, default=0.01, min=0.0, doc="Error of a reference at the least")
+    flat_gradient = pex.Field(dtype=bool, default=False, doc="Solve for a slope of each detector's flat?")
+    least_stars = pex.RangeField(dtype=int, default=5, min=1, doc="An image with fewer keeps its zero point")
+
+
+class _SurveyTask(base.PipelineTask):
+    """Reads the stars of all images."""
+
+    @staticmethod
+    def images(stars: list[Any], summaries: list[Any]) -> tuple[Any, Iterator[tuple[int, int, Any]]]:
+        """Return one summary of all images, and their stars, one table at a time, by its rows."""
+        rows = vstack(summaries, metadata_conflicts="silent") if len(summaries) > 1 else summaries[0]
+        rows.sort(["visitId", "detector"])
+        place = {(int(row["visitId"]), int(row["detector"])): number for number, row in enumerate(rows)}
+
+        def tables() -> Iterator[tuple[int, int, Any]]:
+            for handle in stars:
+                key = int(handle.dataId["visit"]), int(handle.dataId["detector"])
+                if key in place:
+                    yield place[key], key[0], handle.get()
+
+        return rows, tables()
+
+    def record(self, table: Any, summary: Any) -> None:
+        """Keep the numbers of a fit in the task's metadata."""
+        self.metadata["images"], self.metadata["images_fitted"] = len(summary), len(table)
+        for name, value in table.meta.items():
+            self.metadata[name] = float(value) if isinstance(value, float) else int(value)
+
+
+class PhotometricFitTask(_SurveyTask):
+    """Zero points of all images of a filter (ubercal)."""
+
+    ConfigClass = PhotometricFitConfig
+    _DefaultName = "photometricFit"
+
+    @timeMethod
+    def run(self, stars: list[Any], summaries: list[Any], references: list[Any]) -> Any:
+        """Return the zero points of all images that have enough stars."""
+        with as_quantum_failures():
+            summary, tables = self.images(stars, summaries)
+            seen = bright_stars(
+                tables, signal_to_noise=self.config.signal_to_noise, most_per_image=self.config.most_per_image
+            )
+            known = (
+                references_at(references, band=str(summary["band"][0]), mjd=float(np.mean(summary["expMidptMJD"])))
+                if references
+                else no_references()
+            )
+            options = photometry.Options(
+                radius_arcsec=self.config.radius_arcsec,
+                floor_mag=self.config.floor_mag,
+                reference_floor_mag=self.config.reference_floor_mag,
+                flat_gradient=self.config.flat_gradient,
+                least_stars=self.config.least_stars,
+            )
+            table = photometry.solve_zero_points(seen, summary, known, options)
+        self.record(table, summary)
+        return base.Struct(fit=table)
+
+
+class AstrometricFitConnections(base.PipelineTaskConnections, dimensions=("instrument",)):
+    """What ``astrometricFit`` reads and writes."""
+
+    stars = tables_input(_STARS, "single_visit_star", ("instrument", "visit", "detector"), defer=True)
+    summaries = tables_input(_SUMMARIES, "preliminary_visit_summary", ("instrument", "visit"))
+    references = _references()
+    fit = table_output("one row a detector of a visit", "visit_astrometric_fit", ("instrument",))
+
+
+class AstrometricFitConfig(_StarsConfig, pipelineConnections=AstrometricFitConnections):
+    """How coordinates are solved."""
+
+    order = pex.RangeField(dtype=int, default=1, min=0, max=4, doc="Of the polynomial on top of an image's own")
+    floor_mas = pex.RangeField(dtype=float, default=1.5, min=0.0, doc="Error of a position at the least")
+    least_stars = pex.RangeField(dtype=int, default=10, min=3, doc="An image with fewer keeps its coordinates")
+
+
+class AstrometricFitTask(_SurveyTask):
+    """Coordinates of all images."""
+
+    ConfigClass = AstrometricFitConfig
+    _DefaultName = "astrometricFit"
+
+    @timeMethod
+    def run(self, stars: list[Any], summaries: list[Any], references: list[Any]) -> Any:
+        """Return the coordinates of all images that have enough stars."""
+        with as_quantum_failures():
+            summary, tables = self.images(stars, summaries)
+            seen = bright_stars(
+                tables, signal_to_noise=self.config.signal_to_noise, most_per_image=self.config.most_per_image
+            )
+            mjd = float(np.mean(summary["expMidptMJD"]))
+            known = references_at(references, band=None, mjd=mjd) if references else no_references()
+            options = astrometry.Options(
+                radius_arcsec=self.config.radius_arcsec,
+                order=self.config.order,
+                floor_mas=self.config.floor_mas,
+                least_stars=self.config.least_stars,
+            )
+            motions = proper_motions(references, known)
+            table = astrometry.solve_coordinates(seen, summary, known, options, motions=motions)
+        self.record(table, summary)
+        return base.Struct(fit=table)
