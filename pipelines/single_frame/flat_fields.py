@@ -36,9 +36,9 @@ def as_response(image: MaskedImage) -> MaskedImage:
     usable = ((image.mask & _UNUSABLE) == 0) & np.isfinite(image.image)
     if not usable.any():
         raise CalibrationError("the flat has no usable pixel")
-    response = _divided(image, float(np.mean(image.image[usable])))
     with np.errstate(invalid="ignore"):
-        blind = ~(response.image > _BLIND)
+        blind = ~(image.image > _BLIND * np.median(image.image[usable]))
+    response = _divided(image, float(np.mean(image.image[usable & ~blind])))
     mask = response.mask | np.where(blind, np.int32(Plane.BAD), np.int32(0))
     return MaskedImage(image=response.image, variance=response.variance, mask=mask)
 

@@ -1,0 +1,1 @@
+"""Pipelines as YAML, for ``pipetask`` and ``bps``."""
