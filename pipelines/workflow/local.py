@@ -116,7 +116,7 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
         self,
         wms_workflow_id: str | None = None,
         user: str | None = None,
-        hist: float = 0,
+        hist: float | None = None,
         pass_thru: str | None = None,
         is_global: bool = False,
         return_exit_codes: bool = False,
@@ -131,7 +131,7 @@ class LocalService(BaseWmsService):  # type: ignore[misc]
                 return [], error.render()
             return [_report(view)], view.message
         views, errors = look_at_all()
-        since = time.time() - hist * SECONDS_A_DAY
+        since = time.time() - (hist or 0) * SECONDS_A_DAY
         shown = [
             view
             for view in views

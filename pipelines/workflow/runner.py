@@ -7,6 +7,7 @@ run. It may be killed at any moment: what it had started goes on, and the next r
 from __future__ import annotations
 
 import os
+import resource
 import select
 import signal
 import socket
@@ -163,7 +164,8 @@ class Runner:
                     _say(f"{step.job} will not run: {step.pruned_by} failed")
             case End():
                 self._note(RunEnded())
-                _say("the run is over")
+                use = resource.getrusage(resource.RUSAGE_CHILDREN)
+                _say(f"the run is over; the jobs of this runner took {use.ru_utime + use.ru_stime:.1f} s of processors")
 
     def _start(self, step: Start) -> None:
         job = step.job
