@@ -56,6 +56,7 @@ def test_every_command_is_listed() -> None:
         ("grant",),
         ("token", "create"),
         ("sim", "survey"),
+        ("pipeline", "submit"),
     ],
     ids=" ".join,
 )
