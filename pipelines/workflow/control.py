@@ -16,6 +16,7 @@ from qserv_py.config import state_directory
 from qserv_py.errors import NotFoundError, PipelineError
 from qserv_py.pipelines.workflow.attempts import Attempt
 from qserv_py.pipelines.workflow.journal import JobEnded, Journal, RunEnded, RunStopped, read_journal
+from qserv_py.pipelines.workflow.logs import first_failure, quanta_executed
 from qserv_py.pipelines.workflow.plan import PLAN_FILE, Job, RunPlan, load_plan
 from qserv_py.pipelines.workflow.processes import LockFile, end_session, signal_holder
 from qserv_py.pipelines.workflow.runner import GRACE_S, LOCK_FILE, LOG_FILE
@@ -47,15 +48,33 @@ class RunView:
         """Return the log of the last attempt at a job."""
         return Attempt(self.directory / job.directory, self.record.jobs[job.name].attempt).log
 
+    def quanta_of(self, job: Job) -> tuple[int, int]:
+        """Return how many quanta of a job are done, and how many it has."""
+        total, record = sum(job.quanta.values()), self.record.jobs[job.name]
+        if record.state is JobState.SUCCEEDED:
+            return total, total
+        return min(total, quanta_executed(self.log_of(job))) if total and record.attempt else 0, total
+
     def quanta(self) -> tuple[int, int]:
-        """Return how many quanta are done, and how many there are."""
-        sizes = {job.name: sum(job.quanta.values()) for job in self.plan.jobs}
-        done = sum(sizes[name] for name, record in self.record.jobs.items() if record.state is JobState.SUCCEEDED)
-        return done, sum(sizes.values())
+        """Return how many quanta of the run are done, and how many there are."""
+        counts = [self.quanta_of(job) for job in self.plan.jobs]
+        return sum(done for done, _ in counts), sum(total for _, total in counts)
+
+    def why(self, job: Job) -> str:
+        """Return why a job failed, in a line."""
+        record = self.record.jobs[job.name]
+        return first_failure(self.log_of(job)) or record.reason or f"exit {record.exit_code}"
 
 
-def look_at(directory: Path) -> RunView:
+def look_at(directory: Path, *, plan: RunPlan | None = None) -> RunView:
     """Return how a run is.
+
+    Parameters
+    ----------
+    directory
+        Of the run.
+    plan
+        Its plan, when it was read before; it does not change.
 
     Raises
     ------
@@ -64,7 +83,7 @@ def look_at(directory: Path) -> RunView:
     PipelineError
         If its files are damaged.
     """
-    plan = load_plan(directory)
+    plan = plan or load_plan(directory)
     lock = LockFile(directory / LOCK_FILE)
     # Before the journal is read: a runner that ends in between has written its last event by then.
     has_runner = lock.is_held()
@@ -235,7 +254,7 @@ def find_run(name: str | None) -> Path:
         if not runs:
             raise NotFoundError("this account has no runs", hint="`qserv pipeline submit` makes one.")
         return runs[-1]
-    found = [run for run in runs if name and str(run).endswith(name)]
+    found = [run for run in runs if str(run).endswith(f"/{name}")]
     if len(found) != 1:
         what = f"{len(found)} runs end" if found else "no run ends"
         raise NotFoundError(f'{what} with "{name}"', hint="`qserv pipeline report` lists the runs of this account.")

@@ -243,9 +243,8 @@ def _failures(view: RunView) -> WmsSpecificInfo:
     """Say which jobs failed, and where their logs are."""
     info = WmsSpecificInfo()
     failed = view.failed()
-    for number, (job, record) in enumerate(failed[:SHOWN_FAILURES]):
-        why = record.reason or f"exit {record.exit_code}"
-        text = f"{job.name} failed ({why}), see {view.log_of(job)}"
+    for number, (job, _) in enumerate(failed[:SHOWN_FAILURES]):
+        text = f"{job.name} failed, see {view.log_of(job)}: {view.why(job)}"
         info.add_message(f"{{failure_{number}}}", {f"failure_{number}": text})
     if len(failed) > SHOWN_FAILURES:
         info.add_message("... and {more_failures} more", {"more_failures": len(failed) - SHOWN_FAILURES})

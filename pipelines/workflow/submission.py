@@ -17,6 +17,7 @@ from qserv_py.errors import NotFoundError, PipelineError, QservError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.hints import did_you_mean
 from qserv_py.pipelines.workflow.control import RunView, look_at
+from qserv_py.pipelines.workflow.plan import load_plan
 from qserv_py.pipelines.workflow.programs import program_variables
 
 SITES = ("local", "parsl", "slurm", "htcondor", "panda")
@@ -147,12 +148,14 @@ def submit(submission: Submission) -> Path:
 
 def follow(directory: Path, listener: Callable[[RunView], None]) -> RunView:
     """Watch a run until it is over, or until nobody carries it on; return how it is then."""
+    plan = load_plan(directory)
     while True:
-        view = look_at(directory)
+        begun = time.monotonic()
+        view = look_at(directory, plan=plan)
         listener(view)
         if view.state != "RUNNING":
             return view
-        time.sleep(LOOK_S)
+        time.sleep(max(LOOK_S, 10 * (time.monotonic() - begun)))  # a look at a large run takes a while
 
 
 def find_pipeline(name: str) -> Path:

@@ -200,7 +200,7 @@ def _by_label(view: RunView) -> list[tuple[object, ...]]:
         row = rows.setdefault(job.label, [job.label, 0, 0, 0, 0, 0, 0, 0, 0.0])
         record = view.record.jobs[job.name]
         row[places[record.state.value]] += 1
-        row[7] += sum(job.quanta.values())
+        row[7] += view.quanta_of(job)[0]
         row[8] += (record.ended or time.time()) - record.started if record.started else 0.0
     return [(*row[:-1], round(row[-1], 1)) for row in rows.values()]
 
@@ -209,8 +209,8 @@ def _say_state(view: RunView) -> None:
     done, total = view.quanta()
     say(f"{view.state}: {done} of {total} quanta are done; {view.directory}")
     failed = view.failed()
-    for job, record in failed[:SHOWN_FAILURES]:
-        say(f"{job.name} failed ({record.reason or f'exit {record.exit_code}'}), see {view.log_of(job)}")
+    for job, _ in failed[:SHOWN_FAILURES]:
+        say(f"{job.name} failed, see {view.log_of(job)}\n  {view.why(job)}")
     if len(failed) > SHOWN_FAILURES:
         say(f"... and {len(failed) - SHOWN_FAILURES} more")
     if failed:
