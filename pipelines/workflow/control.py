@@ -60,6 +60,17 @@ class RunView:
         counts = [self.quanta_of(job) for job in self.plan.jobs]
         return sum(done for done, _ in counts), sum(total for _, total in counts)
 
+    def progress(self) -> dict[str, tuple[int, int]]:
+        """Return how many quanta are done and how many there are, for each kind of job that has begun."""
+        found: dict[str, tuple[int, int]] = {}
+        begun = {job.label for job in self.plan.jobs if job.quanta and self.record.jobs[job.name].attempt}
+        for job in self.plan.jobs:
+            if job.label in begun:
+                done, total = self.quanta_of(job)
+                so_far = found.get(job.label, (0, 0))
+                found[job.label] = (so_far[0] + done, so_far[1] + total)
+        return found
+
     def why(self, job: Job) -> str:
         """Return why a job failed, in a line."""
         record = self.record.jobs[job.name]

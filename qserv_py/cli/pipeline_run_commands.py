@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qserv_py.cli.options import format_option, say, verbosity
+from qserv_py.cli.options import format_option, say
+from qserv_py.cli.progress import stage_progress
 
 if TYPE_CHECKING:
     from qserv_py.pipelines.workflow.control import RunView
@@ -22,7 +22,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 SITES = ("local", "parsl", "slurm", "htcondor", "panda")
 SHOWN_FAILURES = 5
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def _what_to_run(function: Function) -> Function:
@@ -221,49 +220,11 @@ def _say_state(view: RunView) -> None:
 
 @contextmanager
 def _run_progress() -> Iterator[Callable[[RunView], None]]:
-    """Show how far a run is: a bar on a terminal, else a line from time to time."""
-    if verbosity() < 0:
-        yield lambda view: None
-    elif sys.stderr.isatty():
-        with _bar() as show:
-            yield show
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[RunView], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("quanta"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("running", total=None)
+    """Show how many quanta are done, for each kind of job that has begun."""
+    with stage_progress("quanta") as show_stage:
 
         def show(view: RunView) -> None:
-            done, total = view.quanta()
-            bar.update(task, description=_running(view), completed=done, total=total)
+            for label, (done, total) in view.progress().items():
+                show_stage(label, done, total)
 
         yield show
-
-
-def _lines() -> Callable[[RunView], None]:
-    last, said = time.monotonic(), ""
-
-    def show(view: RunView) -> None:
-        nonlocal last, said
-        done, total = view.quanta()
-        text = f"{_running(view)}: {done} of {total} quanta"
-        if text != said and time.monotonic() - last >= _SECONDS_BETWEEN_LINES:
-            last, said = time.monotonic(), text
-            say(text)
-
-    return show
-
-
-def _running(view: RunView) -> str:
-    """Name the kinds of jobs that run."""
-    from qserv_py.pipelines.workflow.state import JobState
-
-    labels = (job.label for job in view.plan.jobs if view.record.jobs[job.name].state is JobState.RUNNING)
-    return ", ".join(dict.fromkeys(labels)) or "waiting"
