@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from qserv_py.pipelines.workflow.plan import Job, JobKind, RunPlan
-from qserv_py.pipelines.workflow.state import JobRecord, JobState, RunRecord
+from qserv_py.pipelines.workflow.state import JobState, RunRecord
+
+LOOKED_AT = 50
+"""Ready jobs that are looked at beyond the free cores: one that is too large lets smaller ones behind it pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,26 +57,37 @@ class Scheduler:
     """
 
     def __init__(self, plan: RunPlan, record: RunRecord, *, cores: int, memory_mb: int) -> None:
-        self._plan = plan
         self._record = record
         self._cores = cores
         self._memory_mb = memory_mb
-        self._by_name = {job.name: job for job in plan.jobs}
-        self._waiting = [job for job in plan.jobs if not record.jobs[job.name].state.ended]
+        self._order = {job.name: number for number, job in enumerate(plan.jobs)}
+        self._children: dict[str, list[Job]] = {job.name: [] for job in plan.jobs}
+        # Each job that is not over is in one of these: waiting for parents (how many), ready, last of all, or watched
+        # because it runs, or because it has ended and its children have not heard of it.
+        self._waiting: dict[str, int] = {}
+        self._ready: list[tuple[int, int, Job]] = []  # the most urgent first, else in the plan's order
+        self._finals: dict[str, Job] = {}
+        self._watched: dict[str, Job] = {}
+        for job in plan.jobs:
+            for parent in job.parents:
+                self._children[parent].append(job)
+            self._place(job)
 
     def decide(self) -> list[Instruction]:
         """Return what to do now; empty while running jobs are to be waited for.
 
         The caller applies the events of the returned instructions to the record before it asks again.
         """
-        self._waiting = [job for job in self._waiting if not self._record.jobs[job.name].state.ended]
-        unready = [job for job in self._waiting if self._record.jobs[job.name].state is JobState.UNREADY]
-        passed = [step for job in unready if (step := self._passed(job))]
+        passed = [*self._stop(), *self._hear()]
         if passed:
             return [*passed]
-        if not self._waiting:
-            return [] if self._record.ended else [End()]
-        return [*self._starts(job for job in unready if self._is_ready(job))]
+        if not (self._waiting or self._ready or self._watched):
+            for job in self._finals.values():
+                self._make_ready(job)
+            self._finals = {}
+            if not self._ready:
+                return [] if self._record.ended else [End()]
+        return [*self._starts()]
 
     def is_tried_again(self, job: Job, *, exit_code: int | None, reason: str) -> bool:
         """Return whether a failed attempt is followed by another one."""
@@ -92,38 +107,77 @@ class Scheduler:
         wanted = math.ceil(job.memory_mb * job.memory_multiplier**kills)
         return min(wanted, job.memory_max_mb or wanted, max(self._memory_mb, job.memory_mb))
 
-    def _passed(self, job: Job) -> Pass | None:
-        if job.kind is JobKind.FINAL:
+    def _place(self, job: Job) -> None:
+        if self._record.jobs[job.name].state is not JobState.UNREADY:
+            self._watched[job.name] = job
+        elif job.kind is JobKind.FINAL:
+            self._finals[job.name] = job
+        elif job.parents:
+            self._waiting[job.name] = len(job.parents)
+        else:
+            self._make_ready(job)
+
+    def _make_ready(self, job: Job) -> None:
+        bisect.insort(self._ready, (-job.priority, self._order[job.name], job))
+
+    def _stop(self) -> list[Pass]:
+        """Let go of everything that has not begun, once the run is stopped."""
+        if self._record.cancelled:
+            self._waiting, self._ready, self._finals = {}, [], {}
+        if not self._record.aborted_by:
+            return []
+        names = [*self._waiting, *(job.name for *_, job in self._ready if job.kind is not JobKind.FINAL)]
+        self._waiting = {}
+        self._ready = [entry for entry in self._ready if entry[-1].kind is JobKind.FINAL]
+        return [Pass(job=name, pruned_by=self._record.aborted_by) for name in names]
+
+    def _hear(self) -> list[Pass]:
+        """Tell children of the jobs that have ended; return what this decides at once."""
+        passed: list[Pass] = []
+        for name, job in list(self._watched.items()):
+            state = self._record.jobs[name].state
+            if state is JobState.RUNNING:
+                continue
+            del self._watched[name]
+            if state is JobState.UNREADY:  # it is tried again
+                self._make_ready(job)
+            else:
+                passed += [step for child in self._children[name] if (step := self._tell(child, name, state))]
+        return passed
+
+    def _tell(self, child: Job, parent: str, state: JobState) -> Pass | None:
+        if child.name not in self._waiting:
             return None
-        if self._record.aborted_by:
-            return Pass(job=job.name, pruned_by=self._record.aborted_by)
-        parents = [(parent, self._record.jobs[parent]) for parent in job.parents]
-        if job.kind is JobKind.TOLERANT:
-            return Pass(job=job.name) if all(record.state.ended for _, record in parents) else None
-        for name, record in parents:
-            if record.state.ended and record.state is not JobState.SUCCEEDED:
-                return Pass(job=job.name, pruned_by=record.reason if record.state is JobState.PRUNED else name)
-        is_met = job.kind is JobKind.BARRIER and _all_succeeded(record for _, record in parents)
-        return Pass(job=job.name) if is_met else None
+        if state is not JobState.SUCCEEDED and child.kind is not JobKind.TOLERANT:
+            # The failure itself is named, not a parent that did not run for it.
+            reason = self._record.jobs[parent].reason if state is JobState.PRUNED else parent
+            return self._pass(child, pruned_by=reason)
+        self._waiting[child.name] -= 1
+        if self._waiting[child.name]:
+            return None
+        if child.kind in (JobKind.BARRIER, JobKind.TOLERANT):
+            return self._pass(child)
+        del self._waiting[child.name]
+        self._make_ready(child)
+        return None
 
-    def _is_ready(self, job: Job) -> bool:
-        if job.kind is JobKind.FINAL:
-            return all(other.kind is JobKind.FINAL for other in self._waiting)
-        return _all_succeeded(self._record.jobs[parent] for parent in job.parents)
+    def _pass(self, job: Job, *, pruned_by: str = "") -> Pass:
+        del self._waiting[job.name]
+        self._watched[job.name] = job
+        return Pass(job=job.name, pruned_by=pruned_by)
 
-    def _starts(self, ready: Iterable[Job]) -> Iterable[Start]:
+    def _starts(self) -> Iterable[Start]:
         """Yield the jobs that fit beside those that run, the most urgent ones first."""
-        running = [job for job in self._waiting if self._record.jobs[job.name].state is JobState.RUNNING]
-        cores = self._cores - sum(job.cores for job in running)
-        memory = self._memory_mb - sum(self._record.jobs[job.name].memory_mb for job in running)
-        is_idle = not running
-        for job in sorted(ready, key=lambda job: -job.priority):  # the sort keeps the plan's order among equals
+        cores = self._cores - sum(job.cores for job in self._watched.values())
+        memory = self._memory_mb - sum(self._record.jobs[name].memory_mb for name in self._watched)
+        for entry in tuple(self._ready[: self._cores - len(self._watched) + LOOKED_AT]):
+            job = entry[-1]
+            if cores <= 0 and self._watched:
+                return
             record = self._record.jobs[job.name]
             allowed = self.allowance(job, kills=record.memory_kills)
-            if is_idle or (job.cores <= cores and allowed <= memory):
+            if not self._watched or (job.cores <= cores and allowed <= memory):
+                self._ready.remove(entry)
+                self._watched[job.name] = job
                 yield Start(job=job, attempt=record.attempt + 1, memory_mb=allowed)
-                cores, memory, is_idle = cores - job.cores, memory - allowed, False
-
-
-def _all_succeeded(records: Iterable[JobRecord]) -> bool:
-    return all(record.state is JobState.SUCCEEDED for record in records)
+                cores, memory = cores - job.cores, memory - allowed
