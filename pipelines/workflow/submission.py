@@ -68,8 +68,7 @@ def bps_text(submission: Submission) -> str:
 
     name, _, subset = submission.pipeline.partition("#")
     pipeline = find_pipeline(name)
-    stem = pipeline.stem + (f"-{subset.replace(',', '-')}" if subset else "")
-    output = submission.output or f"u/{getpass.getuser()}/{stem}"
+    output = submission.output or f"u/{getpass.getuser()}/{pipeline.stem}"
     inputs = ",".join(submission.inputs)
     submit = submission.submit_directory.expanduser().absolute()
     named = {
@@ -92,7 +91,7 @@ def bps_text(submission: Submission) -> str:
         "pipelineYaml": named["pipeline"],
         "submitPath": f"{submit}/{{outputRun}}",
         "payload": {
-            "payloadName": stem,
+            "payloadName": pipeline.stem + (f"-{subset.replace(',', '-')}" if subset else ""),
             "butlerConfig": named["repository"],
             "inCollection": inputs,
             "output": output,
@@ -156,6 +155,27 @@ def follow(directory: Path, listener: Callable[[RunView], None]) -> RunView:
         if view.state != "RUNNING":
             return view
         time.sleep(max(LOOK_S, 10 * (time.monotonic() - begun)))  # a look at a large run takes a while
+
+
+def steps_of(pipeline: str) -> tuple[str, ...]:
+    """Return the steps of a pipeline, in their order; each is a subset that is run by itself.
+
+    Raises
+    ------
+    NotFoundError
+        If there is no such pipeline.
+    UserError
+        If it has no steps, or cannot be read.
+    """
+    base = import_extra("lsst.pipe.base")
+    path = find_pipeline(pipeline)
+    try:
+        steps = tuple(base.Pipeline.from_uri(str(path)).to_graph(visualization_only=True).steps)
+    except Exception as error:  # of yaml, of a task's module, of the middleware
+        raise UserError(f"the pipeline {path} cannot be read: {error}") from error
+    if not steps:
+        raise UserError(f"the pipeline {path} has no steps", hint="Run it as a whole.")
+    return steps
 
 
 def find_pipeline(name: str) -> Path:

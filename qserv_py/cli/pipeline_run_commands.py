@@ -6,11 +6,13 @@ import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qserv_py.cli.errors import PARTIAL
 from qserv_py.cli.options import format_option, say
 from qserv_py.cli.progress import stage_progress
 
@@ -68,15 +70,27 @@ def _submission(chosen: dict[str, Any], site: str = "local") -> Submission:
 
 @click.command()
 @_what_to_run
-def run(**chosen: Any) -> int:
+@click.option("--by-step", is_flag=True, help="Run its steps one after the other, each with all that the last made.")
+def run(by_step: bool, **chosen: Any) -> int:
     """Run a pipeline on this machine and stay until it is over; Ctrl-C cancels it.
+
+    As a whole, a task over many visits does not run when a detector of one of them failed; by steps it does.
 
     Example: qserv pipeline run REPO -p drp-single-frame -i QCam/defaults -o u/me/drp -d "visit > 2026112000000"
     """
+    from qserv_py.pipelines.workflow.submission import steps_of
     from qserv_py.pipelines.workflow.submission import submit as submit_run
 
-    say("building the graph ...")
-    return _stay_with(submit_run(_submission(chosen)))
+    whole = _submission(chosen)
+    if not by_step:
+        say("building the graph ...")
+        return _stay_with(submit_run(whole))
+    worst = 0
+    for step in steps_of(whole.pipeline):
+        say(f"{step}: building the graph ...")
+        code = _stay_with(submit_run(replace(whole, pipeline=f"{whole.pipeline}#{step}")))
+        worst = PARTIAL if code else worst
+    return worst
 
 
 @click.command()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,11 @@ import pytest
 from support.toy_pipeline import INPUT, make_repository, write_pipeline
 from support.workflows import kill_runner, over, states, wait_for
 
+from qserv_py.cli.main import run as qserv
 from qserv_py.errors import NotFoundError, PipelineError, UserError
 from qserv_py.pipelines.workflow.attempts import Attempt
 from qserv_py.pipelines.workflow.control import launch, look_at
-from qserv_py.pipelines.workflow.submission import Submission, submit
+from qserv_py.pipelines.workflow.submission import Submission, steps_of, submit
 
 TESTS = Path(__file__).parents[1]
 VISITS, DETECTORS = 2, 2
@@ -161,7 +162,12 @@ def test_wrong_requests_are_told(place: Place, tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match='there is no pipeline "nothing"'):
         submit(Submission(repository=str(place.repository), pipeline="nothing", inputs=(INPUT,)))
     with pytest.raises(NotFoundError, match="there is no Butler repository"):
-        submit(Submission(repository=str(tmp_path / "no"), pipeline=str(place.directory / "plain.yaml"), inputs=("a",)))
+        submit(replace(place.submission("wrong"), repository=str(tmp_path / "no")))
+    assert steps_of(place.submission("wrong").pipeline) == ("single", "together")
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("tasks: [")
+    with pytest.raises(UserError, match="cannot be read"):
+        steps_of(str(broken))
     for settings in ({"inputs": ("a; rm -rf /",)}, {"where": "visit = $HOME"}):
         with pytest.raises(UserError, match="BPS cannot take"):
             submit(place.submission("wrong", **settings))
@@ -202,6 +208,24 @@ def test_a_failure_leaves_the_rest_and_a_restart_mends_it(place: Place, uninterr
     assert LocalService({}).restart(str(run)) == (str(run), view.plan.name, "")
     assert over(run).state == "SUCCEEDED"
     assert datasets(place.repository, "u/failing") == datasets(place.repository, "u/plain")
+
+
+@pytest.mark.long
+def test_by_steps_a_failed_detector_stops_nothing_else(
+    place: Place, uninterrupted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trouble = place.directory / "by-step"
+    trouble.touch()
+    submission = place.submission("steps", trouble={"fails_while": str(trouble), "detector": 1})
+    options = ["-i", INPUT, "-p", submission.pipeline, "-o", "u/steps", "-j", "2", "-d", ALL, "--by-step"]
+    code = qserv(["pipeline", "run", submission.repository, *options, "--submit-dir", str(place.directory / "submit")])
+    told = capsys.readouterr().err
+    assert code == 6, told
+    assert told.count("building the graph") == 2
+    assert "RuntimeError: toyIsr was told to fail" in told
+    found = datasets(place.repository, "u/steps")
+    [total] = [value for (kind, _), value in found.items() if kind == "toy_total"]
+    assert total["rows"] == VISITS, "one detector of each visit"
 
 
 @pytest.mark.long

@@ -42,6 +42,14 @@ subsets:
   single:
     subset: [toyIsr, toyMeasure]
     description: What needs one detector.
+  together:
+    subset: [toyVisit, toyNight]
+    description: What needs several.
+steps:
+  - label: single
+    dimensions: [instrument, exposure, detector]
+  - label: together
+    dimensions: [instrument]
 """
 
 
