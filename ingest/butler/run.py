@@ -83,6 +83,8 @@ class DatasetIngest:
         """Datasets that failed for good; as they never change, they are not tried again."""
         self._absent: set[UUID] = set()
         """Datasets of this look that have no file; the next look tries them again."""
+        self._to_publish = True
+        """Whether rows may await publishing; at first those of an earlier process that was killed."""
         self.tally = Tally()
 
     def run(self) -> int:
@@ -108,8 +110,10 @@ class DatasetIngest:
             if len(refs) < DATASETS_IN_LOOK:
                 break
         count = self.tally.datasets - before
-        if count and self._request.publish:
+        self._to_publish = self._to_publish or count > 0
+        if self._request.publish and self._to_publish and (count or self.tally.there_before):
             self.tally.snapshot = publish_database(self._destination, self._database.name).snapshot
+            self._to_publish = False
         return count
 
     def _look(self) -> list[Ref]:

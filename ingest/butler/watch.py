@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from qserv_py.errors import ClusterError, NotFoundError, QservError, RepositoryError
+from qserv_py.errors import ClusterError, NotFoundError, QservError, RepositoryError, TransactionStateError
 from qserv_py.ingest.butler.run import DatasetIngest
 
 FIRST_WAIT_S = 2.0
@@ -24,6 +24,7 @@ def watch(
 
     After a look that found nothing the next one comes later, up to a bound. A repository that does not answer, or that
     has no such collection or dataset type yet, is looked at again in the same way: runs that are to come make them.
+    A publishing that another ingest is in the way of is tried again, too.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def watch(
         count = 0
         try:
             count = ingest.run()
-        except (NotFoundError, RepositoryError, ClusterError) as caught:
+        except (NotFoundError, RepositoryError, ClusterError, TransactionStateError) as caught:
             error = caught
         wait_s = first_wait_s if count else wait_s
         if stop.is_set():

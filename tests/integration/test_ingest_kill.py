@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.ingested import Shards, add_small, check_parts, followers, ingest, objects
+from support.kill_driver import KillDriver
 
 from qserv_py.catalog.model import Database
 from qserv_py.catalog.part import PartRole
@@ -23,48 +21,18 @@ from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.recovery import recover
 from qserv_py.registry.transactions import TransactionState, parts_of, unfinished_transactions
 
-DRIVER = Path(__file__).parents[1] / "support" / "killed_ingest.py"
 POINTS = 24
 TIMED = 8
 
 
-class Driver:
-    """The program that runs ingests and kills them."""
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        environment = {**os.environ, "PYTHONPATH": str(DRIVER.parents[1])}
-        self._process = subprocess.Popen(
-            [sys.executable, str(DRIVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def run(self, database: str, table: str, file: Path, *, point: int = 0, delay_ms: int = 0) -> tuple[str, int]:
-        """Run an ingest; return how it ended and how many moments it passed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        command = (self._cluster.config.directory, database, table, file, point, delay_ms)
-        self._process.stdin.write(" ".join(map(str, command)) + "\n")
-        self._process.stdin.flush()
-        ended, passed = self._process.stdout.readline().split()
-        return ended, int(passed)
-
-    def close(self) -> None:
-        """End the program."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._process.wait(timeout=30)
-
-
 @pytest.fixture(scope="module")
-def driver(cluster: Cluster) -> Iterator[Driver]:
-    made = Driver(cluster)
+def driver() -> Iterator[KillDriver]:
+    made = KillDriver("killed_ingest.py")
     yield made
     made.close()
 
 
-def test_killed_at_any_moment(cluster: Cluster, driver: Driver, tmp_path: Path) -> None:
+def test_killed_at_any_moment(cluster: Cluster, driver: KillDriver, tmp_path: Path) -> None:
     database = add_small(cluster, tmp_path, "killed")
     shards = Shards(cluster, database)
     chooser = random.Random(20)
@@ -72,7 +40,7 @@ def test_killed_at_any_moment(cluster: Cluster, driver: Driver, tmp_path: Path) 
         present: dict[str, list[int]] = {"Object": [], "Source": []}
         moments = {}
         for table in present:
-            ended, moments[table] = driver.run("killed", table, batch(tmp_path, table, 0))
+            ended, moments[table] = driver.run(cluster.config.directory, "killed", table, batch(tmp_path, table, 0))
             assert ended == "0"
             present[table] += settled(destination, database, table, 0)
         assert min(moments.values()) > 30, "many moments to be killed at"
@@ -84,7 +52,7 @@ def test_killed_at_any_moment(cluster: Cluster, driver: Driver, tmp_path: Path) 
                 how = {"point": 1 + int((number - 1) * step) + chooser.randrange(max(1, int(step)))}
             else:
                 how = {"delay_ms": chooser.randrange(20, 600)}
-            ended, _ = driver.run("killed", table, batch(tmp_path, table, number), **how)
+            ended, _ = driver.run(cluster.config.directory, "killed", table, batch(tmp_path, table, number), **how)
             there = settled(destination, database, table, number)
             assert there == [] or there == ids_of(table, number), f"half of a batch after {how}"
             present[table] += there
@@ -143,7 +111,7 @@ def check_rows_once(destination: Destination, database: Database, shards: Shards
     assert held == expected
 
 
-def test_the_spool_goes_and_others_are_left_alone(cluster: Cluster, driver: Driver, tmp_path: Path) -> None:
+def test_the_spool_goes_and_others_are_left_alone(cluster: Cluster, driver: KillDriver, tmp_path: Path) -> None:
     add_small(cluster, tmp_path, "killed2")
     database = add_small(cluster, tmp_path, "alive")
     with open_destination(cluster, sync=False) as destination, open_destination(cluster, sync=False) as other:
@@ -152,7 +120,7 @@ def test_the_spool_goes_and_others_are_left_alone(cluster: Cluster, driver: Driv
         busy = begin_transaction(other.registry, "alive")
         file = tmp_path / "x.parquet"
         pq.write_table(objects(240, seed=3), file)
-        ended, _ = driver.run("killed2", "Object", file, point=20)
+        ended, _ = driver.run(cluster.config.directory, "killed2", "Object", file, point=20)
         assert ended == "killed"
         ends = recover(destination)
         assert [(end.database, end.state) for end in ends] == [("killed2", TransactionState.ABORTED)]

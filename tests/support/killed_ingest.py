@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,16 @@ def watch(place: Any, name: str, reached: Callable[[], None]) -> None:
     setattr(place, name, watched)
 
 
-def ingest(cluster: str, database: str, table: str, file: str, point: int, passed: int) -> None:
-    """Ingest a file; the number of moments passed goes to a pipe."""
+def ingest(cluster: str, database: str, table: str, file: str, *, point: int, passed: int) -> None:
+    """Ingest a file, watched."""
+    watch_all(MOMENTS, point=point, passed=passed)
+    with open_destination(open_cluster(cluster), sync=False) as destination:
+        path = Path(file)
+        run.run_ingest(destination, database=database, table=table, files=[path], rejects_dir=path.parent)
+
+
+def watch_all(moments: Sequence[tuple[Any, str]], *, point: int, passed: int) -> None:
+    """Kill this process at the ``point``-th moment; the number of moments passed goes to a file."""
     counter = itertools.count(1)
 
     def reached() -> None:
@@ -76,24 +84,21 @@ def ingest(cluster: str, database: str, table: str, file: str, point: int, passe
         if number == point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    for place, name in MOMENTS:
+    for place, name in moments:
         watch(place, name, reached)
-    with open_destination(open_cluster(cluster), sync=False) as destination:
-        path = Path(file)
-        run.run_ingest(destination, database=database, table=table, files=[path], rejects_dir=path.parent)
 
 
-def main() -> None:
-    """Serve commands."""
+def serve(work: Callable[..., None]) -> None:
+    """Serve commands: words for ``work``, then POINT and DELAY_MS."""
     for line in sys.stdin:
-        cluster, database, table, file, point, delay_ms = line.split()
+        *words, point, delay_ms = line.split()
         passed = os.memfd_create("passed")
         os.pwrite(passed, b"       0", 0)
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                ingest(cluster, database, table, file, int(point), passed)
+                work(*words, point=int(point), passed=passed)
                 status = 0
             finally:
                 sys.stderr.flush()
@@ -108,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(ingest)
