@@ -126,6 +126,14 @@ def read_raw_component(source: Source, component: str, *, name: str) -> object:
         return RAW_COMPONENTS[component](hdus, name)
 
 
+def raw_frame(path: Path) -> tuple[dict[str, HeaderValue], tuple[int, int], int]:
+    """Return the cards of a raw image's file, its rows and columns, and how many bytes the file must have."""
+    with _opened(path, str(path)) as hdus:
+        hdu = _raw_hdu(hdus, str(path))
+        place = hdu.fileinfo()
+        return _raw_header(hdus, str(path)), tuple(hdu.shape), place["datLoc"] + place["datSpan"]
+
+
 @contextmanager
 def _opened(source: Source, name: str) -> Iterator[fits.HDUList]:
     """Open a file; whatever astropy says of a damaged one becomes an ImageFileError."""

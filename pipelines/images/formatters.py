@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from lsst.daf.butler import DatasetProvenance, FormatterV2
+from lsst.daf.butler.formatters.parquet import ParquetFormatter
 from lsst.resources import ResourcePath
 
 from qserv_py.pipelines.images.exposure import Exposure, HeaderValue, RawImage
@@ -23,6 +24,7 @@ from qserv_py.pipelines.images.fits_file import (
     write_exposure,
     write_raw,
 )
+from qserv_py.pipelines.instrument.camera import Camera
 
 _PROVENANCE = "LSST BUTLER"
 _MAX_INPUTS = 500  # of a dataset in its header
@@ -85,6 +87,28 @@ class RawFormatter(_FitsFormatter):
         if component is not None:
             return read_raw_component(source, component, name=self._name)
         return read_raw(source, name=self._name)
+
+
+class TableFormatter(ParquetFormatter):  # type: ignore[misc]
+    """Tables as Parquet, whose files others name ``.parquet``, not ``.parq`` as the Butler does."""
+
+    supported_extensions = frozenset({".parq", ".parquet"})
+
+
+class CameraFormatter(FormatterV2):  # type: ignore[misc]
+    """Descriptions of cameras as JSON."""
+
+    default_extension = ".json"
+    unsupported_parameters = None
+    can_read_from_uri = True
+
+    def read_from_uri(self, uri: ResourcePath, component: str | None = None, expected_size: int = -1) -> Camera:
+        """Read the file."""
+        return Camera.from_json(uri.read().decode("utf-8", errors="replace"), place=str(uri))
+
+    def to_bytes(self, in_memory_dataset: Camera) -> bytes:
+        """Return the content of the file."""
+        return in_memory_dataset.to_json().encode()
 
 
 def _own(header: Any) -> dict[str, HeaderValue]:

@@ -25,7 +25,7 @@ COMMANDS = {
     "query": ("qserv_py.cli.query_commands:query", "Answer an ADQL query."),
     "explain": ("qserv_py.cli.query_commands:explain", "Show how a query would be answered."),
     "validate": ("qserv_py.cli.validate_command:validate", "Check queries without answering them."),
-    "pipeline": ("qserv_py.cli.pipeline_commands:pipeline", "Run image pipelines over a Butler repository."),
+    "pipeline": ("qserv_py.cli.pipeline_commands:pipeline", "Make Butler repositories, run pipelines over them."),
     "job": ("qserv_py.cli.job_commands:job", "List, watch, cancel and fetch the jobs of a service."),
     "serve": ("qserv_py.cli.serve_commands:serve", "Serve TAP and the other services over HTTP."),
     "grant": ("qserv_py.cli.grant_commands:grant", "Let users, groups or everybody read a database."),

@@ -1,16 +1,19 @@
-"""``qserv pipeline``: image pipelines over a Butler repository."""
+"""``qserv pipeline``: a Butler repository, and image pipelines over it."""
 
 from __future__ import annotations
 
 import click
 
+from qserv_py.cli import repository_commands
 from qserv_py.cli.pipeline_run_commands import cancel, environment, report, restart, run, status, submit
 
 
 @click.group()
 def pipeline() -> None:
-    """Run image pipelines over a Butler repository."""
+    """Make a Butler repository, and run image pipelines over it."""
 
 
+for command in repository_commands.COMMANDS:
+    pipeline.add_command(command)
 for command in (run, submit, report, status, cancel, restart, environment):
     pipeline.add_command(command)
