@@ -30,6 +30,9 @@ from qserv_py.registry.statements import Connection, run
 
 Row = tuple[Any, ...]
 
+_EMPTY = np.empty(0, np.int64)
+_NO_CHUNKS = FamilyState(orders=_EMPTY, pixels=_EMPTY, workers=_EMPTY)
+
 
 def read_catalog(connection: Connection) -> Catalog:
     """Return the whole catalogue as of one moment; the connection is in autocommit mode."""
@@ -41,7 +44,9 @@ def read_catalog(connection: Connection) -> Catalog:
             return Catalog(
                 version=version[0] if version else 0,
                 databases=found,
-                families=MappingProxyType(_read_families(connection, None)),
+                families=MappingProxyType(
+                    {database.family.name: _NO_CHUNKS for database in found} | _read_families(connection, None)
+                ),
                 snapshots=MappingProxyType(_read_snapshots(connection, found, numbers, tables)),
                 workers=read_workers(connection),
             )
@@ -57,8 +62,7 @@ def read_workers(connection: Connection) -> tuple[Worker, ...]:
 
 def read_family(connection: Connection, family: str) -> FamilyState:
     """Return the chunk map of one family, empty when it has no chunks."""
-    empty = np.empty(0, np.int64)
-    return _read_families(connection, family).get(family, FamilyState(orders=empty, pixels=empty, workers=empty))
+    return _read_families(connection, family).get(family, _NO_CHUNKS)
 
 
 def read_databases(connection: Connection, name: str | None = None) -> tuple[Database, ...]:

@@ -29,6 +29,7 @@ from qserv_py.catalog.model import Database
 from qserv_py.catalog.part import PartRole
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
+from qserv_py.czar.session import Session
 from qserv_py.errors import ContributionError, NotFoundError, UserError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
@@ -363,12 +364,25 @@ def test_reject_file_can_be_ingested_when_it_is_mended(
     assert shards.rows("Object", ["objectId", "dec"]) == [(1, 1.0), (2, 2.0)]
 
 
-def test_ingest_of_nothing(destination: Destination, database: Database, shards: Shards, tmp_path: Path) -> None:
+def test_ingest_of_nothing(
+    destination: Destination, cluster: Cluster, database: Database, shards: Shards, tmp_path: Path
+) -> None:
     rows = objects(4, seed=1)
     ingest(destination, tmp_path, database.name, "Object", rows.slice(0, 0))
     ingest(destination, tmp_path, database.name, "Visit", followers(rows, seed=1)["Visit"].slice(0, 0))
     publish_database(destination, database.name)
     assert shards.files() == set()
+    near = "DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.01"
+    with Session(cluster) as session:
+        for query, count in (
+            (f"SELECT COUNT(*) AS n FROM {database.name}.Object", 1),
+            (f"SELECT label, COUNT(*) AS n FROM {database.name}.Object GROUP BY label", 0),
+            (f"SELECT a.objectId FROM {database.name}.Object a JOIN {database.name}.Object b ON {near}", 0),
+            (f"SELECT o.ra, s.mjd FROM {database.name}.Object o JOIN {database.name}.Source s USING (objectId)", 0),
+            (f"SELECT v.visit FROM {database.name}.Source s JOIN {database.name}.Visit v ON v.visit = s.visit", 0),
+        ):
+            assert sum(batch.num_rows for batch in session.answer(query).batches()) == count
+            assert session.explain(query)
     with pytest.raises(UserError, match="no files"):
         run_ingest(destination, database=database.name, table="Object", files=[])
     with pytest.raises(NotFoundError, match='has no table "Objekt"') as caught:
