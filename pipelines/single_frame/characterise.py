@@ -66,6 +66,9 @@ class Characterised:
     light: FloatImage
     """Electrons above the sky, cosmic rays replaced."""
 
+    variance: FloatImage
+    """Electrons squared, as it came."""
+
     mask: MaskImage
     """With the planes CR and DETECTED."""
 
@@ -129,6 +132,7 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     psf, used = _psf(frame, found.sources, candidate, options)
     return Characterised(
         light=light,
+        variance=exposure.variance,
         mask=mask,
         sky=sky,
         found=found,

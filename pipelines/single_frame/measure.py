@@ -67,6 +67,7 @@ def measure(image: Characterised, options: Options) -> Any:
     _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
     table["center_planes"] = planes_around(image.mask, x, y)
     table["sky"] = _sampled(image.sky.level_image(), x, y)
+    table["variance"] = _sampled(image.variance, x, y)
     table["psf_candidate"], table["psf_used"] = image.candidate, image.used
     return table
 

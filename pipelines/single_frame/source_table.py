@@ -105,7 +105,7 @@ def _add_positions(out: Any, measured: Any, wcs: Wcs) -> None:
     nominal = abs(np.linalg.det(wcs.cd))
     with np.errstate(invalid="ignore"):
         area = np.abs(jacobian[0][0] * jacobian[1][1] - jacobian[0][1] * jacobian[1][0])
-    out["jacobian_value"] = area / nominal
+    out["jacobian_value"], out["jacobian_flag"] = area / nominal, ~np.isfinite(area)
     failed = np.asarray(measured["position_failed"])
     out["centroid_flag"] = failed | np.asarray(measured["position_windowed"])
     out["centroid_flag_badError"] = ~np.isfinite(error[0]) | ~np.isfinite(error[1])
@@ -146,7 +146,10 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
     out["gaussianFlux_flag"] = ~np.isfinite(measured["gauss_flux"])
     out["kronFlux_flag"] = _bad_flux(measured, "kron")
     out["kronRad"] = np.asarray(measured["kron_radius"], np.float32)
+    out["invalidPsfFlag"] = ~np.isfinite(measured["psf_area"])
     out["sky"] = np.asarray(measured["sky"], float) * njy
+    out["variance_value"] = np.asarray(measured["variance"], float) * njy**2
+    out["variance_flag"] = ~np.isfinite(out["variance_value"])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.asarray(measured["psf_flux"]) / np.asarray(measured["gauss_flux"])
         extended = np.where(np.isfinite(ratio), (ratio < _POINT_LIKE).astype(float), np.nan)
