@@ -74,7 +74,8 @@ class _SurveyTask(base.PipelineTask):
         place = {(int(row["visitId"]), int(row["detector"])): number for number, row in enumerate(rows)}
 
         def tables() -> Iterator[tuple[int, int, Any]]:
-            for handle in stars:
+            # In one order, so that the same inputs give the same bits.
+            for handle in sorted(stars, key=lambda one: (int(one.dataId["visit"]), int(one.dataId["detector"]))):
                 key = int(handle.dataId["visit"]), int(handle.dataId["detector"])
                 if key in place:
                     yield place[key], key[0], handle.get()

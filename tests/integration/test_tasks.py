@@ -129,6 +129,7 @@ def test_tables_of_visits_have_a_row_each(butler: Butler) -> None:
     ]
     assert (detectors["seeing"] > 0.5).all()
     assert (detectors["magLim"] > 23).all()
+    assert ((detectors["effTime"] > 5) & (detectors["effTime"] < 60)).all()  # of 30 s, by the night
 
 
 def test_images_carry_what_their_rows_came_from(butler: Butler) -> None:
@@ -155,6 +156,21 @@ def test_metadata_say_what_was_done(butler: Butler) -> None:
     assert image["sources"] > 50
     assert image["psf_stars"] <= image["psf_candidates"]
     assert image["runEndCpuTime"] > image["runStartCpuTime"]
+
+
+def test_the_same_inputs_give_the_same_bits(survey: CalibratedSurvey, butler: Butler) -> None:
+    where = f"{SCIENCE} AND visit={VISITS[0]} AND detector=0"
+    run_pipeline(survey.repository, "drp-single-frame.yaml#step1", output="QCam/again", where=where)
+    run_pipeline(survey.repository, "drp-single-frame.yaml#step2", output="QCam/drp", where=SCIENCE)
+    again = Butler.from_config(survey.repository, collections=["QCam/again"])
+    first, second = (one.get("single_visit_star", visit=VISITS[0], detector=0) for one in (butler, again))
+    for name in first.colnames:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    runs = butler.query_datasets("visit_photometric_fit", collections="QCam/drp", find_first=False, limit=None)
+    fits = [butler.get(ref) for ref in runs]
+    assert len(fits) == 2
+    for name in fits[0].colnames:
+        np.testing.assert_array_equal(fits[0][name], fits[1][name], err_msg=name)
 
 
 def broken_raws(survey: CalibratedSurvey) -> None:
