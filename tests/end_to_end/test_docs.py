@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from support import examples
+from support.butler_repository import make_repository
 from support.postgres import private_directory
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +31,7 @@ ON_THE_DEMO = [
     "docs/reference/adql.md",
 ]
 WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
+WITH_A_REPOSITORY = ["docs/how-to/ingest-butler.md"]
 WITHOUT_A_CLUSTER = ["docs/how-to/simulate.md", "docs/reference/kernels.md"]
 DEMO_OBJECTS = "20000"
 
@@ -89,6 +91,19 @@ def test_examples_with_their_own_cluster(page: str, scratch: Path) -> None:
     examples.run_page(ROOT / page, scratch, environment={})
 
 
+@pytest.mark.parametrize("page", WITH_A_REPOSITORY)
+def test_examples_with_a_repository(page: str, scratch: Path) -> None:
+    repository = make_repository(scratch / "repo")
+    repository.process([1, 2, 3], "night/run1")
+    repository.put_visit_tables([1, 2, 3], "night/run1")
+    repository.chain("night", ["night/run1"])
+    repository.close()
+    try:
+        examples.run_page(ROOT / page, scratch, environment={})
+    finally:
+        end_service(scratch / "watch.pid")
+
+
 @pytest.mark.parametrize("page", WITHOUT_A_CLUSTER)
 def test_examples_without_a_cluster(page: str, tmp_path: Path) -> None:
     examples.run_page(ROOT / page, tmp_path, environment={})
@@ -112,4 +127,10 @@ def test_no_page_with_examples_is_forgotten() -> None:
             for example in examples.examples_of(page.read_text())
         )
     }
-    assert with_examples == {*ON_THE_DEMO, *WITH_THEIR_OWN_CLUSTER, *WITHOUT_A_CLUSTER, "docs/tutorial.md"}
+    assert with_examples == {
+        *ON_THE_DEMO,
+        *WITH_THEIR_OWN_CLUSTER,
+        *WITH_A_REPOSITORY,
+        *WITHOUT_A_CLUSTER,
+        "docs/tutorial.md",
+    }

@@ -18,6 +18,7 @@ from support.butler_repository import FakeRepository, detector_sources, make_rep
 from support.ingested import check_parts
 
 from qserv_py.catalog.part import PartRole
+from qserv_py.cli.main import run as run_command
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
@@ -38,6 +39,7 @@ from qserv_py.ingest.butler.watch import watch
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
+from qserv_py.registry.felis_schema import read_schema
 from qserv_py.registry.transactions import parts_of
 
 
@@ -512,3 +514,52 @@ def test_rows_lead_to_their_images(
         (f"ivo://unregistered.example/qserv?id={better[1].id}", "lsst.visit_image")
     }, "the best image of a visit"
     assert {row[2] for row in found} == {"lsst.visit_image", "lsst.preliminary_visit_image"}
+
+
+def test_the_command(
+    cluster: Cluster,
+    repository: FakeRepository,
+    database: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    repository.process([1, 2], "run1")
+    repository.add_visits([3])
+    bad = repository.butler.getURI(repository.put_sources(3, "run1"))
+    Path(bad.ospath).write_bytes(b"")
+    settings = ["--collection", "run1", "--dataset-type", "source", "--database", database]
+    command = ["--cluster", str(cluster.config.directory), "ingest", "butler", str(repository.path), *settings]
+    assert run_command(command) == 6, "done in part"
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert 'ERROR: dataset "source" of instrument Fake, visit 3 in run "run1"' in said.err
+    assert "cannot be read" in said.err
+    assert "2 datasets loaded, 100 rows, 4 images; 1 failed; qserv publish the_command makes them visible." in said.err
+    assert "Traceback" not in said.err
+    Path(bad.ospath).unlink()
+    repository.butler.removeRuns(["run1"])
+    repository.process([4], "run1")
+    assert run_command([*command, "--publish"]) == 0
+    assert "1 dataset loaded, 50 rows, 2 images; published as snapshot 1." in capsys.readouterr().err
+    assert run_command([*command[:-1], "nowhere"]) == 3
+    assert 'ERROR: database "nowhere" is not known' in capsys.readouterr().err
+    assert run_command([*command[:4], str(tmp_path / "none"), *settings]) == 3
+    assert "HINT: A repository is a directory with butler.yaml" in capsys.readouterr().err
+
+
+def test_the_schema_under_another_name(cluster: Cluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["schema", "prompt", "--database", "mine", "--write", str(tmp_path / "made")]) == 0
+    said = capsys.readouterr().err
+    felis, partition = tmp_path / "made" / "prompt.yaml", tmp_path / "made" / "prompt-partition.yaml"
+    assert said == f"Wrote {felis} and {partition}; qserv schema load {felis} --partition {partition} loads them.\n"
+    made = read_schema(felis, partition)
+    assert (made.name, made.family.name, made.family.min_order) == ("mine", "mine", 6)
+    shipped = prompt_database("prompt")
+    assert [(table.name, table.kind) for table in made.tables] == [(table.name, table.kind) for table in shipped.tables]
+    place = ["--cluster", str(cluster.config.directory)]
+    assert run_command([*place, "schema", "prompt", "--database", "night1"]) == 0
+    assert run_command([*place, "schema", "prompt", "--database", "night1"]) == 1
+    assert 'there is a database "night1" already' in capsys.readouterr().err
+    assert run_command([*place, "schema", "prompt", "--database", "ivoa"]) == 1

@@ -52,6 +52,7 @@ def test_every_command_is_listed() -> None:
         ("serve",),
         ("validate",),
         ("ingest", "run"),
+        ("ingest", "butler"),
         ("demo",),
         ("grant",),
         ("token", "create"),

@@ -14,6 +14,8 @@ from scipy.spatial import cKDTree
 from support.frames import BAND, Simulated, info_of, simulated_frame
 
 from qserv_py.errors import ImageFileError, NoFitError, PipelineError, UnusableImageError
+from qserv_py.ingest.butler.prompt_schema import prompt_database
+from qserv_py.ingest.row_converter import match_columns
 from qserv_py.pipelines.instrument.exposures import mjd
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import (
@@ -176,6 +178,18 @@ def test_columns_are_those_of_dp1_in_name_and_type(calibrated: Calibrated) -> No
             assert known[column] in str(table[column].dtype), column
     assert set(made["Visit"].colnames) == {column["name"] for column in tables["Visit"]}
     assert set(made["CcdVisit"].colnames) == {column["name"] for column in tables["CcdVisit"]}
+
+
+def test_columns_have_a_place_in_the_catalogue(calibrated: Calibrated) -> None:
+    summary = visit_summary([calibrated.summary])
+    made = {
+        "Source": source_table(calibrated.table, calibrated.summary[0]),
+        "Visit": visit_table([summary]),
+        "VisitDetector": visit_detector_table([summary]),
+    }
+    for table in prompt_database("prompt").tables:
+        names = made[table.name].colnames
+        assert set(match_columns("the table", names, table, ignore_extra=False).values()) == set(names)
 
 
 def test_a_final_zero_point_and_its_slope_reach_the_rows(calibrated: Calibrated) -> None:
