@@ -81,7 +81,7 @@ def _ingest(butler: Butler, survey: Path, transfer: str, progress: Progress) -> 
     if (survey / "refcats").is_dir():
         yield ingest_refcats(butler, [survey / "refcats"], transfer=transfer, progress=progress)
     if (survey / "truth").is_dir():
-        yield ingest_ancillary(butler, [survey / "truth"], label="truth", transfer=transfer)
+        yield ingest_ancillary(butler, survey / "truth", transfer=transfer, progress=progress)
     yield define_visits(butler, progress=progress)
 
 

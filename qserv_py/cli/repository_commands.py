@@ -207,15 +207,18 @@ def ingest_refcats_command(repository: str, places: tuple[Path, ...], transfer: 
 
 @click.command("ingest-ancillary")
 @repository_argument
-@places_argument
+@click.argument("directory", metavar="DIR", type=_PATHS)
 @click.option("--label", metavar="NAME", default="truth", show_default=True, help="The types are NAME_<file>.")
 @transfer_option("direct")
-def ingest_ancillary_command(repository: str, places: tuple[Path, ...], label: str, transfer: str) -> int:
-    """Ingest other tables as Parquet, such as a simulation's truth (step 7)."""
-    with _opened(repository) as butler:
+def ingest_ancillary_command(repository: str, directory: Path, label: str, transfer: str) -> int:
+    """Ingest other tables as Parquet, such as a simulation's truth (step 7).
+
+    DIR/NAME.parquet is a table of the instrument, DIR/NAME/<exposure>_<detector>.parquet one of an image.
+    """
+    with _opened(repository) as butler, stage_progress("files") as progress:
         from qserv_py.pipelines.repository.ancillary import ingest_ancillary
 
-        return print_report(ingest_ancillary(butler, places, label=label, transfer=transfer))
+        return print_report(ingest_ancillary(butler, directory, label=label, transfer=transfer, progress=progress))
 
 
 @click.command("define-visits")

@@ -43,7 +43,7 @@ def test_the_nine_steps_make_what_init_makes(survey: Path, tmp_path: Path, capsy
     assert "visits: 3 new\n" in said
     assert contents(one_by_one) == contents(at_once)
 
-    assert run(["pipeline", "status", at_once, "--format", "json"]) == 0
+    assert run(["pipeline", "show", at_once, "--format", "json"]) == 0
     printed = capsys.readouterr()
     rows = {(row["collection"], row["type or children"]): row["datasets"] for row in json.loads(printed.out)}
     assert rows["QCam/raw/all", "raw"] == 8
@@ -79,7 +79,7 @@ def test_wrong_files_are_named_and_the_exit_code_says_so(
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["status", "{}/none"], NOT_FOUND, "there is no Butler repository"),
+        (["show", "{}/none"], NOT_FOUND, "there is no Butler repository"),
         (["define-visits", "{}/none"], NOT_FOUND, "there is no Butler repository"),
         (["init", "{}/repo", "--survey", "{}/none"], NOT_FOUND, "there is no directory"),
         (["create", "{}/repo", "--registry", "postgresql://me:secret@h/d"], USAGE, "no password in it"),
@@ -100,7 +100,7 @@ def test_mistakes_are_one_message(
 def test_without_the_middleware_one_message_says_how_to_get_it(tmp_path: Path) -> None:
     program = (
         "import sys; sys.modules['lsst.daf.butler'] = None; from qserv_py.cli.main import run;"
-        "sys.exit(run(['pipeline', 'status', sys.argv[1]]))"
+        "sys.exit(run(['pipeline', 'show', sys.argv[1]]))"
     )
     ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
     assert ran.returncode == USAGE

@@ -177,7 +177,7 @@ def test_a_second_run_changes_nothing(repository: str, survey: Path) -> None:
     assert contents(repository) == before
 
 
-@pytest.mark.parametrize("share", [7, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.parametrize("share", [4, pytest.param(100, marks=pytest.mark.long)])
 def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(share: int, tmp_path: Path) -> None:
     """The registry's commits are where things happen: the process is killed before one of them, after the others."""
     survey = write_survey(tmp_path / "survey", visits=1, biases=0)
@@ -436,14 +436,37 @@ def test_wrong_reference_shards_are_named(empty: Butler, tmp_path: Path) -> None
     assert (again.new, again.kept) == (0, len(good))
 
 
-def test_ancillary_tables_are_datasets_of_the_instrument(empty: Butler, tmp_path: Path) -> None:
-    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "objects.parquet")
-    pq.write_table(pa.table({"id": [1, 2]}), tmp_path / "a-b.parquet")
-    (tmp_path / "broken.parquet").write_bytes(b"")
-    report = ingest_ancillary(empty, [tmp_path, tmp_path / "none"], label="truth")
-    assert (report.new, len(report.problems)) == (1, 3)
-    assert '"truth_a-b" cannot be the name of a dataset type' in said(report)
-    assert list(empty.get("truth_objects", instrument="QCam", collections="QCam/ancillary/truth")["id"]) == [1, 2]
+def test_ancillary_tables_are_of_the_instrument_or_of_an_image(empty: Butler, survey: Path, tmp_path: Path) -> None:
+    ingest_raws(empty, [survey / "raw"])
+    tables = tmp_path / "tables"
+    (tables / "sources").mkdir(parents=True)
+    table = pa.table({"id": [1, 2]})
+    for name in (
+        "objects",
+        "a-b",
+        f"sources/{FIRST}_000",
+        f"sources/{FIRST}_009",
+        "sources/2000010100001_000",
+        "sources/x",
+    ):
+        pq.write_table(table, tables / f"{name}.parquet")
+    (tables / "broken.parquet").write_bytes(b"")
+    report = ingest_ancillary(empty, tables)
+    assert (report.new, len(report.problems)) == (2, 5)
+    for message in (
+        '"truth_a-b" cannot be the name of a dataset type',
+        "broken.parquet is no Parquet file",
+        "QCam has no detector 9",
+        "the repository has no exposure 2000010100001",
+        "x.parquet is not named after an image",
+    ):
+        assert message in said(report)
+    run = "QCam/ancillary/truth"
+    assert list(empty.get("truth_objects", instrument="QCam", collections=run)["id"]) == [1, 2]
+    assert len(empty.get("truth_sources", instrument="QCam", exposure=FIRST, detector=0, collections=run)) == 2
+    again = ingest_ancillary(empty, tables)
+    assert (again.new, again.kept, len(again.problems)) == (0, 2, 5)
+    assert "there is no such directory" in said(ingest_ancillary(empty, tmp_path / "none"))
 
 
 def test_another_camera_needs_a_word(empty: Butler, tmp_path: Path) -> None:

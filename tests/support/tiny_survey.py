@@ -99,6 +99,8 @@ def write_survey(directory: Path, *, visits: int = 3, biases: int = 1) -> Path:
     write_refcat(directory / "refcats" / "htm7", ra=(53.0, 53.3), dec=(-28.2, -28.0))
     (directory / "truth").mkdir()
     pq.write_table(pa.table({"id": [1, 2]}), directory / "truth" / "objects.parquet")
+    (directory / "truth" / "sources").mkdir()
+    pq.write_table(pa.table({"id": [1]}), directory / "truth" / "sources" / f"{FIRST}_000.parquet")
     return directory
 
 
