@@ -46,6 +46,7 @@ FLAT_ELECTRONS = 25_000.0
 _FARTHEST = 512.0  # pixels from the detector that a source may be and still shine onto it
 _CUT = 0.02  # of the noise: light below it may be cut off
 _PIXEL_CM = 1e-3
+_EDGE = 1.2  # of the field, whose radius is 1: beyond, the polynomials of the PSF say nothing
 _CORE = 3  # pixels
 
 
@@ -128,7 +129,8 @@ class Simulator:
     def psf_at(self, visit: Visit, detector: Detector, x: FloatArray, y: FloatArray) -> tuple[FloatArray, ...]:
         """Return FWHM in pixels and ellipticities of the PSF at pixels of a detector."""
         conditions: Conditions = visit.conditions
-        terms = field_terms(*self._field(detector, x, y))
+        u, v = self._field(detector, x, y)
+        terms = field_terms(np.clip(u, -_EDGE, _EDGE), np.clip(v, -_EDGE, _EDGE))
         fwhm = conditions.seeing_arcsec / self.camera.pixel_scale_arcsec
         e1, e2 = (np.tensordot(one[1:], terms, 1) + one[0] for one in (conditions.e1_terms, conditions.e2_terms))
         return fwhm * (1 + np.tensordot(conditions.fwhm_terms, terms, 1)), e1, e2

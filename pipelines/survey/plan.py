@@ -16,25 +16,21 @@ from qserv_py.pipelines.instrument.exposures import DAY_STARTS, EXPOSURES_A_DAY,
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.wcs import from_plane
 from qserv_py.pipelines.survey.chance import Draw, numbers_for
-from qserv_py.pipelines.survey.request import SurveyRequest
+from qserv_py.pipelines.survey.request import BETWEEN_S, READ_OUT_S, SurveyRequest
 from qserv_py.pipelines.survey.sky import BANDS, Span
 
 DARK_S = 120.0
 FLAT_S = 5.0
-READ_OUT_S = 2.0
-"""Charge is collected while the detector is read."""
 
-_BETWEEN_S = READ_OUT_S + 3.0
 _SITE_LATITUDE, _SITE_LONGITUDE = -30.2446, -70.7494
-_LOWEST = 60.0  # degrees from the zenith at the meridian
-_NIGHT_H = 6.0
+_LOWEST = 45.0  # degrees from the zenith at the meridian
+_SPREAD_H = 6.0
 _LONGEST_PAUSE_MIN = 20.0
 
 _ZERO_POINT_1S = (26.5, 28.38, 28.16, 27.85, 27.46, 26.68)  # magnitude of 1 electron a second, no atmosphere
 _EXTINCTION = (0.45, 0.20, 0.10, 0.07, 0.06, 0.15)  # magnitudes an airmass
 _SKY = (22.96, 22.26, 21.20, 20.48, 19.60, 18.61)  # magnitudes of a square arc second
 _WAVELENGTH_500 = (0.74, 0.96, 1.24, 1.51, 1.74, 1.94)
-_PSF_TERMS = 5  # u, v, u**2, u v, v**2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +130,8 @@ class _Numbers:
 
 
 def _begins(request: SurveyRequest) -> list[datetime]:
-    pause = timedelta(minutes=min(_LONGEST_PAUSE_MIN, 60 * _NIGHT_H / request.visits_a_night))
-    pause = max(pause, timedelta(seconds=request.exposure_s + _BETWEEN_S))
+    pause = timedelta(minutes=min(_LONGEST_PAUSE_MIN, 60 * _SPREAD_H / request.visits_a_night))
+    pause = max(pause, timedelta(seconds=request.exposure_s + BETWEEN_S))
     nights = -(-request.visits // request.visits_a_night)
     begins = []
     for night in range(nights):
@@ -237,7 +233,7 @@ def _calibrations(request: SurveyRequest, camera: Camera, end: datetime) -> tupl
     wanted += [("dark", request.bands[0], 0.0, DARK_S)] * request.darks
     wanted += [("flat", band, FLAT_S, FLAT_S) for band in request.bands for _ in range(request.flats)]
     found = []
-    begin = _to_milliseconds(end - sum((timedelta(seconds=one[3] + _BETWEEN_S) for one in wanted), timedelta()))
+    begin = _to_milliseconds(end - sum((timedelta(seconds=one[3] + BETWEEN_S) for one in wanted), timedelta()))
     for number, (kind, band, exposure_s, dark_s) in enumerate(wanted, start=1):
         found.append(
             ExposureInfo(
@@ -259,7 +255,7 @@ def _calibrations(request: SurveyRequest, camera: Camera, end: datetime) -> tupl
                 simulated=True,
             )
         )
-        begin += timedelta(seconds=dark_s + _BETWEEN_S)
+        begin += timedelta(seconds=dark_s + BETWEEN_S)
     return tuple(found)
 
 

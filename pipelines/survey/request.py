@@ -16,6 +16,15 @@ VERSION = 1
 """Of the simulation; another one makes other pixels of the same request."""
 
 
+READ_OUT_S = 2.0
+"""Seconds of a read-out; charge is collected in them, too."""
+
+BETWEEN_S = READ_OUT_S + 3.0
+"""Seconds from the end of an exposure to the begin of the next one, at least."""
+
+_NIGHT_H = 9.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurveyRequest:
     """A survey of one field."""
@@ -110,6 +119,12 @@ class SurveyRequest:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"a survey with {name} {value}: it can be {low:,} to {high:,}")
+        hours = min(self.visits, self.visits_a_night) * (self.exposure_s + BETWEEN_S) / 3600
+        if hours > _NIGHT_H:
+            raise ConfigError(
+                f"{min(self.visits, self.visits_a_night)} visits of {self.exposure_s:g} s take {hours:.1f} hours",
+                hint=f"A night has {_NIGHT_H:g} hours: ask for fewer visits a night, or shorter ones.",
+            )
         known = "".join(one.band for one in self.camera().filters)
         if not self.bands or set(self.bands) - set(known) or len(set(self.bands)) < len(self.bands):
             raise ConfigError(f'bands "{self.bands}": each of {known} once at most, and one at least')

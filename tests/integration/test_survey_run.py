@@ -287,6 +287,7 @@ def test_a_survey_that_does_not_fit_on_the_disk_is_refused(tmp_path: Path, monke
         ({"exposure_s": 0.0}, "a survey with exposure_s 0.0"),
         ({"first_night": "tomorrow"}, 'first night "tomorrow" is no date'),
         ({"seed": -1}, "a survey with seed -1"),
+        ({"visits": 30, "visits_a_night": 20, "exposure_s": 1800.0}, r"20 visits of 1800 s take 10\.0 hours"),
     ],
 )
 def test_impossible_wishes_are_refused(wish: dict[str, float], message: str, tmp_path: Path) -> None:

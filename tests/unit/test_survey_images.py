@@ -21,8 +21,7 @@ from qserv_py.pipelines.survey import readout
 from qserv_py.pipelines.survey.cosmic import draw_particles
 from qserv_py.pipelines.survey.devices import draw_device
 from qserv_py.pipelines.survey.exposing import FLAT_ELECTRONS, Exposed, Simulator
-from qserv_py.pipelines.survey.plan import READ_OUT_S
-from qserv_py.pipelines.survey.request import SurveyRequest
+from qserv_py.pipelines.survey.request import READ_OUT_S, SurveyRequest
 from qserv_py.pipelines.survey.sky import Kind, places_at
 
 REQUEST = SurveyRequest(visits=4, detectors=2, size=1024, bands="ri", amplifiers=4)

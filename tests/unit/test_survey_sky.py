@@ -163,6 +163,16 @@ def test_the_telescope_looks_where_the_field_is(ra: float, dec: float) -> None:
         assert visit.info.airmass == pytest.approx(sky.secz.value, rel=0.02)
 
 
+@pytest.mark.parametrize("dec", [-90.0, -30.0, 15.0, 90.0])
+def test_long_nights_do_not_overlap_and_keep_above_the_horizon(dec: float) -> None:
+    wish = replace(REQUEST, visits=24, visits_a_night=8, nights_apart=1, exposure_s=3600.0, dec=dec)
+    wish.check()
+    visits = make_plan(wish, wish.camera()).visits
+    for before, after in pairwise(visit.info for visit in visits):
+        assert before.end < after.begin
+    assert all(visit.info.altitude_deg > 10 for visit in visits)
+
+
 def test_fields_at_the_poles_can_be_seen() -> None:
     for dec in (-90.0, 90.0):
         for visit in make_plan(replace(REQUEST, dec=dec), REQUEST.camera()).visits:
