@@ -2,7 +2,7 @@
 
 Turbulence (Kolmogorov), a galaxy's profile (Spergel), the trail of what moves, and the pixel are multiplied, for many
 sources at a time; so positions and fluxes are true to float32, and all light of a source is in its stamp. GalSim draws
-the same profiles one by one, in seventeen times the time; the tests compare with it.
+the same profiles one by one, in eighteen times the time; the tests compare with it.
 
 References
 ----------

@@ -156,6 +156,10 @@ class Simulator:
         time = visit.time_mjd
         return *places_at(self.objects, time), magnitudes_at(self.objects, visit.info.band, time)
 
+    def drawn_sources(self, visit: Visit, detector: Detector, *, threshold: float) -> Array:
+        """Return what shines onto a detector in a visit, rows of ``DRAWN``, to a surface brightness in electrons."""
+        return self._sources(visit, detector, self.zero_point(visit, detector.id), threshold)[1]
+
     def _sources(self, visit: Visit, detector: Detector, zero_point: float, threshold: float) -> tuple[Array, Array]:
         """Return the truth of the sources on a detector, and all that shine onto it as they are drawn."""
         wcs = self.camera.wcs(detector, visit.pointing)
