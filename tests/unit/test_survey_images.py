@@ -17,6 +17,7 @@ from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.isr import MaskedImage, remove_signature
 from qserv_py.pipelines.kernels.moments import adaptive_moments
 from qserv_py.pipelines.kernels.planes import Plane
+from qserv_py.pipelines.single_frame.signature import without_crosstalk
 from qserv_py.pipelines.survey import readout
 from qserv_py.pipelines.survey.cosmic import draw_particles
 from qserv_py.pipelines.survey.devices import draw_device
@@ -285,3 +286,17 @@ def test_no_particle_leaves_the_detector() -> None:
     assert hits["x"].max() < 60
     assert hits["y"].max() < 40
     assert hits["electrons"].min() >= 30
+
+
+def test_the_pipeline_removes_the_crosstalk() -> None:
+    detector = make_camera(detectors=1, size=240, amplifiers=8, crosstalk=8e-3).detectors[0]
+    device, random = draw_device(3, detector), np.random.default_rng(6)
+    electrons = np.full(detector.shape, 1000.0)
+    for x, y in random.integers(0, 240, (40, 2)):
+        electrons[y, x] = 6e4
+    raw = readout.read_out(electrons, detector, device, random)
+    image = remove_signature(raw, detector.readouts, shape=detector.shape, bias=device.bias).image
+    off = np.abs(image - electrons)
+    clean = np.abs(without_crosstalk(image, detector) - electrons)
+    assert off.max() > 300
+    assert clean[electrons < 2000].max() < 60
