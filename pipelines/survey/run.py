@@ -25,7 +25,6 @@ from qserv_py.pipelines.survey.request import SurveyRequest
 from qserv_py.pipelines.survey.tables import (
     IMAGE_TABLES,
     image_table_path,
-    write_defects,
     write_image_tables,
     write_references,
     write_survey_tables,
@@ -227,7 +226,6 @@ def _settle(request: SurveyRequest, simulator: Simulator, directory: Path) -> No
                 hint="Name another directory, or ask for the same survey again to go on with it.",
             )
     write_references(simulator, directory)
-    write_defects(simulator, directory)
     write_survey_tables(simulator, directory)
 
 

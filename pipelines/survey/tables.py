@@ -41,15 +41,6 @@ def write_survey_tables(simulator: Simulator, directory: Path) -> None:
             write_table(path, make(simulator))
 
 
-def write_defects(simulator: Simulator, directory: Path) -> None:
-    """Write what the observatory knows of bad pixels where it is missing: a finished calibration for each detector."""
-    for detector in simulator.camera.detectors:
-        path = directory / "calibrations" / f"defects_{detector.id:03d}.parquet"
-        if not path.exists():
-            rows = simulator.traits(detector.id).defects
-            write_table(path, pa.table({name: rows[name].astype(np.int64) for name in ("x0", "y0", "width", "height")}))
-
-
 def write_image_tables(exposed: Exposed, directory: Path, exposure: int, detector: int) -> None:
     """Write the tables that are true of one image; those without rows, too, so that readers find their columns."""
     names = {"exposure": exposure, "detector": detector}

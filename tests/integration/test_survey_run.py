@@ -76,7 +76,6 @@ def test_raws_are_laid_out_and_say_what_they_are(survey: Path) -> None:
     assert {path.name for path in survey.iterdir()} == {
         "raw",
         "calib",
-        "calibrations",
         "refcats",
         "truth",
         "survey.yaml",
@@ -113,6 +112,7 @@ def test_truth_is_of_every_image_and_of_the_whole(survey: Path) -> None:
         ratio = there["electrons"].to_numpy() / 10 ** (-0.4 * (there["mag"].to_numpy() - row["zero_point"]))
         np.testing.assert_allclose(ratio, 1, rtol=1e-9)
     hits = pq.read_table(truth / "cosmic_rays")
+    assert hits.schema.metadata  # without, the Butler's formatter cannot count rows
     assert hits.num_rows > 0
     assert set(pq.read_table(truth / "defects.parquet")["detector"].to_pylist()) == {0, 1}
     assert pq.read_table(truth / "amplifiers.parquet").num_rows == 4
@@ -144,7 +144,6 @@ def test_what_is_there_is_kept_and_what_is_missing_is_made(survey: Path, tmp_pat
     next(directory.glob("raw/QCam/*/*/*_dimensions.yaml")).unlink()
     (directory / "truth" / "visits.parquet").unlink()
     next((directory / "refcats" / "htm7").iterdir()).unlink()
-    next((directory / "calibrations").iterdir()).unlink()
     next((directory / "truth" / "sources").glob(f"{parse_raw_name(raws[4])[1]}_*")).unlink()
     raws[5].write_bytes(raws[5].read_bytes()[:2880])
     half = raws[0].with_name(f".{raws[0].name}.0123456789ab")  # of a process that was killed
@@ -245,16 +244,6 @@ def test_a_file_in_the_way_is_named(survey: Path, tmp_path: Path) -> None:
     for processes in (1, 2):
         with pytest.raises(ConfigError, match=r"blocked/raw.* cannot be written: (Not a directory|File exists)"):
             simulate_survey(SMALL, directory, processes=processes)
-
-
-def test_defects_are_known_to_the_observatory(survey: Path) -> None:
-    truth = pq.read_table(survey / "truth" / "defects.parquet")
-    for number in (0, 1):
-        known = pq.read_table(survey / "calibrations" / f"defects_{number:03d}.parquet")
-        assert known.column_names == ["x0", "y0", "width", "height"]
-        assert {str(field.type) for field in known.schema} == {"int64"}
-        assert known.schema.metadata  # without, the Butler's formatter cannot count rows
-        assert known["x0"].to_pylist() == truth.filter(truth["detector"].to_numpy() == number)["x0"].to_pylist()
 
 
 def test_two_at_a_time_in_one_directory_are_refused(survey: Path) -> None:
