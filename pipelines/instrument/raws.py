@@ -137,7 +137,8 @@ def read_raw_header(path: Path) -> Mapping[str, HeaderValue]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)
-            return _cards(fits.getheader(path))
+            with path.open("rb") as handle:  # astropy leaves files open that it cannot read
+                return _cards(fits.getheader(handle))
     except (OSError, ValueError, KeyError, TypeError, IndexError, fits.VerifyError) as error:
         raise _unreadable(path, error) from error
 
@@ -146,7 +147,7 @@ def _first_image(path: Path) -> fits.PrimaryHDU:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)  # they are about what is checked here
-            with fits.open(path, memmap=False, checksum=False) as file:
+            with path.open("rb") as handle, fits.open(handle, memmap=False, checksum=False) as file:
                 image = file[0]
                 sound = image.verify_checksum() and image.verify_datasum()
                 _ = image.data  # reads it while the file is open
