@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.answer import Answer
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.identity import Identity, Proof
-from qserv_py.czar.session import Answer, Session
+from qserv_py.czar.session import Session
 from qserv_py.czar.user_tables import UserTables
 from qserv_py.errors import InternalError
 from qserv_py.executor.runner import Progress

@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.config import CLUSTER_FILE
+from qserv_py.czar.answer import QueryStats
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster, remove_cluster
 from qserv_py.czar.demo import place
 from qserv_py.czar.demo.queries import DemoQuery, demo_queries
 from qserv_py.czar.demo.survey import Survey, SurveyFiles, write_survey
 from qserv_py.czar.ingest_destination import open_destination
-from qserv_py.czar.session import QueryStats, Session
+from qserv_py.czar.session import Session
 from qserv_py.errors import ConfigError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database

@@ -1,0 +1,107 @@
+"""The rows of a query on their way, cut at a number of rows, and the figures of the query."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+import pyarrow as pa
+
+from qserv_py.adql.tree import OutputColumn
+from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.executor.execute import Execution
+from qserv_py.planner.plan import QueryPlan
+
+
+@dataclass(slots=True)
+class QueryStats:
+    """Figures of one query; complete when its rows have been read."""
+
+    chunks: int
+    """Chunk queries asked for."""
+
+    chunks_total: int
+    """Chunks that the query's tables have."""
+
+    rows: int = 0
+    overflow: bool = False
+    """Whether rows beyond ``maxrec`` were left out."""
+
+    planning_s: float = 0.0
+    seconds: float = 0.0
+    """From the start of planning to the last row."""
+
+
+@dataclass(slots=True)
+class Answer:
+    """The rows of a query on their way. ``batches`` may be iterated once."""
+
+    plan: QueryPlan
+    stats: QueryStats
+    execution: Execution
+    maxrec: int | None
+    started: float
+    open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = field(default_factory=WeakSet, repr=False)
+    """The session's rows on their way, of all answers; closing the session closes them."""
+
+    @property
+    def text(self) -> str:
+        """The query."""
+        return self.plan.text
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...]:
+        """The columns of the answer."""
+        return self.plan.columns
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema of the answer."""
+        return self.execution.schema
+
+    def batches(self) -> Generator[pa.RecordBatch, None, None]:
+        """Yield the rows, at most ``maxrec``; leaving early stops the servers."""
+        rows = self._rows()
+        self.open_rows.add(rows)
+        return rows
+
+    def _rows(self) -> Generator[pa.RecordBatch, None, None]:
+        rows = self.execution.batches()
+        try:
+            for batch in rows:
+                left = None if self.maxrec is None else self.maxrec - self.stats.rows
+                if left is not None and batch.num_rows > left:
+                    self.stats.overflow = True
+                    batch = batch.slice(0, left)
+                self.stats.rows += batch.num_rows
+                if batch.num_rows:
+                    yield batch
+                if self.stats.overflow:
+                    break
+        finally:
+            rows.close()  # type: ignore[attr-defined]
+            self.stats.chunks = self.plan.chunks - self.execution.chunks_spared
+            self.stats.seconds = time.perf_counter() - self.started
+
+    def stream(self, *infos: tuple[str, str]) -> ResultStream:
+        """Return the rows for a writer of ``czar.formats``.
+
+        Parameters
+        ----------
+        *infos
+            Names and values that the document says beside the rows.
+        """
+        return ResultStream(
+            columns=self.columns,
+            schema=self.schema,
+            batches=self.batches(),
+            infos=infos,
+            is_cut=lambda: self.stats.overflow,
+            spool_dir=self.execution.engines.spill_dir,
+        )
+
+    def cancel(self) -> None:
+        """Stop the query; may be called from any thread."""
+        self.execution.cancel()
