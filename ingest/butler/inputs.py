@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.catalog.dataset import NewDataset
 from qserv_py.catalog.model import Table
@@ -156,10 +157,21 @@ class DatasetReader:
         for batch in self._inner.batches(own):
             count = batch.rows.num_rows
             columns = [
-                batch.rows.column(name) if name not in self._added else pa.repeat(self._added[name], count)
+                _known(batch.rows.column(name)) if name not in self._added else pa.repeat(self._added[name], count)
                 for name in names
             ]
             yield RawBatch(batch.numbers, pa.record_batch(columns, names=list(names)))
+
+
+def _known(values: pa.Array) -> pa.Array:
+    """Return values with NULL for NaN: pipelines write NaN for what they could not measure.
+
+    In PostgreSQL a NaN is greater than every number, so ``psfFlux > 1000`` would find what has no flux.
+    """
+    if not pa.types.is_floating(values.type):
+        return values
+    unknown = pc.is_nan(values)
+    return pc.if_else(unknown, None, values) if pc.any(unknown).as_py() else values
 
 
 class _ButlerReader:

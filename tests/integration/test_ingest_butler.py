@@ -368,6 +368,25 @@ def test_other_dataset_types(
     assert all(row[0] == source_id(row[1], row[2], row[0] % 1_000_000) for row in found)
 
 
+def test_what_was_not_measured_is_null(
+    cluster: Cluster,
+    repository: FakeRepository,
+    opened: Repository,
+    destination: Destination,
+    database: str,
+    tmp_path: Path,
+) -> None:
+    rows = sources(1)
+    rows["psfFlux"][:3] = np.nan
+    repository.add_visits([1])
+    repository.put(rows, "source", "run1", visit=1)
+    load(destination, opened, tmp_path, database, "run1")
+    publish_database(destination, database)
+    counted = f"SELECT COUNT(*) AS n, COUNT(psfFlux) AS measured, MAX(psfFlux) AS top FROM {database}.Source"
+    assert answers(cluster, counted) == [(50, 47, rows["psfFlux"][3:].max())]
+    assert answers(cluster, f"SELECT COUNT(*) AS n FROM {database}.Source WHERE psfFlux > 1e30") == [(0,)]
+
+
 def test_read_by_the_butler(
     repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
 ) -> None:
