@@ -149,6 +149,8 @@ def _first_image(path: Path) -> fits.PrimaryHDU:
             warnings.simplefilter("ignore", AstropyUserWarning)  # they are about what is checked here
             with path.open("rb") as handle, fits.open(handle, memmap=False, checksum=False) as file:
                 image = file[0]
+                if not isinstance(image, fits.PrimaryHDU):  # astropy's guess of what it may have been
+                    raise ValueError("its header is damaged")
                 sound = image.verify_checksum() and image.verify_datasum()
                 _ = image.data  # reads it while the file is open
     except (OSError, ValueError, KeyError, TypeError, IndexError, fits.VerifyError) as error:
