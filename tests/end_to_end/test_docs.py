@@ -32,7 +32,12 @@ ON_THE_DEMO = [
 ]
 WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
 WITH_A_REPOSITORY = ["docs/how-to/ingest-butler.md"]
-WITHOUT_A_CLUSTER = ["docs/how-to/butler.md", "docs/how-to/simulate.md", "docs/reference/kernels.md"]
+WITHOUT_A_CLUSTER = [
+    "docs/explanation/single-frame.md",
+    "docs/how-to/butler.md",
+    "docs/how-to/simulate.md",
+    "docs/reference/kernels.md",
+]
 DEMO_OBJECTS = "20000"
 
 

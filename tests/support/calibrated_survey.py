@@ -63,7 +63,7 @@ def calibrated_survey(directory: Path, request: SurveyRequest = REQUEST) -> Cali
         assert not report.problems
     run_pipeline(made.repository, "cp.yaml", output="QCam/cp", where=CALIBRATION)
     with opened(made.repository, writeable=True) as butler:
-        certify_run(butler, "QCam/cp", Timespan(None, None), types=("bias", "dark", "flat"))  # defects came with it
+        certify_run(butler, "QCam/cp", Timespan(None, None))
     return made
 
 

@@ -176,6 +176,11 @@ def test_columns_are_those_of_dp1_in_name_and_type(calibrated: Calibrated) -> No
         assert set(table.colnames) - set(known) <= ours
         for column in set(table.colnames) & set(known):
             assert known[column] in str(table[column].dtype), column
+    source = {column["name"] for column in tables["Source"]}
+    assert (len(source & set(made["Source"].colnames)), len(source)) == (
+        107,
+        156,
+    )  # as docs/reference/pipelines.md says
     assert set(made["Visit"].colnames) == {column["name"] for column in tables["Visit"]}
     assert set(made["CcdVisit"].colnames) == {column["name"] for column in tables["CcdVisit"]}
 
