@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import Column, CzarTable
+from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.czar_tables import CzarTables, czar_database
 
 OBSCORE_DATABASE = "ivoa"
 OBSCORE_TABLE = "ObsCore"
 OBSCORE_UTYPE = "ivo://ivoa.net/std/obscore#table-1.1"
-DATA_MODEL = "ivo://ivoa.net/std/ObsCore#core-1.1"
 
 DATALINK = "application/x-votable+xml;content=datalink"
 
@@ -35,9 +35,9 @@ _COLUMNS: tuple[tuple[str, DataType, str, str, str, str], ...] = (
     ("dataproduct_type", _T, "", "meta.code.class", "ObsDataset.dataProductType", "Kind of the data product."),
     ("dataproduct_subtype", _T, "", "meta.code.class", "ObsDataset.dataProductSubtype", "Dataset type in the Butler."),
     ("calib_level", _I, "", "meta.code;obs.calib", "ObsDataset.calibLevel", "Calibration level, 0 to 4."),
-    ("obs_collection", _T, "", "meta.id", "DataID.collection", "Database whose rows were measured on it."),
+    ("obs_collection", _T, "", "meta.id", "DataID.Collection", "Database whose rows were measured on it."),
     ("obs_id", _T, "", "meta.id", "DataID.observationID", "Name of the visit."),
-    ("obs_publisher_did", _T, "", "meta.ref.ivoid", "Curation.publisherDID", "Identifier of the image."),
+    ("obs_publisher_did", _T, "", "meta.ref.ivoid", "Curation.PublisherDID", "Identifier of the image."),
     ("obs_title", _T, "", "meta.title;obs", "DataID.title", "What it is, for people."),
     ("access_url", _T, "", "meta.ref.url", "Access.reference", "Where DataLink tells how to get it."),
     ("access_format", _T, "", "meta.code.mime", "Access.format", "MIME type of what is there."),
@@ -84,6 +84,23 @@ _WAVELENGTHS_NM = {
 """Nominal ranges of the bands of the LSST."""
 
 
+@dataclass(frozen=True, slots=True)
+class DataModel:
+    """A data model of the IVOA."""
+
+    name: str
+    identifier: str
+
+
+_OBSCORE = DataModel("ObsCore-1.1", "ivo://ivoa.net/std/ObsCore#core-1.1")
+
+
+def data_models(catalog: Catalog) -> tuple[DataModel, ...]:
+    """Return the data models that tables of a catalogue follow."""
+    found = [table for one in catalog.find_databases(OBSCORE_DATABASE, exact=True) for table in one.tables]
+    return (_OBSCORE,) if any(isinstance(table, CzarTable) and table.utype == OBSCORE_UTYPE for table in found) else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageAccess:
     """What the operator says of images."""
@@ -108,7 +125,7 @@ def obscore_table(images: Sequence[tuple[str, Image]], access: ImageAccess) -> C
             nullable=name not in _NEVER_NULL,
             unit=unit,
             ucd=ucd,
-            utype=utype,
+            utype=f"obscore:{utype}" if utype else "",
             description=text,
             xtype="adql:REGION" if name == "s_region" else "",
         )

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from qserv_py.catalog.model import DatabaseState, DirectorTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import ANONYMOUS
+from qserv_py.czar.obscore import data_models
 from qserv_py.czar.publication import Publication
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.replies import xml_reply
@@ -57,7 +58,7 @@ async def record(request: Request) -> Response:
     capabilities: list[Element] = []
     if "tap" in served:
         fetches = bool(service.settings.upload_hosts)
-        capabilities += capability_elements(base, service.limits, allowed, fetches=fetches)
+        capabilities += capability_elements(base, service.limits, allowed, fetches=fetches, models=data_models(catalog))
     if "cone" in served:
         capabilities += cone_capabilities(base, catalog, most_rows=allowed.rows)
     return xml_reply(request, record_document(publication, catalog, capabilities, updated=service.started_at))

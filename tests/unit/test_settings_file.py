@@ -11,6 +11,7 @@ import pytest
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
+from qserv_py.czar.obscore import ImageAccess
 from qserv_py.czar.publication import Publication
 from qserv_py.czar.settings_file import Settings, read_settings
 from qserv_py.errors import ConfigError
@@ -48,6 +49,9 @@ publication:
   reference_url: https://example.org
   created: 2026-11-20
   wavebands: [Optical, X-ray]
+images:
+  links: https://data.example.org/links
+  facility: Example Observatory
 """
 
 
@@ -76,6 +80,11 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         ),
     )
     assert read.limits.users == {"alice": {"rows": 1}}
+    assert read.images == ImageAccess(
+        identifier="ivo://example.org/qserv/sky",
+        links="https://data.example.org/links",
+        facility="Example Observatory",
+    )
     assert read.publication == Publication(
         identifier="ivo://example.org/qserv/sky",
         title="The sky",
@@ -105,6 +114,9 @@ PUBLISHED = (
 )
 WRONG = [
     ("publication: {}", '"publication" needs "identifier"'),
+    ("images: {link: https://x.org}", 'key "link" of "images" is not known; did you mean "links"?'),
+    ("images: {links: http://x.org}", "links "),
+    ("images: {facility: 7}", "facility is a text, not 7"),
     (PUBLISHED.format("wavebands: optical"), 'did you mean "Optical"?'),
     (PUBLISHED.format("short_name: more than sixteen"), "short_name has 1 to 16 characters, not 17"),
     (PUBLISHED.format("subject: x"), 'did you mean "subjects"?'),

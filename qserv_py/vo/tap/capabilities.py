@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
 from qserv_py.czar.formats.registry import FORMATS, Format
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.czar.obscore import DataModel
 from qserv_py.vo.http.xml import XSI, element
 from qserv_py.vo.tap.languages import feature_groups
 
@@ -27,16 +29,26 @@ _OUTPUTS = {
 """Identifiers of the serialisations that TAPRegExt names."""
 
 
-def capabilities_document(base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool = False) -> Element:
+def capabilities_document(
+    base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool = False, models: Sequence[DataModel] = ()
+) -> Element:
     """Return the capabilities of the service at an address."""
-    found = capability_elements(base, limits, allowed, fetches=fetches)
+    found = capability_elements(base, limits, allowed, fetches=fetches, models=models)
     return element("vosi:capabilities", *found, attributes=_NAMESPACES)
 
 
-def capability_elements(base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool) -> list[Element]:
-    """Return a ``capability`` element for each of TAP's resources that clients look for."""
+def capability_elements(
+    base: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool, models: Sequence[DataModel]
+) -> list[Element]:
+    """Return a ``capability`` element for each of TAP's resources that clients look for.
+
+    Parameters
+    ----------
+    models
+        The data models that the tables follow.
+    """
     return [
-        _table_access(f"{base}/tap", limits, allowed, fetches=fetches),
+        _table_access(f"{base}/tap", limits, allowed, fetches=fetches, models=models),
         _plain("ivo://ivoa.net/std/VOSI#capabilities", f"{base}/tap/capabilities"),
         _plain("ivo://ivoa.net/std/VOSI#availability", f"{base}/tap/availability"),
         _plain("ivo://ivoa.net/std/VOSI#tables-1.1", f"{base}/tap/tables"),
@@ -54,11 +66,14 @@ def interface(url: str, *, use: str, version: str = "") -> Element:
     return element("interface", element("accessURL", url, attributes={"use": use}), attributes=attributes)
 
 
-def _table_access(url: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool) -> Element:
+def _table_access(
+    url: str, limits: ServiceLimits, allowed: Limits, *, fetches: bool, models: Sequence[DataModel]
+) -> Element:
     methods = ("inline", "http", "https") if fetches else ("inline",)
     return element(
         "capability",
         interface(url, use="base", version="1.1"),
+        *(element("dataModel", model.name, attributes={"ivo-id": model.identifier}) for model in models),
         _language(),
         *map(_output, FORMATS),
         *(element("uploadMethod", attributes={"ivo-id": f"{_UPLOADS}{method}"}) for method in methods),

@@ -7,7 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qserv_py.errors import QservError, UserError
+from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.obscore import DataModel, data_models
+from qserv_py.errors import ClusterError, QservError, UserError
 from qserv_py.vo.http.replies import xml_reply
 from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.service import Service, service_of
@@ -30,11 +32,20 @@ from qserv_py.vo.uws.routes import JOB_ROUTES
 async def capabilities(request: Request) -> Response:
     """Return what the service offers."""
     service = service_of(request)
-    allowed = service.rules.limits_for(requester_of(request).identity)
+    identity = requester_of(request).identity
+    allowed = service.rules.limits_for(identity)
+    models = await run_in_threadpool(_models, service, identity)
     fetches = bool(service.settings.upload_hosts)
-    return xml_reply(
-        request, capabilities_document(service.base_url(request), service.limits, allowed, fetches=fetches)
-    )
+    base = service.base_url(request)
+    return xml_reply(request, capabilities_document(base, service.limits, allowed, fetches=fetches, models=models))
+
+
+def _models(service: Service, identity: Identity) -> tuple[DataModel, ...]:
+    """Return the data models of the tables; none while the registry does not answer: the rest is known without it."""
+    try:
+        return data_models(service.session.catalog(identity))
+    except ClusterError:
+        return ()
 
 
 async def availability(request: Request) -> Response:
