@@ -38,6 +38,7 @@ WITHOUT_A_CLUSTER = [
     "docs/how-to/simulate.md",
     "docs/reference/kernels.md",
 ]
+LONG = ["docs/how-to/run-pipelines.md"]
 DEMO_OBJECTS = "20000"
 
 
@@ -114,6 +115,12 @@ def test_examples_without_a_cluster(page: str, tmp_path: Path) -> None:
     examples.run_page(ROOT / page, tmp_path, environment={})
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("page", LONG)
+def test_examples_that_take_long(page: str, tmp_path: Path) -> None:
+    examples.run_page(ROOT / page, tmp_path, environment={"XDG_STATE_HOME": str(tmp_path / "state")})
+
+
 def test_the_tutorial(scratch: Path) -> None:
     if not NGC.exists():
         pytest.skip(f"{NGC} is not here; the catalogue is not part of the project")
@@ -137,5 +144,6 @@ def test_no_page_with_examples_is_forgotten() -> None:
         *WITH_THEIR_OWN_CLUSTER,
         *WITH_A_REPOSITORY,
         *WITHOUT_A_CLUSTER,
+        *LONG,
         "docs/tutorial.md",
     }
