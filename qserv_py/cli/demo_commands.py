@@ -1,4 +1,4 @@
-"""``qserv demo``: a cluster with a simulated survey, five queries, and how to go on."""
+"""``qserv demo``: a cluster with a simulated survey, queries, and how to go on; from a catalogue or from pixels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from qserv_py.czar.cluster import Cluster
-    from qserv_py.czar.demo.run import DemoAnswer
+    from qserv_py.czar.demo.steps import DemoAnswer, StageListener
     from qserv_py.ingest.requests import ProgressListener
 
 SHOWN_ROWS = 5
@@ -25,6 +25,7 @@ SHOWN_ROWS = 5
 
 @click.command()
 @click.option("--workers", metavar="N", type=click.IntRange(1, 64), default=3, show_default=True, help="Servers.")
+@click.option("--from-pixels", is_flag=True, help="Begin with raw images; pipelines make the catalogue.")
 @click.option(
     "--objects",
     metavar="N",
@@ -42,21 +43,92 @@ SHOWN_ROWS = 5
 )
 @click.option("--keep", is_flag=True, help="Leave the cluster running; else it is removed at the end.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same sky.")
-def demo(workers: int, objects: int, directory: Path | None, keep: bool, seed: int) -> None:
-    """Make a cluster with a simulated survey and answer five queries."""
-    from qserv_py.czar.demo.place import choose_directory
-    from qserv_py.czar.demo.run import DemoOptions, run_demo
+@click.option(
+    "--visits",
+    metavar="N",
+    type=click.IntRange(2),
+    default=4,
+    show_default=True,
+    help="From pixels: exposures.",
+)
+@click.option(
+    "--detectors", metavar="N", type=click.IntRange(1, 189), default=4, show_default=True, help="From pixels: of each."
+)
+@click.option(
+    "--size", metavar="PIXELS", type=int, default=2048, show_default=True, help="From pixels: side of a detector."
+)
+@click.option(
+    "--figure",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("demo-from-pixels.png"),
+    show_default=True,
+    help="From pixels: the picture.",
+)
+def demo(
+    workers: int,
+    from_pixels: bool,
+    objects: int,
+    directory: Path | None,
+    keep: bool,
+    seed: int,
+    visits: int,
+    detectors: int,
+    size: int,
+    figure: Path,
+) -> None:
+    """Make a cluster with a simulated survey and answer five queries.
 
-    chosen = choose_directory(directory)
-    click.echo(f"A simulated sky of {objects:,} objects on {workers} workers, in {chosen}")
-    if directory is None and chosen.parent != Path.cwd():
-        click.echo(f"(not in {Path.cwd()}: the account that runs PostgreSQL for root cannot enter it)")
-    options = DemoOptions(directory=chosen, workers=workers, objects=objects, seed=seed, keep=keep)
-    cluster = run_demo(options, _Terminal())
+    With --from-pixels the survey is raw images: they are simulated, go through the pipelines, and what is found on them
+    becomes the catalogue; a picture holds it against the truth. That takes a few minutes.
+    """
+    _refuse_other_options(from_pixels)
+    chosen = _place_of(directory)
+    if from_pixels:
+        from qserv_py.czar.demo.pixels import PixelsOptions, run_from_pixels
+
+        click.echo(f"{visits} visits of {detectors} detectors, from raw images to a catalogue, in {chosen}")
+        cluster = run_from_pixels(
+            PixelsOptions(
+                directory=chosen,
+                figure=figure.expanduser().absolute(),
+                workers=workers,
+                visits=visits,
+                detectors=detectors,
+                size=size,
+                seed=seed,
+                keep=keep,
+            ),
+            _Terminal(),
+        )
+    else:
+        from qserv_py.czar.demo.run import DemoOptions, run_demo
+
+        click.echo(f"A simulated sky of {objects:,} objects on {workers} workers, in {chosen}")
+        options = DemoOptions(directory=chosen, workers=workers, objects=objects, seed=seed, keep=keep)
+        cluster = run_demo(options, _Terminal())
     if cluster is None:
         click.echo("\nThe cluster was stopped and removed; --keep would leave it running.")
     else:
-        click.echo(_how_to_go_on(cluster))
+        click.echo(_how_to_go_on(cluster, PIXELS_GO_ON if from_pixels else HOW_TO_GO_ON))
+
+
+def _refuse_other_options(from_pixels: bool) -> None:
+    """Say so when an option belongs to the other demo, rather than pass over it."""
+    context = click.get_current_context()
+    others = ("objects",) if from_pixels else ("visits", "detectors", "size", "figure")
+    for name in others:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} {'does not go' if from_pixels else 'goes only'} with --from-pixels")
+
+
+def _place_of(directory: Path | None) -> Path:
+    from qserv_py.czar.demo.place import choose_directory
+
+    chosen = choose_directory(directory)
+    if directory is None and chosen.parent != Path.cwd():
+        click.echo(f"(not in {Path.cwd()}: the account that runs PostgreSQL for root cannot enter it)")
+    return chosen
 
 
 class _Terminal:
@@ -72,6 +144,11 @@ class _Terminal:
         from qserv_py.cli.ingest_commands import ingest_progress
 
         return ingest_progress()
+
+    def stages(self, unit: str) -> AbstractContextManager[StageListener]:
+        from qserv_py.cli.progress import stage_progress
+
+        return stage_progress(unit)
 
     def answer(self, answer: DemoAnswer) -> None:
         from qserv_py.czar.formats import find_format
@@ -124,9 +201,22 @@ The cluster keeps running in {directory}. Go on:
     {qserv} cluster stop     # and start brings it back; when it is stopped, rm -r removes it
 """
 
+PIXELS_GO_ON = """
+The cluster keeps running in {directory}. Go on:
 
-def _how_to_go_on(cluster: Cluster) -> str:
-    return HOW_TO_GO_ON.rstrip().format(
+    export {variable}={directory}
+    {qserv} query "SELECT TOP 10 sourceId, visit, detector, ra, dec, psfFlux FROM prompt.Source WHERE band = 'r'"
+    {qserv} schema show prompt.Source
+    {qserv} pipeline show {directory}/repository
+    {qserv} pipeline report
+    {python} -c 'import qserv_py; print(qserv_py.connect().query("SELECT TOP 3 * FROM prompt.Visit").to_arrow())'
+
+    {qserv} cluster stop     # and start brings it back; when it is stopped, rm -r removes it
+"""
+
+
+def _how_to_go_on(cluster: Cluster, text: str) -> str:
+    return text.rstrip().format(
         directory=cluster.config.directory,
         variable=CLUSTER_VARIABLE,
         qserv=_command("qserv"),

@@ -39,6 +39,15 @@ def test_data_of_the_user_in_a_demo_stay(tmp_path: Path) -> None:
         place.earlier_demo(tmp_path)
 
 
+def test_each_demo_knows_its_own_database(tmp_path: Path) -> None:
+    place.mark(tmp_path, database=place.PIXELS_DATABASE, visits=4)
+    (tmp_path / "workers" / "w1" / "parts" / "prompt").mkdir(parents=True)
+    assert place.earlier_demo(tmp_path)
+    place.mark(tmp_path, objects=10)
+    with pytest.raises(ConfigError, match="also holds prompt"):
+        place.earlier_demo(tmp_path)
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     place.mark(tmp_path, objects=10, seed=1)
     link = tmp_path.with_name(tmp_path.name + "-link")

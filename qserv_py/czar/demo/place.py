@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 from qserv_py.config import CLUSTER_FILE
@@ -15,6 +16,7 @@ MARKER = "demo.json"
 """File that says that a directory was made by the demo."""
 
 DATABASE = "dr1"
+PIXELS_DATABASE = "prompt"
 
 
 def choose_directory(option: Path | None) -> Path:
@@ -53,7 +55,7 @@ def earlier_demo(directory: Path) -> bool:
     if MARKER not in entries or directory.stat().st_uid != os.geteuid():
         what = "a cluster that qserv demo did not make" if CLUSTER_FILE in entries else "files that are not a demo's"
         raise ConfigError(f"{directory} holds {what}", hint="Choose another place with --dir DIR.")
-    own = sorted({path.name for path in directory.glob("workers/*/parts/*")} - {DATABASE})
+    own = sorted({path.name for path in directory.glob("workers/*/parts/*")} - {_own_database(directory)})
     if own:
         raise ConfigError(
             f"the demo cluster in {directory} also holds {', '.join(own)}, which a new demo would remove",
@@ -63,6 +65,41 @@ def earlier_demo(directory: Path) -> bool:
     return True
 
 
-def mark(directory: Path, *, objects: int, seed: int) -> None:
-    """Say that the directory was made by the demo."""
-    (directory / MARKER).write_text(json.dumps({"objects": objects, "seed": seed}) + "\n")
+def check_room(directory: Path, needed: int, less: str) -> None:
+    """Refuse a demo that the disk has no room for.
+
+    Parameters
+    ----------
+    directory
+        Where it goes; it need not exist.
+    needed
+        Bytes that it takes.
+    less
+        What to ask for instead, for the hint.
+
+    Raises
+    ------
+    ConfigError
+        If fewer bytes are free.
+    """
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise ConfigError(
+            f"{existing} has {free / 1e9:.1f} GB free, the demo needs about {needed / 1e9:.1f} GB",
+            hint=f"Ask for {less}, or another place with --dir DIR.",
+        )
+
+
+def mark(directory: Path, *, database: str = DATABASE, **made_of: object) -> None:
+    """Say that the directory was made by the demo, what was asked for, and which database in it is the demo's own."""
+    (directory / MARKER).write_text(json.dumps({"database": database, **made_of}) + "\n")
+
+
+def _own_database(directory: Path) -> str:
+    """Return the database that the demo itself made in a directory."""
+    try:
+        made_of = json.loads((directory / MARKER).read_text())
+    except (OSError, ValueError):
+        return DATABASE
+    return str(made_of.get("database", DATABASE)) if isinstance(made_of, dict) else DATABASE

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Protocol, TypeVar
 
-import pyarrow as pa
-
-from qserv_py.adql.tree import OutputColumn
 from qserv_py.config import CLUSTER_FILE
-from qserv_py.czar.answer import QueryStats
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster, remove_cluster
 from qserv_py.czar.demo import place
 from qserv_py.czar.demo.queries import DemoQuery, demo_queries
+from qserv_py.czar.demo.steps import DemoListener, answered, timed
 from qserv_py.czar.demo.survey import Survey, SurveyFiles, write_survey
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
-from qserv_py.errors import ConfigError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
-from qserv_py.ingest.requests import ProgressListener
 from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.felis_schema import read_schema
-
-Result = TypeVar("Result")
 
 BYTES_PER_OBJECT = 3500
 """Disk that an object takes with its sources: survey files, parts, chunk tables and the servers' logs."""
@@ -51,29 +40,6 @@ class DemoOptions:
     """Leave the cluster running."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoAnswer:
-    """What came of a query."""
-
-    query: DemoQuery
-    columns: tuple[OutputColumn, ...]
-    table: pa.Table
-    stats: QueryStats
-
-
-class DemoListener(Protocol):
-    """Whoever shows the demo to people."""
-
-    def step(self, name: str, outcome: str, seconds: float) -> None:
-        """A step has ended."""
-
-    def progress(self, name: str) -> AbstractContextManager[ProgressListener]:
-        """Show how far an ingest is, while the context lasts."""
-
-    def answer(self, answer: DemoAnswer) -> None:
-        """A query was answered."""
-
-
 def run_demo(options: DemoOptions, listener: DemoListener) -> Cluster | None:
     """Make a cluster with a simulated survey and query it; return the cluster if it is kept.
 
@@ -85,9 +51,9 @@ def run_demo(options: DemoOptions, listener: DemoListener) -> Cluster | None:
         If the directory holds something that is not a demo's, or the disk is too small.
     """
     if place.earlier_demo(options.directory):
-        _timed(listener, "earlier demo", lambda: _remove(options.directory), lambda _: "removed")
+        timed(listener, "earlier demo", lambda: remove_demo(options.directory), lambda _: "removed")
     _check_disk(options)
-    cluster = _timed(
+    cluster = timed(
         listener,
         "cluster",
         lambda: init_cluster(options.directory, workers=options.workers),
@@ -102,7 +68,7 @@ def run_demo(options: DemoOptions, listener: DemoListener) -> Cluster | None:
         kept = options.keep
     finally:
         if not kept:
-            _remove(options.directory)
+            remove_demo(options.directory)
     return cluster if kept else None
 
 
@@ -110,7 +76,7 @@ def _fill(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
     """Simulate the survey, ingest its tables and publish them."""
     directory = cluster.config.directory / "survey"
     directory.mkdir()
-    files = _timed(listener, "survey", lambda: write_survey(survey, directory), _describe)
+    files = timed(listener, "survey", lambda: write_survey(survey, directory), _describe)
     with open_destination(cluster) as destination:
         folder = resources.files(__package__)
         with (
@@ -120,7 +86,7 @@ def _fill(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
             destination.registry.add_database(read_schema(felis, partition))
         for table, paths in (("Object", files.objects), ("Source", files.sources), ("Visit", files.visits)):
             _ingest(destination, table, paths, listener)
-        _timed(
+        timed(
             listener,
             "publish",
             lambda: publish_database(destination, place.DATABASE),
@@ -148,41 +114,23 @@ def _ask(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
     with Session(cluster) as session:
         # The first query opens the connections; the times of the five are those of a session that is in use.
         first = DemoQuery(title="all objects", adql="SELECT COUNT(*) AS n FROM dr1.Object")
-        _timed(
+        timed(
             listener,
             "connect",
-            lambda: _answer(session, first),
+            lambda: answered(session, first),
             lambda counted: f"the czar counts {counted.table[0][0].as_py():,} objects",
         )
         for query in demo_queries(survey):
-            listener.answer(_answer(session, query))
-
-
-def _answer(session: Session, query: DemoQuery) -> DemoAnswer:
-    answer = session.answer(query.adql)
-    table = pa.Table.from_batches(list(answer.batches()), schema=answer.schema)
-    return DemoAnswer(query=query, columns=answer.columns, table=table, stats=answer.stats)
-
-
-def _timed(listener: DemoListener, name: str, call: Callable[[], Result], describe: Callable[[Result], str]) -> Result:
-    started = time.monotonic()
-    result = call()
-    listener.step(name, describe(result), time.monotonic() - started)
-    return result
+            listener.answer(answered(session, query))
 
 
 def _check_disk(options: DemoOptions) -> None:
-    existing = next(path for path in (options.directory, *options.directory.parents) if path.exists())
-    free = shutil.disk_usage(existing).free
     needed = options.objects * BYTES_PER_OBJECT + options.workers * BYTES_PER_WORKER
-    if free < needed:
-        raise ConfigError(
-            f"{existing} has {free / 1e9:.1f} GB free, the demo needs about {needed / 1e9:.1f} GB",
-            hint="Ask for fewer objects with --objects N, or another place with --dir DIR.",
-        )
+    place.check_room(options.directory, needed, "fewer objects with --objects N")
 
 
-def _remove(directory: Path) -> None:
+def remove_demo(directory: Path) -> None:
+    """Remove the cluster of a demo, its servers and its files."""
     if (directory / CLUSTER_FILE).exists():
         remove_cluster(directory)
     else:  # removed in part before
