@@ -24,8 +24,6 @@ from qserv_py.pipelines.kernels.reference import psf as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
 from qserv_py.pipelines.kernels.stars import select_stars
 
-HALF = st.floats(-0.5, 0.5)
-
 
 def gaussian_psf(order: int = 1, side: int = 15, sigma: float = 1.6) -> Psf:
     """A round Gaussian that grows towards the right and lengthens upwards."""
