@@ -109,15 +109,19 @@ def bright_stars(
 def associated(stars: Stars, *, radius_arcsec: float) -> IntArray:
     """Return which object each detection is of, from 0; -1 where two detections of a visit are too near to each other.
 
-    Detections within the radius, also through others, are of one object.
+    Detections within the radius, also through others, are of one object. Those that are nearer than half of it are one
+    point at their mean first: a star that was seen a thousand times is a few points, not half a million pairs.
     """
     points = _unit_vectors(stars.ra, stars.dec)
     chord = 2 * np.sin(np.radians(radius_arcsec / 3600) / 2)
-    pairs = cKDTree(points).query_pairs(chord, output_type="ndarray")
-    size = len(stars.ra)
-    graph = csr_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
-    count, label = connected_components(graph, directed=False)
-    label = label.astype(np.int64)
+    cells = np.floor(points / (chord / (2 * np.sqrt(3)))).astype(np.int64)
+    cell = np.unique(cells, axis=0, return_inverse=True)[1].ravel()
+    number = np.bincount(cell)
+    means = np.stack([np.bincount(cell, points[:, axis]) / number for axis in range(3)], axis=1)
+    pairs = cKDTree(means).query_pairs(chord, output_type="ndarray")
+    graph = csr_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(means), len(means)))
+    count, of_cell = connected_components(graph, directed=False)
+    label = of_cell.astype(np.int64)[cell]
     order = np.lexsort((stars.visit, label))
     same = (np.diff(label[order]) == 0) & (np.diff(stars.visit[order]) == 0)
     mixed = np.zeros(count, bool)

@@ -172,6 +172,21 @@ def test_detections_of_a_star_are_one_object(seed: int, ra: float, dec: float) -
     assert (associated(twice, radius_arcsec=0.5) == (-1 if number > 1 else 0)).all()
 
 
+@given(st.integers(0, 2**32), st.integers(1, 12), st.integers(1, 30))
+@settings(max_examples=50, deadline=None)
+def test_stars_that_are_apart_are_objects_of_their_own(seed: int, number: int, times: int) -> None:
+    random = np.random.default_rng(seed)
+    ra, dec = random.uniform(0, 360, number), np.linspace(-89, 89, number) + random.uniform(-0.1, 0.1)
+    star = np.tile(np.arange(number), times)
+    off = random.normal(0, 0.02 / 3600, (2, len(star)))  # 20 mas, of a radius of 500
+    one = {name: np.zeros(len(star)) for name in Stars.__slots__}
+    one |= {"ra": np.mod(ra[star] + off[0] / np.cos(np.radians(dec[star])), 360), "dec": dec[star] + off[1]}
+    one |= {"visit": np.repeat(np.arange(times), number), "image": np.zeros(len(star), np.int64)}
+    label = associated(Stars(**one), radius_arcsec=0.5)
+    assert sorted(set(label)) == list(range(number))
+    assert all(len(set(label[star == this])) == 1 for this in range(number))
+
+
 def test_nothing_seen_is_an_error_and_differences_need_no_reference() -> None:
     none = Observations(value=np.zeros(0), error=np.zeros(0), object=np.zeros(0, np.int64))
     with pytest.raises(NoFitError, match="no star was seen"):
