@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from qserv_py.catalog.dataset import NewDataset
 from qserv_py.catalog.model import Table
-from qserv_py.errors import ContributionError
+from qserv_py.errors import ContributionError, QservError
 from qserv_py.ingest.butler.repository import TABLE, Ref, Repository
 from qserv_py.ingest.readers import ROWS_IN_BATCH, MalformedRows, ParquetReader, RawBatch, Reader
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
@@ -76,12 +76,17 @@ class DatasetInput:
         try:
             inner = _ButlerReader(self.repository, self.ref) if self.path is None else ParquetReader(self.path)
         except Exception as error:  # formatters are of any library
-            raise ContributionError(
-                f"{self.label} cannot be read",
-                detail=f"{type(error).__name__}: {' '.join(str(error).split())}",
-                hint="butler get shows whether the Butler can read it; a pipeline can make it again in another run.",
-            ) from error
-        return DatasetReader(inner, self.added)
+            raise _unreadable(self.label, error) from error
+        return DatasetReader(self.label, inner, self.added)
+
+
+def _unreadable(label: str, error: Exception) -> ContributionError:
+    text = f"{error.message}: {error.detail}" if isinstance(error, QservError) else f"{type(error).__name__}: {error}"
+    return ContributionError(
+        f"{label} cannot be read",
+        detail=" ".join(text.split()),
+        hint="butler get shows whether the Butler can read it; a pipeline can make it again in another run.",
+    )
 
 
 def describe(ref: Ref) -> str:
@@ -140,7 +145,8 @@ def _is_parquet(name: str) -> bool:
 class DatasetReader:
     """The rows of a dataset with the columns that are added to them."""
 
-    def __init__(self, inner: Reader, added: Mapping[str, object]) -> None:
+    def __init__(self, label: str, inner: Reader, added: Mapping[str, object]) -> None:
+        self._label = label
         self._inner = inner
         self._own = tuple(name for name in inner.names if not _INDEX.fullmatch(name))
         present = {name.lower() for name in self._own}
@@ -154,13 +160,19 @@ class DatasetReader:
         """Give the rows."""
         # A batch without columns would not know how many rows it has.
         own = [name for name in names if name not in self._added] or list(self._own[:1])
-        for batch in self._inner.batches(own):
+        for batch in self._read(own):
             count = batch.rows.num_rows
             columns = [
                 _known(batch.rows.column(name)) if name not in self._added else pa.repeat(self._added[name], count)
                 for name in names
             ]
             yield RawBatch(batch.numbers, pa.record_batch(columns, names=list(names)))
+
+    def _read(self, names: Sequence[str]) -> Iterator[RawBatch]:
+        try:
+            yield from self._inner.batches(names)
+        except Exception as error:  # formatters are of any library
+            raise _unreadable(self._label, error) from error
 
 
 def _known(values: pa.Array) -> pa.Array:

@@ -71,9 +71,11 @@ class Tally:
     """Datasets of the last look whose rows the table had."""
 
     passed_over: int = 0
-    """Reprocessed datasets of the last look that were passed over."""
+    """Reprocessed datasets that were passed over."""
 
     failed: int = 0
+    """Datasets that could not be loaded, or had no file at the last look."""
+
     snapshot: int | None = None
     """What was published last."""
 

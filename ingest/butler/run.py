@@ -81,8 +81,12 @@ class DatasetIngest:
         self._table = choose_table(self._database, request)
         self._hopeless: set[UUID] = set()
         """Datasets that failed for good; as they never change, they are not tried again."""
+        self._passed: set[UUID] = set()
+        """Reprocessed datasets that were passed over."""
         self._absent: set[UUID] = set()
-        """Datasets of this look that have no file; the next look tries them again."""
+        """Datasets of the last look that have no file; the next look tries them again."""
+        self._told: set[UUID] = set()
+        """Datasets without a file that were told of."""
         self._to_publish = True
         """Whether rows may await publishing; at first those of an earlier process that was killed."""
         self.tally = Tally()
@@ -102,13 +106,13 @@ class DatasetIngest:
         before = self.tally.datasets
         self._repository.refresh()
         self._repository.check_is_table(self._request.dataset_type)
-        self.tally.passed_over = 0
         self._absent.clear()
         while not self._stopped():
             refs = self._look()
             self._load_all(refs)
             if len(refs) < DATASETS_IN_LOOK:
                 break
+        self.tally.failed = len(self._hopeless) + len(self._absent)
         count = self.tally.datasets - before
         self._to_publish = self._to_publish or count > 0
         if self._request.publish and self._to_publish and (count or self.tally.there_before):
@@ -129,7 +133,7 @@ class DatasetIngest:
             for page in iter(lambda: list(islice(listing, _PAGE)), []):
                 loaded = loaded_ids(self._destination.registry, self._table, [ref.id for ref in page])
                 self.tally.there_before += len(loaded)
-                passed = loaded | self._hopeless | self._absent
+                passed = loaded | self._hopeless | self._passed | self._absent
                 chosen += [ref for ref in page if ref.id not in passed]
                 if len(chosen) >= DATASETS_IN_LOOK:
                     break
@@ -155,8 +159,8 @@ class DatasetIngest:
                         self._refuse(ref, *again[ref.id])
                 again = {}
             case Reprocessed.KEEP:
-                self.tally.passed_over += len(again)
-                self._hopeless |= again.keys()
+                self._passed |= again.keys()
+                self.tally.passed_over = len(self._passed)
                 again = {}
             case Reprocessed.ADD:
                 pass
@@ -178,7 +182,10 @@ class DatasetIngest:
                     f"{describe(ref)} has no file",
                     hint="Its file was removed from the datastore, or is not there yet.",
                 )
-                self._fail(ref, error, for_good=False)
+                self._absent.add(ref.id)
+                if ref.id not in self._told:
+                    self._failed(Failure(label=describe(ref), error=error))
+                self._told.add(ref.id)
         return [ref for ref in refs if stored[ref]]
 
     def _reprocessed(self, refs: Sequence[Ref]) -> dict[UUID, tuple[UUID, str]]:
@@ -197,7 +204,7 @@ class DatasetIngest:
             hint="--reprocessed keep leaves the table as it is, --reprocessed add brings rows that it does not have; "
             "a database of its own shows the new processing whole.",
         )
-        self._fail(ref, error, for_good=True)
+        self._fail(ref, error)
 
     def _load(self, inputs: Sequence[DatasetInput], *, keep_known: bool) -> None:
         """Load datasets in one super-transaction; without those that make it fail."""
@@ -205,7 +212,7 @@ class DatasetIngest:
             summary = self._ingest(inputs, keep_known=keep_known)
         except ContributionError as error:
             if len(inputs) == 1:
-                self._fail(inputs[0].ref, error, for_good=True)
+                self._fail(inputs[0].ref, error)
                 return
             middle = len(inputs) // 2
             for half in (inputs[:middle], inputs[middle:]):
@@ -235,9 +242,8 @@ class DatasetIngest:
         self.tally.images += len(images)
         return summary
 
-    def _fail(self, ref: Ref, error: ContributionError, *, for_good: bool) -> None:
-        self.tally.failed += 1
-        (self._hopeless if for_good else self._absent).add(ref.id)
+    def _fail(self, ref: Ref, error: ContributionError) -> None:
+        self._hopeless.add(ref.id)
         self._failed(Failure(label=describe(ref), error=error))
 
 
