@@ -66,7 +66,8 @@ def cards_of(*headers: fits.Header) -> dict[str, HeaderValue]:
             if key in COMMENTS:
                 cards.setdefault(key, "\n".join(str(line) for line in header[key]))
             elif key not in cards:
-                cards[key] = math.nan if isinstance(card.rawvalue, fits.card.Undefined) else card.rawvalue
+                value = card.rawvalue
+                cards[key] = math.nan if isinstance(value, fits.card.Undefined) else value
     return cards
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from astropy.time import Time
 from lsst.daf.butler import Butler, DatasetIdGenEnum, DatasetRef, FileDataset, Timespan
+from sqlalchemy.exc import OperationalError
 
 from qserv_py.errors import ImageFileError, QservError
 from qserv_py.pipelines.instrument.qcam import QCam
 from qserv_py.pipelines.repository.dataset_types import dataset_type
 from qserv_py.pipelines.repository.instrument import need_camera
-from qserv_py.pipelines.repository.opening import register_collection
-from qserv_py.pipelines.repository.raw_files import RawFile, checked_raws, exposure_records, find_raws
+from qserv_py.pipelines.repository.opening import file_uri, register_collection
+from qserv_py.pipelines.repository.raw_files import RawFile, checked_raws, exposure_records, find_raws, named
 from qserv_py.pipelines.repository.report import Progress, StepReport, unseen
 
 TRANSFERS = ("direct", "copy", "link", "hardlink", "symlink", "move")
@@ -58,34 +59,36 @@ def ingest_raws(
     register_collection(butler, run)
     paths = find_raws(places, report)
     done = 0
-    by_name = itertools.groupby(
-        sorted(paths, key=lambda path: path.name), key=lambda path: path.name.rpartition("_")[0]
-    )
-    batch: list[list[RawFile]] = []
-    for _, of_exposure in by_name:
-        every = list(of_exposure)
-        done += len(every)
-        files = _distinct(checked_raws(every, camera, report), report)
-        if files:
-            batch.append(files)
-        if sum(map(len, batch)) >= _BATCH:
-            _ingest(butler, batch, run, transfer, report)
-            batch = []
-            progress("raw files", done, len(paths))
-    if batch:
-        _ingest(butler, batch, run, transfer, report)
-    progress("raw files", done, len(paths))
+    for batch in _batches(paths):
+        present = _present_raws(butler, run, {name[0] for name in map(named, batch) if name is not None})
+        fresh = [path for path in batch if named(path) not in present]
+        report.kept += len(batch) - len(fresh)
+        _ingest(butler, _by_exposure(checked_raws(fresh, camera, report), report), run, transfer, report)
+        done += len(batch)
+        progress("raw files", done, len(paths))
     return report
 
 
-def _distinct(files: Iterable[RawFile], report: StepReport) -> list[RawFile]:
-    seen: dict[int, RawFile] = {}
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """Yield files by name, those of an exposure together."""
+    batch: list[Path] = []
+    by_name = sorted(paths, key=lambda path: path.name)
+    for _, of_exposure in itertools.groupby(by_name, key=lambda path: path.name.rpartition("_")[0]):
+        batch += of_exposure
+        if len(batch) >= _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _by_exposure(files: Iterable[RawFile], report: StepReport) -> list[list[RawFile]]:
+    exposures: dict[int, dict[int, RawFile]] = {}
     for file in files:
-        if file.detector in seen:
-            report.leave_out(file.path, f"is the same detector of the same exposure as {seen[file.detector].path}")
-        else:
-            seen[file.detector] = file
-    return list(seen.values())
+        first = exposures.setdefault(file.info.exposure, {}).setdefault(file.detector, file)
+        if first is not file:
+            report.leave_out(file.path, f"is the same detector of the same exposure as {first.path}")
+    return [list(detectors.values()) for detectors in exposures.values()]
 
 
 def _ingest(butler: Butler, exposures: Sequence[list[RawFile]], run: str, transfer: str, report: StepReport) -> None:
@@ -102,6 +105,8 @@ def _ingest(butler: Butler, exposures: Sequence[list[RawFile]], run: str, transf
             report.leave_out(place, error)
     try:
         _ingest_together(butler, ready, run, transfer, report)
+    except OperationalError:  # the registry does not answer: nothing else would go in, either
+        raise
     except Exception as error:  # of the registry, the file system or an object store: any of many kinds
         if len(ready) == 1:
             report.leave_out(ready[0][0][0].path.parent, f"{type(error).__name__}: {error}")
@@ -120,7 +125,6 @@ def _ingest_together(
     if not exposures:
         return
     kind = dataset_type(butler, "raw")
-    present = _present_raws(butler, run, [files[0].info.exposure for files, _ in exposures])
     registry = butler.registry
     with butler.transaction():
         for element in ("day_obs", "group", "exposure"):
@@ -129,16 +133,13 @@ def _ingest_together(
         datasets = []
         for files, _ in exposures:
             for file in files:
-                if (file.info.exposure, file.detector) in present:
-                    continue
                 data_id = registry.expandDataId(
                     instrument=file.info.instrument, exposure=file.info.exposure, detector=file.detector
                 )
                 ref = DatasetRef(kind, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-                datasets.append(FileDataset(path=str(file.path), refs=[ref]))
+                datasets.append(FileDataset(path=file_uri(file.path), refs=[ref]))
         butler.ingest(*datasets, transfer=transfer, skip_existing=True)
     report.new += len(datasets)
-    report.kept += sum(len(files) for files, _ in exposures) - len(datasets)
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def _present_exposures(butler: Butler, numbers: list[int]) -> dict[int, Any]:
         return {record.id: record for record in chosen.dimension_records("exposure")}
 
 
-def _present_raws(butler: Butler, run: str, numbers: list[int]) -> set[tuple[int, int]]:
+def _present_raws(butler: Butler, run: str, numbers: set[int]) -> set[tuple[int, int]]:
     with butler.query() as query:
         x = query.expression_factory
         chosen = query.where(instrument=QCam.getName()).where(x.exposure.in_iterable(numbers))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lsst.daf.butler import Butler, CollectionType, MissingDatasetTypeError
 from lsst.daf.butler.registry import MissingCollectionError, RegistryConsistencyError
+from lsst.resources import ResourcePath
 from sqlalchemy.exc import DatabaseError
 
 from qserv_py.errors import NotFoundError, RepositoryError
@@ -72,6 +74,11 @@ def register_collection(butler: Butler, name: str, kind: CollectionType = Collec
     """
     with butler.transaction():
         return bool(butler.collections.register(name, kind))
+
+
+def file_uri(path: Path) -> ResourcePath:
+    """Return what the Butler calls a file whose name may have blanks, ``#`` or ``%``."""
+    return ResourcePath(path.absolute().as_uri())
 
 
 def first_line(error: BaseException) -> str:

@@ -110,7 +110,7 @@ def _fields(info: ExposureInfo) -> dict[str, object]:
     return {name: getattr(info, name) for name in info.__slots__}
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the one in C is ten times faster
     """Knows times as the Butler writes them."""
 
 
@@ -153,6 +153,14 @@ def _same(left: Any, right: Any) -> bool:
     if isinstance(left, float) and isinstance(right, float):
         return math.isclose(left, right, rel_tol=_DIGITS, abs_tol=1e-12)
     return bool(left == right)
+
+
+def named(path: Path) -> tuple[int, int] | None:
+    """Return exposure and detector that a file's name says; None where it says none."""
+    try:
+        return parse_raw_name(path)[1:]
+    except ImageFileError:
+        return None
 
 
 def checked_raws(paths: Iterable[Path], camera: Camera, report: StepReport) -> Iterator[RawFile]:

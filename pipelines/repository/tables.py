@@ -11,7 +11,7 @@ from lsst.daf.butler import Butler, DataCoordinate, DatasetIdGenEnum, DatasetRef
 
 from qserv_py.errors import ImageFileError, RepositoryError
 from qserv_py.pipelines.images.formatters import TableFormatter
-from qserv_py.pipelines.repository.opening import first_line, has_collection, register_collection
+from qserv_py.pipelines.repository.opening import file_uri, first_line, has_collection, register_collection
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -69,7 +69,7 @@ def ingest_files(
     for path, data_id in files:
         ref = DatasetRef(kind, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
         formatter = TableFormatter if path.suffix == ".parquet" else None
-        datasets.append(FileDataset(path=str(path.absolute()), refs=[ref], formatter=formatter))
+        datasets.append(FileDataset(path=file_uri(path), refs=[ref], formatter=formatter))
         refs.append(ref)
     try:
         butler.ingest(*datasets, transfer=transfer, skip_existing=True)

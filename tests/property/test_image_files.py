@@ -79,6 +79,7 @@ def test_headers_come_back(header: dict[str, HeaderValue]) -> None:
         assert shown(cards_of(hdus[0].header)) == shown(header)
 
 
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 40), st.integers(1, 40), st.integers(1, 5), st.booleans())
 def test_exposures_come_back_bit_for_bit(
     directory: Path, seed: int, rows: int, columns: int, order: int, whole: bool
@@ -128,6 +129,7 @@ def test_boxes_that_are_none(directory: Path, bbox: object) -> None:
             read_component(directory / "none.fits", component, name="none.fits", bbox=bbox)
 
 
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 5))
 def test_the_wcs_of_a_file_is_astropys(directory: Path, seed: int, order: int) -> None:
     exposure = random_exposure(seed, sip_order=order)
@@ -192,6 +194,7 @@ def test_distortion_that_sip_lacks() -> None:
         wcs_cards(replace(wcs, ra0=math.nan))
 
 
+@settings(max_examples=40)
 @given(SEEDS, st.integers(0, 4), st.integers(1, 9))
 def test_psfs_come_back(directory: Path, seed: int, order: int, side: int) -> None:
     psf = random_psf(np.random.default_rng(seed), order=order, side=side)
@@ -281,6 +284,7 @@ def test_raws_of_others(directory: Path) -> None:
         write_raw(RawImage(pixels=pixels, header={}), directory / "bad.fits")  # type: ignore[arg-type]
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 23_039))
 def test_a_file_cut_off_anywhere_is_refused(directory: Path, length: int) -> None:
     write_exposure(random_exposure(6), directory / "whole.fits")
@@ -296,6 +300,7 @@ def test_a_file_cut_off_anywhere_is_refused(directory: Path, length: int) -> Non
     assert "cut.fits" in said or exposure.psf is None
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 255)), min_size=1, max_size=40))
 def test_damage_is_one_error_or_an_image(directory: Path, changes: list[tuple[int, int]]) -> None:
     write_exposure(random_exposure(6), directory / "whole.fits")
