@@ -107,15 +107,14 @@ def read_component(source: Source, component: str, *, name: str, bbox: object = 
         return EXPOSURE_COMPONENTS[component](hdus, name, bbox)
 
 
-def write_raw(raw: RawImage, path: Path) -> None:
-    """Write a raw image as the data of the primary HDU."""
-    if raw.pixels.dtype != np.uint16 or raw.pixels.ndim != 2:
-        raise ImageFileError(f"a raw image has uint16 pixels in rows, not {raw.pixels.dtype} of {raw.pixels.ndim} axes")
-    fits.PrimaryHDU(raw.pixels.copy(), header=header_of(raw.header)).writeto(path, overwrite=True)
-
-
 def read_raw(source: Source, *, name: str) -> RawImage:
-    """Read a raw image: the first HDU with rows of pixels, its cards and the primary's."""
+    """Read a raw image: the first HDU with rows of pixels, its cards and the primary's.
+
+    Raises
+    ------
+    ImageFileError
+        If the file is damaged (a checksum that it has is not that of its bytes) or has no such image.
+    """
     with _opened(source, name) as hdus:
         return RawImage(pixels=_raw_pixels(hdus, name), header=_raw_header(hdus, name))
 
@@ -145,6 +144,8 @@ def _opened(source: Source, name: str) -> Iterator[fits.HDUList]:
                 source.open("rb") if isinstance(source, Path) else nullcontext(source) as stream,
                 fits.open(stream, mode="readonly", memmap=False) as hdus,
             ):
+                if not isinstance(hdus[0], fits.PrimaryHDU):  # astropy's guess of what it may have been
+                    raise ImageFileError(f"{name} is not a whole FITS image: its first header is damaged")
                 yield hdus
     except QservError:
         raise
@@ -224,7 +225,11 @@ def _raw_hdu(hdus: fits.HDUList, name: str) -> Any:
 
 
 def _raw_pixels(hdus: fits.HDUList, name: str) -> npt.NDArray[np.uint16]:
-    pixels = _raw_hdu(hdus, name).data
+    hdu = _raw_hdu(hdus, name)
+    packed = isinstance(hdu, fits.CompImageHDU)
+    if not packed and not (hdu.verify_checksum() and hdu.verify_datasum()):  # both are true where there is none
+        raise ImageFileError(f"{name} is damaged: its checksum is not that of its bytes")
+    pixels = hdu.data
     if pixels.dtype.kind not in "iu" or (pixels.size and (pixels.min() < 0 or pixels.max() > 0xFFFF)):
         raise ImageFileError(f"{name} has pixels of type {pixels.dtype.name} that are not counts from 0 to 65535")
     return np.ascontiguousarray(pixels, dtype=np.uint16)

@@ -22,9 +22,9 @@ from qserv_py.pipelines.images.fits_file import (
     read_raw,
     read_raw_component,
     write_exposure,
-    write_raw,
 )
 from qserv_py.pipelines.instrument.camera import Camera
+from qserv_py.pipelines.instrument.raws import write_raw
 
 _PROVENANCE = "LSST BUTLER"
 _MAX_INPUTS = 500  # of a dataset in its header
@@ -81,7 +81,7 @@ class RawFormatter(_FitsFormatter):
 
     def write_local_file(self, in_memory_dataset: RawImage, uri: ResourcePath) -> None:
         """Write the file."""
-        write_raw(in_memory_dataset, Path(uri.ospath))
+        write_raw(Path(uri.ospath), in_memory_dataset)
 
     def _read(self, source: Source, component: str | None) -> Any:
         if component is not None:

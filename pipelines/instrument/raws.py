@@ -1,4 +1,4 @@
-"""Raw files: their names, their headers, writing and reading one.
+"""Raw files: their names, their headers, and writing one; ``images.fits_file`` reads them.
 
 One file has one detector: a primary image of 16 bits with all amplifiers and their overscans. The layout is that of
 RTN-101: a directory for each day and exposure, with the Butler's records of the exposure beside its files.
@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from qserv_py.errors import ImageFileError
+from qserv_py.pipelines.images.cards import header_of
 from qserv_py.pipelines.images.exposure import HeaderValue, RawImage
 from qserv_py.pipelines.instrument.camera import Camera, Detector
 from qserv_py.pipelines.instrument.exposures import EXPOSURES_A_DAY, ExposureInfo, dimension_records
 from qserv_py.whole_file import whole_file
 
 _CHECKSUM_NOTE = "of the raw file as it was written"
-_STRUCTURE = {"SIMPLE", "BITPIX", "NAXIS", "NAXIS1", "NAXIS2", "EXTEND", "BZERO", "BSCALE", "CHECKSUM", "DATASUM"}
 _NAME = re.compile(r"(?P<instrument>\w+)_(?P<exposure>\d{13})_(?P<detector>\d{3})\.fits")
 
 
@@ -87,13 +84,14 @@ def write_raw(path: Path, raw: RawImage) -> None:
 
     Raises
     ------
+    ImageFileError
+        If FITS cannot hold the header, or the pixels are not those of a raw.
     ConfigError
         If the file cannot be written.
     """
-    header = fits.Header()
-    for keyword, value in raw.header.items():
-        header[keyword] = value
-    image = fits.PrimaryHDU(raw.pixels, header)
+    if raw.pixels.dtype != np.uint16 or raw.pixels.ndim != 2:
+        raise ImageFileError(f"a raw image has uint16 pixels in rows, not {raw.pixels.dtype} of {raw.pixels.ndim} axes")
+    image = fits.PrimaryHDU(raw.pixels.copy(), header_of(raw.header))
     image.add_checksum(when=_CHECKSUM_NOTE)
     written = io.BytesIO()
     image.writeto(written)
@@ -108,68 +106,3 @@ def write_dimensions(root: Path, info: ExposureInfo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as file:
         file.write(dimension_records(info).encode())
-
-
-def read_raw(path: Path) -> RawImage:
-    """Read a raw file.
-
-    Raises
-    ------
-    ImageFileError
-        If it is not there, damaged, or no image of 16 bits.
-    """
-    image = _first_image(path)
-    pixels = image.data
-    if pixels is None or pixels.ndim != 2 or pixels.dtype != np.uint16:
-        found = "no pixels" if pixels is None else f"{pixels.dtype} of shape {pixels.shape}"
-        raise ImageFileError(f"{path}: {found}", hint="A raw file has unsigned pixels of 16 bits, in two dimensions.")
-    return RawImage(pixels=pixels, header=_cards(image.header))
-
-
-def read_raw_header(path: Path) -> Mapping[str, HeaderValue]:
-    """Read the cards of a raw file, not its pixels.
-
-    Raises
-    ------
-    ImageFileError
-        If it is not there, or no FITS file.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyUserWarning)
-            with path.open("rb") as handle:  # astropy leaves files open that it cannot read
-                return _cards(fits.getheader(handle))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, fits.VerifyError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _first_image(path: Path) -> fits.PrimaryHDU:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyUserWarning)  # they are about what is checked here
-            with path.open("rb") as handle, fits.open(handle, memmap=False, checksum=False) as file:
-                image = file[0]
-                if not isinstance(image, fits.PrimaryHDU):  # astropy's guess of what it may have been
-                    raise ValueError("its header is damaged")
-                sound = image.verify_checksum() and image.verify_datasum()
-                _ = image.data  # reads it while the file is open
-    except (OSError, ValueError, KeyError, TypeError, IndexError, fits.VerifyError) as error:
-        raise _unreadable(path, error) from error
-    if not sound:
-        raise ImageFileError(f"{path} is damaged: its checksum is not that of its bytes")
-    return image
-
-
-def _unreadable(path: Path, error: Exception) -> ImageFileError:
-    if isinstance(error, FileNotFoundError):
-        return ImageFileError(f"{path} is not there")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).split("\n")[0]
-    return ImageFileError(f"{path} cannot be read as FITS: {reason}")
-
-
-def _cards(header: fits.Header) -> dict[str, HeaderValue]:
-    return {
-        card.keyword: card.value
-        for card in header.cards
-        if card.keyword not in _STRUCTURE and isinstance(card.value, str | int | float | bool)
-    }

@@ -17,8 +17,8 @@ from support.exposures import assert_same, assert_same_psf, assert_same_wcs, ran
 from qserv_py.errors import ImageFileError
 from qserv_py.pipelines.images.cutout import cut_exposure
 from qserv_py.pipelines.images.exposure import RawImage
-from qserv_py.pipelines.images.fits_file import write_raw
 from qserv_py.pipelines.images.seed import seed_config
+from qserv_py.pipelines.instrument.raws import write_raw
 
 BBOX = (3, 5, 20, 17)
 
@@ -98,7 +98,7 @@ def test_the_file_says_which_dataset_it_is(butler: Butler) -> None:
 def test_raws_are_ingested_and_put(butler: Butler, tmp_path: Path, transfer: str) -> None:
     detector = 6 if transfer == "direct" else 7
     raw = RawImage(pixels=np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50, header={"EXPID": 7, "GAIN": 1.7})
-    write_raw(raw, tmp_path / "raw.fits")
+    write_raw(tmp_path / "raw.fits", raw)
     data_id = butler.registry.expandDataId(instrument="Q", detector=detector)
     ref = DatasetRef(butler.get_dataset_type("frame"), data_id, run="raw")
     butler.collections.register("raw")

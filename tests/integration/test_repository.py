@@ -37,10 +37,10 @@ from support.tiny_survey import (
 
 from qserv_py.errors import ConfigError, NotFoundError, RepositoryError
 from qserv_py.pipelines.images.exposure import RawImage
-from qserv_py.pipelines.images.fits_file import write_exposure
+from qserv_py.pipelines.images.fits_file import read_raw, write_exposure
 from qserv_py.pipelines.instrument.layout import make_camera
 from qserv_py.pipelines.instrument.qcam import QCam
-from qserv_py.pipelines.instrument.raws import raw_path, read_raw, write_raw
+from qserv_py.pipelines.instrument.raws import raw_path, write_raw
 from qserv_py.pipelines.repository.ancillary import ingest_ancillary
 from qserv_py.pipelines.repository.arrangement import arrange_collections
 from qserv_py.pipelines.repository.calibrations import certify_run, ingest_calibrations
@@ -108,7 +108,7 @@ def test_raws_are_found_by_time_filter_and_kind(butler: Butler, survey: Path) ->
     )
     assert [ref.dataId["exposure"] for ref in first] == [FIRST]
     raw = butler.get(first[0])
-    theirs = read_raw(raw_path(survey / "raw", "QCam", FIRST, 1))
+    theirs = read_raw(raw_path(survey / "raw", "QCam", FIRST, 1), name="raw")
     assert same_bits(raw.pixels, theirs.pixels)
     assert raw.header["EXPID"] == FIRST
     found = butler.query_dimension_records("exposure", instrument="QCam", where="band = 'g'")
@@ -337,7 +337,7 @@ def test_detectors_that_come_later_join_their_visit(empty: Butler, tmp_path: Pat
 def test_visits_without_coordinates_are_left_out(empty: Butler, tmp_path: Path) -> None:
     write_exposure_files(tmp_path / "raw", exposure(0))
     lost = write_exposure_files(tmp_path / "raw", exposure(1))[0]
-    raw = read_raw(lost)
+    raw = read_raw(lost, name="lost")
     write_raw(lost, RawImage(pixels=raw.pixels, header={k: v for k, v in raw.header.items() if k != "CTYPE1"}))
     ingest_raws(empty, [tmp_path / "raw"])
     report = define_visits(empty)

@@ -24,10 +24,11 @@ from support import simulated
 from support.simulated import SMALL, files_of
 
 from qserv_py.errors import ConfigError, PipelineError
+from qserv_py.pipelines.images.fits_file import read_raw
 from qserv_py.pipelines.instrument.camera import Camera
 from qserv_py.pipelines.instrument.exposures import ExposureInfo
 from qserv_py.pipelines.instrument.plain import from_plain
-from qserv_py.pipelines.instrument.raws import dimensions_path, parse_raw_name, read_raw
+from qserv_py.pipelines.instrument.raws import dimensions_path, parse_raw_name
 from qserv_py.pipelines.survey import run
 from qserv_py.pipelines.survey.exposing import Simulator
 from qserv_py.pipelines.survey.htm import trixels_of
@@ -66,7 +67,7 @@ def test_raws_are_laid_out_and_say_what_they_are(survey: Path) -> None:
     camera = from_plain(Camera, yaml.safe_load((survey / "survey.yaml").read_text())["camera"], place="survey.yaml")
     assert camera == SMALL.camera()
     for path in raws:
-        raw = read_raw(path)
+        raw = read_raw(path, name=path.name)
         info = ExposureInfo.of_cards(raw.header, place=str(path))
         assert parse_raw_name(path) == (info.instrument, info.exposure, raw.header["DETECTOR"])
         assert path.parts[-5] == ("raw" if info.kind == "science" else "calib")

@@ -36,9 +36,9 @@ from qserv_py.pipelines.images.fits_file import (
     read_raw,
     read_raw_component,
     write_exposure,
-    write_raw,
 )
 from qserv_py.pipelines.images.wcs_cards import wcs_cards, wcs_of
+from qserv_py.pipelines.instrument.raws import write_raw
 from qserv_py.pipelines.kernels.planes import Plane
 
 NUMBERS = st.floats(allow_infinity=False)
@@ -251,7 +251,7 @@ def test_comments_are_texts_of_lines_and_cards_of_the_file_stay_behind() -> None
 def test_raws_come_back(directory: Path, seed: int, header: dict[str, HeaderValue]) -> None:
     pixels = np.random.default_rng(seed).integers(0, 2**16, (9, 13), dtype=np.uint16)
     before = pixels.copy()
-    write_raw(RawImage(pixels=pixels, header=header), directory / "raw.fits")
+    write_raw(directory / "raw.fits", RawImage(pixels=pixels, header=header))
     raw = read_raw(directory / "raw.fits", name="raw.fits")
     assert same_bits(raw.pixels, before)
     assert same_bits(pixels, before)
@@ -281,7 +281,7 @@ def test_raws_of_others(directory: Path) -> None:
     with pytest.raises(ImageFileError, match="empty.fits has no HDU with rows of pixels"):
         read_raw(directory / "empty.fits", name="empty.fits")
     with pytest.raises(ImageFileError, match="uint16 pixels in rows, not int32"):
-        write_raw(RawImage(pixels=pixels, header={}), directory / "bad.fits")  # type: ignore[arg-type]
+        write_raw(directory / "bad.fits", RawImage(pixels=pixels, header={}))  # type: ignore[arg-type]
 
 
 @settings(max_examples=40)
