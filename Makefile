@@ -1,16 +1,18 @@
 # One command for each job; each does all the set-up that it needs.
 #   make demo    a cluster with a simulated sky, five queries, and how to go on
+#   make demo-pixels   the same from raw images on: simulated, processed, ingested, held against the truth
 #   make test    lint, types, the default tests, and the built wheel in a clean environment
 # PYTHON names the interpreter (3.11 or later), VENV the directory of the virtual environment.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed-base
+PIXELS := $(VENV)/.installed-pipelines
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo test lint types unit test-long test-clients test-sanitize wheel-test bench docs clean
+.PHONY: setup demo demo-pixels test lint types unit test-long test-pipelines test-clients test-sanitize wheel-test bench docs clean
 
 setup: $(STAMP)
 
@@ -30,16 +32,23 @@ define install
 	@touch $@
 endef
 
-# The demo needs the catalogue database alone; tests need Rubin's middleware and the tools of developers, too.
+# The demo needs the catalogue database alone, that from pixels Rubin's middleware, too, and tests all of it.
 $(BASE): $(SOURCES)
 	$(call install,.)
 
+$(PIXELS): $(SOURCES)
+	$(call install,.[pipelines])
+	@touch $(BASE)
+
 $(STAMP): $(SOURCES)
 	$(call install,.[dev])
-	@touch $(BASE)
+	@touch $(BASE) $(PIXELS)
 
 demo: $(BASE)
 	@$(BIN)/qserv demo --keep
+
+demo-pixels: $(PIXELS)
+	@$(BIN)/qserv demo --from-pixels --keep --dir demo-pixels
 
 test: lint types unit wheel-test
 
@@ -57,6 +66,10 @@ unit: $(STAMP)
 # 20,000 random queries, and every property test with new examples.
 test-long: $(STAMP)
 	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
+
+# Workflows that are killed and started again, Parsl, and the pages that process images.
+test-pipelines: $(STAMP)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long tests/integration tests/end_to_end
 
 # Answers in the programs that astronomers use; those that Python's packages do not have come from Debian's.
 test-clients: $(STAMP)

@@ -1,5 +1,6 @@
 """Image processing for the catalogue: C kernels behind cffi, run as Rubin PipelineTasks over a Data Butler.
 
-Here will live the survey simulator, the instrument and its Butler repository, the kernels with their NumPy references,
-the PipelineTasks from raw exposure to source catalogue, and the BPS plugin for one machine.
+``instrument`` describes the camera and its raw files, ``survey`` simulates them, ``images`` are what tasks hand on,
+``repository`` makes a Butler of them, ``single_frame`` and ``calibration`` are the science on ``kernels``, ``tasks`` and
+``definitions`` its form as pipelines, ``workflow`` runs these.
 """
