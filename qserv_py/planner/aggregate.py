@@ -11,6 +11,7 @@ from qserv_py.adql.walks import expressions, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.nodes import SqlTemplate
+from qserv_py.planner.sql_aggregates import finite, may_overflow
 
 
 @dataclass(slots=True)
@@ -125,12 +126,17 @@ def _send_partial(aggregate: Aggregate, partial: PartialItems) -> Expr:
             return SqlTemplate(type=DataType.LONG, text=whole, arguments=(text,))
         case "SUM":
             total = partial.add("a", aggregate)
-            outer = "CAST(SUM({0}) AS BIGINT)" if aggregate.type is DataType.LONG else "SUM({0})"
+            outer = "CAST(SUM({0}) AS BIGINT)" if aggregate.type is DataType.LONG else _sum_of_doubles(operand)
             return SqlTemplate(type=aggregate.type, text=outer, arguments=(total,))
         case "AVG" if operand is not None:
             total = partial.add("a", Aggregate(type=DataType.DOUBLE, name="SUM", operand=operand))
             count = partial.add("a", Aggregate(type=DataType.LONG, name="COUNT", operand=operand))
             # NULLIF: DuckDB would answer NaN for no rows
-            mean = "SUM({0}) / CAST(NULLIF(SUM({1}), 0) AS DOUBLE)"
+            mean = f"{_sum_of_doubles(operand)} / CAST(NULLIF(SUM({{1}}), 0) AS DOUBLE)"
             return SqlTemplate(type=DataType.DOUBLE, text=mean, arguments=(total, count))
     raise InternalError(f"aggregate {aggregate.name} cannot be split")
+
+
+def _sum_of_doubles(operand: Expr | None) -> str:
+    """Return the merge of partial sums {0} of an operand."""
+    return finite("SUM({0})", "MAX(ABS({0}))") if operand is not None and may_overflow(operand) else "SUM({0})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
-from qserv_py.adql.tree import Aggregate, Window
+from qserv_py.adql.tree import Aggregate, Expr, Window
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.dialects import Engine, Writer, type_name
 from qserv_py.planner.sql_casts import as_type
@@ -21,7 +21,22 @@ def aggregate(expr: Aggregate, writer: Writer) -> str:
     of_doubles = expr.name in {"SUM", "AVG"} and expr.type is DataType.DOUBLE
     operand = as_type(expr.operand, DataType.DOUBLE if of_doubles else None, writer)
     text = f"{expr.name}({'DISTINCT ' if expr.distinct else ''}{operand})"
+    if of_doubles and may_overflow(expr.operand) and writer.engine is Engine.DUCKDB:
+        return finite(text, f"MAX(ABS({operand}))")
     return f"CAST({text} AS bigint)" if expr.name == "SUM" and expr.type is DataType.LONG else text
+
+
+def may_overflow(operand: Expr) -> bool:
+    """Whether a sum in double precision may: no number of rows of REALs or whole numbers gets there."""
+    return operand.type is DataType.DOUBLE
+
+
+def finite(total: str, largest: str) -> str:
+    """Return a sum or a mean of doubles that fails in DuckDB where it does in PostgreSQL.
+
+    ``largest`` is the largest magnitude among them: an infinity or NaN that a row holds is no overflow.
+    """
+    return f"qserv_finite({total}, {largest})"
 
 
 def window(expr: Window, writer: Writer) -> str:
@@ -29,7 +44,10 @@ def window(expr: Window, writer: Writer) -> str:
     of_doubles = expr.name in {"SUM", "AVG"} and expr.type is DataType.DOUBLE
     arguments = [as_type(part, DataType.DOUBLE if of_doubles else None, writer) for part in expr.arguments]
     call = "COUNT(*)" if expr.name == "COUNT" and not arguments else f"{expr.name}({', '.join(arguments)})"
-    text = f"{call} OVER ({_over(expr, writer)})"
+    over = f"OVER ({_over(expr, writer)})"
+    text = f"{call} {over}"
+    if of_doubles and may_overflow(expr.arguments[0]) and writer.engine is Engine.DUCKDB:
+        return finite(text, f"MAX(ABS({arguments[0]})) {over}")
     if expr.type is not None and expr.type.is_integer and expr.name in {"SUM", "NTILE"}:
         return f"CAST({text} AS {type_name(expr.type, writer.engine)})"
     return text

@@ -89,6 +89,10 @@ CREATE OR REPLACE MACRO qserv_divide(a, b) AS
              WHEN (v).a / (v).b = 0 AND (v).a <> 0 AND NOT isinf((v).b) THEN error('value out of range: underflow')
              ELSE (v).a / (v).b END)[1];
 
+-- A sum or a mean of doubles; largest is the largest of their magnitudes, an infinity or NaN where one of them is.
+CREATE OR REPLACE MACRO qserv_finite(total, largest) AS
+    CASE WHEN NOT isfinite(total) AND isfinite(largest) THEN error('value out of range: overflow') ELSE total END;
+
 -- PostgreSQL shifts whole numbers of 16 bits in 32, and only by the count modulo their size; bits that fall out at the
 -- left are lost. n is the size of the answer in bits.
 CREATE OR REPLACE MACRO qserv_shift_left(a, c, n) AS

@@ -243,7 +243,9 @@ def test_every_aggregate_can_stand_in_having(engines: Engines, name: str) -> Non
 _SPECIAL = [float("nan"), float("inf"), float("-inf"), 1.0, 2.0, None]
 
 
-@pytest.mark.parametrize("name", ["STDDEV_SAMP", "STDDEV_POP", "VAR_SAMP", "VAR_POP", "MEDIAN", "PERCENTILE"])
+@pytest.mark.parametrize(
+    "name", ["STDDEV_SAMP", "STDDEV_POP", "VAR_SAMP", "VAR_POP", "MEDIAN", "PERCENTILE", "SUM", "AVG"]
+)
 def test_numbers_that_are_not_finite(engines: Engines, name: str) -> None:
     @settings(max_examples=40)
     @given(st.lists(st.lists(st.sampled_from(_SPECIAL), max_size=3), min_size=1, max_size=3))
@@ -261,6 +263,60 @@ def test_overflow_is_an_error(engines: Engines, name: str) -> None:
     assert (found.postgres, found.duckdb, found.sharded) == ("error", "error", "error")
     apart = [[(1, 1e300, None, None, None)], [(1, -1e300, None, None, None)]]
     assert answers(engines, f"SELECT {name}(rFlux) AS x FROM Object", apart).sharded == "error"
+
+
+@pytest.mark.parametrize("call", ["SUM(rFlux)", "AVG(rFlux)", "SUM(rFlux * 2)", "AVG(rFlux) / 1e300"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_sum_of_doubles_that_overflows_is_an_error(engines: Engines, call: str, sign: int) -> None:
+    large: list[Row] = [(1, sign * 8e307, None, None, None), (1, sign * 8e307, None, None, None)]
+    more: list[Row] = [(1, sign * 7e307, None, None, None)]
+    for query in (
+        f"SELECT {call} AS x FROM Object",
+        f"SELECT nObs AS v, {call} AS x FROM Object GROUP BY nObs",
+        f"SELECT nObs AS v FROM Object GROUP BY nObs HAVING {call} > 0 ORDER BY {call}",
+    ):
+        assert answers(engines, query, [large[:1]]).sharded != "error"
+        found = answers(engines, query, [[*large, *more]])
+        assert (found.postgres, found.duckdb, found.sharded) == ("error", "error", "error")
+        # no chunk overflows alone
+        assert answers(engines, query, [large, more, []]).sharded == "error"
+
+
+def test_a_sum_of_different_doubles_may_overflow_where_repeated_ones_do_not(engines: Engines) -> None:
+    twice: list[list[Row]] = [[(1, 1e308, None, None, None)], [(1, 1e308, None, None, None)]]
+    found = answers(engines, "SELECT SUM(DISTINCT rFlux) AS x, COUNT(*) AS n FROM Object", twice)
+    assert found.postgres == found.duckdb == found.sharded == [(1e308, 2)]
+    apart: list[list[Row]] = [[(1, 1e308, None, None, None)], [(1, 9e307, None, None, None)]]
+    found = answers(engines, "SELECT SUM(DISTINCT rFlux) AS x, COUNT(*) AS n FROM Object", apart)
+    assert (found.postgres, found.duckdb, found.sharded) == ("error", "error", "error")
+
+
+@pytest.mark.parametrize("name", ["SUM", "AVG"])
+def test_a_window_that_overflows_is_an_error(engines: Engines, name: str) -> None:
+    query = (
+        f"SELECT objectId, {name}(rFlux) OVER (PARTITION BY nObs ORDER BY objectId ROWS 1 PRECEDING) AS x FROM Object"
+    )
+    select = resolved(query).query
+    assert isinstance(select, Select)
+    rows: list[Row] = [(1, 1.5e308, None, None, 1), (2, 1.5e308, None, None, 2)]
+    assert _whole(engines, select, rows) == _postgres(engines, select, rows) != "error"
+    rows.append((2, 1.5e308, None, None, 3))
+    assert (_whole(engines, select, rows), _postgres(engines, select, rows)) == ("error", "error")
+    infinite: list[Row] = [(1, math.inf, None, None, 1), (1, 1.0, None, None, 2), (1, -math.inf, None, None, 3)]
+    answered = _whole(engines, select, infinite)
+    assert (
+        [row[1] for row in answered[:2]]
+        == [row[1] for row in _postgres(engines, select, infinite)[:2]]
+        == [math.inf] * 2
+    )
+
+
+def test_reals_and_whole_numbers_cannot_overflow_a_sum_of_doubles(engines: Engines) -> None:
+    # no check stands in the statement
+    for call in ("SUM(gFlux)", "AVG(gFlux)", "AVG(nObs)"):
+        select = resolved(f"SELECT {call} AS x FROM Object").query
+        assert isinstance(select, Select)
+        assert "qserv_finite" not in sql_over(select, Engine.DUCKDB)
 
 
 def test_a_small_spread_of_large_numbers(engines: Engines) -> None:
