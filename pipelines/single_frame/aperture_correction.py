@@ -71,6 +71,7 @@ def fit_aperture_correction(
         used = np.isfinite(ratio) & np.isfinite(noise) & (light > 0) & (within > 0) & (noise > 0)
     if not used.any():
         raise NoFitError(f"none of {len(stars)} stars has both fluxes {flux} and {aperture}")
+    possible, used = used, used & _near_median(ratio, used)  # before a blend can tilt the plane
     while order > 0 and used.sum() < 5 * (order + 1) * (order + 2) / 2:
         order -= 1
     terms = _terms(np.asarray(stars["x"], float), np.asarray(stars["y"], float), shape, order)
@@ -83,8 +84,7 @@ def fit_aperture_correction(
         middle = np.median(off[used])
         width = max(_MAD_TO_SIGMA * float(np.median(np.abs(off[used] - middle))), 1e-6)
         with np.errstate(invalid="ignore"):
-            near = np.isfinite(ratio) & np.isfinite(noise) & (np.abs(off - middle) <= _CLIP * width)
-        near &= light > 0
+            near = possible & (np.abs(off - middle) <= _CLIP * width)
         if (near == used).all() or near.sum() < terms.shape[1] + 2:
             break
         used = near
@@ -92,6 +92,13 @@ def fit_aperture_correction(
     return ApertureCorrection(
         coefficients=fitted, order=order, shape=shape, error=scatter / float(np.sqrt(used.sum())), used=used
     )
+
+
+def _near_median(values: FloatArray, of: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    off = np.abs(values - np.median(values[of]))
+    with np.errstate(invalid="ignore"):
+        near: npt.NDArray[np.bool_] = off <= _CLIP * max(_MAD_TO_SIGMA * float(np.median(off[of])), 1e-3)
+    return near
 
 
 def _terms(x: FloatArray, y: FloatArray, shape: tuple[int, int], order: int) -> FloatArray:

@@ -30,13 +30,16 @@ def _references() -> Any:
         dimensions=("htm7",),
         multiple=True,
         minimum=0,
-        lookupFunction=_all_shards,
+        lookupFunction=_shards_of_visits,
     )
 
 
-def _all_shards(dataset_type: Any, registry: Any, data_id: Any, collections: Any) -> list[Any]:
-    """Return every shard of the reference catalogue: a survey's quantum has no region to choose by."""
-    return list(registry.queryDatasets(dataset_type, collections=collections, findFirst=True))
+def _shards_of_visits(dataset_type: Any, registry: Any, data_id: Any, collections: Any) -> list[Any]:
+    """Return the shards of the reference catalogue that visits lie on: a survey's quantum has no region to ask by."""
+    found = registry.queryDatasets(
+        dataset_type, collections=collections, findFirst=True, dataId=data_id, dimensions=["visit"]
+    )
+    return sorted(set(found))  # a shard comes once for each visit on it
 
 
 class PhotometricFitConnections(base.PipelineTaskConnections, dimensions=("instrument", "physical_filter")):

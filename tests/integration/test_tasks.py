@@ -118,6 +118,7 @@ def test_the_fits_over_visits_reach_the_summaries(butler: Butler) -> None:
     photometry = butler.get("photometricFit_metadata", physical_filter="q_r")["photometricFit"]
     assert photometry["repeatability_mmag"] < 5.0  # Rubin's requirement
     assert photometry["images_fitted"] == 8
+    assert photometry["references"] > 100
     assert butler.get("astrometricFit_metadata")["astrometricFit"]["repeatability_mas"] < 6.0
 
 

@@ -11,17 +11,22 @@ from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.errors import CalibrationError, PipelineError, UnusableImageError, UserError
+from qserv_py.errors import CalibrationError, NoFitError, PipelineError, UnusableImageError, UserError
 from qserv_py.pipelines.images.exposure import Exposure, RawImage
 from qserv_py.pipelines.instrument.camera import Detector
 from qserv_py.pipelines.instrument.layout import make_camera
 from qserv_py.pipelines.kernels.isr import MaskedImage
 from qserv_py.pipelines.kernels.planes import Plane
+from qserv_py.pipelines.kernels.wcs import Wcs
 from qserv_py.pipelines.single_frame import combination
+from qserv_py.pipelines.single_frame.aperture_correction import fit_aperture_correction
 from qserv_py.pipelines.single_frame.combination import clipped_mean
+from qserv_py.pipelines.single_frame.defects import boxes_of, defects_of
+from qserv_py.pipelines.single_frame.flat_fields import as_response, normalised
 from qserv_py.pipelines.single_frame.identifiers import MAX_SOURCES, parts_of, source_ids, visit_detector_id
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.signature import Calibrations, without_signature
+from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
 
 
 def detector_of(*, crosstalk: float = 0.0, size: int = 64) -> Detector:
@@ -207,3 +212,76 @@ def test_identifiers_out_of_range_are_refused() -> None:
         visit_detector_id(2026112000001, 256)
     with pytest.raises(UserError, match="source numbers -1 to -1"):
         source_ids(2026112000001, 0, [-1])
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32), st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+def test_boxes_hold_the_bad_pixels_and_no_other(rows: int, columns: int, seed: int, share: float) -> None:
+    bad = np.random.default_rng(seed).random((rows, columns)) < share
+    times = np.zeros(bad.shape, int)
+    for box in boxes_of(bad):
+        times[box["y0"] : box["y0"] + box["height"], box["x0"] : box["x0"] + box["width"]] += 1
+    assert (times == bad).all()
+
+
+def test_hot_and_dull_pixels_are_defects() -> None:
+    dark, flat = exposure_of(np.full((40, 50), 0.1)), exposure_of(np.ones((40, 50)))
+    dark.image[3, 4] = 50.0
+    dark.image[5, 5] = np.nan
+    flat.image[10:20, 30] = 0.5
+    flat.mask[39, 49] = Plane.BAD
+    found = {tuple(box) for box in defects_of(dark, [flat], response=0.2, hot=10.0)}
+    assert found == {(4, 3, 1, 1), (5, 5, 1, 1), (30, 10, 1, 10), (49, 39, 1, 1)}
+
+
+def test_a_flat_needs_light_and_marks_what_is_blind() -> None:
+    frame = MaskedImage(
+        image=np.full((4, 4), 3000.0, np.float32),
+        variance=np.full((4, 4), 3000.0, np.float32),
+        mask=np.zeros((4, 4), np.int32),
+    )
+    frame.image[0, 0] = 30.0
+    response = as_response(normalised(frame))
+    assert response.mask[0, 0] == Plane.BAD
+    assert response.image[1:] == pytest.approx(1.0)
+    assert response.variance[1, 1] == pytest.approx(1 / 3000)
+    with pytest.raises(CalibrationError, match="has 30 electrons in the median"):
+        normalised(replace(frame, image=np.full((4, 4), 30.0, np.float32)))
+    with pytest.raises(CalibrationError, match="no usable pixel"):
+        as_response(replace(frame, mask=np.full((4, 4), Plane.BAD, np.int32)))
+
+
+@given(st.integers(0, 2**32), st.integers(20, 60), st.floats(-0.05, 0.05), st.floats(-0.05, 0.05))
+def test_aperture_corrections_follow_the_image_and_leave_blends_out(seed: int, count: int, a: float, b: float) -> None:
+    random = np.random.default_rng(seed)
+    x, y = random.uniform(0, 1000, (2, count))
+    ratio = 1.02 + a * (2 * x / 1000 - 1) + b * (2 * y / 1000 - 1)
+    blended = np.arange(count) < count // 10
+    stars = Table({"x": x, "y": y, "psf_flux": np.full(count, 1e5)})
+    stars["ap12_flux"] = 1e5 * ratio * (1 + random.normal(0, 1e-4, count)) * np.where(blended, 1.5, 1.0)
+    stars["ap12_flux_error"] = np.full(count, 100.0)
+    fit = fit_aperture_correction(stars, flux="psf", aperture="ap12", shape=(1000, 1000))
+    assert not fit.used[blended].any()
+    np.testing.assert_allclose(fit.at(x, y), ratio, atol=1e-3)
+    assert fit.error < 1e-3
+    assert fit.at([5000.0], [500.0]) == pytest.approx(fit.at([1000.0], [500.0]))
+
+
+def test_an_aperture_correction_needs_a_star() -> None:
+    none = Table({name: [np.nan] for name in ("x", "y", "psf_flux", "ap12_flux", "ap12_flux_error")})
+    with pytest.raises(NoFitError, match="none of 1 stars has both fluxes"):
+        fit_aperture_correction(none, flux="psf", aperture="ap12", shape=(10, 10))
+
+
+@given(st.integers(1, 5), st.integers(0, 2**32))
+def test_coordinates_survive_their_columns(order: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a, b = random.normal(0, 1e-8, (2, order + 1, order + 1))
+    wcs = Wcs(
+        ra0=random.uniform(0, 360), dec0=random.uniform(-89, 89), x0=500.0, y0=400.0,
+        cd=random.normal(0, 1e-4, (2, 2)), order=order, a=a if order > 1 else None, b=b if order > 1 else None,
+    )  # fmt: skip
+    again = wcs_of_row(Table([wcs_columns(wcs)])[0])
+    at = random.uniform(0, 1000, (2, 5))
+    np.testing.assert_array_equal(again.to_sky(*at), wcs.to_sky(*at))
+    with pytest.raises(PipelineError, match="order 6; a row holds 5"):
+        wcs_columns(replace(wcs, order=6))
