@@ -31,9 +31,9 @@ from scipy.spatial import cKDTree
 from qserv_py.pipelines.calibration import astrometry, photometry
 from qserv_py.pipelines.calibration.stars import bright_stars
 from qserv_py.pipelines.images.exposure import Exposure
+from qserv_py.pipelines.images.fits_file import read_raw
 from qserv_py.pipelines.images.wcs_cards import wcs_of
 from qserv_py.pipelines.instrument.exposures import ExposureInfo, mjd
-from qserv_py.pipelines.instrument.raws import read_raw
 from qserv_py.pipelines.kernels.detection import gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments
@@ -94,7 +94,7 @@ def calibrations(survey: Path, camera: Any, clock: Clock) -> Calibrations:
     """Return bias, dark, flat and defects from the survey's calibration exposures."""
     raws: dict[str, list[Any]] = {"bias": [], "dark": [], "flat": []}
     for path in sorted((survey / "calib").glob(f"*/*/*/*_{DETECTOR:03d}.fits")):
-        raw = read_raw(path)
+        raw = read_raw(path, name=str(path))
         raws[str(raw.header["IMGTYPE"])].append(raw)
     detector = camera.detector(DETECTOR)
 
@@ -123,7 +123,7 @@ def calibrations(survey: Path, camera: Any, clock: Clock) -> Calibrations:
 
 def one_visit(path: Path, known: Calibrations, camera: Any, shards: list[Any], clock: Clock) -> Calibrated:
     """Return a calibrated image from a raw file."""
-    raw = clock.time("read_raw", lambda: read_raw(path))
+    raw = clock.time("read_raw", lambda: read_raw(path, name=str(path)))
     info = ExposureInfo.of_cards(raw.header)
     guess = wcs_of(raw.header, name=str(path))
     image = clock.time(

@@ -21,7 +21,8 @@ from support.calibrated_survey import (
 )
 
 from qserv_py.pipelines.images.exposure import Exposure, RawImage
-from qserv_py.pipelines.instrument.raws import read_raw, write_raw
+from qserv_py.pipelines.images.fits_file import read_raw
+from qserv_py.pipelines.instrument.raws import write_raw
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import background_of
 
@@ -179,7 +180,7 @@ def broken_raws(survey: CalibratedSurvey) -> None:
 
     def spoil(visit: int, detector: int, change: Any) -> None:
         path = survey.raw(visit, detector)
-        raw = read_raw(path)
+        raw = read_raw(path, name=str(path))
         size = path.stat().st_size
         write_raw(path, change(raw))
         assert path.stat().st_size == size
