@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 
@@ -24,18 +23,6 @@ class NewDataset:
 
     data_id: Mapping[str, object]
     """Required dimensions and their values, such as instrument and visit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedDataset(NewDataset):
-    """A dataset whose rows a table has."""
-
-    database: str
-    table: str
-    rows: int
-    """Rows that the table got from it."""
-
-    loaded_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

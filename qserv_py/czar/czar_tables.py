@@ -7,7 +7,8 @@ xtypes stand in the metadata of the Arrow fields, where ``Result.to_arrow`` writ
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -66,6 +67,47 @@ def czar_database(name: str, tables: Mapping[CzarTable, pa.Table], *, descriptio
     sizes = {name: (held.num_rows, held.nbytes) for name, held in rows.items()}
     database = described_database(name, tuple(tables), description=description)
     return CzarTables(database=database, sizes=MappingProxyType(sizes), rows=MappingProxyType(rows))
+
+
+class _RowsWhenAsked(Mapping[str, pa.Table]):
+    """The rows of one table, made when they are asked for the first time."""
+
+    def __init__(self, name: str, make: Callable[[], pa.Table]) -> None:
+        self._name = name
+        self._make = make
+        self._made: pa.Table | None = None
+        self._making = threading.Lock()
+
+    def __getitem__(self, name: str) -> pa.Table:
+        if name != self._name:
+            raise KeyError(name)
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self._name,))
+
+    def __len__(self) -> int:
+        return 1
+
+
+def rows_when_asked(
+    table: CzarTable, count: int, bytes_per_row: int, make: Callable[[], pa.Table], *, description: str = ""
+) -> CzarTables:
+    """Return a database of one table whose rows are made when a query asks for them.
+
+    Parameters
+    ----------
+    count, bytes_per_row
+        Number and about the size of the rows, which the planner wants to know.
+    """
+    return CzarTables(
+        database=described_database(table.database, (table,), description=description),
+        sizes=MappingProxyType({table.qualified: (count, count * bytes_per_row)}),
+        rows=_RowsWhenAsked(table.qualified, make),
+    )
 
 
 def described_database(name: str, tables: tuple[CzarTable, ...], *, description: str = "") -> Database:

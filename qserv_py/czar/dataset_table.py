@@ -5,16 +5,14 @@ A row carries the number of its dataset, eight bytes; the id, the run and the mo
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from datetime import UTC
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
-from qserv_py.catalog.dataset import LoadedDataset
 from qserv_py.catalog.model import Column, CzarTable
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.czar_tables import CzarTables, czar_database
+from qserv_py.czar.czar_tables import CzarTables, rows_when_asked
 
 BUTLER_DATABASE = "butler"
 
@@ -38,9 +36,20 @@ _COLUMNS = (
 )
 """Name, type, UCD and description."""
 
+_BYTES_PER_ROW = 150
+"""About."""
 
-def dataset_table(datasets: Sequence[LoadedDataset]) -> CzarTables:
-    """Return the database of datasets."""
+
+def dataset_table(count: int, read: Callable[[], Sequence[tuple[Any, ...]]]) -> CzarTables:
+    """Return the database of datasets.
+
+    Parameters
+    ----------
+    count
+        Number of rows.
+    read
+        Reads the rows, as ``registry.datasets.dataset_rows`` gives them; called when a query asks for them.
+    """
     columns = tuple(
         Column(name=name, physical=name, datatype=kind, nullable=False, ucd=ucd, description=text)
         for name, kind, ucd, text in _COLUMNS
@@ -53,20 +62,13 @@ def dataset_table(datasets: Sequence[LoadedDataset]) -> CzarTables:
         primary_key=("dataset_number",),
         description="One row a dataset whose rows a table has.",
     )
-    values = [
-        [dataset.number for dataset in datasets],
-        [str(dataset.dataset_id) for dataset in datasets],
-        [dataset.dataset_type for dataset in datasets],
-        [dataset.run for dataset in datasets],
-        [json.dumps(dict(dataset.data_id), sort_keys=True) for dataset in datasets],
-        [dataset.database for dataset in datasets],
-        [dataset.table for dataset in datasets],
-        [dataset.rows for dataset in datasets],
-        [dataset.loaded_at.astimezone(UTC).replace(tzinfo=None) for dataset in datasets],
-    ]
+    return rows_when_asked(table, count, _BYTES_PER_ROW, lambda: _rows(columns, read()), description=_DESCRIPTION)
+
+
+def _rows(columns: Sequence[Column], found: Sequence[tuple[Any, ...]]) -> pa.Table:
+    values = list(zip(*found, strict=True)) or [()] * len(columns)
     arrays = [
         pa.array(held, pa.type_for_alias(column.datatype.names.arrow))
         for held, column in zip(values, columns, strict=True)
     ]
-    rows = pa.table(arrays, names=[column.physical for column in columns])
-    return czar_database(BUTLER_DATABASE, {table: rows}, description=_DESCRIPTION)
+    return pa.table(arrays, names=[column.physical for column in columns])

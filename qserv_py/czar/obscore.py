@@ -6,18 +6,17 @@ a catalogue find their image by visit and detector. ``access_url`` leads to the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import pyarrow as pa
 
-from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import Column, CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.czar_tables import CzarTables, czar_database
+from qserv_py.czar.czar_tables import CzarTables, rows_when_asked
 
 OBSCORE_DATABASE = "ivoa"
 OBSCORE_TABLE = "ObsCore"
@@ -84,6 +83,17 @@ _WAVELENGTHS_NM = {
 """Nominal ranges of the bands of the LSST."""
 
 
+_READ = (
+    "obs_collection", "_id", "_type", "instrument_name", "lsst_visit", "lsst_detector", "obs_id", "lsst_filter",
+    "lsst_band", "target_name", "t_exptime", "t_min", "t_max", "s_ra", "s_dec", "s_fov", "s_region",
+)  # fmt: skip
+"""What the registry tells of an image, in its order; those with _ go into other columns."""
+
+_TITLE = ("_type", "instrument_name", "lsst_visit", "lsst_detector")
+_BYTES_PER_ROW = 420
+"""About."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataModel:
     """A data model of the IVOA."""
@@ -115,8 +125,16 @@ class ImageAccess:
     """Name of the observatory."""
 
 
-def obscore_table(images: Sequence[tuple[str, Image]], access: ImageAccess) -> CzarTables:
-    """Return the database with ObsCore, of images each with the name of its database."""
+def obscore_table(count: int, read: Callable[[], Sequence[tuple[Any, ...]]], access: ImageAccess) -> CzarTables:
+    """Return the database with ObsCore.
+
+    Parameters
+    ----------
+    count
+        Number of images.
+    read
+        Reads the images, as ``registry.datasets.image_rows`` gives them; called when a query asks for them.
+    """
     columns = tuple(
         Column(
             name=name,
@@ -139,51 +157,39 @@ def obscore_table(images: Sequence[tuple[str, Image]], access: ImageAccess) -> C
         utype=OBSCORE_UTYPE,
         description="Images, as ObsCore 1.1 describes observations.",
     )
-    schema = pa.schema([(column.physical, pa.type_for_alias(column.datatype.names.arrow)) for column in columns])
-    rows = pa.Table.from_pylist([_row(database, image, access) for database, image in images], schema=schema)
-    return czar_database(OBSCORE_DATABASE, {table: rows}, description=_DESCRIPTION)
+    return rows_when_asked(
+        table, count, _BYTES_PER_ROW, lambda: _rows(columns, read(), access), description=_DESCRIPTION
+    )
 
 
-def publisher_did(image: Image, access: ImageAccess) -> str:
-    """Return the identifier of an image, the same in every database."""
-    return f"{access.identifier}?id={image.dataset_id}"
-
-
-def _row(database: str, image: Image, access: ImageAccess) -> dict[str, Any]:
-    did = publisher_did(image, access)
-    low, high = _WAVELENGTHS_NM.get(image.band, (None, None))
-    part = "" if image.detector is None else f", detector {image.detector}"
-    return {
-        "dataproduct_type": "image",
-        "dataproduct_subtype": f"lsst.{image.dataset_type}",
-        "calib_level": 1 if image.dataset_type == "raw" else 2,
-        "obs_collection": database,
-        "obs_id": image.visit_name,
-        "obs_publisher_did": did,
-        "obs_title": f"{image.dataset_type} of {image.instrument}, visit {image.visit}{part}",
-        "access_url": f"{access.links}?ID={quote(did, safe='')}" if access.links else None,
-        "access_format": DATALINK if access.links else None,
-        "target_name": image.target,
-        "s_ra": image.ra,
-        "s_dec": image.dec,
-        "s_fov": image.field_deg,
-        "s_region": _region(image),
-        "t_min": image.begin_mjd,
-        "t_max": image.end_mjd,
-        "t_exptime": image.exposure_s,
-        "em_min": None if low is None else low * 1e-9,
-        "em_max": None if high is None else high * 1e-9,
-        "o_ucd": "phot.flux.density",
-        "facility_name": access.facility or None,
-        "instrument_name": image.instrument,
-        "lsst_visit": image.visit,
-        "lsst_detector": image.detector,
-        "lsst_band": image.band,
-        "lsst_filter": image.physical_filter,
+def _rows(columns: Sequence[Column], images: Sequence[tuple[Any, ...]], access: ImageAccess) -> pa.Table:
+    """Return the rows, column by column: there may be millions."""
+    values = list(zip(*images, strict=True)) or [()] * len(_READ)
+    told = dict(zip(_READ, values, strict=True))
+    count = len(images)
+    begin = f"{access.identifier}?id="
+    bands = [_WAVELENGTHS_NM.get(band) for band in told["lsst_band"]]
+    made: dict[str, Any] = {
+        **{name: held for name, held in told.items() if not name.startswith("_")},
+        "dataproduct_type": ["image"] * count,
+        "dataproduct_subtype": [f"lsst.{kind}" for kind in told["_type"]],
+        "calib_level": [1 if kind == "raw" else 2 for kind in told["_type"]],
+        "obs_publisher_did": [begin + name for name in told["_id"]],
+        "obs_title": [_title(*entry) for entry in zip(*(told[name] for name in _TITLE), strict=True)],
+        "em_min": [None if band is None else band[0] * 1e-9 for band in bands],
+        "em_max": [None if band is None else band[1] * 1e-9 for band in bands],
+        "o_ucd": ["phot.flux.density"] * count,
+        "facility_name": [access.facility or None] * count,
     }
+    if access.links:
+        address = f"{access.links}?ID={quote(begin, safe='')}"
+        made |= {"access_url": [address + name for name in told["_id"]], "access_format": [DATALINK] * count}
+    arrays = [
+        pa.array(made.get(column.name, [None] * count), pa.type_for_alias(column.datatype.names.arrow))
+        for column in columns
+    ]
+    return pa.table(arrays, names=[column.physical for column in columns])
 
 
-def _region(image: Image) -> str | None:
-    if image.region is None:
-        return None
-    return "POLYGON ICRS " + " ".join(f"{value:.9f}".rstrip("0").rstrip(".") for value in image.region)
+def _title(kind: str, instrument: str, visit: int, detector: int | None) -> str:
+    return f"{kind} of {instrument}, visit {visit}" + ("" if detector is None else f", detector {detector}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import ChainMap
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from functools import reduce
 from weakref import WeakSet
@@ -22,10 +22,10 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
 from qserv_py.czar.answer import Answer, QueryStats
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.czar_tables import uploaded_tables
+from qserv_py.czar.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
-from qserv_py.czar.service_tables import ServiceTables, read_service_tables
+from qserv_py.czar.service_tables import ServiceTables
 from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
@@ -57,8 +57,7 @@ class Session(Closing):
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
         self._lock = threading.Lock()
-        self._catalog: Catalog | None = None
-        self._service_tables = ServiceTables()
+        self._loaded: tuple[Catalog, ServiceTables] | None = None
         self._views: dict[frozenset[str], tuple[Catalog, Mapping[str, pa.Table]]] = {}
         self._indexes = DirectorIndexes(cluster.config.czar_dir)
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
@@ -92,19 +91,19 @@ class Session(Closing):
         """Return the catalogue of an identity and the rows of the tables in it that the czar holds."""
         with self._lock:
             version = self._registry.catalog_version()
-            if self._catalog is None or self._catalog.version != version:
-                self._catalog = self._registry.load_catalog()
-                self._service_tables = read_service_tables(self._registry, self.cluster.config.directory)
+            if self._loaded is None or self._loaded[0].version != version:
+                directory = self.cluster.config.directory
+                self._loaded = self._registry.load_catalog(), ServiceTables(self._registry, directory)
                 self._views.clear()
                 self._indexes.forget()
-            names = frozenset(database.name for database in self._catalog.databases if identity.may_read(database))
+            known, service_tables = self._loaded
+            names = frozenset(database.name for database in known.databases if identity.may_read(database))
             if names not in self._views:
-                catalog, rows = self._catalog.restricted_to(names), dict[str, pa.Table]()
-                for tables in self._service_tables.visible(catalog):
-                    catalog = tables.added_to(catalog)
-                    rows |= tables.rows
-                described = tap_schema_of(catalog)
-                self._views[names] = described.added_to(catalog), {**rows, **described.rows}
+                catalog = known.restricted_to(names)
+                shown = list(service_tables.visible(catalog))
+                catalog = reduce(_with_tables, shown, catalog)
+                shown.append(tap_schema_of(catalog))
+                self._views[names] = _with_tables(catalog, shown[-1]), _rows_of(shown)
             return self._views[names]
 
     def plan(
@@ -168,15 +167,21 @@ class Session(Closing):
         brought = list(self.user_tables.databases(identity)) if may_read_user_tables(adql, identity) else []
         if brought and SCHEMA_DATABASE in adql.lower():
             catalog = catalog.without(SCHEMA_DATABASE)
-            described = {name: rows for name, rows in described.items() if not name.startswith(f"{SCHEMA_DATABASE}.")}
-            brought.append(tap_schema_of(reduce(lambda known, tables: tables.added_to(known), brought, catalog)))
+            brought.append(tap_schema_of(reduce(_with_tables, brought, catalog)))
         if uploads:
             brought.append(uploaded_tables(uploads))
-        held: ChainMap[str, pa.Table] = ChainMap(described)  # type: ignore[arg-type]
-        for tables in brought:
-            catalog, held = tables.added_to(catalog), ChainMap(*held.maps, tables.rows)  # type: ignore[arg-type]
+        catalog, held = reduce(_with_tables, brought, catalog), _rows_of(brought, described)
         try:
             resolved = resolve(parse(adql), catalog)
             return plan_query(resolved, catalog, self._indexes.key_cells(resolved, catalog)), held
         except RecursionError:
             raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
+
+
+def _with_tables(catalog: Catalog, tables: CzarTables) -> Catalog:
+    return tables.added_to(catalog)
+
+
+def _rows_of(brought: Sequence[CzarTables], *others: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
+    """Return the rows of tables by their names, none of them read yet; the first of a name counts."""
+    return ChainMap(*(tables.rows for tables in brought), *others)  # type: ignore[arg-type]

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from qserv_py.catalog.dataset import Image, LoadedDataset, NewDataset
+from qserv_py.catalog.dataset import Image, NewDataset
 from qserv_py.catalog.model import Table
 from qserv_py.errors import TransactionStateError
 from qserv_py.registry.connection import Registry
@@ -95,32 +96,31 @@ def add_images(connection: Connection, transaction_id: int, images: Sequence[Ima
         run(connection, "insert_image", transaction_id=transaction_id, **{**asdict(image), "region": region})
 
 
-def published_datasets(registry: Registry) -> tuple[LoadedDataset, ...]:
-    """Return the datasets whose rows queries see."""
-    return tuple(
-        LoadedDataset(
-            number=number,
-            dataset_id=dataset_id,
-            dataset_type=dataset_type,
-            run=name,
-            data_id=data_id,
-            database=database,
-            table=table,
-            rows=rows,
-            loaded_at=loaded_at,
-        )
-        for number, dataset_id, dataset_type, name, data_id, database, table, rows, loaded_at in registry.look_up(
-            "published_datasets"
-        )
-    )
+def count_datasets(registry: Registry) -> dict[str, tuple[int, int]]:
+    """Return how many datasets and images each published database has, of those that have any."""
+    return {name: (datasets, images) for name, datasets, images in registry.look_up("count_datasets")}
 
 
-def published_images(registry: Registry) -> tuple[tuple[str, Image], ...]:
-    """Return the images of published databases, each with the database's name."""
-    names = tuple(Image.__slots__)
-    found = []
-    for database, *values in registry.look_up("published_images"):
-        fields = dict(zip(names, values, strict=True))
-        fields["region"] = None if fields["region"] is None else tuple(fields["region"])
-        found.append((database, Image(**fields)))
-    return tuple(found)
+def dataset_rows(registry: Registry, snapshots: Mapping[str, int]) -> list[tuple[Any, ...]]:
+    """Return the datasets of some databases, as of their snapshots.
+
+    Returns
+    -------
+    rows
+        Number, id, type, run, data id as JSON, database, table, rows, moment of the commit in UTC.
+    """
+    names, numbers = list(snapshots), list(snapshots.values())
+    return registry.look_up("dataset_rows", databases=names, snapshots=numbers)
+
+
+def image_rows(registry: Registry, snapshots: Mapping[str, int]) -> list[tuple[Any, ...]]:
+    """Return the images of some databases, as of their snapshots.
+
+    Returns
+    -------
+    rows
+        Database, id, dataset type, instrument, visit, detector, name of the visit, filter, band, target, exposure in
+        seconds, begin and end as MJD in UTC, ra, dec and diameter of the field in degrees, region as STC-S.
+    """
+    names, numbers = list(snapshots), list(snapshots.values())
+    return registry.look_up("image_rows", databases=names, snapshots=numbers)

@@ -503,7 +503,7 @@ def test_provenance(
         "SELECT d.dataset_id, d.run, d.dataset_type, d.data_id, d.row_count, COUNT(*) AS n, MIN(s.visit) AS v"
         f" FROM {database}.Source AS s JOIN butler.Dataset AS d ON d.dataset_number = s.datasetNumber WHERE {of_here}"
         " GROUP BY d.dataset_id, d.run, d.dataset_type, d.data_id, d.row_count ORDER BY v",
-    ) == [(str(ids[n]), "u/night/run1", "source", f'{{"instrument": "Fake", "visit": {n}}}', 50, 50, n) for n in (1, 2)]
+    ) == [(str(ids[n]), "u/night/run1", "source", f'{{"visit": {n}, "instrument": "Fake"}}', 50, 50, n) for n in (1, 2)]
     [(ingested,)] = answers(cluster, f"SELECT MAX(ingest_time) AS t FROM butler.Dataset WHERE {of_here}")
     assert isinstance(ingested, datetime)
     assert abs(ingested - datetime.now(UTC).replace(tzinfo=None)) < timedelta(minutes=5)

@@ -18,7 +18,6 @@ from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.butler.prompt_schema import prompt_database
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.recovery import recover
-from qserv_py.registry.datasets import published_datasets, published_images
 from qserv_py.registry.transactions import parts_of
 
 VISITS = 4
@@ -102,8 +101,16 @@ def check_ids(destination: Destination, database: str, visits: set[int]) -> None
 def check(destination: Destination, database: str, visits: list[int]) -> None:
     """Check that all visits are loaded and published, with their images."""
     check_ids(destination, database, set(visits))
-    datasets = [one for one in published_datasets(destination.registry) if one.database == database]
-    assert sorted(one.data_id["visit"] for one in datasets) == visits  # type: ignore[type-var]
-    assert {one.rows for one in datasets} == {ROWS}
-    images = [image for name, image in published_images(destination.registry) if name == database]
-    assert sorted((image.visit, image.detector) for image in images) == [(v, d) for v in visits for d in range(2)]
+    with destination.registry.connection() as connection:
+        datasets = connection.execute(
+            "SELECT (data_id ->> 'visit')::int, rows FROM dataset JOIN catalog_table USING (table_id)"
+            " JOIN catalog_database d USING (database_id) WHERE d.name = %s AND snapshot IS NOT NULL ORDER BY 1",
+            [database],
+        ).fetchall()
+        images = connection.execute(
+            "SELECT visit, detector FROM image JOIN catalog_database d USING (database_id)"
+            " WHERE d.name = %s AND snapshot IS NOT NULL ORDER BY 1, 2",
+            [database],
+        ).fetchall()
+    assert datasets == [(visit, ROWS) for visit in visits]
+    assert images == [(visit, detector) for visit in visits for detector in range(2)]
