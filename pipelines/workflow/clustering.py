@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from lsst.daf.butler import DataCoordinate
     from lsst.pipe.base.quantum_graph import PredictedQuantumGraph
 
-QUANTA_PER_JOB = 16
-"""With quanta of a second, a job's start is an eighth of its time; with the 3 s of `calibrateImage`, a twentieth."""
+QUANTA_PER_JOB = 32
+"""With quanta of a second, as those of ``isr`` and ``calibrateImage``, a job's start is a twentieth of its time."""
 
 _SPATIAL = ("visit", "detector", "tract", "patch")
 """Dimensions that make a layer, and the order of quanta in it; ``exposure`` counts as ``visit``."""

@@ -138,7 +138,7 @@ class _Terminal:
         self._answers = 0
 
     def step(self, name: str, outcome: str, seconds: float) -> None:
-        click.echo(f"  {name:<15} {outcome:<64} {seconds:6.1f} s")
+        click.echo(f"  {name:<20} {outcome:<62} {seconds:6.1f} s")
 
     def progress(self, name: str) -> AbstractContextManager[ProgressListener]:
         from qserv_py.cli.ingest_commands import ingest_progress
@@ -165,7 +165,8 @@ class _Terminal:
         more = f" ({SHOWN_ROWS} shown)" if answer.table.num_rows > SHOWN_ROWS else ""
         click.echo(
             f"\n    {answer.table.num_rows:,} row{'s' if answer.table.num_rows != 1 else ''}{more}, "
-            f"{stats.chunks} of {stats.chunks_total} chunks, {stats.seconds * 1000:.1f} ms"
+            + (f"{stats.chunks} of {stats.chunks_total} chunks, " if stats.chunks_total else "")
+            + f"{stats.seconds * 1000:.1f} ms"
         )
 
 

@@ -47,9 +47,9 @@ def prepared(directory: Path, *jobs: Job, **settings: Any) -> Path:
     return directory
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
+def wait_for(condition: Callable[[], bool], what: str, *, seconds: float = WAIT_S) -> None:
     """Wait until something is true."""
-    deadline = time.monotonic() + WAIT_S
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.02)

@@ -83,7 +83,7 @@ def run_from_pixels(options: PixelsOptions, listener: DemoListener) -> Cluster |
         import_extra(module)
     request = _request(options)
     if place.earlier_demo(options.directory):
-        timed(listener, "earlier demo", lambda: remove_demo(options.directory), lambda _: "removed")
+        timed(listener, "earlier demo", lambda: _remove(options.directory), lambda _: "removed")
     _check_disk(options)
     cluster = timed(
         listener,
@@ -109,7 +109,7 @@ def run_from_pixels(options: PixelsOptions, listener: DemoListener) -> Cluster |
         kept = options.keep
     finally:
         if not kept:
-            remove_demo(options.directory)
+            _remove(options.directory)
     return cluster if kept else None
 
 
@@ -173,7 +173,7 @@ def _process(options: PixelsOptions, listener: DemoListener) -> None:
     def calibrate() -> RunView:
         view = _seen_to_its_end(submit(submission("cp", CALIBRATIONS)), listener)
         with opened(str(options.repository), writeable=True) as butler:
-            certify_run(butler, CALIBRATIONS, validity(None, None), types=("bias", "dark", "flat"))
+            certify_run(butler, CALIBRATIONS, validity(None, None))
         return view
 
     timed(listener, "calibrations", calibrate, _quanta)
@@ -190,19 +190,18 @@ def _run_step(submission: Submission, listener: DemoListener) -> RunView:
 
 def _quanta(view: RunView) -> str:
     done, total = view.quanta()
-    labels = ", ".join(dict.fromkeys(job.label for job in view.plan.jobs if job.quanta))
-    return f"{done} of {total} quanta: {labels}"
+    jobs = sum(bool(job.quanta) for job in view.plan.jobs)
+    return f"{done} of {total} quanta in {jobs} jobs"
 
 
 def _seen_to_its_end(directory: Path, listener: DemoListener) -> RunView:
-    """Watch a run until it is over; it is cancelled when the demo is broken off.
+    """Watch a run until it is over.
 
     Raises
     ------
     PipelineError
         If nothing came of it. A detector that failed is left out: real surveys have some, too.
     """
-    from qserv_py.pipelines.workflow.control import cancel
     from qserv_py.pipelines.workflow.submission import follow
 
     with listener.stages("quanta") as show:
@@ -211,11 +210,7 @@ def _seen_to_its_end(directory: Path, listener: DemoListener) -> RunView:
             for label, (done, total) in view.progress().items():
                 show(label, done, total)
 
-        try:
-            view = follow(directory, heard)
-        except BaseException:
-            cancel(directory)
-            raise
+        view = follow(directory, heard)
     if view.state != "SUCCEEDED" and not view.quanta()[0]:
         job = next((job for job, _ in view.failed()), view.plan.jobs[0])
         raise PipelineError(f"{job.label} failed: {view.why(job)}", hint=f"{view.log_of(job)} says more.")
@@ -252,6 +247,16 @@ def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> N
             lambda: publish_database(destination, place.PIXELS_DATABASE),
             lambda published: f"snapshot {published.snapshot}, {published.chunk_tables} chunk tables",
         )
+
+
+def _remove(directory: Path) -> None:
+    """Remove a demo; its pipelines are ended first, wherever they were broken off."""
+    from qserv_py.pipelines.workflow.control import cancel
+    from qserv_py.pipelines.workflow.plan import PLAN_FILE
+
+    for plan in directory.glob(f"submit/**/{PLAN_FILE}"):
+        cancel(plan.parent)
+    remove_demo(directory)
 
 
 def _check_disk(options: PixelsOptions) -> None:
