@@ -7,6 +7,7 @@ import getpass
 import io
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -121,27 +122,23 @@ def submit(submission: Submission) -> Path:
     """
     import_extra("lsst.ctrl.bps")
     text = bps_text(submission)
-    submission.submit_directory.mkdir(parents=True, exist_ok=True)
-    file = submission.submit_directory / f".submission-{os.getpid()}.yaml"
-    file.write_text(text)
     os.environ.update(program_variables())
     said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said), _quiet():
-            from lsst.ctrl.bps import BpsSubprocessError
-            from lsst.ctrl.bps.drivers import submit_driver
+    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(said), _quiet():
+        from lsst.ctrl.bps import BpsSubprocessError
+        from lsst.ctrl.bps.drivers import submit_driver
 
-            try:
-                submit_driver(str(file))
-            except BpsSubprocessError as error:
-                raise _graph_error(_said_directory(said.getvalue())) from error
-            except QservError:
-                raise
-            except Exception as error:  # of any workflow service: a missing program, a server that does not answer
-                why = str(error).strip().splitlines() or [type(error).__name__]
-                raise PipelineError("the run cannot be submitted", detail=why[0]) from error
-    finally:
-        file.unlink()
+        file = Path(scratch) / "submission.yaml"  # BPS copies it into the run's directory
+        file.write_text(text)
+        try:
+            submit_driver(str(file))
+        except BpsSubprocessError as error:
+            raise _graph_error(_said_directory(said.getvalue())) from error
+        except QservError:
+            raise
+        except Exception as error:  # of any workflow service: a missing program, a server that does not answer
+            why = str(error).strip().splitlines() or [type(error).__name__]
+            raise PipelineError("the run cannot be submitted", detail=why[0]) from error
     return _said_directory(said.getvalue())
 
 
