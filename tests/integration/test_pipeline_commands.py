@@ -27,6 +27,7 @@ def test_the_nine_steps_make_what_init_makes(survey: Path, tmp_path: Path, capsy
         ["create"],
         ["register-instrument", "--camera", str(survey / "survey.yaml")],
         ["ingest-raws", str(survey / "raw"), str(survey / "calib")],
+        ["ingest-calibs", str(survey / "calibrations"), "--label", "survey", "--transfer", "direct"],
         ["register-skymap"],
         ["ingest-refcats", str(survey / "refcats")],
         ["ingest-ancillary", str(survey / "truth")],

@@ -527,11 +527,12 @@ def test_status_counts(butler: Butler) -> None:
     by_name = {one.name: one for one in status.collections}
     assert (status.exposures, status.visits) == (4, 3)
     assert by_name["QCam/raw/all"].datasets == {"raw": 8}
-    assert by_name["QCam/calib"].datasets == {"camera": 1}
+    assert by_name["QCam/calib"].datasets == {"camera": 1, "defects": 1}
     assert by_name["QCam/defaults"].children == ("QCam/raw/all", "QCam/calib", "refcats", "skymaps")
     assert {one.name for one in status.last_runs} == {
         "QCam/raw/all",
         "QCam/calib/unbounded",
+        "QCam/calib/survey",
         "refcats/qcam_ref",
         "skymaps",
         "QCam/ancillary/truth",

@@ -97,6 +97,9 @@ def write_survey(directory: Path, *, visits: int = 3, biases: int = 1) -> Path:
     for number in range(visits, visits + biases):
         write_exposure_files(directory / "calib", exposure(number, kind="bias"))
     write_refcat(directory / "refcats" / "htm7", ra=(53.0, 53.3), dec=(-28.2, -28.0))
+    (directory / "calibrations").mkdir()
+    defects = pa.table({name: pa.array([1, 5], pa.int64()) for name in ("x0", "y0", "width", "height")})
+    pq.write_table(defects, directory / "calibrations" / "defects_000.parquet")
     (directory / "truth").mkdir()
     pq.write_table(pa.table({"id": [1, 2]}), directory / "truth" / "objects.parquet")
     (directory / "truth" / "sources").mkdir()
