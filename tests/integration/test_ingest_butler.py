@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -405,6 +406,29 @@ def test_read_by_the_butler(
         [other] = through.open().batches(names)
         assert one.rows.to_pydict() == other.rows.to_pydict()
         assert one.rows.column("datasetNumber").to_pylist() == [7] * 50
+
+
+def test_files_in_an_object_store(
+    destination: Destination, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moto = pytest.importorskip("moto")
+    boto3 = pytest.importorskip("boto3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, "us-east-1")
+    monkeypatch.delenv("S3_ENDPOINT_URL", raising=False)
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    with moto.mock_aws():
+        boto3.client("s3").create_bucket(Bucket="night")
+        made = make_repository(tmp_path / "repo", datastore="s3://night/files")
+        made.process([1, 2], "run1")
+        with open_repository(str(made.path)) as opened:
+            tally, failures = load(destination, opened, tmp_path, database, "run1")
+        made.close()
+    assert (tally.datasets, tally.rows, failures) == (2, 100, [])
+    assert ids_in(destination, database) == ids_of(1, 2)
+    assert list(copies.iterdir()) == [], "local copies go"
 
 
 @pytest.mark.parametrize(

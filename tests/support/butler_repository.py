@@ -20,7 +20,7 @@ from astropy.time import Time
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the Butler's dependencies, while they are imported
-    from lsst.daf.butler import Butler, CollectionType, DatasetRef, DatasetType, Timespan
+    from lsst.daf.butler import Butler, CollectionType, Config, DatasetRef, DatasetType, Timespan
     from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 
 INSTRUMENT = "Fake"
@@ -100,9 +100,9 @@ class FakeRepository:
         self.butler.close()
 
 
-def make_repository(path: Path) -> FakeRepository:
-    """Make an empty repository with the instrument and the dataset types."""
-    Butler.makeRepo(str(path))
+def make_repository(path: Path, *, datastore: str = "") -> FakeRepository:
+    """Make an empty repository with the instrument and the dataset types; ``datastore`` is where its files go."""
+    Butler.makeRepo(str(path), config=Config({"datastore": {"root": datastore}}) if datastore else None)
     butler = Butler.from_config(str(path), writeable=True)
     registry = butler.registry
     instrument = {"name": INSTRUMENT, "detector_max": DETECTORS, "visit_max": 2**40, "exposure_max": 2**40}
