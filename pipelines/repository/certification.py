@@ -78,6 +78,7 @@ def _is_certified(ref: DatasetRef, timespan: Timespan, present: list[tuple[Datas
         if time.overlaps(timespan):
             raise RepositoryError(
                 f"{ref.datasetType.name} {ref.dataId} of {other.run} is valid {time}: that overlaps {timespan}",
-                hint="End the validity of the one where that of the other begins: --begin, --end.",
+                hint="End the validity of the one where that of the other begins: --begin, --end."
+                " Or leave this type out: --type names those that are wanted.",
             )
     return False

@@ -268,5 +268,8 @@ def find_run(name: str | None) -> Path:
     found = [run for run in runs if str(run).endswith(f"/{name}")]
     if len(found) != 1:
         what = f"{len(found)} runs end" if found else "no run ends"
-        raise NotFoundError(f'{what} with "{name}"', hint="`qserv pipeline report` lists the runs of this account.")
+        raise NotFoundError(
+            f'{what} with "{name}"',
+            hint="`qserv pipeline report` lists the runs of this account; `qserv pipeline show` looks at a repository.",
+        )
     return found[0]
