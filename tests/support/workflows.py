@@ -16,6 +16,8 @@ from qserv_py.pipelines.workflow.processes import LockFile
 from qserv_py.pipelines.workflow.runner import LOCK_FILE
 
 WAIT_S = 60.0
+RUN_S = 600.0
+"""For whole runs, also on a machine that does much else."""
 
 
 def job(name: str, command: str = "true", *, after: tuple[str, ...] = (), **settings: Any) -> Job:
@@ -57,7 +59,7 @@ def wait_for(condition: Callable[[], bool], what: str, *, seconds: float = WAIT_
 
 def over(directory: Path) -> RunView:
     """Wait for the end of a run and of its runner; return how it ended."""
-    wait_for(lambda: bool(look_at(directory).record.ended), "the end of the run")
+    wait_for(lambda: bool(look_at(directory).record.ended), "the end of the run", seconds=RUN_S)
     wait_for(lambda: not LockFile(directory / LOCK_FILE).is_held(), "the end of the runner")
     return look_at(directory)
 
