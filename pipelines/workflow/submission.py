@@ -21,8 +21,8 @@ from qserv_py.pipelines.workflow.control import RunView, look_at
 from qserv_py.pipelines.workflow.plan import load_plan
 from qserv_py.pipelines.workflow.programs import program_variables
 
-SITES = ("local", "parsl", "slurm", "htcondor", "panda")
-"""Templates in ``bps/``; a file of a user's own may name any other service."""
+_COMPUTE_SITES = {"local": "local", "parsl": "local", "slurm": "slurm", "htcondor": "condor", "panda": "panda"}
+"""Templates in ``bps/``, and how each calls its machines; a file of a user's own may name any other service."""
 
 LOOK_S = 0.3
 
@@ -106,7 +106,7 @@ def bps_text(submission: Submission) -> str:
     limits = {"cores": submission.cores, "memory": submission.memory_mb}
     given = {name: value for name, value in limits.items() if value is not None}
     if given:
-        text["site"] = {"local" if submission.site == "parsl" else submission.site: given}
+        text["site"] = {_COMPUTE_SITES[submission.site]: given}
     return yaml.safe_dump(text, sort_keys=False)
 
 
@@ -138,7 +138,9 @@ def submit(submission: Submission) -> Path:
             raise
         except Exception as error:  # of any workflow service: a missing program, a server that does not answer
             why = str(error).strip().splitlines() or [type(error).__name__]
-            raise PipelineError("the run cannot be submitted", detail=why[0]) from error
+            needs = Path(str(files("qserv_py.pipelines.workflow.bps"))) / f"{submission.site}.yaml"
+            hint = "" if submission.site == "local" else f"{needs} begins with what this service needs."
+            raise PipelineError("the run cannot be submitted", detail=why[0], hint=hint) from error
     return _said_directory(said.getvalue())
 
 

@@ -25,6 +25,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 SITES = ("local", "parsl", "slurm", "htcondor", "panda")
 SHOWN_FAILURES = 5
 
+_BY_PARSL = "The run is over. Parsl does not tell what failed; the logs of the jobs are in {directory}/logs."
+_ELSEWHERE = "bps report --id {directory} shows how far it is."
+AFTER_SUBMIT = {
+    "local": "qserv pipeline report {directory} shows how far it is.",
+    "parsl": _BY_PARSL,
+    "slurm": _BY_PARSL,
+    "htcondor": _ELSEWHERE,
+    "panda": _ELSEWHERE,
+}
+"""What to do next, by site."""
+
 
 def _what_to_run(function: Function) -> Function:
     """Give a command the options that say what shall run; they arrive as ``chosen``."""
@@ -102,7 +113,7 @@ def submit(site: str, **chosen: Any) -> None:
 
     directory = submit_run(_submission(chosen, site))
     click.echo(directory)
-    say(f"qserv pipeline report {directory} shows how far it is." if site == "local" else f"{directory} has its files.")
+    say(AFTER_SUBMIT[site].format(directory=directory))
 
 
 @click.command()

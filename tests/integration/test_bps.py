@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from qserv_py.cli.main import run as qserv
 from qserv_py.errors import NotFoundError, PipelineError, UserError
 from qserv_py.pipelines.workflow.attempts import Attempt
 from qserv_py.pipelines.workflow.control import launch, look_at
-from qserv_py.pipelines.workflow.submission import Submission, steps_of, submit
+from qserv_py.pipelines.workflow.submission import Submission, bps_text, steps_of, submit
 
 TESTS = Path(__file__).parents[1]
 VISITS, DETECTORS = 2, 2
@@ -171,6 +172,33 @@ def test_wrong_requests_are_told(place: Place, tmp_path: Path) -> None:
     for settings in ({"inputs": ("a; rm -rf /",)}, {"where": "visit = $HOME"}):
         with pytest.raises(UserError, match="BPS cannot take"):
             submit(place.submission("wrong", **settings))
+
+
+@pytest.mark.parametrize(
+    ("site", "machines"),
+    [("local", "local"), ("parsl", "local"), ("slurm", "slurm"), ("htcondor", "condor"), ("panda", "panda")],
+)
+def test_cores_reach_the_machines_of_each_template(place: Place, site: str, machines: str) -> None:
+    from lsst.ctrl.bps import BpsConfig
+
+    file = place.directory / f"text-{site}.yaml"
+    file.write_text(bps_text(place.submission("texts", site=site, cores=7, quanta_per_job=3)))
+    config = BpsConfig(str(file))
+    assert config["computeSite"] == machines
+    assert config.search("cores", {"curvals": {"curr_site": machines}}) == (True, 7)
+    assert config["clusterQuanta"] == 3
+
+
+def test_a_condition_comes_through_bps_as_it_was_given(place: Place) -> None:
+    from lsst.ctrl.bps import BPS_DEFAULTS, BpsConfig
+
+    where = "instrument = 'ToyCam' AND visit.name != 'a \"b\" {c} \\d'"
+    file = place.directory / "condition.yaml"
+    file.write_text(bps_text(place.submission("texts", where=where)))
+    command = shlex.split(BpsConfig(str(file), defaults=BPS_DEFAULTS)["createQuantumGraph"])
+    assert command[command.index("-d") + 1] == where
+    file.write_text(bps_text(place.submission("texts", where="")))
+    assert "-d" not in shlex.split(BpsConfig(str(file), defaults=BPS_DEFAULTS)["createQuantumGraph"])
 
 
 @pytest.mark.parametrize(
