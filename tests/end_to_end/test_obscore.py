@@ -112,6 +112,13 @@ def test_regions(observed: TapServer) -> None:
     ) == [[2]]
 
 
+def test_a_region_as_numbers(observed: TapServer) -> None:
+    query = "SELECT CAST(s_region AS POLYGON) AS p FROM ivoa.ObsCore WHERE lsst_visit = 1 AND lsst_detector = 0"
+    found = observed.query(query, RESPONSEFORMAT="json").json()
+    assert (found["metadata"][0]["datatype"], found["metadata"][0]["xtype"]) == ("double", "polygon")
+    assert found["data"] == [[pytest.approx([10.5, 0, 10.6, 0, 10.6, 0.1, 10.5, 0.1])]]
+
+
 def test_it_is_described(observed: TapServer) -> None:
     assert rows(
         observed, "SELECT table_name, utype FROM tap_schema.tables WHERE schema_name IN ('ivoa', 'butler') ORDER BY 1"
