@@ -40,7 +40,7 @@ def repository(tmp_path: Path) -> Iterator[FakeRepository]:
     made.close()
 
 
-@pytest.mark.parametrize("kills", [8, pytest.param(120, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [8, pytest.param(40, marks=pytest.mark.long)])
 def test_killed_at_any_moment(
     cluster: Cluster, driver: KillDriver, repository: FakeRepository, tmp_path: Path, kills: int
 ) -> None:
