@@ -1,4 +1,4 @@
-"""What is known of an expression beyond its type: unit, UCD, description, xtype, length.
+"""What is known of an expression beyond its type: unit, UCD, utype, description, xtype, length.
 
 What a column says of itself follows it through an expression as long as it still holds; where that is not certain,
 nothing is said. A pure number has the empty unit, a column without a unit an unknown one. NULL has any unit, and so
@@ -59,6 +59,7 @@ def output_column(item: Item) -> OutputColumn:
         xtype=datatype.value
         if datatype.is_shape
         else about.xtype or ("timestamp" if datatype is DataType.TIMESTAMP else ""),
+        utype=about.utype,
     )
 
 
@@ -76,6 +77,7 @@ def meaning_of(expr: Expr) -> Meaning:
                 ucd=column.ucd,
                 description=column.description,
                 xtype=column.xtype,
+                utype=column.utype,
             )
         case Literal(value=str() as text):
             return Meaning(length=len(text))
@@ -153,6 +155,7 @@ def _shared(operands: Sequence[Expr]) -> Meaning:
         ucd=_same(one.ucd for one in known),
         description=_same(one.description for one in known),
         xtype=_same(one.xtype for one in known),
+        utype=_same(one.utype for one in known),
     )
 
 

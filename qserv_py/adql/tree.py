@@ -28,6 +28,7 @@ class Meaning:
     ucd: str = ""
     description: str = ""
     xtype: str = ""
+    utype: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -395,6 +396,7 @@ class OutputColumn:
     ucd: str = ""
     description: str = ""
     xtype: str = ""
+    utype: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,7 @@ class Field:
             "xtype": self.xtype,
             "unit": self.column.unit,
             "ucd": self.column.ucd,
+            "utype": self.column.utype,
         }
         return {key: value for key, value in known.items() if value or key == "name"}
 
