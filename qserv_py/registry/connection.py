@@ -161,7 +161,9 @@ def translated_errors(conninfo: str) -> Iterator[None]:
         ) from error
     except psycopg.errors.UndefinedTable as error:
         raise ClusterError(
-            "the registry has not been set up", detail=str(error).strip(), hint="qserv cluster start sets it up."
+            "the registry has not been set up for this version of qserv_py",
+            detail=str(error).strip(),
+            hint="qserv cluster start does that; it keeps what is there.",
         ) from error
     except psycopg.Error as error:
         raise InternalError("the registry refused a statement", detail=str(error).strip()) from error
