@@ -20,7 +20,7 @@ from astropy.table import Table
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.calibration.joint_fit import Anchors, Block, IntArray, Observations, joint_fit
-from qserv_py.pipelines.calibration.stars import Stars, associated, compacted, reference_of
+from qserv_py.pipelines.calibration.stars import Stars, reference_of, told_apart
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.astrometry import fit_wcs
 from qserv_py.pipelines.kernels.wcs import Wcs, from_plane, to_plane
@@ -80,11 +80,7 @@ def solve_coordinates(
     NoFitError
         If no star was seen twice and none has a reference.
     """
-    label = associated(stars, radius_arcsec=options.radius_arcsec)
-    stars, label = stars.rows(label >= 0), label[label >= 0]
-    if not len(label):
-        raise NoFitError("every star has a neighbour too near to tell them apart")
-    label = compacted(label)
+    stars, label = told_apart(stars, radius_arcsec=options.radius_arcsec)
     tied, which = reference_of(label, stars, references, radius_arcsec=options.radius_arcsec)
     offsets, middle = _offsets(stars, label)
     if motions is not None:

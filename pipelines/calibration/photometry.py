@@ -16,7 +16,7 @@ from astropy.table import Table
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.calibration.joint_fit import Anchors, Block, IntArray, JointFit, Observations, joint_fit
-from qserv_py.pipelines.calibration.stars import Stars, associated, compacted, reference_of
+from qserv_py.pipelines.calibration.stars import Stars, reference_of, told_apart
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.single_frame.references import References
 
@@ -66,11 +66,7 @@ def solve_zero_points(stars: Stars, summary: Any, references: References, option
     NoFitError
         If no star was seen twice and none has a reference.
     """
-    label = associated(stars, radius_arcsec=options.radius_arcsec)
-    stars, label = stars.rows(label >= 0), label[label >= 0]
-    if not len(label):
-        raise NoFitError("every star has a neighbour too near to tell them apart")
-    label = compacted(label)
+    stars, label = told_apart(stars, radius_arcsec=options.radius_arcsec)
     tied, which = reference_of(label, stars, references, radius_arcsec=options.radius_arcsec)
     known = np.isfinite(references.magnitude[which])
     tied, which = tied[known], which[known]

@@ -106,6 +106,20 @@ def bright_stars(
     return Stars(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in Stars.__slots__})
 
 
+def told_apart(stars: Stars, *, radius_arcsec: float) -> tuple[Stars, IntArray]:
+    """Return detections that nothing near confuses, and which object each is of, numbered from 0 without gaps.
+
+    Raises
+    ------
+    NoFitError
+        If there is none.
+    """
+    label = associated(stars, radius_arcsec=radius_arcsec)
+    if not (label >= 0).any():
+        raise NoFitError("every star has a neighbour too near to tell them apart")
+    return stars.rows(label >= 0), compacted(label[label >= 0])
+
+
 def associated(stars: Stars, *, radius_arcsec: float) -> IntArray:
     """Return which object each detection is of, from 0; -1 where two detections of a visit are too near to each other.
 

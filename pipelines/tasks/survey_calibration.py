@@ -13,7 +13,7 @@ from lsst.pipe.base.connectionTypes import PrerequisiteInput
 from lsst.utils.timer import timeMethod
 
 from qserv_py.pipelines.calibration import astrometry, photometry
-from qserv_py.pipelines.calibration.stars import bright_stars
+from qserv_py.pipelines.calibration.stars import Stars, bright_stars
 from qserv_py.pipelines.single_frame.references import no_references, proper_motions, references_at
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
 from qserv_py.pipelines.tasks.visit_summaries import table_output, tables_input
@@ -69,9 +69,8 @@ class PhotometricFitConfig(_StarsConfig, pipelineConnections=PhotometricFitConne
 class _SurveyTask(base.PipelineTask):
     """Reads the stars of all images."""
 
-    @staticmethod
-    def images(stars: list[Any], summaries: list[Any]) -> tuple[Any, Iterator[tuple[int, int, Any]]]:
-        """Return one summary of all images, and their stars, one table at a time, by its rows."""
+    def images(self, stars: list[Any], summaries: list[Any]) -> tuple[Any, Stars]:
+        """Return one summary of all images, and their bright stars, read one table at a time."""
         rows = vstack(summaries, metadata_conflicts="silent") if len(summaries) > 1 else summaries[0]
         rows.sort(["visitId", "detector"])
         place = {(int(row["visitId"]), int(row["detector"])): number for number, row in enumerate(rows)}
@@ -83,7 +82,8 @@ class _SurveyTask(base.PipelineTask):
                 if key in place:
                     yield place[key], key[0], handle.get()
 
-        return rows, tables()
+        limits = {name: getattr(self.config, name) for name in ("signal_to_noise", "most_per_image")}
+        return rows, bright_stars(tables(), **limits)
 
     def record(self, table: Any, summary: Any) -> None:
         """Keep the numbers of a fit in the task's metadata."""
@@ -102,10 +102,7 @@ class PhotometricFitTask(_SurveyTask):
     def run(self, stars: list[Any], summaries: list[Any], references: list[Any]) -> Any:
         """Return the zero points of all images that have enough stars."""
         with as_quantum_failures():
-            summary, tables = self.images(stars, summaries)
-            seen = bright_stars(
-                tables, signal_to_noise=self.config.signal_to_noise, most_per_image=self.config.most_per_image
-            )
+            summary, seen = self.images(stars, summaries)
             known = (
                 references_at(references, band=str(summary["band"][0]), mjd=float(np.mean(summary["expMidptMJD"])))
                 if references
@@ -150,10 +147,7 @@ class AstrometricFitTask(_SurveyTask):
     def run(self, stars: list[Any], summaries: list[Any], references: list[Any]) -> Any:
         """Return the coordinates of all images that have enough stars."""
         with as_quantum_failures():
-            summary, tables = self.images(stars, summaries)
-            seen = bright_stars(
-                tables, signal_to_noise=self.config.signal_to_noise, most_per_image=self.config.most_per_image
-            )
+            summary, seen = self.images(stars, summaries)
             mjd = float(np.mean(summary["expMidptMJD"]))
             known = references_at(references, band=None, mjd=mjd) if references else no_references()
             options = astrometry.Options(

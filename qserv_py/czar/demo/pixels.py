@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.cluster_init import init_cluster
 from qserv_py.czar.demo import place
+from qserv_py.czar.demo.fresh_cluster import fresh_cluster
 from qserv_py.czar.demo.pixel_queries import pixel_queries
-from qserv_py.czar.demo.run import BYTES_PER_WORKER, remove_demo
+from qserv_py.czar.demo.run import BYTES_PER_WORKER
 from qserv_py.czar.demo.steps import DemoListener, answered, timed
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
@@ -35,7 +35,7 @@ PIPELINE = "drp-single-frame"
 OUTPUT = "u/demo/drp"
 _LESS = "smaller images with --size PIXELS"
 TABLES = (("source", "Source"), ("visit_table", "Visit"), ("visit_detector_table", "VisitDetector"))
-EXTRAS = ("lsst.daf.butler", "lsst.pipe.base", "lsst.ctrl.bps", "galsim", "matplotlib", "scipy")
+EXTRAS = ("lsst.daf.butler", "lsst.pipe.base", "lsst.ctrl.bps", "matplotlib", "scipy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +82,14 @@ def run_from_pixels(options: PixelsOptions, listener: DemoListener) -> Cluster |
     for module in EXTRAS:
         import_extra(module)
     request = _request(options)
-    if place.earlier_demo(options.directory):
-        timed(listener, "earlier demo", lambda: _remove(options.directory), lambda _: "removed")
-    _check_disk(options)
-    cluster = timed(
-        listener,
-        "cluster",
-        lambda: init_cluster(options.directory, workers=options.workers),
-        lambda made: f"{len(made.workers)} PostgreSQL servers started",
+    made = fresh_cluster(
+        options.directory,
+        workers=options.workers,
+        keep=options.keep,
+        check_disk=lambda: _check_disk(options),
+        listener=listener,
     )
-    kept = False
-    try:
+    with made as cluster:
         place.mark(options.directory, database=place.PIXELS_DATABASE, visits=options.visits, seed=options.seed)
         _observe(options, request, listener)
         _process(options, listener)
@@ -106,11 +103,7 @@ def run_from_pixels(options: PixelsOptions, listener: DemoListener) -> Cluster |
                 lambda: draw_figure(session, options.repository, options.survey, OUTPUT, options.figure),
                 lambda said: f"{said}; {options.figure}",
             )
-        kept = options.keep
-    finally:
-        if not kept:
-            _remove(options.directory)
-    return cluster if kept else None
+    return cluster if options.keep else None
 
 
 def _request(options: PixelsOptions) -> SurveyRequest:
@@ -247,16 +240,6 @@ def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> N
             lambda: publish_database(destination, place.PIXELS_DATABASE),
             lambda published: f"snapshot {published.snapshot}, {published.chunk_tables} chunk tables",
         )
-
-
-def _remove(directory: Path) -> None:
-    """Remove a demo; its pipelines are ended first, wherever they were broken off."""
-    from qserv_py.pipelines.workflow.control import cancel
-    from qserv_py.pipelines.workflow.plan import PLAN_FILE
-
-    for plan in directory.glob(f"submit/**/{PLAN_FILE}"):
-        cancel(plan.parent)
-    remove_demo(directory)
 
 
 def _check_disk(options: PixelsOptions) -> None:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from qserv_py.config import CLUSTER_FILE
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.cluster_init import init_cluster, remove_cluster
 from qserv_py.czar.demo import place
+from qserv_py.czar.demo.fresh_cluster import fresh_cluster
 from qserv_py.czar.demo.queries import DemoQuery, demo_queries
 from qserv_py.czar.demo.steps import DemoListener, answered, timed
 from qserv_py.czar.demo.survey import Survey, SurveyFiles, write_survey
@@ -50,26 +49,19 @@ def run_demo(options: DemoOptions, listener: DemoListener) -> Cluster | None:
     ConfigError
         If the directory holds something that is not a demo's, or the disk is too small.
     """
-    if place.earlier_demo(options.directory):
-        timed(listener, "earlier demo", lambda: remove_demo(options.directory), lambda _: "removed")
-    _check_disk(options)
-    cluster = timed(
-        listener,
-        "cluster",
-        lambda: init_cluster(options.directory, workers=options.workers),
-        lambda made: f"{len(made.workers)} PostgreSQL servers started",
+    made = fresh_cluster(
+        options.directory,
+        workers=options.workers,
+        keep=options.keep,
+        check_disk=lambda: _check_disk(options),
+        listener=listener,
     )
-    kept = False
-    try:
+    with made as cluster:
         place.mark(options.directory, objects=options.objects, seed=options.seed)
         survey = Survey(objects=options.objects, seed=options.seed)
         _fill(cluster, survey, listener)
         _ask(cluster, survey, listener)
-        kept = options.keep
-    finally:
-        if not kept:
-            remove_demo(options.directory)
-    return cluster if kept else None
+    return cluster if options.keep else None
 
 
 def _fill(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
@@ -127,11 +119,3 @@ def _ask(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
 def _check_disk(options: DemoOptions) -> None:
     needed = options.objects * BYTES_PER_OBJECT + options.workers * BYTES_PER_WORKER
     place.check_room(options.directory, needed, "fewer objects with --objects N")
-
-
-def remove_demo(directory: Path) -> None:
-    """Remove the cluster of a demo, its servers and its files."""
-    if (directory / CLUSTER_FILE).exists():
-        remove_cluster(directory)
-    else:  # removed in part before
-        shutil.rmtree(directory)
