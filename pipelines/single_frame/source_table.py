@@ -152,7 +152,9 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
     out["variance_flag"] = ~np.isfinite(out["variance_value"])
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.asarray(measured["psf_flux"]) / np.asarray(measured["gauss_flux"])
-        extended = np.where(np.isfinite(ratio), (ratio < _POINT_LIKE).astype(float), np.nan)
+        # A star whose top is cut off is no point for its PSF, but no galaxy either.
+        told = np.isfinite(ratio) & ~_has(measured["center_planes"], Plane.SAT)
+        extended = np.where(told, (ratio < _POINT_LIKE).astype(float), np.nan)
     out["extendedness"], out["extendedness_flag"] = extended, ~np.isfinite(extended)
 
 

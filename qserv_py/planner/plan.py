@@ -105,8 +105,9 @@ class QueryPlan:
 
     @property
     def chunks_known(self) -> int:
-        """Chunks that the tables of all stages have."""
-        return sum(max(stage.chunks_known, 0) for stage in self.stages if isinstance(stage, ShardStage))
+        """Chunk queries that there could be at most: of all chunks, and one where a stage reads ref tables alone."""
+        stages = (stage for stage in self.stages if isinstance(stage, ShardStage))
+        return sum(max(stage.chunks_known, 0) if stage.family is not None else 1 for stage in stages)
 
 
 def values_slots(stage: ShardStage) -> tuple[ValuesSlot, ...]:

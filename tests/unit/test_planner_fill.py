@@ -115,6 +115,8 @@ def test_plans_count_their_chunks() -> None:
     found = plan("SELECT objectId FROM Object WHERE objectId = 45")
     assert (found.chunks, found.chunks_known) == (1, 120)
     assert np.array_equal(found.stages[0].chunks, [0])  # type: ignore[union-attr]
+    of_a_ref_table = plan("SELECT visit FROM Visit")
+    assert (of_a_ref_table.chunks, of_a_ref_table.chunks_known) == (1, 1)
 
 
 def test_a_long_list_stands_once_before_the_chunk_queries() -> None:

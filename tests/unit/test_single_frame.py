@@ -117,6 +117,15 @@ def test_stars_and_galaxies_part_and_blends_know_each_other(frame: Simulated, ca
     assert np.min(np.unique(blends["parentSourceId"], return_counts=True)[1]) >= 2
 
 
+def test_what_is_saturated_is_neither_star_nor_galaxy(calibrated: Calibrated) -> None:
+    measured = calibrated.table.copy()
+    measured["center_planes"][:5] |= int(Plane.SAT)
+    rows = source_table(measured, calibrated.summary[0])
+    assert np.isnan(rows["extendedness"][:5]).all()
+    assert rows["extendedness_flag"][:5].all()
+    assert np.isfinite(rows["extendedness"][5:]).mean() > 0.8
+
+
 def test_cosmic_rays_are_masked_and_make_no_stars(frame: Simulated, measured: Measured) -> None:
     assert 40 <= measured.image.cosmic_ray_pixels < 400
     rows = measured.table
