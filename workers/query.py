@@ -21,6 +21,7 @@ from qserv_py.errors import (
     QueryCancelledError,
     WorkerUnavailableError,
 )
+from qserv_py.workers.adbc_connections import AdbcConnections
 
 BATCH_BYTES = 1 << 20
 """Bytes of an Arrow batch; some batches of each running statement are in memory."""
@@ -62,6 +63,7 @@ class QueryPool:
         self._slots = threading.BoundedSemaphore(slots)
         self._idle: list[Any] = []
         self._lock = threading.Lock()
+        self._connections = AdbcConnections(worker.conninfo)
 
     def run(self, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
         """Run one statement and yield its rows.
@@ -93,6 +95,7 @@ class QueryPool:
     def close(self) -> None:
         """Close the idle connections."""
         self._forget_idle()
+        self._connections.close()
 
     def _stream(self, connection: Any, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
         from adbc_driver_manager import _reader
@@ -115,7 +118,7 @@ class QueryPool:
         from adbc_driver_postgresql import dbapi
 
         try:
-            return dbapi.connect(self.worker.conninfo, autocommit=True), True
+            return self._connections.open(), True
         except dbapi.Error as error:
             raise WorkerUnavailableError(
                 f'worker "{self.worker.name}" cannot be reached',
