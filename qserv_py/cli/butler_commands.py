@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qserv_py.cli.errors import PARTIAL, report_error
-from qserv_py.cli.options import cluster_option, say
+from qserv_py.cli.options import cluster_option, reject_options, say
 
 if TYPE_CHECKING:
     from qserv_py.errors import QservError
@@ -36,18 +36,7 @@ if TYPE_CHECKING:
     help="What to do when the table has rows of an earlier run for the same visit (or other data id).",
 )
 @click.option("--image-type", "image_types", metavar="TYPE", multiple=True, help="Dataset type of the rows' images.")
-@click.option("--ignore-extra", is_flag=True, help="Leave out columns that the table does not have.")
-@click.option(
-    "--max-rejects",
-    metavar="N",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Rows of a dataset that may be turned away before it fails.",
-)
-@click.option(
-    "--rejects", "rejects_dir", metavar="DIR", type=click.Path(path_type=Path), help="Where reject files go; default ."
-)
+@reject_options("Rows of a dataset that may be turned away before it fails.")
 @click.option("--publish", is_flag=True, help="Publish the database whenever rows have come.")
 @click.option("--watch/--once", default=False, help="Go on as runs finish, until SIGTERM or Ctrl-C; default once.")
 @cluster_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qserv_py.cli.butler_commands import butler
-from qserv_py.cli.options import cluster_option, say
+from qserv_py.cli.options import cluster_option, reject_options, say
 from qserv_py.cli.progress import stage_progress
 
 if TYPE_CHECKING:
@@ -34,18 +34,7 @@ ingest.add_command(butler)
 @click.option("--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix.")
 @click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma.")
 @click.option("--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty.")
-@click.option(
-    "--max-rejects",
-    metavar="N",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Rows of a file that may be turned away before the ingest fails.",
-)
-@click.option(
-    "--rejects", "rejects_dir", metavar="DIR", type=click.Path(path_type=Path), help="Where reject files go; default ."
-)
-@click.option("--ignore-extra", is_flag=True, help="Leave out columns that the table does not have.")
+@reject_options("Rows of a file that may be turned away before the ingest fails.")
 @cluster_option
 def run(
     files: tuple[Path, ...],

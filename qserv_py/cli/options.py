@@ -87,3 +87,24 @@ def say(text: str) -> None:
     """Write a remark to standard error, unless ``--quiet``."""
     if verbosity() >= 0:
         click.echo(text, err=True)
+
+
+def reject_options(most: str) -> Callable[[Function], Function]:
+    """Give a command ``--max-rejects``, with its help, ``--rejects`` and ``--ignore-extra``."""
+
+    def add(function: Function) -> Function:
+        for option in (
+            click.option("--ignore-extra", is_flag=True, help="Leave out columns that the table does not have."),
+            click.option(
+                "--rejects",
+                "rejects_dir",
+                metavar="DIR",
+                type=click.Path(path_type=Path),
+                help="Where reject files go; default .",
+            ),
+            click.option("--max-rejects", metavar="N", type=click.IntRange(0), default=0, show_default=True, help=most),
+        ):
+            function = option(function)
+        return function
+
+    return add
