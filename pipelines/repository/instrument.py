@@ -130,9 +130,10 @@ def _put_camera(butler: Butler, instrument: QCam) -> None:
     kind = dataset_type(butler, "camera")
     data_id = butler.registry.expandDataId(instrument=instrument.getName())
     ref = DatasetRef(kind, data_id, run=run, id_generation_mode=DatasetIdGenEnum.DATAID_TYPE_RUN)
-    if butler.find_dataset(kind, data_id, collections=run) is not None:
-        if butler.get(ref) == instrument.camera:
-            return
+    is_there = butler.find_dataset(kind, data_id, collections=run) is not None
+    if is_there and butler.get(ref) != instrument.camera:
         butler.pruneDatasets([ref], disassociate=True, unstore=True, purge=True)
-    butler.put(instrument.camera, ref)
-    certify(butler, [ref], Timespan(None, None))
+        is_there = False
+    if not is_there:
+        butler.put(instrument.camera, ref)
+    certify(butler, [ref], Timespan(None, None))  # a kill may have come between the two

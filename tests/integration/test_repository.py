@@ -177,6 +177,14 @@ def test_a_second_run_changes_nothing(repository: str, survey: Path) -> None:
     assert contents(repository) == before
 
 
+def test_a_camera_that_was_put_and_not_certified_is_certified_by_the_next_run(empty: Butler) -> None:
+    collection = "QCam/calib"
+    empty.registry.decertify(collection, "camera", Timespan(None, None))
+    assert not empty.query_datasets("camera", collections=collection, find_first=False, explain=False)
+    register_instrument(empty, CAMERA)
+    assert len(empty.query_datasets("camera", collections=collection, find_first=False)) == 1
+
+
 @pytest.mark.parametrize("share", [3, pytest.param(100, marks=pytest.mark.long)])
 def test_a_run_that_was_killed_anywhere_is_finished_by_the_next(share: int, tmp_path: Path) -> None:
     """The registry's commits are where things happen: the process is killed before one of them, after the others."""
