@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pyarrow as pa
 from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat, Table
 from qserv_py.catalog.snapshot import BoolArray, FloatArray
 from qserv_py.errors import ContributionError
+from qserv_py.hints import did_you_mean
 from qserv_py.ingest.conversion import convert_column, is_text
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.sexagesimal import degrees_of
@@ -130,8 +130,8 @@ def _unknown_columns(path: Path | str, names: Sequence[str], extra: Sequence[str
     delimiter = next((mark for mark in ";\t|" if mark in extra[0]), None)
     if len(names) == 1 and delimiter is not None:
         hint = f"It is the only column of the file. Is --delimiter {_DELIMITERS[delimiter]} missing?"
-    elif meant := get_close_matches(extra[0], known, n=1):
-        hint = f'Did you mean "{meant[0]}"? {hint}'
+    elif meant := did_you_mean(extra[0], known, most=1):
+        hint = f"{meant} {hint}"
     return ContributionError(
         f'{path} has a column "{shown}"{more} that table "{table.qualified}" does not have',
         detail=", ".join(f'"{name}"' for name in extra) if len(extra) > 1 else "",

@@ -15,13 +15,13 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from difflib import get_close_matches
 from pathlib import Path
 
 from qserv_py.catalog.dataset import Image, NewDataset
 from qserv_py.catalog.model import Database, DirectorTable, RefTable, Table, names_of
 from qserv_py.catalog.part import PartRole
 from qserv_py.errors import NotFoundError, QservError, UserError
+from qserv_py.hints import did_you_mean
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.inputs import FileInput, Input
 from qserv_py.ingest.intake import InputFile
@@ -256,8 +256,7 @@ def find_table(database: Database, name: str) -> Table:
     if len(exact) == 1:
         return exact[0]
     known = names_of(database.tables)
-    meant = get_close_matches(name, known, n=1)
     raise NotFoundError(
         f'database "{database.name}" has no table "{name}"',
-        hint=f'Did you mean "{meant[0]}"?' if meant else f"It has {', '.join(known)}.",
+        hint=did_you_mean(name, known, most=1) or f"It has {', '.join(known)}.",
     )

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 from qserv_py.errors import NotFoundError, QservError, RepositoryError, UserError
 from qserv_py.extras import import_extra
+from qserv_py.hints import did_you_mean
 
 Ref = Any
 """A ``lsst.daf.butler.DatasetRef``."""
@@ -140,9 +140,8 @@ class Repository:
     def _missing(self, what: str, error: Exception, known: Sequence[str]) -> NotFoundError:
         quoted = _one_line(error).split("'")
         name = quoted[1] if len(quoted) > 1 else ""
-        meant = get_close_matches(name, known, n=1)
-        shown = ", ".join(sorted(known)[:10])
-        hint = f'Did you mean "{meant[0]}"?' if meant else f"It has {shown}." if known else "It has none yet."
+        has = f"It has {', '.join(sorted(known)[:10])}." if known else "It has none yet."
+        hint = did_you_mean(name, known, most=1) or has
         return NotFoundError(f'the repository {self.location} has no {what} "{name}"', hint=hint)
 
     def _unreadable(self, error: Exception) -> RepositoryError:

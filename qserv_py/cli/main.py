@@ -65,10 +65,9 @@ class LazyGroup(click.Group):
         """Find the command of the arguments; a usage error names those that are alike."""
         name = click.utils.make_str(args[0])
         if name not in COMMANDS and not name.startswith("-"):
-            import difflib
+            from qserv_py.hints import did_you_mean
 
-            close = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f'Did you mean "{close[0]}"?' if close else f"Commands are {', '.join(COMMANDS)}."
+            hint = did_you_mean(name, COMMANDS, most=1) or f"Commands are {', '.join(COMMANDS)}."
             ctx.fail(f'There is no command "{name}". {hint}')
         return super().resolve_command(ctx, args)
 

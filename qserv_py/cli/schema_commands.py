@@ -94,14 +94,14 @@ def validate(felis: Path, partition: Path | None) -> int:
 
 def find_table(database: Database, name: str) -> Table:
     """Return a table by its name, exactly or in any case; NotFoundError if there is none."""
-    import difflib
+    from qserv_py.hints import close_names
 
     found = database.find_tables(name, exact=True) or database.find_tables(name, exact=False)
     if found:
         return found[0]
-    known = {table.name.lower(): table.name for table in database.tables}
-    close = difflib.get_close_matches(name.lower(), known, n=1)
-    hint = f'Did you mean "{database.name}.{known[close[0]]}"?' if close else f"Tables are {', '.join(known.values())}."
+    known = [table.name for table in database.tables]
+    close = close_names(name, known, most=1)
+    hint = f'Did you mean "{database.name}.{close[0]}"?' if close else f"Tables are {', '.join(known)}."
     raise NotFoundError(f'table "{database.name}.{name}" is not known', hint=hint)
 
 
