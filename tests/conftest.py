@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
+import astropy.utils.data
 import pytest
+from astropy.utils import iers
 from hypothesis import HealthCheck, settings
 from support.catalogues import load_catalogue
 from support.cluster import running_cluster
 from support.postgres import DEBIAN_POSTGRES, TestServer, running_server
+from support.secluded import loopback_only
 from support.servers import Servers, both_servers
 from support.sky import catalogue
 from support.tap_server import TapServer
@@ -23,6 +29,32 @@ _ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("same", derandomize=True, database=None, **_ANY_SPEED)
 settings.register_profile("random", **_ANY_SPEED)
 settings.load_profile("random" if os.environ.get("QSERV_TEST_RANDOM") == "1" else "same")
+
+
+_ATTEMPTS = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """No test depends on the network or on today's date: this process stays on the loopback, and so do its children.
+
+    Astropy is imported already, without its file of settings (support/secluded/astropy.cfg), so it is told here, too.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="qs-loopback-"))
+    config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
+    config.stash[_ATTEMPTS] = directory / "attempts"
+    loopback_only.seclude(config.stash[_ATTEMPTS])
+    iers.conf.auto_download = False
+    iers.conf.auto_max_age = None
+    astropy.utils.data.conf.allow_internet = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test in which something reached for the network, whoever caught the error."""
+    result = yield
+    if reached := loopback_only.attempts(item.config.stash[_ATTEMPTS]):
+        pytest.fail(reached, pytrace=False)
+    return result
 
 
 @pytest.fixture(scope="session")

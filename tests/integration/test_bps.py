@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import python_path
 from support.toy_pipeline import INPUT, make_repository, write_pipeline
 from support.workflows import kill_runner, over, states, wait_for
 
@@ -67,7 +68,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     directory = tmp_path_factory.mktemp("bps")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(directory / "state"))
-        patch.setenv("PYTHONPATH", str(TESTS))
+        patch.setenv("PYTHONPATH", python_path(TESTS))
         for name in ("CTRL_MPEXEC_DIR", "DAF_BUTLER_DIR", "BPS_WMS_SERVICE_CLASS"):
             patch.delenv(name, raising=False)
         make_repository(directory / "repo", visits=VISITS, detectors=DETECTORS)

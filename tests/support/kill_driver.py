@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.processes import python_path
+
 _SUPPORT = Path(__file__).parent
 
 
@@ -20,7 +22,7 @@ class KillDriver:
     """
 
     def __init__(self, program: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(_SUPPORT.parent)}
+        environment = {**os.environ, "PYTHONPATH": python_path(_SUPPORT.parent)}
         command = [sys.executable, str(_SUPPORT / program)]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
