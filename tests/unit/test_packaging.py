@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import tomllib
 from pathlib import Path
@@ -84,3 +85,11 @@ def test_version_is_one(project: dict[str, Any]) -> None:
 def test_make_and_ci_run_the_same() -> None:
     assert "make test" in (ROOT / ".ci" / "run").read_text()
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_readme_names_every_command_of_make() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    (table,) = re.findall(r"## For developers\n(.+?)\n\n\[", (ROOT / "README.md").read_text(), re.DOTALL)
+    steps = {"setup", "lint", "types", "unit", "wheel-test", "clean"}  # of others, or what their names say
+    assert set(phony.split()) - steps == set(re.findall(r"`make (\S+)`", table))
