@@ -1,0 +1,56 @@
+"""Units of angles: what files and schemas call them, and how many degrees each is.
+
+Positions are served in degrees. Schemas (``ivoa:unit``, ``fits:tunit``) and files (TUNIT, VOTable's ``unit``) may hold
+them in another unit: whoever reads one multiplies by ``degrees_per`` and needs no second table of names.
+"""
+
+from __future__ import annotations
+
+import math
+
+HOUR = "hourangle"
+"""The unit of right ascensions that count hours."""
+
+_SPELLINGS: dict[str, tuple[float, tuple[str, ...]]] = {
+    "deg": (1.0, ("degree", "degrees", "degs", "°")),
+    "rad": (180.0 / math.pi, ("radian", "radians")),
+    "mrad": (180.0 / math.pi / 1e3, ()),
+    HOUR: (15.0, ("h", "hr", "hour", "hours", "hour angle")),
+    "arcmin": (1.0 / 60.0, ("arcminute", "arcminutes", "'", "\u2032")),
+    "arcsec": (1.0 / 3600.0, ("arcsecond", "arcseconds", '"', "\u2033", "''")),
+    "mas": (1.0 / 3.6e6, ("marcsec", "milliarcsec", "milliarcsecond", "milliarcseconds")),
+    "uas": (1.0 / 3.6e9, ("uarcsec", "microarcsec", "microarcsecond", "microarcseconds", "\u00b5as", "\u03bcas")),
+}
+"""For each unit: degrees in it, and what else it is called in VOUnits, FITS, CDS and files at large."""
+
+_NAMES = {name: unit for unit, (_, others) in _SPELLINGS.items() for name in (unit, *others)}
+
+_SHORTEST_IN_ANY_CASE = 3
+"""Shorter names are of one case: H is the henry."""
+
+
+def angle_unit(unit: str) -> str | None:
+    """Return the one name here of a unit of angles, or None when the text names none.
+
+    Parameters
+    ----------
+    unit
+        As a file or a schema writes it: ``deg``, ``Degrees``, ``h``, ``"``. Blanks around it do not count.
+    """
+    written = unit.strip()
+    if len(written) >= _SHORTEST_IN_ANY_CASE:
+        written = written.lower()
+    return _NAMES.get(written)
+
+
+def degrees_per(unit: str) -> float | None:
+    """Return how many degrees a unit of angles is, or None when the text names none (``m``, ``pix``, nothing at all).
+
+    Hours are those of a right ascension: 15 degrees.
+
+    References
+    ----------
+    VOUnits 1.1 section 2.3, FITS 4.0 table 4.
+    """
+    name = angle_unit(unit)
+    return None if name is None else _SPELLINGS[name][0]
