@@ -45,8 +45,6 @@ def _check_shape(file: YamlFile, problems: Problems) -> None:
         return
     if not isinstance(top.get("name"), str):
         problems.add(file.at("name"), "the schema needs a name")
-    if top.get("resources"):
-        problems.add(file.at("resources"), "qserv_py reads schemas of one file; resources of other files are not read")
     tables = top.get("tables")
     if not isinstance(tables, list) or not tables:
         problems.add(file.at("tables"), "the schema needs a list of tables")
@@ -60,8 +58,14 @@ def _check_shape(file: YamlFile, problems: Problems) -> None:
         if not isinstance(columns, list) or not columns:
             problems.add(file.at(*place, "columns"), f'table "{table["name"]}" needs a list of columns')
             continue
+        seen: set[str] = set()
         for index, column in enumerate(columns):
-            _check_column(file, table["name"], (*place, "columns", index), column, problems)
+            where: Place = (*place, "columns", index)
+            _check_column(file, table["name"], where, column, problems)
+            name = str(column.get("name")) if isinstance(column, dict) else ""
+            if name in seen:
+                problems.add(file.at(*where), f'table "{table["name"]}" has a column "{name}" already')
+            seen.add(name)
 
 
 def _check_column(file: YamlFile, table: str, place: Place, column: object, problems: Problems) -> None:

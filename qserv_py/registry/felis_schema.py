@@ -27,6 +27,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import SchemaError
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.felis_file import parse_felis
+from qserv_py.registry.felis_resources import read_felis
 from qserv_py.registry.partition_file import PartitionFile, TableRole, parse_partition
 from qserv_py.registry.schema_checks import check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
@@ -47,7 +48,7 @@ def read_schema(felis: Path, partition: Path) -> Database:
         If one is wrong: the message is the first problem with file and line, the detail lists the others.
     """
     problems = Problems()
-    felis_file = read_yaml(felis)
+    felis_file = read_felis(felis, problems)
     schema = parse_felis(felis_file, problems)
     roles = parse_partition(read_yaml(partition), problems)
     problems.raise_if_any()
@@ -61,7 +62,7 @@ def read_schema(felis: Path, partition: Path) -> Database:
 def find_problems(felis: Path, partition: Path | None = None) -> tuple[str, ...]:
     """Return what is wrong with a Felis file, and with a partition file for it; nothing when all is well."""
     problems = Problems()
-    felis_file = read_yaml(felis)
+    felis_file = read_felis(felis, problems)
     schema = parse_felis(felis_file, problems)
     roles = None if partition is None else parse_partition(read_yaml(partition), problems)
     if schema is not None:
