@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from qserv_py.catalog.angles import in_degrees
 from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat, Table
 from qserv_py.catalog.snapshot import BoolArray, FloatArray
+from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean
 from qserv_py.ingest.conversion import convert_column, is_text
@@ -51,8 +53,8 @@ class RowConverter:
         self._path = path
         self.sources = match_columns(path, names, table, ignore_extra=ignore_extra)
         self._columns = tuple(column for column in table.columns if not column.hidden)
-        self._formats = _position_formats(table)
         self._positions = (table.ra, table.dec) if isinstance(table, DirectorTable) else None
+        self._position_of = {position.column: position for position in self._positions or ()}
 
     def convert(self, rows: pa.RecordBatch) -> ConvertedRows:
         """Convert a batch.
@@ -74,7 +76,8 @@ class RowConverter:
         return ConvertedRows(converted, tuple(rejected))
 
     def _convert(self, values: pa.Array, column: Column, rejected: list[Rejected]) -> pa.Array:
-        format = self._formats.get(column.name, PositionFormat.DEGREES)
+        position = self._position_of.get(column.name)
+        format = PositionFormat.DEGREES if position is None else position.format
         if format is not PositionFormat.DEGREES:
             if not is_text(values):
                 raise ContributionError(
@@ -84,8 +87,15 @@ class RowConverter:
             degrees, bad = degrees_of(values.cast(pa.string()), format)
             rejected += _rejected(bad, column.name, f"no angle of the format {format}")
             values = pa.array(degrees, mask=np.isnan(degrees))
-        if column.name in self._formats:
+        elif position is not None and position.unit != "deg":
+            numbers = self._converted(values, replace(column, datatype=DataType.DOUBLE, nullable=True), rejected)
+            degrees = in_degrees(coordinates(numbers), position.unit)
+            values = pa.array(degrees, mask=np.isnan(degrees))
+        if position is not None:
             column = replace(column, nullable=True)  # a position that is missing is told as such
+        return self._converted(values, column, rejected)
+
+    def _converted(self, values: pa.Array, column: Column, rejected: list[Rejected]) -> pa.Array:
         try:
             result = convert_column(values, column)
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
@@ -150,12 +160,6 @@ def _check_missing(path: Path | str, matched: dict[str, str], table: Table) -> N
             detail=", ".join(f'"{name}"' for name in missing) + " are missing" if len(missing) > 1 else "",
             hint="For CSV, check --delimiter." if not matched else "",
         )
-
-
-def _position_formats(table: Table) -> dict[str, PositionFormat]:
-    if not isinstance(table, DirectorTable):
-        return {}
-    return {table.ra.column: table.ra.format, table.dec.column: table.dec.format}
 
 
 def _rejected(where: BoolArray, column: str, reason: str) -> list[Rejected]:

@@ -88,6 +88,8 @@ class Position:
 
     column: str
     format: PositionFormat = PositionFormat.DEGREES
+    unit: str = "deg"
+    """Unit of the numbers in input files, by its name in ``catalog.angles``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from qserv_py.catalog.model import ChildTable, Database, DirectorTable, MatchTable, Table
+from qserv_py.catalog.model import ChildTable, Column, Database, DirectorTable, MatchTable, PositionFormat, Table
 from qserv_py.cli.errors import PROBLEMS
 from qserv_py.cli.options import cluster_option, format_option, say
 from qserv_py.cli.rows import print_rows
@@ -109,7 +109,16 @@ def _column_row(table: Table, number: int) -> tuple[object, ...]:
     column = table.columns[number]
     name = f"{column.name} (hidden)" if column.hidden else column.name
     nullable, adql = column.nullable, column.datatype.names.adql
-    return name, adql, column.length, nullable, column.unit, column.ucd, column.description
+    return name, adql, column.length, nullable, _unit(table, column), column.ucd, column.description
+
+
+def _unit(table: Table, column: Column) -> str:
+    """Return the unit of a column; of a position, also what the files hold where that is something else."""
+    positions = (table.ra, table.dec) if isinstance(table, DirectorTable) else ()
+    held = next((position for position in positions if position.column == column.name), None)
+    if held is None or (held.unit == "deg" and held.format is PositionFormat.DEGREES):
+        return column.unit
+    return f"{column.unit} (files: {held.unit if held.unit != 'deg' else held.format})"
 
 
 def _table_row(table: Table) -> tuple[object, ...]:

@@ -152,7 +152,7 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
 
 
 def _position(role: dict[str, str]) -> Position:
-    return Position(column=role["column"], format=PositionFormat(role["format"]))
+    return Position(column=role["column"], format=PositionFormat(role["format"]), unit=role.get("unit", "deg"))
 
 
 def _read_snapshots(

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Family, MatchTable, Table
+from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Family, MatchTable, Position, Table
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import NotFoundError, SchemaError
 from qserv_py.hints import did_you_mean
@@ -134,8 +134,8 @@ def roles_of(table: Table) -> dict[str, object]:
         case DirectorTable():
             return {
                 "id": table.id,
-                "ra": {"column": table.ra.column, "format": table.ra.format.value},
-                "dec": {"column": table.dec.column, "format": table.dec.format.value},
+                "ra": _role_of(table.ra),
+                "dec": _role_of(table.dec),
             }
         case ChildTable():
             return {"director": table.director, "key": table.key}
@@ -143,3 +143,9 @@ def roles_of(table: Table) -> dict[str, object]:
             return {"directors": list(table.directors), "keys": list(table.keys)}
         case _:
             return {}
+
+
+def _role_of(position: Position) -> dict[str, str]:
+    """Return what the registry writes down of a coordinate; one in degrees is written as it always was."""
+    role = {"column": position.column, "format": position.format.value}
+    return role if position.unit == "deg" else {**role, "unit": position.unit}

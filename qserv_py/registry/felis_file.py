@@ -7,6 +7,7 @@ schema is really read, and what queries need is in the registry afterwards.
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from copy import deepcopy
 from typing import Any
@@ -81,6 +82,31 @@ def _check_column(file: YamlFile, table: str, place: Place, column: object, prob
         problems.add(file.at(*place, "datatype"), f'table "{table}", column "{column["name"]}": {said}')
 
 
+_INVALID_UNIT = re.compile(r"Invalid unit: '(.*?)' did not parse as unit: (.*?)( If this is meant .*)?", re.DOTALL)
+"""What astropy says of a unit, up to the advice to programmers."""
+
+_UNITS_IN_WORDS = {
+    "degree": "deg", "radian": "rad", "arcminute": "arcmin", "arcsecond": "arcsec", "milliarcsecond": "mas",
+    "second": "s", "sec": "s", "minute": "min", "hour": "h", "day": "d", "year": "yr", "magnitude": "mag", "mag": "mag",
+    "meter": "m", "metre": "m", "micron": "um", "angstrom": "Angstrom", "kelvin": "K", "jansky": "Jy", "pixel": "pixel",
+    "pix": "pix", "count": "count", "photon": "photon", "electron": "electron",
+}  # fmt: skip
+_NO_UNITS = frozenset({"none", "null", "n/a", "-", "dimensionless", "unitless", "adimensional"})
+
+
+def _about_unit(said: re.Match[str]) -> str:
+    """Return a message about a unit: which one may be meant, or else astropy's reason."""
+    word = said[1].strip().lower()
+    if word in _NO_UNITS:
+        return f'Invalid unit "{said[1]}"; a column without a unit has no ivoa:unit'
+    meant = _UNITS_IN_WORDS.get(word) or _UNITS_IN_WORDS.get(word.removesuffix("s"))
+    return (
+        f'Invalid unit "{said[1]}"; did you mean "{meant}"?'
+        if meant
+        else f'Invalid unit "{said[1]}": {said[2].strip()}'
+    )
+
+
 def _explained(file: YamlFile, entry: Any) -> tuple[str, str]:
     """Return the place and the text of one of pydantic's complaints."""
     place: Place = tuple(entry["loc"])
@@ -94,6 +120,9 @@ def _explained(file: YamlFile, entry: Any) -> tuple[str, str]:
             kind = {"tables": "table", "columns": "column"}.get(str(place[depth - 1]), "")
             names.append(f'{kind} "{value["name"]}"'.strip())
     text = str(entry["msg"]).removeprefix("Value error, ")
+    about_unit = _INVALID_UNIT.fullmatch(text)
+    if about_unit is not None:
+        text = _about_unit(about_unit)
     if entry["type"] == "extra_forbidden":
         text = f'key "{place[-1]}" is not known to Felis'
     return file.at(*place), f"{', '.join(names)}: {text}" if names else text

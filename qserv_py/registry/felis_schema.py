@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from qserv_py.catalog.angles import angle_unit
 from qserv_py.catalog.model import (
     HEALPIX_COLUMN,
     MAX_IDENTIFIER_BYTES,
@@ -17,6 +18,7 @@ from qserv_py.catalog.model import (
     DirectorTable,
     Family,
     MatchTable,
+    Position,
     RefTable,
     Table,
     TableKind,
@@ -29,7 +31,7 @@ from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.felis_file import parse_felis
 from qserv_py.registry.felis_resources import read_felis
 from qserv_py.registry.partition_file import PartitionFile, TableRole, parse_partition
-from qserv_py.registry.schema_checks import check_roles, check_row_size
+from qserv_py.registry.schema_checks import UNITS_OF_FORMAT, check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
@@ -134,7 +136,22 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
         return MatchTable(**common, directors=(first, second), keys=(role.keys[0], role.keys[1]))
     if role.ra is None or role.dec is None:
         raise SchemaError(f'table "{table.name}" has no position')
-    return DirectorTable(**common, id=role.id, ra=role.ra, dec=role.dec)
+    ra, dec = (_with_unit(position, common["columns"]) for position in (role.ra, role.dec))
+    common["columns"] = _in_degrees(common["columns"], ra, dec)
+    return DirectorTable(**common, id=role.id, ra=ra, dec=dec)
+
+
+def _with_unit(position: Position, columns: Iterable[Column]) -> Position:
+    """Return a position with the unit that the schema gives its column; one that is no angle stays as it is written."""
+    written = next((column.unit for column in columns if column.name == position.column), "")
+    unit = angle_unit(written) or written or "deg"
+    return replace(position, unit="deg" if unit in UNITS_OF_FORMAT.get(position.format, ()) else unit)
+
+
+def _in_degrees(columns: Iterable[Column], *positions: Position) -> tuple[Column, ...]:
+    """Return the columns of a table, those of positions in the unit that the catalogue serves."""
+    held = {position.column for position in positions}
+    return tuple(replace(column, unit="deg") if column.name in held else column for column in columns)
 
 
 def _common(database: str, file: YamlFile, number: int, table: Any, problems: Problems) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from support.postgres import TestServer
-from support.schemas import small_database
+from support.schemas import small_database, write_schema
 
+from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import ClusterError, NotFoundError, SchemaError
 from qserv_py.registry.connection import Registry
+from qserv_py.registry.felis_schema import read_schema
 
 
 @pytest.fixture
@@ -27,6 +29,17 @@ def test_a_database_is_read_as_it_was_written(registry: Registry, tmp_path: Path
     registry.add_database(database)
     assert registry.database("small") == database
     assert registry.load_catalog().databases == (database,)
+
+
+def test_the_units_of_positions_are_kept(registry: Registry, tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    felis.write_text(felis.read_text().replace("unit: deg, ivoa:ucd: pos.eq", "unit: rad, ivoa:ucd: pos.eq"))
+    database = read_schema(felis, partition)
+    registry.add_database(database)
+    table = registry.database("small").table("Object")
+    assert isinstance(table, DirectorTable)
+    assert (table.ra.unit, table.dec.unit, table.column("ra").unit) == ("rad", "rad", "deg")
+    assert registry.database("small") == database
 
 
 def test_every_change_that_queries_see_raises_the_version(registry: Registry, tmp_path: Path) -> None:

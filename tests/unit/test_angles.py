@@ -11,7 +11,7 @@ from qserv_py.catalog.angles import angle_unit, degrees_per
 @pytest.mark.parametrize(
     ("written", "format"),
     [
-        *[(name, "vounit") for name in ("deg", "rad", "mrad", "arcmin", "arcsec", "marcsec", "uarcsec", "mas")],
+        *[(name, "vounit") for name in ("deg", "rad", "arcmin", "arcsec", "marcsec", "uarcsec", "mas")],
         *[(name, "fits") for name in ("deg", "rad", "arcmin", "arcsec", "mas")],
         *[(name, "cds") for name in ("deg", "rad", "arcmin", "arcsec", "mas", "°")],
         *[

@@ -79,6 +79,69 @@ def test_positions_may_be_sexagesimal_in_the_files(tmp_path: Path) -> None:
     assert (table.ra.format, table.dec.format) == (PositionFormat.HMS, PositionFormat.DMS)
 
 
+def test_positions_are_served_in_degrees_whatever_the_files_hold(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = felis.read_text().replace("unit: deg, ivoa:ucd: pos.eq.ra", "unit: hourangle, ivoa:ucd: pos.eq.ra")
+    felis.write_text(text.replace("ivoa:unit: deg, ivoa:ucd: pos.eq.dec", "fits:tunit: arcsec"))
+    database = read_schema(felis, partition)
+    table = database.table("Object")
+    assert isinstance(table, DirectorTable)
+    assert (table.ra.unit, table.dec.unit) == ("hourangle", "arcsec")
+    assert [table.column(name).unit for name in ("ra", "dec", "gFlux")] == ["deg", "deg", "nJy"]
+    truth = database.table("Truth")
+    assert isinstance(truth, DirectorTable)
+    assert (truth.ra.unit, truth.column("ra").unit) == ("deg", "deg"), "what says nothing holds degrees"
+
+
+USES = [
+    (
+        "ra",
+        "ivoa:unit: m",
+        "deg",
+        r'"ra" has the unit "m", which no angle is in; it is one of deg, rad, hou',
+    ),
+    ("dec", "ivoa:unit: pix", "deg", r'"dec" has the unit "pix", which no angle is in'),
+    ("dec", "ivoa:unit: hourangle", "deg", r'"dec" has hours as its unit, which a declination is not counted in'),
+    ("ra", "ivoa:unit: rad", "hms", r"unit rad, and format hms says otherwise; its unit is deg or hourangle$"),
+    ("ra", "ivoa:unit: h", "dms", r"unit hourangle, and format dms says otherwise; its unit is deg$"),
+    ("ra", "ivoa:ucd: pos.galactic.lon", "deg", r'"pos.galactic.lon"; positions are ICRS, pos.eq.ra: name the columns'),
+    ("dec", "ivoa:ucd: pos.ecliptic.lat", "deg", r'"pos.ecliptic.lat"; positions are ICRS, pos.eq.dec: name'),
+    ("ra", "ivoa:ucd: pos.eq.dec", "deg", r'"ra" has the UCD "pos.eq.dec": are ra and dec swapped\?'),
+    ("ra", "ivoa:ucd: stat.error;pos.eq.ra", "deg", r'"stat.error;pos.eq.ra"; positions are ICRS, pos.eq.ra'),
+]
+
+
+@pytest.mark.parametrize(("name", "said", "format", "message"), USES)
+def test_what_the_schema_says_of_a_position_is_held_against_its_use(
+    tmp_path: Path, name: str, said: str, format: str, message: str
+) -> None:
+    felis, partition = write_schema(tmp_path)
+    felis.write_text(felis.read_text().replace(f"ivoa:unit: deg, ivoa:ucd: pos.eq.{name}", said))
+    partition.write_text(partition.read_text().replace("ra: ra", f"ra: {{column: ra, format: {format}}}", 1))
+    [problem] = find_problems(felis, partition)
+    assert re.search(rf'small-partition.yaml, line 4: table "Object": the position "{name}" ', problem), problem
+    assert re.search(message, problem), problem
+    with pytest.raises(SchemaError, match="the position"):
+        read_schema(felis, partition)
+
+
+@pytest.mark.parametrize("ucd", ["pos.eq.ra;meta.main", "pos.eq", "pos", "pos.eq.ra;pos.barycenter"])
+def test_ucds_of_positions_may_say_more_or_less(tmp_path: Path, ucd: str) -> None:
+    felis, partition = write_schema(tmp_path)
+    felis.write_text(felis.read_text().replace("pos.eq.ra}", ucd + "}", 1))
+    assert find_problems(felis, partition) == ()
+
+
+@pytest.mark.parametrize("unit", ["deg", "hourangle", "h"])
+def test_the_unit_of_a_sexagesimal_position_is_that_of_the_file_or_of_the_column(tmp_path: Path, unit: str) -> None:
+    felis, partition = write_schema(tmp_path)
+    felis.write_text(felis.read_text().replace("unit: deg, ivoa:ucd: pos.eq.ra", f"unit: {unit}", 1))
+    partition.write_text(partition.read_text().replace("ra: ra", "ra: {column: ra, format: hms}", 1))
+    table = read_schema(felis, partition).table("Object")
+    assert isinstance(table, DirectorTable)
+    assert (table.ra.unit, table.column("ra").unit) == ("deg", "deg")
+
+
 def test_family_and_database_have_defaults(tmp_path: Path) -> None:
     felis, partition = write_schema(tmp_path)
     partition.write_text("\n".join(partition.read_text().splitlines()[2:]))
@@ -131,7 +194,14 @@ FELIS_MISTAKES = [
     ("datatype: float", "datatype: flaot", r'line 11: .*"gFlux": type "flaot" is not known; did you mean "float"\?'),
     (", length: 12", "", r'line 12: table "Object", column "label": Length must be provided'),
     ("ivoa:ucd: meta.id", "ivoa:ucd: meta.idd", r'line 8: .*column "objectId": Invalid IVOA UCD'),
-    ("ivoa:unit: nJy", "ivoa:unit: nJoy", r'line 11: table "Object", column "gFlux": Invalid unit'),
+    (
+        "ivoa:unit: nJy",
+        "ivoa:unit: nJoy",
+        r'line 11: .* "gFlux": Invalid unit "nJoy": At col 0, nJoy is not a valid unit',
+    ),
+    ("ivoa:unit: nJy", "ivoa:unit: magnitude", r'line 11: .*"gFlux": Invalid unit "magnitude"; did you mean "mag"\?$'),
+    ("ivoa:unit: deg", "ivoa:unit: degrees", r'line 9: .* column "ra": Invalid unit "degrees"; did you mean "deg"\?$'),
+    ("ivoa:unit: nJy", "ivoa:unit: unitless", r'"unitless"; a column without a unit has no ivoa:unit$'),
     ("ivoa:unit: nJy", "unit: nJy", r'line 11: .*"gFlux": key "unit" is not known to Felis'),
     ("'#Object.objectId'", "'#Object.objectID'", r'has no column "#Object.objectID", which a key or an index names'),
     ("name: gFlux", "name: healpix29", r"the name is taken, qserv_py adds a column healpix29"),
