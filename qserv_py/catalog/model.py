@@ -105,6 +105,9 @@ class Table:
     indexes: tuple[tuple[str, ...], ...] = ()
     """Further b-tree indexes that the schema asks for, as tuples of column names."""
 
+    utype: str = ""
+    """Role in a data model."""
+
     @property
     def kind(self) -> TableKind:
         """Role of the table."""
@@ -205,9 +208,6 @@ class RefTable(Table):
 @dataclass(frozen=True, kw_only=True)
 class CzarTable(RefTable):
     """A ref table whose rows the czar holds and brings to the queries that read it: an upload, TAP_SCHEMA."""
-
-    utype: str = ""
-    """Role in a data model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

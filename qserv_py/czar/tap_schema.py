@@ -120,11 +120,6 @@ def written_table(table: Table) -> str:
     return f"{written_name(table.database)}.{written_name(table.name)}"
 
 
-def utype_of(table: Table) -> str:
-    """Return the role of a table in a data model; empty when it has none."""
-    return table.utype if isinstance(table, CzarTable) else ""
-
-
 def is_indexed(table: Table, column: Column) -> bool:
     """Whether conditions on a column are quick: those that an index, the director index or the chunks answer."""
     names = {name for index in (table.primary_key[:1], *(index[:1] for index in table.indexes)) for name in index}
@@ -214,7 +209,7 @@ def _table_rows(database: Database) -> Iterator[Row]:
             "schema_name": written_name(database.name),
             "table_name": written_table(table),
             "table_type": "table",
-            "utype": utype_of(table) or None,
+            "utype": table.utype or None,
             "description": table.description or None,
             "table_index": number,
         }
@@ -223,7 +218,7 @@ def _table_rows(database: Database) -> Iterator[Row]:
 def _column_rows(table: Table) -> Iterator[Row]:
     for number, column in enumerate(one for one in table.columns if not one.hidden):
         varies = column.datatype.is_text or column.datatype in {DataType.TIMESTAMP, DataType.BINARY}
-        is_std = table.database == SCHEMA_DATABASE or bool(column.utype)
+        is_std = table.database == SCHEMA_DATABASE or bool(table.utype and column.utype)
         indexed = is_indexed(table, column)
         yield {
             "table_name": written_table(table),

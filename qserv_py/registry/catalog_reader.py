@@ -124,11 +124,12 @@ def _column(row: Row) -> Column:
         ucd=row[8],
         xtype=row[9],
         description=row[10],
+        utype=row[11],
     )
 
 
 def _table(database: str, row: Row, columns: list[Column]) -> Table:
-    _, _, name, physical, kind, roles, primary_key, indexes, description = row
+    _, _, name, physical, kind, roles, primary_key, indexes, description, utype = row
     common: dict[str, Any] = {
         "database": database,
         "name": name,
@@ -137,6 +138,7 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
         "primary_key": tuple(primary_key),
         "indexes": tuple(tuple(index) for index in indexes),
         "description": description,
+        "utype": utype,
     }
     match TableKind(kind):
         case TableKind.DIRECTOR:

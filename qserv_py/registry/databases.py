@@ -109,6 +109,7 @@ def _insert_table(connection: Connection, database_id: int, place: int, table: T
         primary_key=list(table.primary_key),
         indexes=Jsonb([list(index) for index in table.indexes]),
         description=table.description,
+        utype=table.utype,
     ).fetchone()
     columns = table.columns
     run(
@@ -125,6 +126,7 @@ def _insert_table(connection: Connection, database_id: int, place: int, table: T
         ucds=[column.ucd for column in columns],
         xtypes=[column.xtype for column in columns],
         descriptions=[column.description for column in columns],
+        utypes=[column.utype for column in columns],
     )
 
 

@@ -36,6 +36,7 @@ from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
 KEPT_NAMES = frozenset({"tap_upload", "tap_schema", "mydb", "butler", "ivoa"})
+_UTYPE_OF_REGION = "char.spatialaxis.coverage.support.area"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_+-]*")  # of databases and tables, which also name directories
 
 
@@ -180,6 +181,7 @@ def _common(database: str, file: YamlFile, number: int, table: Any, problems: Pr
         "primary_key": key,
         "indexes": tuple(index for index in indexes if index),
         "description": table.description or "",
+        "utype": table.votable_utype or "",
     }
 
 
@@ -205,10 +207,18 @@ def _columns(file: YamlFile, number: int, table: Any, key: tuple[str, ...], prob
                 unit=column.ivoa_unit or column.fits_tunit or "",
                 ucd=column.ivoa_ucd or "",
                 description=column.description or "",
-                xtype=column.votable_xtype or "",
+                xtype=column.votable_xtype or _xtype_of_region(datatype, column),
+                utype=column.votable_utype or "",
             )
         )
     return tuple(columns)
+
+
+def _xtype_of_region(datatype: DataType, column: Any) -> str:
+    """Return the xtype of a text that is a region by its utype or its UCD, as ObsCore's ``s_region``; or nothing."""
+    utype, ucd = (column.votable_utype or "").lower(), (column.ivoa_ucd or "").lower()
+    known = utype.endswith(_UTYPE_OF_REGION) or ucd.split(";")[0].strip() == "pos.outline"
+    return "adql:REGION" if datatype.is_text and known else ""
 
 
 def _healpix_column() -> Column:

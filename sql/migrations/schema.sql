@@ -50,6 +50,7 @@ CREATE TABLE catalog_table (
     primary_key text[] NOT NULL,
     indexes jsonb NOT NULL,
     description text NOT NULL,
+    utype text NOT NULL DEFAULT '',
     UNIQUE (database_id, name),
     UNIQUE (database_id, physical)
 );
@@ -68,6 +69,7 @@ CREATE TABLE catalog_column (
     ucd text NOT NULL,
     xtype text NOT NULL,
     description text NOT NULL,
+    utype text NOT NULL DEFAULT '',
     PRIMARY KEY (table_id, place),
     UNIQUE (table_id, name),
     UNIQUE (table_id, physical)

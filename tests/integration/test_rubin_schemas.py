@@ -100,6 +100,19 @@ def test_a_schema_of_rubin_loads(name: str, registry: Registry, tmp_path: Path) 
     }
 
 
+def test_their_regions_are_regions_and_their_utypes_are_kept(registry: Registry) -> None:
+    found = [
+        (table, table.column("s_region"))
+        for base in registry.databases()
+        for table in base.tables
+        if table.find_columns("s_region", exact=True)
+    ]
+    assert len(found) > 10
+    assert {column.xtype for _, column in found} == {"adql:REGION"}
+    utypes = {table.qualified: column.utype for table, column in found if column.utype}
+    assert utypes["ivoa_obscore.ObsCore"] == "Char.SpatialAxis.Coverage.Support.Area"
+
+
 def test_some_of_their_tables_are_directors(registry: Registry) -> None:
     directors = {
         table.qualified for base in registry.databases() for table in base.tables if isinstance(table, DirectorTable)

@@ -142,6 +142,27 @@ def test_the_unit_of_a_sexagesimal_position_is_that_of_the_file_or_of_the_column
     assert (table.ra.unit, table.column("ra").unit) == ("deg", "deg")
 
 
+@pytest.mark.parametrize(
+    ("said", "xtype"),
+    [
+        ("ivoa:ucd: pos.outline;obs.field", "adql:REGION"),
+        ("votable:utype: Char.SpatialAxis.Coverage.Support.Area", "adql:REGION"),
+        ("votable:utype: 'obscore:char.SpatialAxis.Coverage.Support.Area'", "adql:REGION"),
+        ("ivoa:ucd: pos.outline, votable:xtype: polygon", "polygon"),
+        ("ivoa:ucd: meta.id;obs.field", ""),
+        ("votable:utype: Char.SpatialAxis.Coverage.Bounds.Extent.diameter", ""),
+    ],
+)
+def test_a_text_is_a_region_by_its_utype_or_its_ucd(tmp_path: Path, said: str, xtype: str) -> None:
+    felis, partition = write_schema(tmp_path)
+    felis.write_text(
+        felis.read_text().replace("length: 12", f"length: 12, {said}").replace("nJy", "nJy, ivoa:ucd: pos.outline")
+    )
+    table = read_schema(felis, partition).table("Object")
+    assert table.column("label").xtype == xtype
+    assert table.column("gFlux").xtype == "", "a number is none"
+
+
 def test_family_and_database_have_defaults(tmp_path: Path) -> None:
     felis, partition = write_schema(tmp_path)
     partition.write_text("\n".join(partition.read_text().splitlines()[2:]))

@@ -13,7 +13,7 @@ from qserv_py.adql.words import written_name
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.tap_schema import is_indexed, references_of, utype_of, written_column, written_table
+from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_table
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 
@@ -96,7 +96,7 @@ def _table(
         tag,
         element("name", written_table(table)),
         _described(table.description),
-        element("utype", utype_of(table)) if utype_of(table) else None,
+        element("utype", table.utype) if table.utype else None,
         *(_column(table, column) for column in shown),
         *(_foreign_keys(database, table) if columns else ()),
         attributes={"type": "table", **(attributes or {})},
