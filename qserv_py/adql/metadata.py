@@ -45,12 +45,36 @@ _XTYPES = {DataType.TIMESTAMP, DataType.POINT, DataType.CIRCLE, DataType.POLYGON
 _OF_ANOTHER_ROW = {"LAG", "LEAD", "FIRST_VALUE", "LAST_VALUE", "NTH_VALUE"}
 
 
-def output_column(item: Item) -> OutputColumn:
-    """Return what is known of a column of the result."""
+def output_columns(items: Sequence[Item]) -> tuple[OutputColumn, ...]:
+    """Return what is known of the columns of the result; their names are different, whatever the query called them."""
+    names = unique_names(item.name for item in items)
+    return tuple(_output_column(item, name) for item, name in zip(items, names, strict=True))
+
+
+def unique_names(names: Iterable[str]) -> list[str]:
+    """Return names of which none is there twice, whatever the case: ``flux``, ``Flux`` become ``flux``, ``Flux_2``.
+
+    The first one of each name keeps it, and so does one that stands there only once: a repeated name has the next
+    number with which it is nobody's name, so ``a``, ``a``, ``a_2`` become ``a``, ``a_3``, ``a_2``.
+    """
+    given = list(names)
+    known = {name.lower() for name in given}
+    taken: set[str] = set()
+    chosen = []
+    for name in given:
+        unique, number = name, 2
+        while (key := unique.lower()) in taken or (unique != name and key in known):
+            unique, number = f"{name}_{number}", number + 1
+        taken.add(key)
+        chosen.append(unique)
+    return chosen
+
+
+def _output_column(item: Item, name: str) -> OutputColumn:
     about = item.about
     datatype = item.expr.type or DataType.TEXT
     return OutputColumn(
-        name=item.name,
+        name=name,
         datatype=datatype,
         length=about.length,
         unit="deg" if datatype.is_shape else about.unit or "",

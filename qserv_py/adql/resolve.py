@@ -14,7 +14,7 @@ from qserv_py.adql.builder import Builder
 from qserv_py.adql.conditions import conjuncts
 from qserv_py.adql.from_clause import read_from
 from qserv_py.adql.grouping import check_groups, forbid_aggregates, forbid_windows
-from qserv_py.adql.metadata import output_column
+from qserv_py.adql.metadata import output_columns
 from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.parse import ParsedQuery
 from qserv_py.adql.places import Failures, offset_of
@@ -54,7 +54,7 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
         query = resolving.query(parsed.tree, None, {})
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
-    return ResolvedQuery(text=parsed.text, query=query, columns=tuple(output_column(item) for item in query.items))
+    return ResolvedQuery(text=parsed.text, query=query, columns=output_columns(query.items))
 
 
 def _resolve(node: Any, outer: Scope | None, tables: CommonTables, resolving: Resolving) -> Query:

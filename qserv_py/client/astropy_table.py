@@ -10,14 +10,12 @@ from astropy.table import MaskedColumn, Table
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.formats.fields import Field, fields_of, is_list
-from qserv_py.czar.formats.stream import unique_names
 from qserv_py.czar.formats.values import fixed_arrays
 
 
 def astropy_table(table: pa.Table, columns: Sequence[OutputColumn]) -> Table:
-    """Return an astropy table: units, descriptions and UCDs are kept, NULLs are masked, repeated names numbered."""
-    names = unique_names(column.name for column in columns)
-    fields = fields_of(columns, table.schema, names=names)
+    """Return an astropy table: units, descriptions and UCDs are kept, NULLs are masked."""
+    fields = fields_of(columns, table.schema)
     return Table([_column(data, field) for data, field in zip(table.columns, fields, strict=True)], masked=True)
 
 

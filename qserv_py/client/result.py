@@ -14,7 +14,6 @@ import pyarrow as pa
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.answer import QueryStats
 from qserv_py.czar.formats import find_format
-from qserv_py.czar.formats.columnar import uniquely_named
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.errors import ConfigError, UserError
 from qserv_py.whole_file import whole_file
@@ -100,8 +99,7 @@ class Result:
     def to_pandas(self) -> Any:
         """Return all rows as a pandas data frame.
 
-        Whole numbers and booleans are of pandas's nullable types, so NULL is ``<NA>`` and 64-bit ids stay whole. A
-        repeated name is numbered.
+        Whole numbers and booleans are of pandas's nullable types, so NULL is ``<NA>`` and 64-bit ids stay whole.
 
         Raises
         ------
@@ -118,17 +116,17 @@ class Result:
             pa.float64(): pandas.Float64Dtype(),
             pa.string(): pandas.StringDtype(),
         }
-        return self._uniquely_named().to_pandas(types_mapper=nullable.get)
+        return self.to_arrow().to_pandas(types_mapper=nullable.get)
 
     def to_polars(self) -> Any:
-        """Return all rows as a polars data frame, without a copy where polars can; a repeated name is numbered.
+        """Return all rows as a polars data frame, without a copy where polars can.
 
         Raises
         ------
         ConfigError
             If polars is not installed.
         """
-        return optional("polars").from_arrow(self._uniquely_named())
+        return optional("polars").from_arrow(self.to_arrow())
 
     def to_astropy(self) -> Table:
         """Return all rows as an astropy table with units and descriptions; NULLs are masked."""
@@ -145,10 +143,6 @@ class Result:
         with whole_file(Path(path)) as file:
             for chunk in find_format("parquet").write(stream):
                 file.write(chunk)
-
-    def _uniquely_named(self) -> pa.Table:
-        table = self.to_arrow()
-        return table.rename_columns(uniquely_named(table.schema).names)
 
     def cancel(self) -> None:
         """Stop the query; may be called from any thread."""

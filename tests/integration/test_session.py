@@ -156,11 +156,14 @@ def test_results_come_in_many_forms(db: qserv_py.Connection, tmp_path: Path) -> 
         list(streamed.batches())
 
 
-def test_repeated_names_are_kept(db: qserv_py.Connection) -> None:
+def test_repeated_names_are_numbered(db: qserv_py.Connection) -> None:
     result = db.query("SELECT o.*, s.* FROM field.Object o JOIN field.Source s ON o.objectId = s.objectId")
     names = [column.name for column in result.columns]
-    assert names.count("objectId") == 2
-    assert len(result.to_astropy().colnames) == len(names)
+    assert (names.count("objectId"), names.count("objectId_2")) == (1, 1)
+    table = result.to_arrow()
+    assert table.column_names == result.schema.names == names
+    assert table["objectId"].equals(table["objectId_2"])
+    assert result.to_astropy().colnames == list(result.to_pandas().columns) == result.to_polars().columns == names
 
 
 def test_pruning_counts_chunks(db: qserv_py.Connection, field: Loaded) -> None:

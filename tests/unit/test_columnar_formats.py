@@ -15,7 +15,6 @@ from support.answers import column, stream_of, written
 
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats import columnar, find_format
-from qserv_py.czar.formats.stream import unique_names
 
 COLUMNS = (
     column("id", DataType.LONG, ucd="meta.id"),
@@ -23,7 +22,7 @@ COLUMNS = (
     column("text", DataType.UNICODE),
     column("at", DataType.TIMESTAMP),
     column("place", DataType.DOUBLE, xtype="point"),
-    column("id", DataType.SHORT),
+    column("id_2", DataType.SHORT),
 )
 ARRAYS = {"place": pa.list_(pa.float64())}
 ROWS = [
@@ -97,8 +96,3 @@ def test_no_rows_and_many_columns(name: str) -> None:
     document = b"".join(find_format(name).write(stream_of(columns, [])))
     read = pq.read_table(io.BytesIO(document)) if name == "parquet" else pa.ipc.open_stream(document).read_all()
     assert (read.num_rows, read.num_columns) == (0, 1600)
-
-
-def test_unique_names() -> None:
-    assert unique_names(["a", "a", "a_2", "A", "a"]) == ["a", "a_3", "a_2", "A", "a_4"]
-    assert unique_names(["a", "A", "a_2"], fold=True) == ["a", "A_3", "a_2"]

@@ -30,7 +30,7 @@ COLUMNS = (
     column("stamp", DataType.BINARY),
     column("place", DataType.DOUBLE, xtype="point", unit="deg"),
     column("outline", DataType.DOUBLE, xtype="polygon", unit="deg"),
-    column("id", DataType.SHORT),
+    column("id_2", DataType.SHORT),
 )
 ARRAYS = {"place": pa.list_(pa.float64()), "outline": pa.list_(pa.float64())}
 ROWS = [

@@ -197,14 +197,6 @@ def test_no_rows_and_odd_names(name: str) -> None:
 
 
 @every_serialisation
-def test_names_may_repeat_and_ids_do_not(name: str) -> None:
-    columns = [column("a", DataType.INT), column("a", DataType.INT)]
-    fields = ElementTree.fromstring(written(name, columns, [[1, 2]])).findall(".//{*}FIELD")
-    assert [field.get("name") for field in fields] == ["a", "a"]
-    assert len({field.get("ID") for field in fields}) == 2
-
-
-@every_serialisation
 def test_many_columns(name: str) -> None:
     columns = [column(f"c{number}", DataType.DOUBLE) for number in range(1600)]
     rows = [[float(row * number) if number != 7 else None for number in range(1600)] for row in range(5)]

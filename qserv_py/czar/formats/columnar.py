@@ -1,7 +1,7 @@
 """Parquet and the Arrow IPC stream: the batches as they are, with the columns described.
 
-Names are different in both: a repeated one is numbered. A Parquet file holds a VOTable without rows (VOParquet 1.0),
-so units, UCDs and descriptions are there for TOPCAT and astropy; Arrow has them as metadata of the fields.
+A Parquet file holds a VOTable without rows (VOParquet 1.0), so units, UCDs and descriptions are there for TOPCAT and
+astropy; Arrow has them as metadata of the fields.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from qserv_py.czar.formats.fields import fields_of
 from qserv_py.czar.formats.outbox import Outbox
-from qserv_py.czar.formats.stream import ResultStream, unique_names
+from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.formats.votable_xml import without_rows
 
 ROW_GROUP_ROWS = 122_880
@@ -23,13 +23,12 @@ ROW_GROUP_BYTES = 32 << 20
 
 def write_parquet(stream: ResultStream) -> Iterator[bytes]:
     """Write a Parquet file."""
-    schema = uniquely_named(stream.schema)
     outbox = Outbox()
-    with pq.ParquetWriter(outbox, schema, compression="zstd") as writer:
-        for group in _row_groups(stream.batches, schema):
+    with pq.ParquetWriter(outbox, stream.schema, compression="zstd") as writer:
+        for group in _row_groups(stream.batches, stream.schema):
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             yield outbox.take()
-        fields = fields_of(stream.columns, stream.schema, names=schema.names)
+        fields = fields_of(stream.columns, stream.schema)
         content = without_rows(fields, stream.infos, is_cut=stream.is_cut())
         writer.add_key_value_metadata({"IVOA.VOTable-Parquet.version": "1.0", "IVOA.VOTable-Parquet.content": content})
     yield outbox.take()
@@ -37,28 +36,21 @@ def write_parquet(stream: ResultStream) -> Iterator[bytes]:
 
 def write_arrow(stream: ResultStream) -> Iterator[bytes]:
     """Write an Arrow IPC stream; a last, empty batch has the metadata QUERY_STATUS, OK or OVERFLOW."""
-    schema = uniquely_named(stream.schema)
     outbox = Outbox()
-    with pa.ipc.new_stream(outbox, schema) as writer:
+    with pa.ipc.new_stream(outbox, stream.schema) as writer:
         for batch in stream.batches:
-            writer.write_batch(_renamed(batch, schema))
+            writer.write_batch(batch)
             yield outbox.take()
-        status = "OVERFLOW" if stream.is_cut() else "OK"
-        writer.write_batch(pa.RecordBatch.from_pylist([], schema=schema), custom_metadata={"QUERY_STATUS": status})
+        end = pa.RecordBatch.from_pylist([], schema=stream.schema)
+        writer.write_batch(end, custom_metadata={"QUERY_STATUS": "OVERFLOW" if stream.is_cut() else "OK"})
     yield outbox.take()
-
-
-def uniquely_named(schema: pa.Schema) -> pa.Schema:
-    """Return a schema in which a repeated name has a number."""
-    names = unique_names(schema.names)
-    return pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
-        waiting.append(_renamed(batch, schema))
+        waiting.append(batch)
         rows += batch.num_rows
         size += batch.nbytes
         if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
@@ -66,7 +58,3 @@ def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterato
             waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.Table.from_batches(waiting, schema)
-
-
-def _renamed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays(batch.columns, schema=schema)

@@ -60,31 +60,16 @@ class Field:
         return {key: value for key, value in known.items() if value or key == "name"}
 
 
-def fields_of(
-    columns: Sequence[OutputColumn], schema: pa.Schema, *, names: Sequence[str] | None = None
-) -> tuple[Field, ...]:
-    """Return the fields of an answer.
-
-    Parameters
-    ----------
-    columns
-        The columns of the answer.
-    schema
-        Their Arrow types.
-    names
-        Other names for them, where a format cannot have theirs.
-    """
-    return tuple(
-        _field(place, column, schema.field(place).type, names[place] if names else column.name)
-        for place, column in enumerate(columns)
-    )
+def fields_of(columns: Sequence[OutputColumn], schema: pa.Schema) -> tuple[Field, ...]:
+    """Return the fields of an answer from its columns and their Arrow types."""
+    return tuple(_field(place, column, schema.field(place).type) for place, column in enumerate(columns))
 
 
-def _field(place: int, column: OutputColumn, kind: pa.DataType, name: str) -> Field:
+def _field(place: int, column: OutputColumn, kind: pa.DataType) -> Field:
     datatype, arraysize = _type(column, kind)
     xtype = "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype
     return Field(
-        column=column, name=name, id=f"col_{place}", datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
+        column=column, name=column.name, id=f"col_{place}", datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
     )
 
 

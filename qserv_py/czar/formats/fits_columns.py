@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qserv_py.adql.metadata import unique_names
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import times
 from qserv_py.czar.formats.fields import Field, fields_of, is_list
-from qserv_py.czar.formats.stream import unique_names
 from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers, texts
 from qserv_py.errors import UserError
 
@@ -144,9 +144,9 @@ class FitsColumn:
 
 
 def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[FitsColumn]:
-    """Return the columns of a table; names have printable ASCII alone, and differ by more than case."""
+    """Return the columns of a table; names have printable ASCII alone."""
     plain = ["".join(c if " " <= c <= "~" else "_" for c in column.name).strip() or "_" for column in columns]
-    names = unique_names(plain, fold=True)
+    names = unique_names(plain)
     made = []
     for about, name in zip(fields_of(columns, schema), names, strict=True):
         if about.datatype in _TYPES:

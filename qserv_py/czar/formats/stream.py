@@ -24,6 +24,8 @@ class ResultStream:
     """The rows of an answer, to be read once."""
 
     columns: Sequence[OutputColumn]
+    """Their names are different, whatever the case."""
+
     schema: pa.Schema
     """Arrow types of the columns, in their order."""
 
@@ -45,26 +47,3 @@ class ResultStream:
             rows = max(1, int(BLOCK_BYTES / (batch.nbytes / batch.num_rows + 1)))
             for start in range(0, batch.num_rows, rows):
                 yield batch.slice(start, rows)
-
-
-def unique_names(names: Iterable[str], *, fold: bool = False) -> list[str]:
-    """Return names of which none is there twice: a repeated one has a number, ``flux``, ``flux_2``.
-
-    Parameters
-    ----------
-    names
-        Names, some of them repeated.
-    fold
-        Whether names that differ by case alone are the same.
-    """
-    given = list(names)
-    known = {name.lower() if fold else name for name in given}
-    taken: set[str] = set()
-    chosen = []
-    for name in given:
-        unique, number = name, 2
-        while (key := unique.lower() if fold else unique) in taken or (unique != name and key in known):
-            unique, number = f"{name}_{number}", number + 1
-        taken.add(key)
-        chosen.append(unique)
-    return chosen
