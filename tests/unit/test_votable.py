@@ -190,8 +190,9 @@ def test_what_is_known_of_a_column() -> None:
 
 @every_serialisation
 def test_no_rows_and_odd_names(name: str) -> None:
-    columns = [column(text, DataType.INT) for text in ("a", "A", "q\"<&>'", "é", " ", "1")]
-    table = read(name, columns, []).get_first_table()
+    columns = [column(text, DataType.INT) for text in ("a", "A_2", "q\"<&>'", "é", " ", "1")]
+    # astropy's strict reading takes no letters beyond ASCII in an ID, though XML does
+    table = parse(io.BytesIO(written(name, columns, []))).get_first_table()
     assert [field.name for field in table.fields] == [about.name for about in columns]
     assert len(table.array) == 0
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
+from qserv_py.adql.metadata import unique_names
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 
@@ -25,6 +27,14 @@ _NUMBERS = {
 NULL_VALUES = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
 """What stands for a NULL where a serialisation has no other way to say it."""
 
+_START = (
+    r"A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff"
+    r"\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+_NAME_START = re.compile(f"[{_START}]")
+_NO_NAME_CHARACTER = re.compile(rf"[^{_START}\-.0-9\xb7\u0300-\u036f\u203f\u2040]")
+"""Characters of names: XML 1.0, fifth edition, section 2.3, without the colon."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
@@ -33,6 +43,8 @@ class Field:
     column: OutputColumn
     name: str
     id: str
+    """Unique in a document, and a name of XML without a colon (NCName)."""
+
     datatype: str
     arraysize: str
     """Empty for a single value."""
@@ -62,14 +74,35 @@ class Field:
 
 def fields_of(columns: Sequence[OutputColumn], schema: pa.Schema) -> tuple[Field, ...]:
     """Return the fields of an answer from its columns and their Arrow types."""
-    return tuple(_field(place, column, schema.field(place).type) for place, column in enumerate(columns))
+    ids = ids_of([column.name for column in columns])
+    return tuple(
+        _field(column, about.type, identifier) for column, about, identifier in zip(columns, schema, ids, strict=True)
+    )
 
 
-def _field(place: int, column: OutputColumn, kind: pa.DataType) -> Field:
+def ids_of(names: Sequence[str]) -> list[str]:
+    """Return a value of VOTable's attribute ID for each column.
+
+    It is the column's name where XML can have that as an ID, since astropy and astroquery show IDs and not names. Else
+    it is the name with ``_`` for what an ID cannot hold, and a number where that is the ID of another column.
+
+    Parameters
+    ----------
+    names
+        Of which none is there twice, whatever the case.
+    """
+    possible = [_NO_NAME_CHARACTER.sub("_", name) for name in names]
+    possible = [text if _NAME_START.match(text) else f"_{text}" for text in possible]
+    own_first = sorted(range(len(names)), key=lambda place: possible[place] != names[place])
+    chosen = dict(zip(own_first, unique_names(possible[place] for place in own_first), strict=True))
+    return [chosen[place] for place in range(len(names))]
+
+
+def _field(column: OutputColumn, kind: pa.DataType, identifier: str) -> Field:
     datatype, arraysize = _type(column, kind)
     xtype = "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype
     return Field(
-        column=column, name=column.name, id=f"col_{place}", datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
+        column=column, name=column.name, id=identifier, datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
     )
 
 
