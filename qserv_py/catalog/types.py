@@ -26,6 +26,12 @@ class DataType(StrEnum):
     STRING = "string"
     UNICODE = "unicode"
     TEXT = "text"
+    ASCII = "ascii"
+    """Text of an uploaded VOTable's ``char`` in which every character was found to be ASCII.
+
+    It is the only text that VOTable's ``char`` holds for every reader; any other type may have any character.
+    """
+
     BINARY = "binary"
     TIMESTAMP = "timestamp"
     COUNTS = "counts"
@@ -54,7 +60,7 @@ class DataType(StrEnum):
     @property
     def is_text(self) -> bool:
         """Whether values are character strings."""
-        return self in {DataType.CHAR, DataType.STRING, DataType.UNICODE, DataType.TEXT}
+        return self in {DataType.CHAR, DataType.STRING, DataType.UNICODE, DataType.TEXT, DataType.ASCII}
 
     @property
     def is_list(self) -> bool:
@@ -94,10 +100,11 @@ TYPE_NAMES: dict[DataType, TypeNames] = {
     DataType.LONG: TypeNames("BIGINT", "bigint", "int64", "BIGINT", "long", 8),
     DataType.FLOAT: TypeNames("REAL", "real", "float", "FLOAT", "float", 4),
     DataType.DOUBLE: TypeNames("DOUBLE PRECISION", "double precision", "double", "DOUBLE", "double", 8),
-    DataType.CHAR: TypeNames("CHAR", "text", "string", "VARCHAR", "char", -1),
-    DataType.STRING: TypeNames("VARCHAR", "text", "string", "VARCHAR", "char", -1),
+    DataType.CHAR: TypeNames("CHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    DataType.STRING: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
     DataType.UNICODE: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
     DataType.TEXT: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    DataType.ASCII: TypeNames("VARCHAR", "text", "string", "VARCHAR", "char", -1),
     DataType.BINARY: TypeNames("VARBINARY", "bytea", "binary", "BLOB", "unsignedByte", -1),
     DataType.TIMESTAMP: TypeNames("TIMESTAMP", "timestamp without time zone", "timestamp[us]", "TIMESTAMP", "char", 8),
     DataType.COUNTS: TypeNames("BIGINT[]", "bigint[]", "int64", "BIGINT[]", "long", -1),

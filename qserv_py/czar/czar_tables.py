@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.adql.words import RESERVED
 from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Family, column_names, physical_name
@@ -165,8 +166,17 @@ def _uploaded(name: str, table: pa.Table) -> tuple[CzarTable, pa.Table]:
     columns = described_columns(where, table.schema)
     values = [_values(where, data, column, rows_before=0) for data, column in zip(table.columns, columns, strict=True)]
     rows = pa.table(dict(zip([column.physical for column in columns], values, strict=True)))
-    described = CzarTable(database=UPLOAD_DATABASE, name=name, physical=physical_name(name), columns=columns)
-    return described, rows
+    known = tuple(
+        replace(column, datatype=DataType.ASCII) if _is_char(about, data) else column
+        for column, about, data in zip(columns, table.schema, rows.columns, strict=True)
+    )
+    return CzarTable(database=UPLOAD_DATABASE, name=name, physical=physical_name(name), columns=known), rows
+
+
+def _is_char(about: pa.Field, data: pa.ChunkedArray) -> bool:
+    """Whether a column was VOTable's ``char``, and holds what that can hold."""
+    told = (about.metadata or {}).get(b"datatype") == b"char"
+    return told and pa.types.is_string(data.type) and bool(pc.all(pc.string_is_ascii(data), min_count=0).as_py())
 
 
 def described_columns(where: str, schema: pa.Schema) -> tuple[Column, ...]:
@@ -214,8 +224,6 @@ def _column(where: str, about: pa.Field, physical: str) -> Column:
     told = {key.decode(): text.decode() for key, text in (about.metadata or {}).items()}
     kind = about.type.value_type if pa.types.is_dictionary(about.type) else about.type
     datatype = _datatype(kind)
-    if datatype is DataType.UNICODE and told.get("datatype") == "char":
-        datatype = DataType.STRING
     if datatype is None:
         raise UserError(
             f'column "{about.name}" of {where} is of type {about.type}, which queries cannot read',

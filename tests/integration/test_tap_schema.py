@@ -44,7 +44,7 @@ def test_it_describes_the_catalogue(db: qserv_py.Connection) -> None:
     )
     assert found[0] == ("objectId", "long", None, None, None, None, "meta.id", 1, 1, 0)
     assert found[1] == ("coord_ra", "double", None, None, None, "deg", None, 1, 1, 0)
-    assert found[-1] == ("label", "char", "*", None, None, None, None, 0, 0, 0)
+    assert found[-1] == ("label", "unicodeChar", "*", None, None, None, None, 0, 0, 0)
     assert "healpix29" not in {row[0] for row in found}
     [seen_at] = rows(
         db, "SELECT DISTINCT datatype, arraysize, xtype FROM tap_schema.columns WHERE column_name = 'seenAt'"

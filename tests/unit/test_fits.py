@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -79,17 +80,24 @@ def test_text_times_and_bytes() -> None:
         column("b", DataType.BINARY),
     ]
     rows = [
-        ["abc", "é🔭", datetime(2020, 1, 2, 3, 4, 5, 6), b"\0\xff\x01"],
-        ["", "two\nlines", None, b""],
+        ["abc", "~ !", datetime(2020, 1, 2, 3, 4, 5, 6), b"\0\xff\x01"],
+        ["", "two lines", None, b""],
         [None, None, datetime(1, 1, 1), None],
         ["longest of all", "", datetime(2020, 1, 1), b"\x07"],
     ]
     hdu = read(columns, rows)
     assert [hdu.header[f"TFORM{number}"] for number in range(1, 5)] == ["14A", "9A", "26A", "1QB(3)"]
     assert hdu.data["s"].tolist() == ["abc", "", "", "longest of all"]
-    assert hdu.data["u"].tolist() == ["??", "two?lines", "", ""]
+    assert hdu.data["u"].tolist() == ["~ !", "two lines", "", ""]
     assert hdu.data["t"].tolist()[:2] == ["2020-01-02T03:04:05.000006", ""]
     assert [np.asarray(value).tolist() for value in hdu.data["b"]] == [[0, 255, 1], [], [], [7]]
+
+
+@pytest.mark.parametrize("odd", ["é", "🔭", "two\nlines", "a\tb", "\x7f"])
+def test_what_fits_cannot_hold_is_refused(odd: str) -> None:
+    shown = re.escape(repr(odd))
+    with pytest.raises(EvaluationError, match=f'^column "x" holds {shown}, which a text of FITS cannot hold$'):
+        read([column("x", DataType.TEXT)], [["a"], [odd]])
 
 
 def test_a_long_text_goes_to_the_heap() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from astropy.io.votable.ucd import check_ucd
 from support.catalogs import resolved
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
+from qserv_py.czar.czar_tables import uploaded_tables
 
 FLUX = {"unit": "nJy", "ucd": "phot.flux", "description": "Flux in g."}
 NJY = {"unit": "nJy"}
@@ -180,4 +182,19 @@ def test_types_of_casts() -> None:
         DataType.CHAR,
         DataType.STRING,
         DataType.UNICODE,
+    ]
+
+
+def test_a_char_of_an_uploaded_votable_stays_one_where_it_is_ascii() -> None:
+    """Taplint holds the datatype of an uploaded column against that of the answer; readers take char for ASCII."""
+    char = {"datatype": "char"}
+    values = {"ascii": ["a", None], "other": ["a", "\u00e9"], "none": [None, None], "plain": ["a", "b"]}
+    fields = [pa.field(name, pa.string(), metadata=None if name == "plain" else char) for name in values]
+    table = pa.table(list(values.values()), schema=pa.schema(fields))
+    uploaded = uploaded_tables({"mine": table}).database.table("mine")
+    assert [about.datatype.names.votable for about in uploaded.columns if not about.hidden] == [
+        "char",
+        "unicodeChar",
+        "char",
+        "unicodeChar",
     ]

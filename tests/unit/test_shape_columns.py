@@ -45,7 +45,7 @@ def test_votables(name: str) -> None:
         ("double", "3", "circle"),
         ("double", "*", "polygon"),
         ("double", "2", "point"),
-        ("char", "*", "adql:REGION"),
+        ("unicodeChar", "*", "adql:REGION"),
     ]
     for place, field in enumerate(["p", "c", "b", "x"]):
         for row in (0, 2):

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.formats.cells import ascii_only, times
+from qserv_py.czar.formats.cells import times
 from qserv_py.czar.formats.fields import NULL_VALUES, Field, is_list
 from qserv_py.czar.formats.values import (
     Pieces,
@@ -110,8 +110,6 @@ def _varying(column: pa.Array, field: Field) -> tuple[Values, Pieces]:
         return lengths, Pieces(offsets * data.itemsize, data.view(np.uint8))
     if field.column.datatype is DataType.TIMESTAMP:
         column = times(column, field.name)
-    elif field.datatype == "char":
-        column = ascii_only(column)
     pieces = texts(column)
     if field.datatype == "unicodeChar":
         pieces = utf16(pieces)

@@ -97,13 +97,6 @@ def times(column: pa.Array, name: str) -> pa.Array:
     return pc.replace_substring(made, " ", "T", max_replacements=1)
 
 
-def ascii_only(column: pa.Array) -> pa.Array:
-    """Return text in which each character beyond ASCII is a question mark."""
-    if not holds_byte(column, _BEYOND_ASCII):
-        return column
-    return pc.replace_substring_regex(column, r"[^\x00-\x7f]", "?")
-
-
 def hexadecimal(column: pa.Array) -> pa.Array:
     """Return byte strings as lower-case hexadecimal digits."""
     found = texts(column)
@@ -152,7 +145,6 @@ _CONTROL = "".join(map(chr, range(0x20)))
 _XML_SPECIAL = byte_table("&<>" + _CONTROL.replace("\t", "").replace("\n", ""))
 _XML_SPECIAL[0xEF] = True  # U+FFFE and U+FFFF begin with it
 _JSON_SPECIAL = byte_table('"\\' + _CONTROL)
-_BEYOND_ASCII = np.arange(256) >= 0x80
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 
 

@@ -14,7 +14,7 @@ from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import times
 from qserv_py.czar.formats.fields import Field, fields_of, is_list
-from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers, texts
+from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers, refuse_characters, texts
 from qserv_py.errors import UserError
 
 MAX_COLUMNS = 999
@@ -158,13 +158,19 @@ def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[Fit
 
 
 def prepared(block: pa.RecordBatch, columns: Sequence[FitsColumn]) -> pa.RecordBatch:
-    """Return the values as they will be written, noted by their columns: text in ASCII, times as text."""
+    """Return the values as they will be written, noted by their columns: times as text.
+
+    Raises
+    ------
+    EvaluationError
+        If a text has a character that is no printable ASCII.
+    """
     made = []
     for column, values in zip(columns, block.columns, strict=True):
         if column.about.column.datatype is DataType.TIMESTAMP:
             values = times(values, column.name)
         elif column.letter == "A":
-            values = pc.replace_substring_regex(values.cast(pa.large_string()), "[^ -~]", "?")
+            refuse_characters(values, "[^ -~]", column.name, "a text of FITS")
         column.note(values)
         made.append(values)
     return pa.RecordBatch.from_arrays(made, names=[f"c{place}" for place in range(len(made))])

@@ -13,6 +13,9 @@ from qserv_py.errors import EvaluationError
 
 Values = np.ndarray
 
+MOST_SHOWN = 60
+"""Characters of a value in a message."""
+
 
 def numbers(column: pa.Array, null: int) -> Values:
     """Return numbers: a NULL is NaN among reals, ``null`` among whole ones; booleans are letters T, F and ``null``."""
@@ -35,6 +38,33 @@ def refuse_value(column: pa.Array, value: int, name: str, format_name: str) -> N
     if pa.types.is_integer(column.type) and pc.any(pc.equal(column, pa.scalar(value, type=column.type))).as_py():
         raise EvaluationError(
             f'column "{name}" holds {value}, which means NULL in {format_name}',
+            hint="Ask for another format, such as votable.",
+        )
+
+
+def refuse_characters(column: pa.Array, characters: str, name: str, format_name: str) -> None:
+    """Refuse a text that a format has no way to write.
+
+    Parameters
+    ----------
+    column
+        Texts.
+    characters
+        What the format cannot hold: a class of characters as a regular expression.
+    name, format_name
+        For the message.
+
+    Raises
+    ------
+    EvaluationError
+        If a text has such a character.
+    """
+    found = pc.match_substring_regex(column, characters)
+    if pc.any(found).as_py():
+        text = column.filter(found)[0].as_py()
+        shown = text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
+        raise EvaluationError(
+            f'column "{name}" holds {shown!r}, which {format_name} cannot hold',
             hint="Ask for another format, such as votable.",
         )
 

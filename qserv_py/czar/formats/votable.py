@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.czar.formats.binary_rows import binary_rows
-from qserv_py.czar.formats.cells import Style, cell_texts, joined_rows, xml_text
+from qserv_py.czar.formats.cells import XML_FORBIDDEN, Style, cell_texts, joined_rows, xml_text
 from qserv_py.czar.formats.fields import NULL_VALUES, Field, fields_of, is_list
 from qserv_py.czar.formats.stream import ResultStream
-from qserv_py.czar.formats.values import elements, refuse_value
+from qserv_py.czar.formats.values import elements, refuse_characters, refuse_value
 from qserv_py.czar.formats.votable_xml import after_table, before_rows
 
 _STYLE = Style(infinity="+Inf", minus_infinity="-Inf", bytes_as_numbers=True, null_element="NaN")
@@ -82,7 +82,12 @@ def _xml_cells(column: pa.Array, field: Field) -> pa.Array:
     if is_list(column.type):
         return _array_cells(column, field)
     made = cell_texts(column, _STYLE, field.name)
-    return xml_text(made) if field.column.datatype.is_text else made
+    if not field.column.datatype.is_text:
+        return made
+    escaped = xml_text(made)
+    if escaped is not made:
+        refuse_characters(made, XML_FORBIDDEN, field.name, "VOTable TABLEDATA")
+    return escaped
 
 
 def _array_cells(column: pa.Array, field: Field) -> pa.Array:
