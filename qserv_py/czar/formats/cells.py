@@ -50,7 +50,7 @@ def cell_texts(column: pa.Array, style: Style, name: str) -> pa.Array:
         return times(column, name)
     made = column.cast(TEXT)
     if pa.types.is_floating(kind):
-        return _special_reals(column, _with_point(made) if style.whole_reals else made, style)
+        return _special_reals(column, _with_point(column, made) if style.whole_reals else made, style)
     return made
 
 
@@ -168,7 +168,9 @@ def _special_reals(column: pa.Array, made: pa.Array, style: Style) -> pa.Array:
     return pc.case_when(conditions, *(pa.scalar(word, TEXT) for word in words.values()), made)
 
 
-def _with_point(made: pa.Array) -> pa.Array:
+def _with_point(column: pa.Array, made: pa.Array) -> pa.Array:
+    if not pc.any(pc.equal(column, pc.trunc(column))).as_py():
+        return made
     return pc.replace_substring_regex(made, r"^(-?\d+)$", r"\1.0")
 
 

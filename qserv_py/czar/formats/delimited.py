@@ -17,7 +17,7 @@ from qserv_py.czar.formats.cells import TEXT, Style, around, byte_table, cell_te
 from qserv_py.czar.formats.fields import is_list
 from qserv_py.czar.formats.stream import ResultStream
 
-_STYLE = Style()
+_STYLE = Style(whole_reals=True)
 
 
 def write_csv(stream: ResultStream) -> Iterator[bytes]:

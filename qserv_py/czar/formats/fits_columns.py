@@ -15,7 +15,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import times
 from qserv_py.czar.formats.fields import Field, fields_of, is_list
 from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers, refuse_characters, texts
-from qserv_py.errors import UserError
+from qserv_py.errors import EvaluationError, UserError
 
 MAX_COLUMNS = 999
 """Of a table, as its keywords have three digits."""
@@ -87,13 +87,25 @@ class FitsColumn:
         return self.letter in "IJK"
 
     def note(self, values: pa.Array) -> None:
-        """Take notice of some values, as ``prepared`` returns them."""
+        """Take notice of some values, as ``prepared`` returns them.
+
+        Raises
+        ------
+        EvaluationError
+            If an array of a column whose arrays vary in length has a whole number that is NULL; TNULL could say it, but
+            astropy's Table.read fails on the whole file then.
+        """
         if self.size is None:
             lengths = elements(values)[0] if is_list(values.type) else texts(values).lengths
             self.longest = max(self.longest, int(lengths.max()))
             self.elements += int(lengths.sum())
         if self.is_whole:
             flat = elements(values)[1] if is_list(values.type) else values
+            if self.size is None and flat.null_count:
+                raise EvaluationError(
+                    f'column "{self.name}" holds an array with NULL in it, which FITS cannot hold',
+                    hint="Ask for another format, such as votable.",
+                )
             self.has_null |= bool(flat.null_count or (self.size is not None and values.null_count))
             low = self._least + _CANDIDATES
             few = flat.filter(pc.fill_null(pc.less(flat, pa.scalar(low, type=flat.type)), False))

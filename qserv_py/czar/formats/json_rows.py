@@ -25,6 +25,7 @@ _STYLE = Style(
     opening="[",
     closing="]",
     null_element="null",
+    whole_reals=True,
 )
 
 
@@ -43,9 +44,9 @@ def write_json(stream: ResultStream) -> Iterator[bytes]:
     yield f'\n],\n"status": "{"OVERFLOW" if stream.is_cut() else "OK"}"}}\n'.encode()
 
 
-def _described(field: Field) -> dict[str, str]:
-    description = field.column.description
-    return field.facts() | ({"description": description} if description else {})
+def _described(field: Field) -> dict[str, str | None]:
+    """Return what is known of a column; astroquery fails where unit or description is not there at all."""
+    return field.facts() | {"unit": field.column.unit or None, "description": field.column.description or None}
 
 
 def _json_cells(column: pa.Array, field: Field) -> pa.Array:
