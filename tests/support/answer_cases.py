@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from support.answers import column, written
 
 from qserv_py.catalog.types import DataType
 
@@ -180,3 +182,18 @@ def found_as(value: Any, sample: Sample) -> Any:
         return [found_as(element, sample) for element in value]
     is_real = sample.type in {DataType.FLOAT, DataType.DOUBLE} and isinstance(value, int | float)
     return value if not is_real else float(np.float32(value)) if sample.type is DataType.FLOAT else float(value)
+
+
+def answer_of(name: str, samples: dict[str, Sample]) -> bytes:
+    """Return an answer with a column for each sample; columns with fewer values begin again."""
+    columns = [column(label, sample.type, xtype=sample.xtype) for label, sample in samples.items()]
+    count = max(len(sample.values) for sample in samples.values())
+    rows = list(zip(*(islice(cycle(sample.values), count) for sample in samples.values()), strict=True))
+    arrays = {label: sample.array for label, sample in samples.items() if sample.array is not None}
+    return written(name, columns, rows, arrays=arrays)
+
+
+def samples_of(name: str, headings: Sequence[str]) -> dict[str, Sample]:
+    """Return what a format holds of some rows of the table, by names of columns."""
+    held = [heading for heading in headings if documented()[name][heading].word != "refused"]
+    return {f"c{number}": sample for number, sample in enumerate(one for held in held for one in CASES[held])}

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,7 +28,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 from astropy.io import fits
 from astropy.table import Table
-from support.answer_cases import Sample
+from support.answer_cases import CASES, Sample, answer_of, found_as, samples_of, wanted_as
 
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.upload_files import read_upload
@@ -369,3 +370,26 @@ READERS = (
     FileReader("us", ("parquet",), by_us, masked, lambda sample: sample.array is None),
 )
 """Who reads which formats, and what each cannot tell from something else."""
+
+
+@cache
+def everything(name: str, takes: Callable[[Sample], bool]) -> tuple[dict[str, Sample], bytes]:
+    """Return an answer of all values that a format and a reader take."""
+    samples = {label: one for label, one in samples_of(name, list(CASES)).items() if takes(one)}
+    return samples, answer_of(name, samples)
+
+
+def differences(name: str, reader: FileReader, path: Path) -> list[str]:
+    """Write all values to a file, and return where a reader finds something else than the documentation says."""
+    samples, document = everything(name, reader.takes)
+    path.write_bytes(document)
+    found = reader.read(path, samples)
+    if list(found) != list(samples):
+        return [f"names {list(found)}"]
+    wrong = []
+    for label, sample in samples.items():
+        wanted = [reader.confuses(wanted_as(name, value, sample), sample) for value in sample.values]
+        got = [reader.confuses(found_as(value, sample), sample) for value in found[label][: len(wanted)]]
+        if repr(got) != repr(wanted):
+            wrong.append(f"{sample.heading}, {sample.type}: {got}, not {wanted}")
+    return wrong
