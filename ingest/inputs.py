@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from qserv_py.catalog.dataset import NewDataset
-from qserv_py.ingest.readers import Reader, open_reader
+from qserv_py.ingest.files.opened import open_reader
+from qserv_py.ingest.files.reader import Reader
 from qserv_py.ingest.requests import InputOptions, format_of
 
 

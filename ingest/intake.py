@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.model import HEALPIX_COLUMN, Table
+from qserv_py.catalog.model import HEALPIX_COLUMN, Table, names_of
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
+from qserv_py.ingest.files.masks import without_masks
+from qserv_py.ingest.files.reader import RawBatch, Reader
 from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.placing import Locator
 from qserv_py.ingest.prefetch import read_ahead
-from qserv_py.ingest.readers import RawBatch, Reader
 from qserv_py.ingest.rejects import RejectLog, reject_paths, texts_of
 from qserv_py.ingest.requests import InputOptions
-from qserv_py.ingest.row_converter import RowConverter
+from qserv_py.ingest.values.row_converter import RowConverter
 from qserv_py.workers.parts import part_schema
 
 ROW_COLUMN = "qserv_row"
@@ -45,6 +46,9 @@ class InputFile:
     rows_read: int = 0
     rows_known: int = 0
     """Rows passed over because the table has them, when the options ask for that."""
+
+    notes: tuple[str, ...] = ()
+    """What was done to values and what looks odd, a sentence each."""
 
     @property
     def rows_loaded(self) -> int:
@@ -100,8 +104,8 @@ class Intake:
         opened: list[tuple[Reader, RowConverter]] = []
         reject_files = reject_paths([input.file_name for input in inputs], rejects_dir)
         for input, reject_file in zip(inputs, reject_files, strict=True):
-            reader = input.open()
-            converter = RowConverter(input.label, reader.names, self._table, ignore_extra=self._options.ignore_extra)
+            reader = without_masks(input.open(), known=names_of(self._table.columns))
+            converter = RowConverter(input.label, reader.names, self._table, self._options, told=reader.described)
             opened.append((reader, converter))
             self.files.append(InputFile(input, RejectLog(reject_file, reader.names), converter.sources))
         totals = [reader.total_rows for reader, _ in opened]
@@ -137,11 +141,12 @@ class Intake:
         for row in reader.malformed.rows:
             file.rejects.write(row.number, "", row.reason, {reader.names[0]: row.text})
             file.rows_read += 1
+        file.notes = (*reader.notes, *converter.notes())
 
     def _take(self, number: int, batch: RawBatch, converter: RowConverter) -> None:
         converted = converter.convert(batch.rows)
         located = None if self._locator is None else self._locator.locate(converted.columns)
-        rejected = [*converted.rejected, *(located.rejected if located else ())]
+        rejected = [*batch.rejected, *converted.rejected, *(located.rejected if located else ())]
         rows = (np.int64(number) << _FILE_SHIFT) | batch.numbers
         columns = dict(converted.columns)
         if located is not None:

@@ -21,7 +21,7 @@ from qserv_py.errors import InternalError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.director_ids import IdSorter, ids_of
 from qserv_py.ingest.rejects import Rejected
-from qserv_py.ingest.row_converter import coordinates
+from qserv_py.ingest.values.positions import coordinates
 from qserv_py.partitioner.director_index import DirectorIndex, IdArray, IndexRun
 from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range, separations
 from qserv_py.registry.transactions import parts_of

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
+from qserv_py.ingest.values.converted import is_bytes
 
 REJECT_COLUMNS = ("reject_row", "reject_column", "reject_reason")
 
@@ -146,7 +147,7 @@ def texts_of(rows: pa.RecordBatch | pa.Table) -> list[dict[str, str | None]]:
 
 def _texts(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
     """Return values as text; bytes as hexadecimal digits."""
-    if pa.types.is_binary(values.type):
+    if is_bytes(values.type):
         return [None if value is None else value.hex() for value in values.to_pylist()]
     try:
         # Arrow's own texts: Python knows neither nanoseconds nor years before 1.

@@ -24,7 +24,9 @@ _SUFFIXES = {
     ".parq": InputFormat.PARQUET,
     ".pq": InputFormat.PARQUET,
     ".csv": InputFormat.CSV,
+    ".ecsv": InputFormat.CSV,
     ".tsv": InputFormat.CSV,
+    ".tab": InputFormat.CSV,
     ".txt": InputFormat.CSV,
     ".fits": InputFormat.FITS,
     ".fit": InputFormat.FITS,
@@ -53,6 +55,24 @@ class InputOptions:
     keep_known: bool = False
     """Pass over rows whose id or key the table has already, instead of rejecting them."""
 
+    encoding: str = "utf-8"
+    """How the characters of a CSV file, or the texts of a FITS file, are written."""
+
+    table_name: str | None = None
+    """Table of a file that holds several: EXTNAME of FITS, name or ID of VOTable."""
+
+    hdu: int | None = None
+    """The same by number: the HDU of FITS (the primary one is 0), the table of VOTable from 1 on."""
+
+    keep_nan: bool = False
+    """Keep NaN as a number; by default it is NULL, as it is in every format that has no NULL of its own."""
+
+    exact_times: bool = False
+    """Reject times finer than a microsecond instead of rounding them."""
+
+    wrap_ra: bool = False
+    """Wrap right ascensions into [0, 360) degrees instead of rejecting those outside."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSummary:
@@ -68,6 +88,8 @@ class FileSummary:
 
     rows_rejected: int
     reject_file: Path | None
+    notes: tuple[str, ...] = ()
+    """What was done to values and what looks odd, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +169,7 @@ def format_of(path: Path, options: InputOptions) -> InputFormat:
     if options.format is not None:
         return options.format
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    while suffixes and suffixes[-1] in {".gz", ".bz2", ".zst", ".lz4"}:
+    while suffixes and suffixes[-1] in {".gz", ".bz2", ".xz", ".zst", ".lz4"}:
         suffixes.pop()
     if suffixes and suffixes[-1] in _SUFFIXES:
         return _SUFFIXES[suffixes[-1]]

@@ -231,6 +231,7 @@ def _summary(job: IngestJob, files: list[InputFile], staged: Staged, *, seconds:
                 rows_loaded=file.rows_loaded,
                 rows_rejected=file.rejects.count,
                 reject_file=file.rejects.path if file.rejects.count else None,
+                notes=file.notes,
             )
             for file in files
         ),

@@ -26,8 +26,8 @@ from qserv_py.catalog.part import NewPart, PartRole
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.intake import ROW_COLUMN
-from qserv_py.ingest.row_converter import coordinates
 from qserv_py.ingest.spool import Spool
+from qserv_py.ingest.values.positions import coordinates
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.director_index import IndexRun
 from qserv_py.partitioner.overlap import overlap_pairs

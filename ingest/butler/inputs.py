@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from qserv_py.catalog.dataset import NewDataset
 from qserv_py.catalog.model import Table
 from qserv_py.errors import ContributionError, QservError
 from qserv_py.ingest.butler.repository import TABLE, Ref, Repository
-from qserv_py.ingest.readers import ROWS_IN_BATCH, MalformedRows, ParquetReader, RawBatch, Reader
+from qserv_py.ingest.files.parquet import ParquetReader
+from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, Reader
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
 
 NUMBER_COLUMN = "datasetNumber"
@@ -153,8 +153,13 @@ class DatasetReader:
         self._added = {name: value for name, value in added.items() if name.lower() not in present}
         self.names: tuple[str, ...] = (*self._own, *self._added)
         self.total_rows: int | None = inner.total_rows
+        self.types: Mapping[str, pa.DataType] = {
+            **inner.types,
+            **{name: pa.scalar(value).type for name, value in self._added.items()},
+        }
         self.malformed = inner.malformed
         self.described = inner.described
+        self.notes = inner.notes
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""
@@ -163,27 +168,16 @@ class DatasetReader:
         for batch in self._read(own):
             count = batch.rows.num_rows
             columns = [
-                _known(batch.rows.column(name)) if name not in self._added else pa.repeat(self._added[name], count)
+                batch.rows.column(name) if name not in self._added else pa.repeat(self._added[name], count)
                 for name in names
             ]
-            yield RawBatch(batch.numbers, pa.record_batch(columns, names=list(names)))
+            yield RawBatch(batch.numbers, pa.record_batch(columns, names=list(names)), batch.rejected)
 
     def _read(self, names: Sequence[str]) -> Iterator[RawBatch]:
         try:
             yield from self._inner.batches(names)
         except Exception as error:  # formatters are of any library
             raise _unreadable(self._label, error) from error
-
-
-def _known(values: pa.Array) -> pa.Array:
-    """Return values with NULL for NaN: pipelines write NaN for what they could not measure.
-
-    In PostgreSQL a NaN is greater than every number, so ``psfFlux > 1000`` would find what has no flux.
-    """
-    if not pa.types.is_floating(values.type):
-        return values
-    unknown = pc.is_nan(values)
-    return pc.if_else(unknown, None, values) if pc.any(unknown).as_py() else values
 
 
 class _ButlerReader:
@@ -194,9 +188,11 @@ class _ButlerReader:
         self._ref = ref
         rows = self._read()
         self.names: tuple[str, ...] = tuple(rows.column_names)
+        self.types: Mapping[str, pa.DataType] = {about.name: about.type for about in rows.schema}
         self.total_rows: int | None = rows.num_rows
         self.malformed = MalformedRows()
         self.described: Mapping[str, Mapping[str, str]] = {}
+        self.notes: Sequence[str] = ()
 
     def _read(self) -> pa.Table:
         return self._repository.butler.get(self._ref, storageClass=TABLE)

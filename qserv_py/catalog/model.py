@@ -48,7 +48,7 @@ class Column:
 
     datatype: DataType
     length: int | None = None
-    """Characters of a CHAR or VARCHAR; None when there is no bound."""
+    """Characters of a CHAR or VARCHAR, bytes of a VARBINARY; None when there is no bound."""
 
     nullable: bool = True
     unit: str = ""

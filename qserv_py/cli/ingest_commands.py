@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from qserv_py.cli.butler_commands import butler
-from qserv_py.cli.options import cluster_option, reject_options, say
+from qserv_py.cli.options import cluster_option, file_options, reject_options, say
 from qserv_py.cli.progress import stage_progress
 
 if TYPE_CHECKING:
     from qserv_py.ingest.requests import IngestProgress, IngestSummary
-
-FORMATS = ("parquet", "csv", "fits", "votable")
 
 
 @click.group()
@@ -31,9 +29,10 @@ ingest.add_command(butler)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--database", metavar="DB", required=True, help="Database, as `qserv schema load` made it.")
 @click.option("--table", metavar="T", required=True, help="Table of the rows.")
-@click.option("--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix.")
-@click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma.")
-@click.option("--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty.")
+@file_options
+@click.option("--keep-nan", is_flag=True, help="Keep NaN as a number; otherwise it is NULL.")
+@click.option("--exact-times", is_flag=True, help="Reject times finer than a microsecond instead of rounding them.")
+@click.option("--wrap-ra", is_flag=True, help="Wrap right ascensions into [0, 360) instead of rejecting them.")
 @reject_options("Rows of a file that may be turned away before the ingest fails.")
 @cluster_option
 def run(
@@ -43,6 +42,12 @@ def run(
     file_format: str | None,
     delimiter: str | None,
     null: str,
+    encoding: str,
+    table_name: str | None,
+    hdu: int | None,
+    keep_nan: bool,
+    exact_times: bool,
+    wrap_ra: bool,
     max_rejects: int,
     rejects_dir: Path | None,
     ignore_extra: bool,
@@ -63,6 +68,12 @@ def run(
         format=InputFormat(file_format) if file_format else None,
         delimiter=delimiter,
         null=null,
+        encoding=encoding,
+        table_name=table_name,
+        hdu=hdu,
+        keep_nan=keep_nan,
+        exact_times=exact_times,
+        wrap_ra=wrap_ra,
         ignore_extra=ignore_extra,
     )
     with (
@@ -125,6 +136,8 @@ def print_summary(summary: IngestSummary) -> None:
     for file in summary.files:
         if file.rows_rejected:
             say(f"{file.label}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
+        for note in file.notes:
+            say(f"{file.label}: {note}")
     chunks = f"{summary.chunks} chunks ({summary.new_chunks} new), " if summary.chunks else ""
     say(
         f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded, "

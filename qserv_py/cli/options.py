@@ -89,6 +89,10 @@ def say(text: str) -> None:
         click.echo(text, err=True)
 
 
+FORMATS = ("parquet", "csv", "fits", "votable")
+"""Formats of files that are read."""
+
+
 def reject_options(most: str) -> Callable[[Function], Function]:
     """Give a command ``--max-rejects``, with its help, ``--rejects`` and ``--ignore-extra``."""
 
@@ -108,3 +112,27 @@ def reject_options(most: str) -> Callable[[Function], Function]:
         return function
 
     return add
+
+
+def file_options(function: Function) -> Function:
+    """Give a command the options that say how a file is read; they are the fields of ``InputOptions``."""
+    for option in (
+        click.option("--hdu", metavar="N", type=click.IntRange(0), help="The same by number; the primary HDU is 0."),
+        click.option("--table-name", metavar="NAME", help="Table of a FITS or VOTable file that holds several."),
+        click.option(
+            "--encoding",
+            metavar="NAME",
+            default="utf-8",
+            show_default=True,
+            help="How texts of CSV and FITS files are written.",
+        ),
+        click.option(
+            "--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty."
+        ),
+        click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma."),
+        click.option(
+            "--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix."
+        ),
+    ):
+        function = option(function)
+    return function

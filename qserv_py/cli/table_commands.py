@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qserv_py.cli.options import cluster_option, format_option, say
+from qserv_py.cli.options import cluster_option, file_options, format_option, say
 from qserv_py.cli.rows import print_rows
 
 if TYPE_CHECKING:
@@ -60,16 +60,38 @@ def list_tables(user: str | None, cluster_dir: Path, row_format: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @_owner
 @click.option("--description", metavar="TEXT", default="", help="What the table is.")
+@file_options
 @cluster_option
-def put(name: str, file: Path, user: str, description: str, cluster_dir: Path) -> None:
+def put(
+    name: str,
+    file: Path,
+    user: str,
+    description: str,
+    file_format: str | None,
+    delimiter: str | None,
+    null: str,
+    encoding: str,
+    table_name: str | None,
+    hdu: int | None,
+    cluster_dir: Path,
+) -> None:
     """Make a table of a Parquet, CSV, FITS or VOTable file, within the user's space.
 
     Example: qserv table put targets targets.csv --user alice
     """
     from qserv_py.czar.settings_file import read_settings
     from qserv_py.czar.upload_files import read_upload
+    from qserv_py.ingest.requests import InputFormat, InputOptions
 
-    rows = read_upload(file)
+    options = InputOptions(
+        format=InputFormat(file_format) if file_format else None,
+        delimiter=delimiter,
+        null=null,
+        encoding=encoding,
+        table_name=table_name,
+        hdu=hdu,
+    )
+    rows = read_upload(file, options=options)
     with _acting(cluster_dir, "user_table_put", user, name) as (tables, identity):
         limits = read_settings(cluster_dir).limits.limits_for(identity)
         batches = (rows.schema, rows.to_batches())

@@ -35,6 +35,13 @@ def arrow_tables(uploads: Mapping[str, Upload]) -> dict[str, pa.Table]:
 
 def arrow_table(name: str, upload: Upload) -> pa.Table:
     """Return one upload as an Arrow table; ``name`` is for messages."""
+    try:
+        return _arrow_table(name, upload)
+    except (pa.ArrowException, UnicodeError, OverflowError, TypeError, ValueError) as error:
+        raise UserError(f'upload "{name}" cannot be read', detail=" ".join(str(error).split())) from error
+
+
+def _arrow_table(name: str, upload: Upload) -> pa.Table:
     if isinstance(upload, pa.Table):
         return upload
     if isinstance(upload, pa.RecordBatch):
@@ -72,6 +79,8 @@ def _array(name: str, column: Any) -> pa.Array:
     values = getattr(column, "value", column)  # a Quantity's numbers
     mask = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else None
     values = np.asarray(np.ma.getdata(values))
+    if values.ndim > 1 and values[:1].size == 1:  # arrays of one element
+        values, mask = values.reshape(-1), None if mask is None else mask.reshape(-1)
     if values.ndim != 1:
         shape = values.shape[1:]
         raise UserError(f'column "{column.info.name}" of upload "{name}" holds arrays of shape {shape}')

@@ -21,7 +21,7 @@ from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, F
 from qserv_py.catalog.snapshot import Catalog, Snapshot, TableSnapshot
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import LimitError, UserError
-from qserv_py.ingest.conversion import convert_column
+from qserv_py.ingest.values.conversion import convert_column
 
 UPLOAD_DATABASE = "TAP_UPLOAD"
 """Database of the tables that come with a query."""

@@ -1,19 +1,29 @@
-"""Files that a user uploads, as Arrow tables: Parquet, CSV, FITS, VOTable, by the readers of ingest."""
+"""Files that a user uploads, as Arrow tables: Parquet, CSV, FITS, VOTable, by the readers of ingest.
+
+There is no reject file: the first row with a value that cannot be read refuses the upload. Columns that hold no single
+values (arrays, complex numbers) are left out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qserv_py.catalog.model import Column
+from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.readers import Reader, open_reader
+from qserv_py.ingest.files.masks import without_masks
+from qserv_py.ingest.files.opened import open_reader
+from qserv_py.ingest.files.reader import RawBatch, Reader
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
+from qserv_py.ingest.values.conversion import convert_column
 
 
-def read_upload(path: Path, *, format: InputFormat | None = None) -> pa.Table:
+def read_upload(path: Path, *, format: InputFormat | None = None, options: InputOptions | None = None) -> pa.Table:
     """Return the rows of a file.
 
     Parameters
@@ -21,26 +31,41 @@ def read_upload(path: Path, *, format: InputFormat | None = None) -> pa.Table:
     path
         The file.
     format
-        By the file's suffix when left out. In CSV the values of a column say its type: whole numbers, numbers, texts.
+        As the options or the file's suffix say when left out. In CSV the values of a column say its type: whole
+        numbers, numbers, truth values, else texts.
+    options
+        How it is to be read.
 
     Raises
     ------
     ContributionError
-        If it cannot be read, or a line of a CSV file has too few or too many fields.
+        If it cannot be read, holds nothing but arrays, or has a row that cannot be read.
     UserError
         If nothing tells the format.
     """
-    options = InputOptions(format=format)
-    chosen = format_of(path, options)
-    reader = open_reader(path, chosen, options)
-    batches = [batch.rows for batch in reader.batches(reader.names)]
-    if reader.malformed.rows:
-        first = reader.malformed.rows[0]
-        raise ContributionError(f"{path}, row {first.number}: {first.reason}")
-    table = pa.Table.from_batches(batches) if batches else _empty(reader)
+    options = options or InputOptions()
+    chosen = format_of(path, replace(options, format=format or options.format))
+    reader = without_masks(open_reader(path, chosen, options))
+    names = [name for name in reader.names if name in reader.types]
+    if not names:
+        raise ContributionError(f"{path} has no column of single values", detail=", ".join(reader.names))
+    schema = pa.schema([(name, reader.types[name]) for name in names])
+    table = pa.Table.from_batches(_whole(path, reader, reader.batches(names)), schema)
     if chosen is InputFormat.CSV:
-        return pa.table([_guessed(column) for column in table.columns], names=table.column_names)
+        columns = [_guessed(column) for column in table.columns]
+        return _described(path, pa.table(columns, names=names), reader.described)
     return _described(path, table, reader.described)
+
+
+def _whole(path: Path, reader: Reader, batches: Iterable[RawBatch]) -> Iterable[pa.RecordBatch]:
+    """Give the rows of a reader; ContributionError at the first that cannot be read."""
+    for batch in batches:
+        for entry in batch.rejected:
+            row = int(batch.numbers[entry.places[0]])
+            raise ContributionError(f'{path}, row {row}, column "{entry.column}": {entry.reason}')
+        yield batch.rows
+    for malformed in reader.malformed.rows:
+        raise ContributionError(f"{path}, row {malformed.number}: {malformed.reason}")
 
 
 def _described(path: Path, table: pa.Table, told: Mapping[str, Mapping[str, str]]) -> pa.Table:
@@ -57,28 +82,36 @@ def _described(path: Path, table: pa.Table, told: Mapping[str, Mapping[str, str]
 
 
 def _times(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    texts = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
-    try:
-        return texts.cast(pa.timestamp("us"))
-    except pa.ArrowInvalid as error:
-        raise ContributionError(
-            f'column "{name}" of {path} holds what is no time in ISO 8601', detail=str(error)
-        ) from error
+    values = column.combine_chunks()
+    found = convert_column(values, _of_type(DataType.TIMESTAMP))
+    for misfits in found.misfits:
+        row = int(misfits.where.argmax()) + 1
+        raise ContributionError(f'{path}, row {row}, column "{name}": {misfits.reason}')
+    return pa.chunked_array([found.values])
 
 
-def _empty(reader: Reader) -> pa.Table:
-    return pa.table({name: pa.array([], pa.string()) for name in reader.names})
+_GUESSES = (DataType.LONG, DataType.DOUBLE)
 
 
 def _guessed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of texts in the first type that all its values have."""
-    trimmed = pc.utf8_trim_whitespace(column)
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return trimmed.cast(kind)
-        except pa.ArrowInvalid:
-            continue
-    folded = pc.utf8_lower(trimmed)
-    if pc.all(pc.is_in(folded.drop_null(), value_set=pa.array(["true", "false"]))).as_py() and len(folded.drop_null()):
-        return pc.equal(folded, "true")
+    """Return a column of texts in the first type that holds all its values as they are.
+
+    Leading zeros belong to a text (``007`` is no number), and a whole number that does not fit 64 bits stays a text.
+    """
+    values = column.combine_chunks()
+    if not values.null_count < len(values):
+        return column
+    texts = pc.utf8_trim_whitespace(values)
+    if not pc.any(pc.match_substring_regex(texts, r"^[+-]?0[0-9]")).as_py():
+        for datatype in _GUESSES:
+            found = convert_column(texts, _of_type(datatype))
+            if not found.misfits:
+                return pa.chunked_array([found.values])
+    folded = pc.utf8_lower(texts)
+    if pc.all(pc.is_in(folded.drop_null(), value_set=pa.array(["true", "false"]))).as_py():
+        return pa.chunked_array([pc.equal(folded, "true")])
     return column
+
+
+def _of_type(datatype: DataType) -> Column:
+    return Column(name="", physical="", datatype=datatype)

@@ -24,7 +24,7 @@ from qserv_py.ingest.butler.prompt_schema import prompt_database
 from qserv_py.ingest.butler.requests import ButlerRequest
 from qserv_py.ingest.butler.run import choose_table
 from qserv_py.ingest.butler.watch import watch
-from qserv_py.ingest.readers import MalformedRows, RawBatch
+from qserv_py.ingest.files.reader import MalformedRows, RawBatch
 
 IMAGE = (
     "prompt",
@@ -83,6 +83,8 @@ class Rows:
         self.total_rows: int | None = table.num_rows
         self.malformed = MalformedRows()
         self.described: dict[str, dict[str, str]] = {}
+        self.types = {about.name: about.type for about in table.schema}
+        self.notes = ()
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         first = 1
@@ -108,9 +110,10 @@ def test_added_columns(values: list[float | None], own: set[str], size: int, dat
     names = data.draw(st.permutations(reader.names).map(lambda names: names[: data.draw(st.integers(1, len(names)))]))
     rows = pa.Table.from_batches([batch.rows for batch in reader.batches(names)])
     assert rows.column_names == list(names)
-    known = [None if value is None or value != value else value for value in values]
     for name in names:
-        assert rows.column(name).to_pylist() == (known if name in own else [added[name]] * len(values))
+        expected = values if name in own else [added[name]] * len(values)
+        assert [repr(value) for value in rows.column(name).to_pylist()] == [repr(value) for value in expected]
+        assert reader.types[name] == rows.schema.field(name).type
 
 
 def test_outlines() -> None:

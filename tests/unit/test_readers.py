@@ -16,10 +16,11 @@ from astropy.table import Table as AstropyTable
 from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError, UserError
-from qserv_py.ingest import readers
-from qserv_py.ingest.readers import Reader, open_reader
+from qserv_py.ingest.files import reader as readers
+from qserv_py.ingest.files.opened import open_reader
+from qserv_py.ingest.files.reader import Reader
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
-from qserv_py.ingest.row_converter import RowConverter, match_columns
+from qserv_py.ingest.values.row_converter import RowConverter, match_columns
 
 
 def read(path: Path, **options: object) -> tuple[Reader, list[int], list[dict[str, object]]]:
@@ -46,7 +47,7 @@ def test_csv_with_what_people_write(tmp_path: Path) -> None:
 
 
 def test_csv_row_numbers_over_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "_CSV_BLOCK", 64)
+    monkeypatch.setattr("qserv_py.ingest.files.csv.LONGEST_RECORD", 64)
     lines = [f"{number},x" if number % 7 else "broken" for number in range(1, 500)]
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(("n,t\n" + "\n".join(lines) + "\n").encode()))
@@ -117,7 +118,7 @@ def test_fits_columns_of_arrays_are_refused(tmp_path: Path) -> None:
         ("a.vot", b"<VOTABLE/>", "a.vot"),
         ("a.csv", b"", r"a\.csv is empty"),
         ("a.csv", b"a,b,a\n", 'names column "a" more than once'),
-        ("a.csv", b"a\n\xff\n", r"a\.csv cannot be read as csv"),
+        ("a.csv", b"\xff\n1\n", r"a\.csv: the column names are not UTF-8 text"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
@@ -198,7 +199,7 @@ def test_positions_are_checked() -> None:
         }
     )
     rows = rows.set_column(1, "ra", pa.array(["1", None, "nan", "360", "-1", "2"]))
-    converted = RowConverter(PATH, rows.schema.names, director(), ignore_extra=False).convert(rows)
+    converted = RowConverter(PATH, rows.schema.names, director(), InputOptions()).convert(rows)
     why = {
         (place, rejected.column): rejected.reason
         for rejected in converted.rejected
@@ -216,6 +217,6 @@ def test_positions_are_checked() -> None:
 
 def test_sexagesimal_columns_must_be_text() -> None:
     rows = pa.record_batch({"Id": [1], "ra": [1.0], "dec": [1.0]})
-    converter = RowConverter(PATH, rows.schema.names, director(PositionFormat.HMS), ignore_extra=False)
+    converter = RowConverter(PATH, rows.schema.names, director(PositionFormat.HMS), InputOptions())
     with pytest.raises(ContributionError, match=r'column "ra" of in\.csv holds double, the partition file says'):
         converter.convert(rows)

@@ -15,7 +15,7 @@ from support.frames import BAND, Simulated, info_of, simulated_frame
 
 from qserv_py.errors import ImageFileError, NoFitError, PipelineError, UnusableImageError
 from qserv_py.ingest.butler.prompt_schema import prompt_database
-from qserv_py.ingest.row_converter import match_columns
+from qserv_py.ingest.values.row_converter import match_columns
 from qserv_py.pipelines.instrument.exposures import mjd
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import (

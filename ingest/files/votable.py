@@ -1,7 +1,4 @@
-"""FITS and VOTable files through astropy, imported only when one of them is read.
-
-Both formats have no NULL of their own for floating point: NaN stands for it, and becomes NULL here.
-"""
+"""VOTable files."""
 
 from __future__ import annotations
 
@@ -12,50 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.utils.exceptions import AstropyWarning
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.readers import ROWS_IN_BATCH, MalformedRows, RawBatch
+from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch
+from qserv_py.ingest.requests import InputOptions
 
 Array = npt.NDArray[Any]
-
-
-class FitsReader:
-    """The first table of a FITS file, as a memory map."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with fits.open(path, memmap=True) as units:
-            found = [number for number, unit in enumerate(units) if isinstance(unit, fits.BinTableHDU | fits.TableHDU)]
-            if not found:
-                raise ContributionError(f"{path} holds no table", detail=f"It has {len(units)} units without one.")
-            self._unit = found[0]
-            columns = units[self._unit].columns
-            self.names: tuple[str, ...] = tuple(columns.names)
-            self._nulls = {column.name: column.null for column in columns}
-            self.described: Mapping[str, Mapping[str, str]] = {
-                column.name: {"unit": column.unit} for column in columns if column.unit
-            }
-            self.total_rows: int | None = int(units[self._unit].header["NAXIS2"])
-        self.malformed = MalformedRows()
-
-    def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
-        """Give the rows."""
-        assert self.total_rows is not None
-        with fits.open(self._path, memmap=True) as units:
-            data = units[self._unit].data
-            for start in range(0, self.total_rows or 1, ROWS_IN_BATCH):  # a table without rows has types, too
-                rows = slice(start, min(start + ROWS_IN_BATCH, self.total_rows))
-                arrays = [_arrow(self._path, name, data.field(name)[rows], null=self._nulls[name]) for name in names]
-                yield RawBatch(np.arange(rows.start + 1, rows.stop + 1), pa.record_batch(arrays, names=list(names)))
 
 
 class VotableReader:
     """The first table of a VOTable file; astropy reads it whole, so it must fit in memory."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, options: InputOptions) -> None:
         self._path = path
         try:
             table = parse_single_table(path, verify="ignore")
@@ -70,6 +37,11 @@ class VotableReader:
         }
         self.total_rows: int | None = len(self._array)
         self.malformed = MalformedRows()
+        none = {name: np.asarray(self._array[:0][key].data) for name, key in self._ids.items()}
+        self.types: Mapping[str, pa.DataType] = {
+            name: _arrow(path, name, values).type for name, values in none.items() if values.ndim == 1
+        }
+        self.notes: Sequence[str] = ()
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""

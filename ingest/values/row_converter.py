@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.angles import in_degrees
-from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat, Table
-from qserv_py.catalog.snapshot import BoolArray, FloatArray
-from qserv_py.catalog.types import DataType
+from qserv_py.catalog.model import Column, DirectorTable, Table
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean
-from qserv_py.ingest.conversion import convert_column, is_text
 from qserv_py.ingest.rejects import Rejected
-from qserv_py.ingest.sexagesimal import degrees_of
-from qserv_py.partitioner.healpix import positions_out_of_range
+from qserv_py.ingest.requests import InputOptions
+from qserv_py.ingest.values.conversion import convert_column
+from qserv_py.ingest.values.converted import ConvertedColumn, ValueRules
+from qserv_py.ingest.values.positions import FilePositions
+from qserv_py.ingest.values.units import unit_notes
 from qserv_py.workers.parts import arrow_field
 
 _LONGEST_SHOWN = 40
@@ -42,19 +42,33 @@ class RowConverter:
         Input file, or what messages call the input.
     names
         Its columns.
+    told
+        What the file says of its columns, as ``Reader.described``.
 
     Raises
     ------
     ContributionError
-        If columns are unknown (unless ``ignore_extra``), ambiguous, or missing although they forbid NULL.
+        If columns are unknown (unless the options ignore them), ambiguous, or missing although they forbid NULL; if the
+        file says that its positions are others than those of the table.
     """
 
-    def __init__(self, path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        names: Sequence[str],
+        table: Table,
+        options: InputOptions,
+        *,
+        told: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    ) -> None:
         self._path = path
-        self.sources = match_columns(path, names, table, ignore_extra=ignore_extra)
+        self.sources = match_columns(path, names, table, ignore_extra=options.ignore_extra)
         self._columns = tuple(column for column in table.columns if not column.hidden)
-        self._positions = (table.ra, table.dec) if isinstance(table, DirectorTable) else None
-        self._position_of = {position.column: position for position in self._positions or ()}
+        self._rules = ValueRules(keep_nan=options.keep_nan, exact_times=options.exact_times)
+        about = {column: told[source] for column, source in self.sources.items() if told.get(source)}
+        self._positions = _positions(path, table, about, wrap_ra=options.wrap_ra)
+        self._unit_notes = unit_notes(table, about, except_for=_position_columns(table))
+        self._rounded = 0
 
     def convert(self, rows: pa.RecordBatch) -> ConvertedRows:
         """Convert a batch.
@@ -70,43 +84,44 @@ class RowConverter:
             if column.name not in self.sources:
                 converted[column.name] = pa.nulls(rows.num_rows, arrow_field(column).type)
                 continue
-            converted[column.name] = self._convert(rows.column(self.sources[column.name]), column, rejected)
+            result = self._convert(rows.column(self.sources[column.name]), column)
+            for misfits in result.misfits:
+                rejected.append(Rejected(np.flatnonzero(misfits.where), column.name, misfits.reason))
+            self._rounded += result.rounded
+            converted[column.name] = result.values
         if self._positions is not None:
-            rejected += _misplaced(converted, *self._positions)
+            rejected += self._positions.check(converted)
         return ConvertedRows(converted, tuple(rejected))
 
-    def _convert(self, values: pa.Array, column: Column, rejected: list[Rejected]) -> pa.Array:
-        position = self._position_of.get(column.name)
-        format = PositionFormat.DEGREES if position is None else position.format
-        if format is not PositionFormat.DEGREES:
-            if not is_text(values):
-                raise ContributionError(
-                    f'column "{column.name}" of {self._path} holds {values.type}, '
-                    f"the partition file says that it is text in the format {format}"
-                )
-            degrees, bad = degrees_of(values.cast(pa.string()), format)
-            rejected += _rejected(bad, column.name, f"no angle of the format {format}")
-            values = pa.array(degrees, mask=np.isnan(degrees))
-        elif position is not None and position.unit != "deg":
-            numbers = self._converted(values, replace(column, datatype=DataType.DOUBLE, nullable=True), rejected)
-            degrees = in_degrees(coordinates(numbers), position.unit)
-            values = pa.array(degrees, mask=np.isnan(degrees))
-        if position is not None:
-            column = replace(column, nullable=True)  # a position that is missing is told as such
-        return self._converted(values, column, rejected)
+    def notes(self) -> list[str]:
+        """Return what was done to values and what looks odd about them so far."""
+        said = [*self._unit_notes, *(self._positions.notes() if self._positions else ())]
+        if self._rounded:
+            said.append(f"{self._rounded} times were rounded to microseconds")
+        return said
 
-    def _converted(self, values: pa.Array, column: Column, rejected: list[Rejected]) -> pa.Array:
+    def _convert(self, values: pa.Array, column: Column) -> ConvertedColumn:
+        position = self._positions.column(column.name) if self._positions else None
         try:
-            result = convert_column(values, column)
+            if self._positions is not None and position is not None:
+                return self._positions.degrees(values, column, position, self._rules)
+            return convert_column(values, column, self._rules)
         except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise ContributionError(
                 f'column "{column.name}" of {self._path} holds {values.type}, '
                 f"which cannot become {column.datatype.names.adql}",
                 detail=str(error),
             ) from error
-        for misfits in result.misfits:
-            rejected += _rejected(misfits.where, column.name, misfits.reason)
-        return result.values
+
+
+def _positions(
+    path: Path | str, table: Table, told: Mapping[str, Mapping[str, str]], *, wrap_ra: bool
+) -> FilePositions | None:
+    return FilePositions(path, table.ra, table.dec, told, wrap_ra=wrap_ra) if isinstance(table, DirectorTable) else None
+
+
+def _position_columns(table: Table) -> frozenset[str]:
+    return frozenset({table.ra.column, table.dec.column}) if isinstance(table, DirectorTable) else frozenset()
 
 
 def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> dict[str, str]:
@@ -160,30 +175,3 @@ def _check_missing(path: Path | str, matched: dict[str, str], table: Table) -> N
             detail=", ".join(f'"{name}"' for name in missing) + " are missing" if len(missing) > 1 else "",
             hint="For CSV, check --delimiter." if not matched else "",
         )
-
-
-def _rejected(where: BoolArray, column: str, reason: str) -> list[Rejected]:
-    return [Rejected(np.flatnonzero(where), column, reason)] if where.any() else []
-
-
-def coordinates(values: pa.Array) -> FloatArray:
-    """Return a column of positions as doubles, NaN where it is NULL."""
-    numbers: FloatArray = values.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
-    return numbers
-
-
-def _misplaced(columns: dict[str, pa.Array], ra: Position, dec: Position) -> list[Rejected]:
-    """Return the rows without a position on the sky."""
-    rejected: list[Rejected] = []
-    values = {position.column: coordinates(columns[position.column]) for position in (ra, dec)}
-    for name, numbers in values.items():
-        rejected += _rejected(np.isnan(numbers), name, "position is missing")
-    zero = np.zeros(1)
-    for position, what in (
-        (ra, "right ascension is not in [0, 360) degrees"),
-        (dec, "declination is not in [-90, 90]"),
-    ):
-        numbers = values[position.column]
-        outside = positions_out_of_range(*((numbers, zero) if position is ra else (zero, numbers)))
-        rejected += _rejected(outside & ~np.isnan(numbers), position.column, what)
-    return rejected

@@ -1,0 +1,78 @@
+"""Which table of a file that holds several is meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from qserv_py.errors import ContributionError
+from qserv_py.hints import did_you_mean
+from qserv_py.ingest.requests import InputOptions
+
+_TABLES_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTable:
+    """A table of a file."""
+
+    place: int
+    """Its number in the file: of a FITS file the HDU, the primary one being 0; of a VOTable from 1 on."""
+
+    names: tuple[str, ...]
+    """What it may be called, the first goes before: EXTNAME of FITS, name and ID of VOTable; empty without a name."""
+
+    rows: int | None
+    """None when not known."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        name = f'"{self.names[0]}"' if self.names else "without a name"
+        return f"{self.place}: {name}" + (f", {self.rows} rows" if self.rows is not None else "")
+
+
+def chosen_table(path: Path, tables: Sequence[FileTable], options: InputOptions) -> FileTable:
+    """Return the table that the options name, or the only one.
+
+    Raises
+    ------
+    ContributionError
+        If there is none, several and nothing says which, or none (or several) of the name or number asked for.
+    """
+    if not tables:
+        raise ContributionError(f"{path} holds no table")
+    if options.hdu is None and options.table_name is None:
+        if len(tables) == 1:
+            return tables[0]
+        names = [table.names[0] for table in tables if table.names]
+        raise ContributionError(
+            f"{path} holds {len(tables)} tables",
+            detail=_listed(tables),
+            hint=f"Choose one: --table-name {names[-1]}" if names else f"Choose one: --hdu {tables[0].place}",
+        )
+    if options.hdu is not None:
+        asked = f"--hdu {options.hdu}"
+        found = [table for table in tables if table.place == options.hdu]
+    else:
+        asked = f'--table-name "{options.table_name}"'
+        found = _named(tables, options.table_name or "")
+    if len(found) == 1:
+        return found[0]
+    said = "no table" if not found else f"{len(found)} tables"
+    known = [name for table in tables for name in table.names]
+    hint = did_you_mean(options.table_name, known, most=1) if options.table_name and not found else ""
+    raise ContributionError(
+        f"{path} holds {said} of {asked}", detail=_listed(tables), hint=hint or "--hdu takes the number."
+    )
+
+
+def _named(tables: Sequence[FileTable], name: str) -> list[FileTable]:
+    exact = [table for table in tables if name in table.names]
+    return exact or [table for table in tables if name.lower() in (known.lower() for known in table.names)]
+
+
+def _listed(tables: Sequence[FileTable]) -> str:
+    shown = "; ".join(table.label for table in tables[:_TABLES_SHOWN])
+    return shown + (f"; and {len(tables) - _TABLES_SHOWN} more" if len(tables) > _TABLES_SHOWN else "")

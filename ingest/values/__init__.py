@@ -1,0 +1,1 @@
+"""Values of files to values of columns, one rule for every format."""

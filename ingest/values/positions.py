@@ -1,0 +1,207 @@
+"""Positions of input files to degrees, ICRS: units converted, frames held against their use, odd ones told of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qserv_py.catalog.angles import angle_unit, degrees_per
+from qserv_py.catalog.model import Column, Position, PositionFormat
+from qserv_py.catalog.snapshot import FloatArray
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.rejects import Rejected
+from qserv_py.ingest.values.conversion import convert_column
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, ValueRules, as_texts, is_text
+from qserv_py.ingest.values.sexagesimal import degrees_of
+from qserv_py.partitioner.healpix import positions_out_of_range
+
+_EQUATORIAL_FRAMES = frozenset({"icrs", "fk5", "eq_fk5", "j2000", "equatorial", "gaia", "gcrs", "cirs"})
+_LOOKED_AT = 20
+"""Fewer rows look like anything."""
+
+_ROUNDING_DEG = 1e-13
+"""What rounding adds to 90 degrees at the most: some units in the last place."""
+
+_HOURS_SPAN_DEG = 60.0
+"""A catalogue that covers so much in declination should have right ascensions beyond 24 degrees."""
+
+
+class FilePositions:
+    """The positions of one file.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    ra, dec
+        The coordinates, as the schema describes them.
+    told
+        What the file says of their columns, by the column of the table.
+    wrap_ra
+        Wrap right ascensions into [0, 360) instead of rejecting them.
+
+    Raises
+    ------
+    ContributionError
+        If the file says that a coordinate is no right ascension or declination, or in no unit of angles.
+    """
+
+    def __init__(
+        self, path: object, ra: Position, dec: Position, told: Mapping[str, Mapping[str, str]], *, wrap_ra: bool
+    ) -> None:
+        self._path = path
+        self._ra, self._dec = ra, dec
+        self._wrap_ra = wrap_ra
+        self._units = {}
+        for position, is_ra in ((ra, True), (dec, False)):
+            about = told.get(position.column, {})
+            self._check_frame(position, about, is_ra=is_ra)
+            self._units[position.column] = self._unit(position, about)
+        self._wrapped = 0
+        self._rows = 0
+        self._most_ra, self._least_ra = -math.inf, math.inf
+        self._most_dec, self._least_dec = -math.inf, math.inf
+        self._unit_is_told = any(told.get(position.column, {}).get("unit") for position in (ra, dec))
+
+    def column(self, name: str) -> Position | None:
+        """Return the coordinate that a column of the table is; None if it is none."""
+        return next((position for position in (self._ra, self._dec) if position.column == name), None)
+
+    def degrees(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
+        """Return a coordinate in degrees, in the type of its column; NULL is not yet a misfit."""
+        column = replace(column, nullable=True)  # a position that is missing is told as such
+        if position.format is not PositionFormat.DEGREES:
+            return self._sexagesimal(values, column, position, rules)
+        unit = self._units[column.name]
+        if unit == "deg":
+            return convert_column(values, column, rules)
+        numbers = convert_column(values, replace(column, datatype=DataType.DOUBLE), rules)
+        degrees = pc.multiply(numbers.values, pa.scalar(degrees_per(unit), pa.float64()))
+        if position is self._dec:
+            degrees = _at_most_a_pole(degrees)
+        return ConvertedColumn(convert_column(degrees, column, rules).values, numbers.misfits)
+
+    def check(self, columns: dict[str, pa.Array]) -> list[Rejected]:
+        """Return the rows without a position on the sky; right ascensions are wrapped where that is asked for."""
+        ra, dec = (coordinates(columns[position.column]) for position in (self._ra, self._dec))
+        if self._wrap_ra:
+            ra = self._wrap(columns, ra)
+        self._look(ra, dec)
+        rejected: list[Rejected] = []
+        zero = np.zeros(1)
+        for position, values, outside, what in (
+            (self._ra, ra, positions_out_of_range(ra, zero), "right ascension is not in [0, 360) degrees"),
+            (self._dec, dec, positions_out_of_range(zero, dec), "declination is not in [-90, 90]"),
+        ):
+            missing = np.isnan(values)
+            for where, reason in ((missing, "position is missing"), (outside & ~missing, what)):
+                if where.any():
+                    rejected.append(Rejected(np.flatnonzero(where), position.column, reason))
+        return rejected
+
+    def notes(self) -> list[str]:
+        """Return what was done to the positions and what looks odd about them."""
+        said = [
+            f'column "{name}" was converted from {unit} to degrees'
+            for name, unit in self._units.items()
+            if unit != "deg" and self._rows
+        ]
+        if self._wrapped:
+            said.append(f"{self._wrapped} right ascensions were wrapped into [0, 360) degrees")
+        if self._rows >= _LOOKED_AT and not self._unit_is_told:
+            said += self._odd()
+        return said
+
+    def _odd(self) -> list[str]:
+        names = f'"{self._ra.column}" and "{self._dec.column}"'
+        turn, quarter = 2 * math.pi, math.pi / 2
+        if self._least_ra >= 0 and self._most_ra <= turn and max(self._most_dec, -self._least_dec) <= quarter:
+            return [f"{names} look like radians: no right ascension is above 2 pi, no declination beyond pi/2"]
+        if self._least_ra >= 0 and self._most_ra <= 24 and self._most_dec - self._least_dec > _HOURS_SPAN_DEG:
+            return [f'"{self._ra.column}" looks like hours: no right ascension is above 24']
+        return []
+
+    def _unit(self, position: Position, about: Mapping[str, str]) -> str:
+        """Return the unit of a coordinate in the file: what the file says goes before what the schema says."""
+        told = about.get("unit", "")
+        if position.format is not PositionFormat.DEGREES:
+            return "deg"  # its text is converted as such
+        if not told:
+            return position.unit
+        unit = angle_unit(told)
+        if unit is None:
+            raise ContributionError(
+                f'column "{position.column}" of {self._path} is in "{told}", which is no known unit of angles',
+                hint="deg, rad, hourangle, arcmin, arcsec and mas are converted to degrees.",
+            )
+        return unit
+
+    def _check_frame(self, position: Position, about: Mapping[str, str], *, is_ra: bool) -> None:
+        ucd, frame = about.get("ucd", "").lower(), about.get("frame", "")
+        expected = "pos.eq.ra" if is_ra else "pos.eq.dec"
+        words = [word.strip() for word in ucd.split(";")]
+        odd = next((word for word in words if word.startswith("pos.") and not _may_be(word, expected)), "")
+        if frame and frame.lower() not in _EQUATORIAL_FRAMES:
+            odd = frame
+        if odd:
+            raise ContributionError(
+                f'column "{position.column}" of {self._path} is told to be {odd}, '
+                f"the table takes it as a {'right ascension' if is_ra else 'declination'}, ICRS",
+                hint="Convert the positions before they are ingested.",
+            )
+
+    def _sexagesimal(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
+        if not is_text(values.type):
+            raise ContributionError(
+                f'column "{column.name}" of {self._path} holds {values.type}, '
+                f"the partition file says that it is text in the format {position.format}"
+            )
+        degrees, bad = degrees_of(as_texts(values)[0], position.format)
+        converted = convert_column(pa.array(degrees, mask=np.isnan(degrees)), column, rules)
+        misfits = (Misfits(bad, f"no angle of the format {position.format}"),) if bad.any() else ()
+        return ConvertedColumn(converted.values, misfits)
+
+    def _wrap(self, columns: dict[str, pa.Array], ra: FloatArray) -> FloatArray:
+        outside = np.isfinite(ra) & ~((ra >= 0) & (ra < 360))
+        if not outside.any():
+            return ra
+        wrapped = np.where(outside, np.mod(ra, 360.0), ra)
+        wrapped = np.where(wrapped == 360.0, 0.0, wrapped)  # what is just below 0
+        kind = columns[self._ra.column].type
+        columns[self._ra.column] = pa.array(wrapped, mask=np.isnan(wrapped)).cast(kind)
+        self._wrapped += int(outside.sum())
+        return coordinates(columns[self._ra.column])
+
+    def _look(self, ra: FloatArray, dec: FloatArray) -> None:
+        good = np.isfinite(ra) & np.isfinite(dec)
+        if not good.any():
+            return
+        self._rows += int(good.sum())
+        self._least_ra, self._most_ra = min(self._least_ra, ra[good].min()), max(self._most_ra, ra[good].max())
+        self._least_dec, self._most_dec = min(self._least_dec, dec[good].min()), max(self._most_dec, dec[good].max())
+
+
+def _at_most_a_pole(degrees: pa.Array) -> pa.Array:
+    """Return declinations of which none lies beyond a pole only because its conversion was rounded."""
+    beyond = pc.and_(pc.greater(pc.abs(degrees), 90.0), pc.less(pc.abs(degrees), 90.0 + _ROUNDING_DEG))
+    return pc.if_else(beyond, pc.multiply(pc.sign(degrees), 90.0), degrees)
+
+
+def _may_be(word: str, expected: str) -> bool:
+    """Tell whether a UCD word about positions fits a coordinate: ``pos.eq`` fits both, ``pos.galactic.lon`` neither."""
+    return expected == word or expected.startswith(word + ".") or not word.startswith(_FRAME_WORDS)
+
+
+_FRAME_WORDS = ("pos.eq.", "pos.galactic", "pos.ecliptic", "pos.supergalactic", "pos.az", "pos.earth", "pos.bodyrc")
+
+
+def coordinates(values: pa.Array) -> FloatArray:
+    """Return a column of positions as doubles, NaN where it is NULL."""
+    numbers: FloatArray = values.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    return numbers

@@ -1,0 +1,140 @@
+"""Positions of files: units, frames and odd looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from astropy import units
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat
+from qserv_py.catalog.types import DataType
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.requests import InputOptions
+from qserv_py.ingest.values.row_converter import ConvertedRows, RowConverter
+
+
+def table(ra: Position | None = None, dec: Position | None = None) -> DirectorTable:
+    columns = [Column(name="id", physical="id", datatype=DataType.LONG)]
+    columns += [Column(name=name, physical=name, datatype=DataType.DOUBLE, unit="deg") for name in ("ra", "dec")]
+    columns.append(Column(name="flux", physical="flux", datatype=DataType.FLOAT, unit="nJy"))
+    return DirectorTable(
+        database="d",
+        name="T",
+        physical="t",
+        columns=tuple(columns),
+        id="id",
+        ra=ra or Position(column="ra"),
+        dec=dec or Position(column="dec"),
+    )
+
+
+def converted(
+    ra: list[float],
+    dec: list[float],
+    told: dict[str, dict[str, str]] | None = None,
+    *,
+    into: DirectorTable | None = None,
+    **options: bool,
+) -> tuple[ConvertedRows, list[str]]:
+    rows = pa.record_batch({"id": range(len(ra)), "ra": ra, "dec": dec})
+    converter = RowConverter("in.x", rows.schema.names, into or table(), InputOptions(**options), told=told or {})
+    return converter.convert(rows), converter.notes()
+
+
+@pytest.mark.parametrize("unit", ["rad", "hourangle", "arcmin", "arcsec", "mas", "deg"])
+def test_units_are_converted_as_astropy_does(unit: str) -> None:
+    degrees = np.array([0.0, 10.5, 359.999999, 41.2]), np.array([-90.0, 89.75, 1e-9, -5.4])
+    written = [(values * units.deg).to_value(unit).tolist() for values in degrees]
+    told = {"ra": {"unit": unit}, "dec": {"unit": unit}}
+    schema = table(Position(column="ra", unit=unit), Position(column="dec", unit=unit))
+    for rows, notes in (converted(*written, told), converted(*written, into=schema)):
+        assert not rows.rejected
+        for name, expected in zip(("ra", "dec"), degrees, strict=True):
+            np.testing.assert_allclose(rows.columns[name].to_numpy(), expected, rtol=1e-15, atol=1e-14)
+        assert notes == (
+            [] if unit == "deg" else [f'column "{name}" was converted from {unit} to degrees' for name in ("ra", "dec")]
+        )
+
+
+def test_what_the_file_says_goes_before_the_schema() -> None:
+    schema = table(Position(column="ra", unit="rad"), Position(column="dec", unit="rad"))
+    rows, notes = converted([10.0], [20.0], {"ra": {"unit": "deg"}, "dec": {"unit": "degrees"}}, into=schema)
+    assert (rows.columns["ra"].to_pylist(), rows.columns["dec"].to_pylist(), notes) == ([10.0], [20.0], [])
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"ra": {"unit": "m"}}, 'column "ra" of in.x is in "m", which is no known unit of angles'),
+        ({"dec": {"unit": "pixel"}}, 'column "dec" of in.x is in "pixel"'),
+        ({"ra": {"ucd": "pos.galactic.lon"}}, 'column "ra" of in.x is told to be pos.galactic.lon'),
+        ({"ra": {"ucd": "pos.eq.dec;meta.main"}}, "is told to be pos.eq.dec, the table takes it as a right ascension"),
+        ({"dec": {"ucd": "pos.ecliptic.lat"}}, "is told to be pos.ecliptic.lat, the table takes it as a declination"),
+        ({"dec": {"frame": "GALACTIC"}}, "is told to be GALACTIC"),
+        ({"dec": {"frame": "FK4"}}, "is told to be FK4"),
+    ],
+)
+def test_positions_that_are_others(told: dict[str, dict[str, str]], message: str) -> None:
+    with pytest.raises(ContributionError, match=message):
+        converted([1.0], [1.0], told)
+
+
+def test_ucds_that_fit() -> None:
+    for ucd in ("pos.eq.ra;meta.main", "POS.EQ.RA", "pos.eq.ra;stat.mean", "", "meta.main"):
+        converted([1.0], [1.0], {"ra": {"ucd": ucd, "frame": "ICRS"}})
+
+
+@given(st.floats(-1e6, 1e6))
+def test_right_ascensions_are_wrapped_on_request(ra: float) -> None:
+    rows, notes = converted([ra], [0.0], wrap_ra=True)
+    got = rows.columns["ra"][0].as_py()
+    assert 0 <= got < 360
+    assert abs((got - ra + 180) % 360 - 180) < 1e-9
+    assert not rows.rejected
+    inside = 0 <= ra < 360
+    assert notes == ([] if inside else ["1 right ascensions were wrapped into [0, 360) degrees"])
+    rows, _ = converted([ra], [0.0])
+    assert [entry.reason for entry in rows.rejected] == ([] if inside else [REASON])
+
+
+REASON = "right ascension is not in [0, 360) degrees"
+
+
+def test_what_is_no_position_is_not_wrapped() -> None:
+    rows, _ = converted([np.inf, np.nan], [0.0, 0.0], wrap_ra=True)
+    assert [(entry.reason, entry.places.tolist()) for entry in rows.rejected] == [
+        ("position is missing", [1]),
+        (REASON, [0]),
+    ]
+
+
+def test_coordinates_that_look_like_others() -> None:
+    sky = np.random.default_rng(1)
+    ra, dec = sky.uniform(0, 360, 500), np.degrees(np.arcsin(sky.uniform(-1, 1, 500)))
+    assert converted(ra.tolist(), dec.tolist())[1] == []
+    (note,) = converted(np.radians(ra).tolist(), np.radians(dec).tolist())[1]
+    assert note.startswith('"ra" and "dec" look like radians')
+    (note,) = converted((ra / 15).tolist(), dec.tolist())[1]
+    assert note.startswith('"ra" looks like hours')
+    small = (ra / 60 + 3).tolist(), (dec / 60 - 1).tolist()  # a field near the origin, in degrees
+    assert converted(*small, {"ra": {"unit": "deg"}})[1] == []
+
+
+def test_sexagesimal_texts_need_no_unit() -> None:
+    schema = table(Position(column="ra", format=PositionFormat.HMS), Position(column="dec"))
+    rows = pa.record_batch({"id": [1], "ra": ["01:30:00"], "dec": [2.0]})
+    told = {"ra": {"unit": '"h:m:s"'}}
+    converter = RowConverter("in.x", rows.schema.names, schema, InputOptions(), told=told)
+    assert converter.convert(rows).columns["ra"].to_pylist() == [22.5]
+
+
+def test_other_units_than_the_table_s_are_told_of() -> None:
+    rows = pa.record_batch({"id": [1], "ra": [1.0], "dec": [2.0], "flux": [3.0]})
+    for unit, expected in (("mJy", True), ("nJy", False), ("nanoJansky", False), ("1e-9 Jy", False), ("mag", True)):
+        told = {"flux": {"unit": unit}}
+        notes = RowConverter("in.x", rows.schema.names, table(), InputOptions(), told=told).notes()
+        said = [f'column "flux" is in "{unit}" in the file and in "nJy" in the table; no value is converted']
+        assert notes == (said if expected else [])
