@@ -49,7 +49,7 @@ def _reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
 
             return CsvReader(path, options)
         case InputFormat.FITS:
-            from qserv_py.ingest.files.fits import FitsReader
+            from qserv_py.ingest.files.fits.reader import FitsReader
 
             return FitsReader(path, options)
         case InputFormat.VOTABLE:

@@ -1,0 +1,101 @@
+"""The heap of a binary table, where values of varying length lie; their rows hold descriptors: number and place.
+
+References
+----------
+FITS Standard 4.0, section 7.3.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.catalog.snapshot import IntArray
+from qserv_py.ingest.files.fits.numbers import Unfit
+from qserv_py.ingest.files.unpacked import FileBytes
+
+Array = npt.NDArray[Any]
+
+_GAPS_READ = 1 << 20
+"""Bytes between values that are read along with them rather than passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Where the values of some rows lie on the heap."""
+
+    counts: IntArray
+    """Elements of each; 0 where the descriptor is no good."""
+
+    places: IntArray
+    """Bytes from the begin of the heap."""
+
+    unfit: tuple[Unfit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heap:
+    """The heap of one table."""
+
+    file: FileBytes
+    at: int
+    size: int
+
+    def descriptors(self, cells: Array, *, letter: str, bits: int) -> Descriptors:
+        """Return the descriptors of a column, held against the size of the heap.
+
+        Parameters
+        ----------
+        cells
+            Bytes of the column, shape (n, 8) or (n, 16).
+        letter
+            P for 32 bits, Q for 64 bits.
+        bits
+            Of one element.
+        """
+        pairs = np.ascontiguousarray(cells).view(">i4" if letter == "P" else ">i8").reshape(-1, 2).astype(np.int64)
+        counts, places = pairs[:, 0], pairs[:, 1]
+        # Without overflow: a count that could not lie on the heap is no good before it is multiplied.
+        outside = (counts < 0) | (counts > self.size * 8 // bits)
+        sizes = byte_sizes(np.where(outside, 0, counts), bits)
+        outside |= (counts > 0) & ((places < 0) | (places > self.size - sizes))
+        counts, places = np.where(outside, 0, counts), np.where(outside | (counts <= 0), 0, places)
+        unfit = (Unfit(outside, f"its descriptor points outside of the heap of {self.size} bytes"),)
+        return Descriptors(counts, places, unfit if outside.any() else ())
+
+    def gather(self, places: IntArray, sizes: IntArray) -> tuple[IntArray, Array]:
+        """Return bytes of the heap side by side.
+
+        Parameters
+        ----------
+        places, sizes
+            Where each value lies and how many bytes it has, shape (n,).
+
+        Returns
+        -------
+        offsets, data
+            Where each value begins in ``data`` and where the last ends, shape (n + 1,); the bytes.
+        """
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        total, filled = int(offsets[-1]), sizes > 0
+        if not total:
+            return offsets, np.empty(0, dtype=np.uint8)
+        low, high = int(places[filled].min()), int((places + sizes)[filled].max())
+        if high - low > total + _GAPS_READ:
+            pieces = [
+                self.file.read(self.at + int(place), int(size)) for place, size in zip(places, sizes, strict=True)
+            ]
+            return offsets, np.frombuffer(b"".join(pieces), dtype=np.uint8)
+        span = np.frombuffer(self.file.read(self.at + low, high - low), dtype=np.uint8)
+        if high - low == total and bool((places[filled] - low == offsets[:-1][filled]).all()):
+            return offsets, span
+        return offsets, span[np.repeat(places - low - offsets[:-1], sizes) + np.arange(total)]
+
+
+def byte_sizes(counts: IntArray, bits: int) -> IntArray:
+    """Return how many bytes so many elements take."""
+    sizes: IntArray = (counts * bits + 7) // 8
+    return sizes

@@ -1,0 +1,153 @@
+"""Numbers, truth values and bits of FITS columns: from the bytes of a row to Arrow, NULL and scaling applied.
+
+TNULL is a stored value, so it is looked for before TSCAL and TZERO are applied. TZERO alone keeps whole numbers whole:
+that is how FITS writes unsigned (and signed 8-bit) integers, and any other shift is as exact. With another TSCAL the
+value is ``TZERO + TSCAL * stored`` in double precision.
+
+References
+----------
+FITS Standard 4.0, sections 5.3 and 7.3.2 to 7.3.3.1 (tables 18 and 19).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qserv_py.catalog.snapshot import BoolArray
+
+Array = npt.NDArray[Any]
+
+INTEGERS = {"B": "u1", "I": "i2", "J": "i4", "K": "i8"}
+FLOATS = {"E": "f4", "D": "f8"}
+CONVENTIONS = {("B", -(1 << 7)): "i1", ("I", 1 << 15): "u2", ("J", 1 << 31): "u4", ("K", 1 << 63): "u8"}
+_EXACT_IN_DOUBLE = 1 << 53
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Values of a column that cannot be given, and why."""
+
+    where: BoolArray
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The values of a column, NULL where they are unfit."""
+
+    values: pa.Array
+    unfit: tuple[Unfit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """What stored numbers mean."""
+
+    stored: np.dtype[Any]
+    """Type of the stored numbers, of any byte order."""
+
+    scale: int | float = 1
+    zero: int | float = 0
+    null: int | None = None
+    """Stored number that means NULL; only of integers."""
+
+    convention: str = ""
+    """Type of the numbers if they are unsigned ones (or signed bytes) by the convention of TZERO."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the numbers are whole ones."""
+        return self.stored.kind in "iu" and self.scale == 1 and float(self.zero).is_integer()
+
+    @property
+    def kind(self) -> np.dtype[Any]:
+        """Type of the numbers in memory."""
+        if self.convention:
+            return np.dtype(self.convention)
+        if self.scale == 1 and self.zero == 0:
+            return self.stored.newbyteorder("=")
+        if not self.is_whole:
+            return np.dtype("f8")
+        least, most = (int(limit) + int(self.zero) for limit in _limits(self.stored))
+        return np.dtype("u8" if least >= 0 and most > np.iinfo("i8").max else "i8")
+
+    def decode(self, stored: Array) -> Decoded:
+        """Return the numbers.
+
+        Parameters
+        ----------
+        stored
+            Shape (n,).
+        """
+        absent = np.zeros(len(stored), dtype=np.bool_) if self.null is None else stored == self.null
+        if self.scale == 1 and self.zero == 0:
+            return decoded(stored.astype(self.kind, copy=False), absent)
+        if self.is_whole:
+            return _shifted(stored, int(self.zero), self.kind, absent)
+        return self._scaled(stored, absent)
+
+    def _scaled(self, stored: Array, absent: BoolArray) -> Decoded:
+        numbers = stored.astype("f8")
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = numbers * float(self.scale) + float(self.zero)
+        outside = ~absent & ~np.isfinite(values) & np.isfinite(numbers)
+        unfit = [Unfit(outside, "scaled, it is outside the range of an 8-byte floating point number")]
+        if self.stored.itemsize == np.dtype("i8").itemsize and self.stored.kind == "i":
+            large = (stored > _EXACT_IN_DOUBLE) | (stored < -_EXACT_IN_DOUBLE)
+            unfit.append(Unfit(~absent & large, "beyond 2^53 a whole number cannot be scaled exactly"))
+        return decoded(values, absent, *unfit)
+
+
+def scaling_of(letter: str, *, scale: int | float, zero: int | float, null: int | None) -> Scaling:
+    """Return what the numbers of a column of a binary table mean."""
+    stored = np.dtype(">" + (INTEGERS | FLOATS)[letter])
+    whole = scale == 1 and float(zero).is_integer()
+    convention = CONVENTIONS.get((letter, int(zero)), "") if whole else ""
+    return Scaling(stored=stored, scale=scale, zero=zero, null=null, convention=convention)
+
+
+def decoded(values: Array, absent: BoolArray, *unfit: Unfit) -> Decoded:
+    """Return an array that is NULL where values are absent or unfit."""
+    found = tuple(each for each in unfit if each.where.any())
+    for each in found:
+        absent = absent | each.where
+    return Decoded(pa.array(values, mask=absent if absent.any() else None), found)
+
+
+def without(values: pa.Array, unfit: tuple[Unfit, ...]) -> pa.Array:
+    """Return values with NULL in place of the unfit ones."""
+    for each in unfit:
+        values = pc.if_else(pa.array(each.where), pa.scalar(None, values.type), values)
+    return values
+
+
+def truths(stored: Array) -> Decoded:
+    """Return truth values of the bytes T and F; a zero byte is NULL."""
+    true, absent = stored == ord("T"), stored == 0
+    odd = ~(true | absent | (stored == ord("F")))
+    return decoded(true, absent, Unfit(odd, "a truth value that is neither T, F nor a zero byte"))
+
+
+def bits(stored: Array) -> Decoded:
+    """Return the first bit of each byte as a truth value."""
+    return decoded(stored >= 1 << 7, np.zeros(len(stored), dtype=np.bool_))
+
+
+def _shifted(stored: Array, zero: int, kind: np.dtype[Any], absent: BoolArray) -> Decoded:
+    """Return whole numbers plus ``zero``, exactly: modulo 2^64, and only where the sum is in range."""
+    least, most = _limits(kind)
+    outside = ~absent & ((stored < least - zero) | (stored > most - zero))
+    sums = stored.astype("i8").view("u8") + np.uint64(zero % (1 << 64))
+    wide = sums.view("i8") if kind.kind == "i" else sums
+    return decoded(wide.astype(kind), absent, Unfit(outside, f"with TZERO it is outside {least} to {most}"))
+
+
+def _limits(kind: np.dtype[Any]) -> tuple[int, int]:
+    limits = np.iinfo(kind)
+    return int(limits.min), int(limits.max)

@@ -1,0 +1,168 @@
+"""The reader of FITS tables: one table of a file, some rows after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.files.choice import FileTable, chosen_table
+from qserv_py.ingest.files.fits.ascii import AsciiColumn, ascii_columns
+from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source, binary_columns
+from qserv_py.ingest.files.fits.heap import Heap
+from qserv_py.ingest.files.fits.texts import TextDecoder
+from qserv_py.ingest.files.fits.units import Keywords, Unit, check_whole, names_of, oddities, units_of
+from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, check_names, not_single
+from qserv_py.ingest.files.unpacked import unpacked
+from qserv_py.ingest.rejects import Rejected
+from qserv_py.ingest.requests import InputOptions
+
+Array = npt.NDArray[Any]
+
+_BATCH_BYTES = 1 << 26
+"""Bytes read together, of rows as of the heap; more only for a single row that has more."""
+
+_EQUATORIAL = re.compile(r"(RA--|DEC-).*")
+_GALACTIC = re.compile(r"(GLON|GLAT).*")
+
+
+class FitsReader:
+    """One table of a FITS file, binary or ASCII.
+
+    Raises
+    ------
+    ContributionError
+        If the file is no FITS file, is damaged or cut off, or does not say clearly which table is meant.
+    """
+
+    def __init__(self, path: Path, options: InputOptions) -> None:
+        self._path = path
+        self._texts = TextDecoder(options.encoding)
+        self._file = unpacked(path)
+        units = list(units_of(self._file))
+        tables = {unit.number: unit for unit in units if unit.table}
+        known = [
+            FileTable(place=number, names=names_of(unit), rows=unit.keywords.whole("NAXIS2"))
+            for number, unit in tables.items()
+        ]
+        self._unit = tables[chosen_table(path, known, options).place]
+        keywords = self._unit.keywords
+        notes = list(oddities(self._file, units, self._unit))
+        self._columns = {column.name: column for column in _columns(self._unit, notes)}
+        check_whole(self._file, self._unit)
+        self.names: tuple[str, ...] = tuple(self._columns)
+        self.types: Mapping[str, pa.DataType] = {
+            name: column.kind for name, column in self._columns.items() if not column.unread
+        }
+        self.total_rows: int | None = keywords.whole("NAXIS2")
+        if self.total_rows == 1 and not self.types:
+            raise ContributionError(
+                f"{keywords.place} holds one row of arrays, no single values",
+                detail="Tables are written so column by column (colfits).",
+                hint="stilts tcopy with ofmt=fits-basic writes such a table row by row.",
+            )
+        self.described: Mapping[str, Mapping[str, str]] = {
+            name: _described(keywords, number) for number, name in enumerate(self.names, start=1)
+        }
+        self.malformed = MalformedRows()
+        self.notes: Sequence[str] = notes
+
+    def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
+        """Give the rows."""
+        columns = [self._columns[name] for name in names]
+        for column in columns:
+            if column.unread:
+                raise not_single(self._path, column.name, column.unread)
+        keywords = self._unit.keywords
+        count, width = keywords.whole("NAXIS2"), keywords.whole("NAXIS1")
+        source = Source(texts=self._texts, heap=self._heap())
+        next_row = 0
+        while next_row < count or next_row == 0:  # a table without rows has types, too
+            most = min(ROWS_IN_BATCH, max(1, _BATCH_BYTES // width), count - next_row)
+            data = self._file.read(self._unit.data_at + next_row * width, most * width)
+            rows = np.frombuffer(data, dtype=np.uint8).reshape(most, width)
+            rows = rows[: _fitting(rows, columns, source.heap)]
+            yield self._batch(rows, next_row, columns, source)
+            next_row += len(rows)
+            if not count:
+                return
+
+    def _heap(self) -> Heap:
+        keywords = self._unit.keywords
+        rows = keywords.whole("NAXIS2") * keywords.whole("NAXIS1")
+        at = keywords.whole("THEAP", rows)
+        return Heap(self._file, self._unit.data_at + at, max(0, self._unit.data_bytes - at))
+
+    def _batch(
+        self, rows: Array, first: int, columns: Sequence[BinaryColumn | AsciiColumn], source: Source
+    ) -> RawBatch:
+        values, rejected = [], []
+        for column in columns:
+            try:
+                decoded = column.decode(rows, source)
+            except NotSingleError as error:
+                raise not_single(self._path, column.name, str(error)) from error
+            values.append(decoded.values)
+            rejected += [Rejected(np.flatnonzero(unfit.where), column.name, unfit.reason) for unfit in decoded.unfit]
+        numbers = np.arange(first + 1, first + len(rows) + 1)
+        return RawBatch(numbers, pa.record_batch(values, names=[column.name for column in columns]), tuple(rejected))
+
+
+def _columns(unit: Unit, notes: list[str]) -> Sequence[BinaryColumn | AsciiColumn]:
+    """Return the columns of a table, all of which have different names."""
+    keywords = unit.keywords
+    if keywords.whole("NAXIS") != 2 or keywords.value("BITPIX") != 8 or keywords.whole("GCOUNT", 1) != 1:
+        raise ContributionError(
+            f"{keywords.place} is no table that FITS allows", detail="NAXIS, BITPIX, GCOUNT: 2, 8, 1"
+        )
+    if keywords.flag("ZTABLE"):
+        raise ContributionError(
+            f"{keywords.place} is a compressed table", detail="ZTABLE is T.", hint="funpack makes it a plain one."
+        )
+    if "XT_ICOL" in keywords:
+        raise ContributionError(
+            f"{keywords.place} has more columns than FITS allows, packed by a convention of STIL",
+            detail="XT_ICOL is there.",
+            hint="Write the table as Parquet or VOTable, or with fewer columns.",
+        )
+    columns: Sequence[BinaryColumn | AsciiColumn] = (
+        binary_columns(keywords, notes) if unit.table == "BINTABLE" else ascii_columns(keywords, notes)
+    )
+    if not columns or not keywords.whole("NAXIS1"):
+        raise ContributionError(f"{keywords.place} is a table without columns, or with none that has values")
+    check_names(Path(keywords.place), [column.name for column in columns])
+    return columns
+
+
+def _fitting(rows: Array, columns: Sequence[BinaryColumn | AsciiColumn], heap: Heap) -> int:
+    """Return how many rows have values on the heap that can be read together, one at the least."""
+    sizes = [column.sizes(rows, heap) for column in columns if isinstance(column, BinaryColumn) and column.descriptor]
+    if not sizes or not len(rows):
+        return len(rows)
+    return max(1, int(np.searchsorted(np.cumsum(sum(sizes)), _BATCH_BYTES, side="right")))
+
+
+def _described(keywords: Keywords, number: int) -> dict[str, str]:
+    """Return what the header says of a column."""
+    told = {
+        "unit": keywords.values.get(f"TUNIT{number}"),
+        "ucd": keywords.values.get(f"TUCD{number}"),
+        "description": keywords.values.get(f"TCOMM{number}"),
+        "frame": _frame(keywords, number),
+    }
+    return {key: text.strip() for key, text in told.items() if isinstance(text, str) and text.strip()}
+
+
+def _frame(keywords: Keywords, number: int) -> object:
+    """Return the frame of a coordinate, as far as the header says it."""
+    axis = str(keywords.values.get(f"TCTYP{number}", ""))
+    if _GALACTIC.fullmatch(axis):
+        return "GALACTIC"
+    is_equatorial = _EQUATORIAL.fullmatch(axis) or str(keywords.values.get(f"TUCD{number}", "")).startswith("pos.eq")
+    return keywords.values.get("RADESYS", keywords.values.get("RADECSYS")) if is_equatorial else None
