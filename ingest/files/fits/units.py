@@ -27,6 +27,7 @@ BLOCK = 2880
 
 _CARD = 80
 _LARGEST = float("inf")
+_TOO_MANY = 1 << 63
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _TABLES = {"BINTABLE": "BINTABLE", "A3DTABLE": "BINTABLE", "TABLE": "TABLE"}
 _READ = re.compile(
@@ -59,10 +60,10 @@ class Keywords:
         return self.values.get(name, default)
 
     def whole(self, name: str, default: int | None = None) -> int:
-        """Return a number that is a whole one and not negative."""
+        """Return a whole number from 0 on that has 63 bits."""
         value = self.value(name, default)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise self.wrong(name, "a whole number from 0 on")
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _TOO_MANY:
+            raise self.wrong(name, "a whole number from 0 to 2^63 - 1")
         return value
 
     def text(self, name: str) -> str:
