@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.fits.columns import Source, column_name
-from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, without
+from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, cells_of, without
 from qserv_py.ingest.files.fits.units import Keywords
 
 Array = npt.NDArray[Any]
@@ -66,7 +66,7 @@ class AsciiColumn:
 
     def decode(self, rows: Array, source: Source) -> Decoded:
         """Return the values of some rows; ``rows`` are characters, shape (n, width of a line)."""
-        texts = source.texts.fixed(rows[:, self.at : self.at + self.width])
+        texts = source.texts.fixed(cells_of(rows, at=self.at, width=self.width))
         if self.letter == "A":
             if self.null is None:
                 return texts

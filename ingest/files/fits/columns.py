@@ -25,6 +25,7 @@ from qserv_py.ingest.files.fits.numbers import (
     Decoded,
     Scaling,
     bits,
+    cells_of,
     scaling_of,
     truths,
     without,
@@ -97,14 +98,14 @@ class BinaryColumn:
         ContributionError
             If they lie on the heap, and one has more or fewer elements than one.
         """
-        cells = rows[:, self.at : self.at + self.width]
+        cells = cells_of(rows, at=self.at, width=self.width)
         if self.descriptor:
             return self._from_heap(cells, source)
         return source.texts.fixed(cells) if self.letter == "A" else self._elements(cells)
 
     def sizes(self, rows: Bytes, heap: Heap) -> IntArray:
         """Return how many bytes of the heap the values of some rows take."""
-        cells = rows[:, self.at : self.at + self.width]
+        cells = cells_of(rows, at=self.at, width=self.width)
         found = heap.descriptors(cells, letter=self.descriptor, bits=_BITS[self.letter])
         return byte_sizes(found.counts, _BITS[self.letter])
 
@@ -127,11 +128,10 @@ class BinaryColumn:
 
     def _elements(self, cells: Bytes) -> Decoded:
         """Return values of one element, of their bytes."""
-        stored = np.ascontiguousarray(cells)
         if self.letter in "LX":
-            return truths(stored[:, 0]) if self.letter == "L" else bits(stored[:, 0])
+            return truths(cells[:, 0]) if self.letter == "L" else bits(cells[:, 0])
         assert self.scaling is not None
-        return self.scaling.decode(stored.view(self.scaling.stored)[:, 0])
+        return self.scaling.decode(cells.view(self.scaling.stored)[:, 0])
 
 
 class NotSingleError(Exception):

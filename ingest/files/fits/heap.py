@@ -50,13 +50,13 @@ class Heap:
         Parameters
         ----------
         cells
-            Bytes of the column, shape (n, 8) or (n, 16).
+            Bytes of the column, side by side, shape (n, 8) or (n, 16).
         letter
             P for 32 bits, Q for 64 bits.
         bits
             Of one element.
         """
-        pairs = np.ascontiguousarray(cells).view(">i4" if letter == "P" else ">i8").reshape(-1, 2).astype(np.int64)
+        pairs = cells.view(">i4" if letter == "P" else ">i8").reshape(-1, 2).astype(np.int64)
         counts, places = pairs[:, 0], pairs[:, 1]
         # Without overflow: a count that could not lie on the heap is no good before it is multiplied.
         outside = (counts < 0) | (counts > self.size * 8 // bits)

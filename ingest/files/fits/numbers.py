@@ -104,6 +104,29 @@ class Scaling:
         return decoded(values, absent, *unfit)
 
 
+def cells_of(rows: Array, *, at: int, width: int) -> Array:
+    """Return the bytes of a column, side by side.
+
+    Parameters
+    ----------
+    rows
+        Bytes side by side, shape (n, width of a row).
+    at, width
+        Where the column begins in its row, and its bytes.
+
+    Returns
+    -------
+    cells
+        Shape (n, width).
+    """
+    count = len(rows)
+    if not count or not width:
+        return np.empty((count, width), dtype=np.uint8)
+    # As items of all bytes they are copied at once; byte by byte takes half of the reader's time.
+    items = np.ndarray(count, f"V{width}", buffer=rows, offset=at, strides=rows.strides[:1])
+    return np.ascontiguousarray(items).view(np.uint8).reshape(count, width)
+
+
 def scaling_of(letter: str, *, scale: int | float, zero: int | float, null: int | None) -> Scaling:
     """Return what the numbers of a column of a binary table mean."""
     stored = np.dtype(">" + (INTEGERS | FLOATS)[letter])

@@ -57,11 +57,11 @@ class TextDecoder:
         Parameters
         ----------
         cells
-            Bytes, shape (n, width).
+            Bytes side by side, shape (n, width).
         """
         count, width = cells.shape
         offsets = np.arange(count + 1, dtype=np.int64) * width
-        return self.decode(offsets, np.ascontiguousarray(cells).reshape(-1))
+        return self.decode(offsets, cells.reshape(-1))
 
     def decode(self, offsets: Array, data: Array) -> Decoded:
         """Return texts of any lengths.
