@@ -140,7 +140,7 @@ def test_values_on_the_heap_are_cut_into_batches(tmp_path: Path, monkeypatch: py
     path = tmp_path / "a.fits"
     path.write_bytes(column("PA", cells, heap=b"".join(texts)))
     batches = list(opened(path).batches(("x",)))
-    assert len(batches) > 3
+    assert [batch.rows.num_rows for batch in batches] == [2, 1, 1, 2, 1, 1]  # 32 bytes hold the descriptors of 4 rows
     assert [value for batch in batches for value in batch.rows.column("x").to_pylist()] == [t.decode() for t in texts]
     assert [number for batch in batches for number in batch.numbers.tolist()] == list(range(1, 9))
 

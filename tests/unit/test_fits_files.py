@@ -9,6 +9,10 @@ from pathlib import Path
 import astropy
 import numpy as np
 import pytest
+from astropy import units
+from astropy.io import fits
+from astropy.table import MaskedColumn, Table
+from astropy.time import Time
 from support.fits_tables import by_astropy, opened, read, same
 
 from qserv_py.errors import ContributionError
@@ -197,6 +201,87 @@ def test_heap_of_cfitsio() -> None:
     )
     with pytest.raises(ContributionError, match='"several" of .* holds arrays of 1 to 3 elements'):
         read(path, "several")
+
+
+OWN_FILL = [(kind, None) for kind in ("u1", "u2", "i2", "u4", "i4", "u8", "i8")]
+FILL_OF_USER = [("u1", 254), ("u2", 2**16 - 2), ("i2", 1000), ("u4", 2**32 - 2), ("i4", -1), ("i8", 2**62)]
+
+
+@pytest.mark.parametrize(("kind", "fill"), OWN_FILL + FILL_OF_USER)
+def test_masked_columns_of_astropy(tmp_path: Path, kind: str, fill: int | None) -> None:
+    """astropy writes TNULL of unsigned columns after TZERO, with its own fill value or that of the user."""
+    limits = np.iinfo(kind)
+    values = np.array([limits.min, 1, 2, limits.max], dtype=kind)
+    column = MaskedColumn(values, mask=[False, True, False, False])
+    if fill is not None:
+        column.fill_value = fill
+    path = tmp_path / "a.fits"
+    Table({"x": column}).write(path)
+    assert read(path) == ({"x": [limits.min, None, 2, limits.max]}, [])
+    notes = [note for note in opened(path).notes if "is the number after TZERO, as astropy writes it" in note]
+    assert bool(notes) == (kind in ("u2", "u4", "u8"))
+
+
+def test_masked_numbers_and_texts_of_astropy(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    made = {
+        "f": MaskedColumn([1.5, 2.5], mask=[False, True]),
+        "t": MaskedColumn(["a", "b"], mask=[False, True]),
+        "at": Time(["2020-01-01", "2021-01-01"]),
+        "away": [5, 6] * units.m,
+    }
+    Table(made).write(path)
+    reader = opened(path)
+    assert tuple(reader.types) == ("f", "t", "away")  # a time is two doubles
+    assert reader.described["away"] == {"unit": "m"}
+    ours, _ = read(path)
+    assert np.isnan(ours["f"][1])
+    assert (ours["f"][0], ours["t"], ours["away"]) == (1.5, ["a", None], [5.0, 6.0])
+
+
+def several_tables(path: Path) -> None:
+    def table(value: int, **about: object) -> fits.BinTableHDU:
+        return fits.BinTableHDU.from_columns([fits.Column("x", "J", array=[value])], **about)
+
+    lines = fits.TableHDU.from_columns([fits.Column("x", "I3", array=[5])], name="LINES")
+    packed = fits.CompImageHDU(np.zeros((4, 4), dtype="i2"), name="PACKED")
+    image = fits.PrimaryHDU(np.zeros((3, 3)))
+    catalogues = [table(2, name="CAT", ver=1), table(3, name="CAT", ver=2)]
+    fits.HDUList([image, fits.ImageHDU(np.zeros(5)), *catalogues, packed, lines, table(6)]).writeto(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "value"),
+    [
+        ({"hdu": 2}, 2),
+        ({"hdu": 6}, 6),
+        ({"table_name": "CAT,2"}, 3),
+        ({"table_name": "cat,1"}, 2),
+        ({"table_name": "lines"}, 5),
+    ],
+)
+def test_one_of_several_tables(tmp_path: Path, options: dict[str, object], value: int) -> None:
+    path = tmp_path / "a.fits"
+    several_tables(path)
+    assert read(path, **options) == ({"x": [value]}, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "holds 4 tables"),
+        ({"table_name": "CAT"}, "holds 2 tables of --table-name"),
+        ({"table_name": "PACKED"}, "holds no table of --table-name"),
+        ({"hdu": 1}, "holds no table of --hdu 1"),
+    ],
+)
+def test_tables_are_listed(tmp_path: Path, options: dict[str, object], message: str) -> None:
+    path = tmp_path / "a.fits"
+    several_tables(path)
+    with pytest.raises(ContributionError, match=message) as caught:
+        opened(path, **options)
+    listed = '2: "CAT", 1 rows; 3: "CAT", 1 rows; 5: "LINES", 1 rows; 6: without a name, 1 rows'
+    assert caught.value.detail == listed
 
 
 @pytest.mark.parametrize("kind", ["fits-basic", "fits-plus", "fits-var"])

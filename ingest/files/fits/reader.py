@@ -79,19 +79,21 @@ class FitsReader:
         for column in columns:
             if column.unread:
                 raise not_single(self._path, column.name, column.unread)
-        keywords = self._unit.keywords
-        count, width = keywords.whole("NAXIS2"), keywords.whole("NAXIS1")
         source = Source(texts=self._texts, heap=self._heap())
-        next_row = 0
-        while next_row < count or next_row == 0:  # a table without rows has types, too
-            most = min(ROWS_IN_BATCH, max(1, _BATCH_BYTES // width), count - next_row)
-            data = self._file.read(self._unit.data_at + next_row * width, most * width)
-            rows = np.frombuffer(data, dtype=np.uint8).reshape(most, width)
-            rows = rows[: _fitting(rows, columns, source.heap)]
-            yield self._batch(rows, next_row, columns, source)
-            next_row += len(rows)
-            if not count:
-                return
+        done = 0
+        for block in self._blocks():
+            for rows in _parts(block, columns, source.heap):
+                yield self._batch(rows, done, columns, source)
+                done += len(rows)
+
+    def _blocks(self) -> Iterator[Array]:
+        """Yield the bytes of rows, shape (n, width of a row); of a table without rows n is 0."""
+        count, width = self._unit.keywords.whole("NAXIS2"), self._unit.keywords.whole("NAXIS1")
+        together = min(ROWS_IN_BATCH, max(1, _BATCH_BYTES // width))
+        for first in range(0, max(1, count), together):
+            some = min(together, count - first)
+            data = self._file.read(self._unit.data_at + first * width, some * width)
+            yield np.frombuffer(data, dtype=np.uint8).reshape(some, width)
 
     def _heap(self) -> Heap:
         keywords = self._unit.keywords
@@ -140,12 +142,19 @@ def _columns(unit: Unit, notes: list[str]) -> Sequence[BinaryColumn | AsciiColum
     return columns
 
 
-def _fitting(rows: Array, columns: Sequence[BinaryColumn | AsciiColumn], heap: Heap) -> int:
-    """Return how many rows have values on the heap that can be read together, one at the least."""
+def _parts(rows: Array, columns: Sequence[BinaryColumn | AsciiColumn], heap: Heap) -> Iterator[Array]:
+    """Yield rows so many together that their values on the heap can be read together, too; one at the least."""
     sizes = [column.sizes(rows, heap) for column in columns if isinstance(column, BinaryColumn) and column.descriptor]
     if not sizes or not len(rows):
-        return len(rows)
-    return max(1, int(np.searchsorted(np.cumsum(sum(sizes)), _BATCH_BYTES, side="right")))
+        yield rows
+        return
+    ends = np.cumsum(sum(sizes))
+    start = 0
+    while start < len(rows):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _BATCH_BYTES, side="right")))
+        yield rows[start:stop]
+        start = stop
 
 
 def _described(keywords: Keywords, number: int) -> dict[str, str]:
