@@ -1,86 +1,127 @@
-"""VOTable files."""
+"""VOTable files of every version and serialisation, a batch of rows at a time.
+
+Opening reads up to the rows of the table, or the whole document when it may hold several; giving the rows reads it
+again from its start to its end, so what stands behind the rows is seen (that the query failed, or was cut off).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from astropy.io.votable import parse_single_table
-from astropy.utils.exceptions import AstropyWarning
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch
+from qserv_py.ingest.files.choice import FileTable, chosen_table
+from qserv_py.ingest.files.reader import MalformedRows, RawBatch, check_names, not_single
+from qserv_py.ingest.files.votable_document import Document, may_hold_several
+from qserv_py.ingest.files.votable_fields import TableHead
+from qserv_py.ingest.files.votable_rows import Rows, source_of
+from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 
-Array = npt.NDArray[Any]
+_SERIALIZATIONS = ("TABLEDATA", "BINARY", "BINARY2", "")
 
 
 class VotableReader:
-    """The first table of a VOTable file; astropy reads it whole, so it must fit in memory."""
+    """One table of a VOTable file."""
 
     def __init__(self, path: Path, options: InputOptions) -> None:
         self._path = path
-        try:
-            table = parse_single_table(path, verify="ignore")
-        except (IndexError, AstropyWarning) as error:
-            raise ContributionError(f"{path} holds no table that can be read", detail=str(error)) from error
-        self._array = table.array
-        # astropy calls the columns of the array by their IDs; queries know them by their names
-        self._ids = dict(zip((field.name or field.ID for field in table.fields), self._array.dtype.names, strict=True))
-        self.names: tuple[str, ...] = tuple(self._ids)
-        self.described: Mapping[str, Mapping[str, str]] = {
-            name: _described(field) for name, field in zip(self._ids, table.fields, strict=True)
-        }
-        self.total_rows: int | None = len(self._array)
+        self._options = options
+        self._notes: list[str] = []
+        self.notes: Sequence[str] = self._notes
+        self._head = self._opened()
+        fields = self._head.fields
+        self.names: tuple[str, ...] = check_names(path, [field.name for field in fields])
+        self._unread = {field.name: field.why_not for field in fields if field.why_not}
+        self.types: Mapping[str, pa.DataType] = {field.name: field.arrow_type for field in fields if not field.why_not}
+        self.described: Mapping[str, Mapping[str, str]] = {field.name: field.described for field in fields}
+        self.total_rows: int | None = self._head.nrows
         self.malformed = MalformedRows()
-        none = {name: np.asarray(self._array[:0][key].data) for name, key in self._ids.items()}
-        self.types: Mapping[str, pa.DataType] = {
-            name: _arrow(path, name, values).type for name, values in none.items() if values.ndim == 1
-        }
-        self.notes: Sequence[str] = ()
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""
-        for start in range(0, len(self._array) or 1, ROWS_IN_BATCH):
-            part = self._array[start : start + ROWS_IN_BATCH]
-            arrays = [
-                _arrow(self._path, name, np.asarray(part[key].data), mask=np.ma.getmaskarray(part[key]))
-                for name, key in ((name, self._ids[name]) for name in names)
-            ]
-            numbers = np.arange(start + 1, start + len(part) + 1)
-            yield RawBatch(numbers, pa.record_batch(arrays, names=list(names)))
-
-
-def _described(field: Any) -> dict[str, str]:
-    """Return what a FIELD says of its values."""
-    told = {"unit": field.unit, "ucd": field.ucd, "xtype": field.xtype, "description": field.description}
-    told["datatype"] = field.datatype
-    return {key: str(value) for key, value in told.items() if value}
-
-
-def _arrow(
-    path: Path, name: str, values: Array, *, mask: npt.NDArray[np.bool_] | None = None, null: Any = None
-) -> pa.Array:
-    """Return a column in Arrow, with NULL where it is masked, equals ``null`` or is NaN."""
-    values = np.asarray(values)
-    if values.ndim != 1:
-        raise ContributionError(
-            f'column "{name}" of {path} holds arrays of shape {values.shape[1:]}, not single values'
+        for name in names:
+            if name in self._unread:
+                raise not_single(self._path, name, self._unread[name])
+        places = [self.names.index(name) for name in names]
+        source = source_of(
+            self._path, self._head, places, encoding=self._options.encoding, malformed=self.malformed.rows
         )
-    absent = np.zeros(len(values), dtype=np.bool_) if mask is None else mask.copy()
-    if values.dtype.kind == "f":
-        absent |= np.isnan(values)
-    elif null is not None and values.dtype.kind in "iu":
-        absent |= values == null
-    if values.dtype.kind == "O":
-        texts = [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
-        return pa.array(texts, pa.string(), mask=absent)
-    if values.dtype.kind == "S":
-        return pa.array(np.char.decode(values, "utf-8"), pa.string(), mask=absent)
-    if values.dtype.kind == "U":
-        return pa.array(values, pa.string(), mask=absent)
-    return pa.array(values.astype(values.dtype.newbyteorder("=")), mask=absent)
+        document = Document(self._path, wanted=self._head.place, sink=source)
+        is_empty = True
+        with closing(document.pieces()) as pieces:
+            for is_last in pieces:
+                for rows in source.ready(is_last=is_last):
+                    is_empty = False
+                    yield _batch(rows, names)
+        self._check_end(document)
+        if is_empty:
+            nothing = [pa.nulls(0, self.types[name]) for name in names]
+            yield RawBatch(np.arange(1, 1), pa.record_batch(nothing, names=list(names)))
+
+    def _opened(self) -> TableHead:
+        """Return the table that is meant, without its rows."""
+        document = Document(self._path)
+        reads_all = may_hold_several(self._path)
+        with closing(document.pieces()) as pieces:
+            for _ in pieces:
+                if document.elements.head_is_read and not reads_all:
+                    break
+        self._note_overflow(document)
+        if not document.elements.tables and document.elements.complaint:
+            raise ContributionError(f"{self._path} holds no table", detail=document.elements.complaint)
+        head = self._chosen(document)
+        self._check_head(head)
+        return head
+
+    def _chosen(self, document: Document) -> TableHead:
+        tables = document.elements.tables
+        with_rows = [table for table in tables if table.serialization] or tables
+        listed = [FileTable(place=table.place, names=table.names, rows=table.nrows) for table in with_rows]
+        return tables[chosen_table(self._path, listed, self._options).place - 1]
+
+    def _check_head(self, head: TableHead) -> None:
+        if head.href:
+            raise ContributionError(
+                f'the rows of {self._path} lie elsewhere: "{head.href}"',
+                detail="What a file points to is not fetched.",
+                hint="Write its rows into it, or take the file that it points to.",
+            )
+        if head.serialization not in _SERIALIZATIONS:
+            raise ContributionError(
+                f"{self._path} holds its rows as {head.serialization}, which is not read",
+                hint="Write them as TABLEDATA, BINARY or BINARY2, or take the inner file.",
+            )
+        if head.serialization.startswith("BINARY") and head.encoding not in {"base64", "gzip", ""}:
+            raise ContributionError(f'{self._path} has a STREAM in the encoding "{head.encoding}", which is not read')
+        if not head.fields:
+            raise ContributionError(f"table {head.place} of {self._path} has no columns")
+        for place, field in enumerate(head.fields, start=1):
+            if not field.name:
+                raise ContributionError(f"column {place} of {self._path} has neither a name nor an ID")
+
+    def _check_end(self, document: Document) -> None:
+        """Look at what was behind the rows."""
+        head = self._chosen(document)
+        if head.place != self._head.place or head.fields != self._head.fields:
+            raise ContributionError(f"{self._path} was changed while it was read")
+        self._note_overflow(document)
+
+    def _note_overflow(self, document: Document) -> None:
+        if document.elements.overflow and not self._notes:
+            self._notes.append(f"the file holds only a part of its answer: {document.elements.overflow}")
+
+
+def _batch(rows: Rows, names: Sequence[str]) -> RawBatch:
+    numbers, columns = rows
+    rejected = [
+        Rejected(np.flatnonzero(misfit.where), name, misfit.reason)
+        for name, column in zip(names, columns, strict=True)
+        for misfit in column.misfits
+    ]
+    batch = pa.record_batch([column.values for column in columns], names=list(names))
+    return RawBatch(numbers, batch, tuple(rejected))

@@ -98,9 +98,9 @@ def test_astronomical_formats(tmp_path: Path, suffix: str) -> None:
     assert reader.names == ("i", "f", "b", "t")
     assert numbers == [1, 2, 3]
     assert [row["i"] for row in rows] == ([1, None, 3] if suffix == "vot" else [1, -1, 3])
-    assert [row["f"] for row in rows] == [1.5, None, 2.5]
+    assert [row["f"] if row["f"] == row["f"] else None for row in rows] == [1.5, None, 2.5]
     assert [row["b"] for row in rows] == [True, False, True]
-    assert [row["t"] for row in rows] == ["ab", "", "é" if suffix == "vot" else "e"]
+    assert [row["t"] for row in rows] == (["ab", None, "é"] if suffix == "vot" else ["ab", "", "e"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,335 @@
+"""Rows of BINARY and BINARY2: text of a STREAM to bytes, bytes to rows, rows to columns.
+
+Rows have no marks: each begins where the one before ends, and a value of varying length begins with its own length.
+So a walk finds where rows and values are (of rows of one size: arithmetic), then numpy and Arrow take whole columns.
+"""
+
+from __future__ import annotations
+
+import binascii
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from qserv_py.catalog.snapshot import BoolArray, IntArray
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.files.reader import not_single
+from qserv_py.ingest.files.votable_fields import BITS, Field
+from qserv_py.ingest.files.votable_values import Column, Misfit, misfits, null_number, without
+
+Bytes = npt.NDArray[np.uint8]
+
+_LENGTH = struct.Struct(">i")
+_DECOMPRESSED = 1 << 23
+"""Bytes that come of a compressed stream at a time."""
+
+_LARGEST_ROW = 1 << 28
+_TYPES = {"unsignedByte": "u1", "short": ">i2", "int": ">i4", "long": ">i8", "float": ">f4", "double": ">f8"}
+_TRUE, _FALSE, _NO_TRUTH = (np.frombuffer(letters, dtype=np.uint8) for letters in (b"Tt1", b"Ff0", b"\0 ?"))
+_BIT_SET = np.array([0x80, 0x08, 0x01], dtype=np.uint8)
+"""A single bit that is set: the first by the standard, the others as astropy and others write it."""
+
+
+class StreamDecoder:
+    """The text of a STREAM to its bytes.
+
+    Parameters
+    ----------
+    encoding
+        ``base64``, or ``gzip`` for what was compressed before it became base64.
+    """
+
+    def __init__(self, path: Path, encoding: str) -> None:
+        self._path = path
+        self._rest = b""
+        self._is_padded = False
+        self._inflater = zlib.decompressobj(31) if encoding == "gzip" else None
+
+    def decode(self, texts: Sequence[str]) -> Iterator[bytes]:
+        """Give the bytes of some text, in pieces that fit in memory.
+
+        Raises
+        ------
+        ContributionError
+            If it is no base64, or what was compressed is damaged.
+        """
+        try:
+            data = self._rest + "".join(texts).encode("ascii").translate(None, b" \t\r\n")
+            whole = len(data) - len(data) % 4
+            self._rest = data[whole:]
+            if self._is_padded and data:
+                raise binascii.Error("data after its end")
+            decoded = binascii.a2b_base64(data[:whole], strict_mode=True)
+            self._is_padded = data[:whole].endswith(b"=")
+        except (UnicodeEncodeError, binascii.Error) as error:
+            raise self._damaged("is no base64", str(error)) from error
+        yield from [decoded] if self._inflater is None else self._inflated(decoded)
+
+    def finish(self) -> None:
+        """Raise ContributionError unless the stream is whole."""
+        if self._rest:
+            raise self._damaged(
+                "is no base64", f"{len(self._rest)} characters are left at its end, four are one group."
+            )
+        if self._inflater is not None and not self._inflater.eof:
+            raise self._damaged("ends too early", "What is compressed in it goes on.")
+
+    def _inflated(self, data: bytes) -> Iterator[bytes]:
+        assert self._inflater is not None
+        try:
+            while data:
+                if self._inflater.eof:  # gzip allows one after the other
+                    self._inflater = zlib.decompressobj(31)
+                yield self._inflater.decompress(data, _DECOMPRESSED)
+                data = self._inflater.unconsumed_tail or self._inflater.unused_data
+        except zlib.error as error:
+            raise self._damaged("is not compressed as it says", str(error)) from error
+
+    def _damaged(self, what: str, detail: str) -> ContributionError:
+        return ContributionError(f"the STREAM of {self._path} {what}", detail=detail, hint="The file is damaged.")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where the rows in some bytes are."""
+
+    rows: IntArray
+    """Beginning of each."""
+
+    varying: IntArray
+    """Beginning and end of each value of varying length, shape (rows, 2 * such columns)."""
+
+    used: int
+    """Bytes of all of them."""
+
+
+class BinaryRows:
+    """The layout of a table's rows in a stream.
+
+    Parameters
+    ----------
+    has_flags
+        Whether each row begins with a bit for each column that says whether it is NULL (BINARY2).
+    encoding
+        Of the texts of ``char`` columns.
+    as_astropy
+        Whether varying arrays are as astropy writes them: the length of one of several dimensions counts its slices,
+        not its items as the standard says, and each bit has a byte of its own.
+
+    Raises
+    ------
+    ContributionError
+        If the place of a column cannot be told.
+    """
+
+    def __init__(
+        self, path: Path, fields: Sequence[Field], *, has_flags: bool, encoding: str, as_astropy: bool = False
+    ) -> None:
+        self._path = path
+        self._fields = tuple(fields)
+        self._encoding = encoding
+        self._flags = (len(fields) + 7) // 8 if has_flags else 0
+        self._gaps: list[int] = [self._flags]
+        """Bytes before the length of each value of varying length, and after the last."""
+
+        self._places: list[tuple[int, int]] = []
+        """Of each column the number of values of varying length before it, and the bytes between those and it."""
+
+        self._bits: list[int] = []
+        """Bits of one item of each value of varying length."""
+
+        for field in self._fields:
+            if not field.is_understood:
+                raise not_single(path, field.name, field.why_not)
+            self._places.append((len(self._bits), self._gaps[-1]))
+            if field.varies:
+                self._bits.append(_slice_bits(field) if as_astropy else BITS[field.datatype])
+                self._gaps.append(0)
+            else:
+                self._gaps[-1] += _width(field)
+        self.least = sum(self._gaps) + _LENGTH.size * len(self._bits)
+        """Bytes of a row at least."""
+
+        if not 0 < self.least < _LARGEST_ROW:
+            raise ContributionError(f"rows of {path} have {self.least} bytes, which cannot be")
+
+    def find(self, data: bytes, *, most: int, rows_before: int) -> Found:
+        """Return where the whole rows at the beginning of some bytes are, some number of them at most.
+
+        Raises
+        ------
+        ContributionError
+            If a value has a length that cannot be.
+        """
+        if not self._bits:
+            count = min(len(data) // self.least, most)
+            return Found(np.arange(count) * self.least, np.empty((count, 0), dtype=np.int64), count * self.least)
+        marks, ends = self._walk(data, most, rows_before)
+        count = len(ends)
+        varying = np.array(marks[: count * 2 * len(self._bits)], dtype=np.int64).reshape(count, 2 * len(self._bits))
+        rows = np.zeros(count, dtype=np.int64)
+        rows[1:] = ends[:-1]
+        return Found(rows, varying, ends[-1] if ends else 0)
+
+    def _walk(self, data: bytes, most: int, rows_before: int) -> tuple[list[int], list[int]]:
+        """Return beginning and end of each value of varying length, and the end of each whole row."""
+        unpack, size, after = _LENGTH.unpack_from, len(data), self._gaps[-1]
+        steps = list(zip(self._gaps[:-1], self._bits, strict=True))
+        marks: list[int] = []
+        ends: list[int] = []
+        at = 0
+        while len(ends) < most:
+            start = at
+            for gap, bits in steps:
+                at += gap
+                if at + 4 > size:
+                    return marks, ends
+                count = unpack(data, at)[0]
+                at += 4
+                marks.append(at)
+                at += (count * bits + 7) >> 3
+                if count < 0 or at - start > _LARGEST_ROW:
+                    raise ContributionError(
+                        f"row {rows_before + len(ends) + 1} of {self._path} has a value of {count} items",
+                        hint="The file is damaged, or its FIELDs do not say what its STREAM holds.",
+                    )
+                marks.append(at)
+            at += after
+            if at > size:
+                return marks, ends
+            ends.append(at)
+        return marks, ends
+
+    def column(self, data: bytes, found: Found, place: int) -> Column:
+        """Return the values of a column that can be read."""
+        field = self._fields[place]
+        varying_before, gap = self._places[place]
+        begin = (found.varying[:, 2 * varying_before - 1] if varying_before else found.rows) + gap
+        if field.varies:
+            begin, end = found.varying[:, 2 * varying_before], found.varying[:, 2 * varying_before + 1]
+        else:
+            end = begin + _width(field)
+        if field.is_text:
+            column = _texts(data, begin, end, field, self._encoding)
+        elif field.varies:
+            column = _items(data, begin, end, field)
+        else:
+            column = _single(_bytes_at(data, begin, _width(field)), field)
+        if not self._flags:
+            return column
+        flags = _bytes_at(data, found.rows + place // 8, 1)[:, 0] & (0x80 >> place % 8)
+        return _absent(column, flags != 0)
+
+
+def _width(field: Field) -> int:
+    """Return the bytes of a value, of a column whose length does not vary."""
+    return (field.count * BITS[field.datatype] + 7) // 8
+
+
+def is_other_to_astropy(field: Field) -> bool:
+    """Return whether astropy writes a column otherwise than the standard says."""
+    return field.varies and _slice_bits(field) != BITS[field.datatype]
+
+
+def _slice_bits(field: Field) -> int:
+    """Return the bits of a slice of an array, in whole bytes: all its items but for the last dimension."""
+    return (math.prod(field.sizes[:-1]) * BITS[field.datatype] + 7) // 8 * 8
+
+
+def _absent(column: Column, where: BoolArray) -> Column:
+    """Return a column with NULL, and no misfit, at some places."""
+    kept = [Misfit(misfit.where & ~where, misfit.reason) for misfit in column.misfits]
+    return Column(without(column.values, where), tuple(misfit for misfit in kept if misfit.where.any()))
+
+
+def _bytes_at(data: bytes, begin: IntArray, width: int) -> Bytes:
+    """Return some bytes of each row, shape (rows, width)."""
+    if not len(begin):
+        return np.empty((0, width), dtype=np.uint8)
+    windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(data, dtype=np.uint8), width)
+    found: Bytes = windows[begin]
+    return found
+
+
+def _single(raw: Bytes, field: Field) -> Column:
+    """Return the values of a column of single numbers or truths."""
+    if field.datatype == "boolean":
+        return _truths(raw[:, 0], true=_TRUE, false=_FALSE, absent=_NO_TRUTH, reason="neither true nor false")
+    if field.datatype == "bit":
+        return _truths(raw[:, 0], true=_BIT_SET, false=_NO_TRUTH[:1], absent=raw[:0, 0], reason="neither 0 nor 1")
+    numbers = raw.view(_TYPES[field.datatype])[:, 0]
+    values = pa.array(numbers.astype(numbers.dtype.newbyteorder("=")))
+    null = null_number(field)
+    return Column(values if null is None else without(values, numbers == numbers.dtype.type(null)))
+
+
+def _truths(letters: Bytes, *, true: Bytes, false: Bytes, absent: Bytes, reason: str) -> Column:
+    is_true = np.isin(letters, true)
+    is_absent = np.isin(letters, absent)
+    bad = ~(is_true | is_absent | np.isin(letters, false))
+    return Column(pa.array(is_true, mask=is_absent | bad), misfits(bad, reason))
+
+
+def _items(data: bytes, begin: IntArray, end: IntArray, field: Field) -> Column:
+    """Return the values of a column of arrays that hold one item at most; none is NULL."""
+    width = (BITS[field.datatype] + 7) // 8
+    lengths = (end - begin) // width
+    one = lengths == 1
+    raw = np.zeros((len(begin), width), dtype=np.uint8)
+    raw[one] = _bytes_at(data, begin[one], width)
+    column = _absent(_single(raw, field), ~one)
+    return Column(column.values, column.misfits + misfits(lengths > 1, "an array of several values"))
+
+
+def _texts(data: bytes, begin: IntArray, end: IntArray, field: Field, encoding: str) -> Column:
+    """Return texts, each up to its first zero character: what comes after it is not defined."""
+    if field.datatype == "unicodeChar":
+        column = _decoded(_slices(data, begin, end), "utf-16-be")
+    elif encoding.lower() not in {"utf-8", "utf8", "ascii", "us-ascii"}:
+        column = _decoded(_slices(data, begin, end), encoding)
+    else:
+        column = _utf8(_slices(data, begin, end))
+    values = column.values
+    if pc.any(pc.match_substring(values, "\0")).as_py():
+        values = pc.replace_substring_regex(values, "(?s)\\x00.*", "")
+    if field.null is not None:
+        values = without(values, pc.fill_null(pc.equal(values, field.null), False).to_numpy(zero_copy_only=False))
+    return Column(values, column.misfits)
+
+
+def _slices(data: bytes, begin: IntArray, end: IntArray) -> pa.Array:
+    """Return slices of some bytes, as binary values."""
+    offsets = np.zeros(max(2 * len(begin), 1), dtype=np.int32)
+    offsets[0 : 2 * len(begin) : 2], offsets[1::2] = begin, end
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    whole = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
+    return whole.take(pa.array(np.arange(len(begin)) * 2))
+
+
+def _utf8(values: pa.Array) -> Column:
+    try:
+        return Column(values.cast(pa.string()))
+    except pa.ArrowInvalid:
+        return _decoded(values, "utf-8")
+
+
+def _decoded(values: pa.Array, encoding: str) -> Column:
+    """Return texts, decoded one by one."""
+    bad = np.zeros(len(values), dtype=np.bool_)
+    texts: list[str | None] = []
+    for place, value in enumerate(values.to_pylist()):
+        try:
+            texts.append(value.decode(encoding))
+        except UnicodeDecodeError:
+            texts.append(None)
+            bad[place] = True
+    name = {"utf-16-be": "UTF-16", "utf-8": "UTF-8"}.get(encoding, encoding)
+    return Column(pa.array(texts, pa.string()), misfits(bad, f"not a text in {name}"))
