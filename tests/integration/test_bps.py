@@ -335,6 +335,18 @@ def test_panda_goes_as_far_as_its_server(place: Place) -> None:
     assert "Error ping PanDA service" in done.stderr
 
 
+def test_parsl_on_one_machine_stays_on_it(place: Place) -> None:
+    """Rubin's own site asks api.ipify.org for the machine's address; that would fail this test (tests/conftest.py)."""
+    from lsst.ctrl.bps import BpsConfig
+    from lsst.ctrl.bps.parsl.site import SiteConfig
+
+    file = place.directory / "parsl-here.yaml"
+    file.write_text(bps_text(place.submission("texts", site="parsl", cores=3)))
+    [executor] = SiteConfig.from_config(BpsConfig(str(file))).get_executors()
+    assert (executor.all_addresses, executor.loopback_address) == ("127.0.0.1", "127.0.0.1")
+    assert executor.max_workers_per_node == 3
+
+
 @pytest.mark.long
 def test_parsl_runs(place: Place, uninterrupted: Path) -> None:
     done = bps(place, "submit", "parsl")
