@@ -30,7 +30,9 @@ class FileTable:
     def label(self) -> str:
         """What messages call it."""
         name = f'"{self.names[0]}"' if self.names else "without a name"
-        return f"{self.place}: {name}" + (f", {self.rows} rows" if self.rows is not None else "")
+        if self.rows is None:
+            return f"{self.place}: {name}"
+        return f"{self.place}: {name}, {self.rows} row{'s' if self.rows != 1 else ''}"
 
 
 def chosen_table(path: Path, tables: Sequence[FileTable], options: InputOptions) -> FileTable:
@@ -46,11 +48,10 @@ def chosen_table(path: Path, tables: Sequence[FileTable], options: InputOptions)
     if options.hdu is None and options.table_name is None:
         if len(tables) == 1:
             return tables[0]
-        names = [table.names[0] for table in tables if table.names]
+        longest = max(tables, key=lambda table: table.rows or 0)
+        choice = f"--table-name {longest.names[0]}" if longest.names else f"--hdu {longest.place}"
         raise ContributionError(
-            f"{path} holds {len(tables)} tables",
-            detail=_listed(tables),
-            hint=f"Choose one: --table-name {names[-1]}" if names else f"Choose one: --hdu {tables[0].place}",
+            f"{path} holds {len(tables)} tables", detail=_listed(tables), hint=f"Choose one, such as {choice}"
         )
     if options.hdu is not None:
         asked = f"--hdu {options.hdu}"

@@ -152,8 +152,8 @@ def _grew(infinite: BoolArray, converted: pa.Array) -> BoolArray:
 
 
 def _checked(converted: pa.Array, overflow: BoolArray, target: pa.DataType) -> ConvertedColumn:
-    size = 4 if target == pa.float32() else 8
-    reason = f"outside the range of a {size}-byte floating point number"
+    size = "a 4-byte" if target == pa.float32() else "an 8-byte"
+    reason = f"outside the range of {size} floating point number"
     return ConvertedColumn(without(converted, overflow), found(overflow, reason))
 
 

@@ -22,6 +22,7 @@ from qserv_py.ingest.values.units import unit_notes
 from qserv_py.workers.parts import arrow_field
 
 _LONGEST_SHOWN = 40
+_NAMES_SHOWN = 12
 _DELIMITERS = {";": "';'", "|": "'|'", "\t": "tab"}
 
 
@@ -141,9 +142,11 @@ def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignor
             raise ContributionError(f'columns "{matched[column]}" and "{name}" of {path} both mean "{column}"')
         else:
             matched[column] = name
+    if len(names) > 1:  # a single column is one of another delimiter
+        _check_missing(path, names, matched, table)
     if extra and not ignore_extra:
         raise _unknown_columns(path, names, extra, table)
-    _check_missing(path, matched, table)
+    _check_missing(path, names, matched, table)
     return matched
 
 
@@ -164,7 +167,7 @@ def _unknown_columns(path: Path | str, names: Sequence[str], extra: Sequence[str
     )
 
 
-def _check_missing(path: Path | str, matched: dict[str, str], table: Table) -> None:
+def _check_missing(path: Path | str, names: Sequence[str], matched: dict[str, str], table: Table) -> None:
     needed = [column.name for column in table.columns if not column.hidden and not column.nullable]
     if isinstance(table, DirectorTable):
         needed += [table.ra.column, table.dec.column]
@@ -173,5 +176,11 @@ def _check_missing(path: Path | str, matched: dict[str, str], table: Table) -> N
         raise ContributionError(
             f'{path} has no column "{missing[0]}", which table "{table.qualified}" needs in every row',
             detail=", ".join(f'"{name}"' for name in missing) + " are missing" if len(missing) > 1 else "",
-            hint="For CSV, check --delimiter." if not matched else "",
+            hint=_columns_text(names),
         )
+
+
+def _columns_text(names: Sequence[str]) -> str:
+    """Return what the columns of a file are called, the first of them."""
+    shown = ", ".join(f'"{name[:_LONGEST_SHOWN]}"' for name in names[:_NAMES_SHOWN])
+    return f"The file has {shown}" + (f" and {len(names) - _NAMES_SHOWN} more." if len(names) > _NAMES_SHOWN else ".")

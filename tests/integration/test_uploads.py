@@ -282,8 +282,10 @@ def test_nothing_is_left_after_a_cancel_or_an_error(cluster: Cluster, session: S
 
     reader = threading.Thread(target=read)
     reader.start()
-    assert wait_until(lambda: len(scratch_tables(cluster)) >= 3)
-    answer.cancel()
+    try:
+        assert wait_until(lambda: len(scratch_tables(cluster)) >= 3, seconds=60)
+    finally:
+        answer.cancel()
     reader.join(30)
     assert len(failed) == 1
     assert wait_until(lambda: not scratch_tables(cluster))

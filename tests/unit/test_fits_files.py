@@ -280,7 +280,7 @@ def test_tables_are_listed(tmp_path: Path, options: dict[str, object], message: 
     several_tables(path)
     with pytest.raises(ContributionError, match=message) as caught:
         opened(path, **options)
-    listed = '2: "CAT", 1 rows; 3: "CAT", 1 rows; 5: "LINES", 1 rows; 6: without a name, 1 rows'
+    listed = '2: "CAT", 1 row; 3: "CAT", 1 row; 5: "LINES", 1 row; 6: without a name, 1 row'
     assert caught.value.detail == listed
 
 

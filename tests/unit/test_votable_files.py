@@ -290,7 +290,7 @@ datatype="int"/><DATA><BINARY><STREAM encoding="base64">AAAAAg==</STREAM></BINAR
 
 def test_several_tables(tmp_path: Path) -> None:
     assert refused(tmp_path, SEVERAL) == (
-        'FILE holds 3 tables\nDETAIL: 1: "one"; 2: "two", 1 rows; 3: "three"\nHINT: Choose one: --table-name three'
+        'FILE holds 3 tables\nDETAIL: 1: "one"; 2: "two", 1 row; 3: "three"\nHINT: Choose one, such as --table-name two'
     )
     assert read(tmp_path, SEVERAL, table_name="T1").rows() == [(1,)]
     assert read(tmp_path, SEVERAL, hdu=2).rows() == [(2,)]
