@@ -192,8 +192,8 @@ def find_table(
             )
     found = [(d, table) for d in databases for table in d.find_tables(text, exact=exact)]
     if database is None:
-        # TAP_SCHEMA.columns must not make a survey's table "columns" ambiguous.
-        found = [(d, table) for d, table in found if not isinstance(table, CzarTable)]
+        # TAP_SCHEMA.columns must not make a survey's table "columns" ambiguous, nor ivoa.ObsCore the table it shows.
+        found = [(d, table) for d, table in found if not isinstance(table, CzarTable) and not d.shown_from]
     published = [(d, table) for d, table in found if d.state is DatabaseState.PUBLISHED]
     if len(published) == 1:
         return published[0]

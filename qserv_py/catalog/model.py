@@ -61,6 +61,9 @@ class Column:
     hidden: bool = False
     """Left out of ``*``: columns that qserv_py adds."""
 
+    absent: bool = False
+    """NULL in every row: no shard has it."""
+
 
 class TableKind(StrEnum):
     """Role of a table in its family."""
@@ -245,6 +248,9 @@ class Database:
 
     readers: frozenset[Grantee] = frozenset({PUBLIC})
     """Who may read it, once it is published."""
+
+    shown_from: str = ""
+    """Database whose tables these are, under another name; empty when they are its own."""
 
     @cached_property
     def _by_name(self) -> dict[str, Table]:

@@ -1,11 +1,13 @@
-"""Tables that the czar makes of its registry beside the catalogues: the datasets that rows came from, and ObsCore.
+"""Tables that the czar adds to the catalogues: the datasets that rows came from, and ObsCore.
 
 They are there as long as somebody who asks may read a database that has a row in them. How many rows that are is known
-at once; they are read when a query asks for them.
+at once; they are read when a query asks for them. ObsCore is made of the registry's images, unless the settings name a
+table of a database that is it: then no image of the registry is in it, for whoever asks.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,10 +15,14 @@ from pathlib import Path
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.czar_tables import CzarTables
 from qserv_py.czar.dataset_table import BUTLER_DATABASE, dataset_table
-from qserv_py.czar.obscore import OBSCORE_DATABASE, ImageAccess, obscore_table
+from qserv_py.czar.obscore.brought import ShownTable, brought_obscore
+from qserv_py.czar.obscore.images import obscore_table
+from qserv_py.czar.obscore.standard import OBSCORE_DATABASE
 from qserv_py.czar.settings_file import read_settings
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.datasets import count_datasets, dataset_rows, image_rows
+
+_log = logging.getLogger("qserv.catalog")
 
 
 class ServiceTables:
@@ -31,11 +37,22 @@ class ServiceTables:
     def __init__(self, registry: Registry, directory: Path) -> None:
         self._registry = registry
         self._counts = count_datasets(registry)
-        has_images = any(images for _, images in self._counts.values())
-        self._access = read_settings(directory).images if has_images else ImageAccess()
+        self._access = read_settings(directory).images
+        if self._access.obscore and (having := [name for name, (_, images) in self._counts.items() if images]):
+            _log.warning(
+                "ivoa.ObsCore is %s, as settings.yaml says: the images of %s are not in it",
+                self._access.obscore,
+                ", ".join(having),
+            )
 
-    def visible(self, catalog: Catalog) -> Iterator[CzarTables]:
-        """Give the tables, with the rows of the databases of a catalogue."""
+    def visible(self, catalog: Catalog) -> Iterator[CzarTables | ShownTable]:
+        """Give the tables, with the rows of the databases of a catalogue.
+
+        Raises
+        ------
+        ConfigError
+            If the settings name a table as ``ivoa.ObsCore`` that cannot be it.
+        """
         taken = {database.name.lower() for database in catalog.databases}
         snapshots: Mapping[str, int] = {
             name: snapshot.number for name, snapshot in catalog.snapshots.items() if name in self._counts
@@ -43,5 +60,11 @@ class ServiceTables:
         datasets, images = (sum(self._counts[name][place] for name in snapshots) for place in range(2))
         if datasets and BUTLER_DATABASE not in taken:
             yield dataset_table(datasets, partial(dataset_rows, self._registry, snapshots))
-        if images and OBSCORE_DATABASE not in taken:
+        if OBSCORE_DATABASE in taken:
+            return
+        if self._access.obscore:
+            brought = brought_obscore(catalog, self._access.obscore)
+            if brought is not None:
+                yield brought
+        elif images:
             yield obscore_table(images, partial(image_rows, self._registry, snapshots), self._access)

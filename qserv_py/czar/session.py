@@ -25,6 +25,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
+from qserv_py.czar.obscore.brought import ShownTable
 from qserv_py.czar.service_tables import ServiceTables
 from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
@@ -100,7 +101,7 @@ class Session(Closing):
             names = frozenset(database.name for database in known.databases if identity.may_read(database))
             if names not in self._views:
                 catalog = known.restricted_to(names)
-                shown = list(service_tables.visible(catalog))
+                shown: list[CzarTables | ShownTable] = list(service_tables.visible(catalog))
                 catalog = reduce(_with_tables, shown, catalog)
                 shown.append(tap_schema_of(catalog))
                 self._views[names] = _with_tables(catalog, shown[-1]), _rows_of(shown)
@@ -178,10 +179,10 @@ class Session(Closing):
             raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
 
 
-def _with_tables(catalog: Catalog, tables: CzarTables) -> Catalog:
+def _with_tables(catalog: Catalog, tables: CzarTables | ShownTable) -> Catalog:
     return tables.added_to(catalog)
 
 
-def _rows_of(brought: Sequence[CzarTables], *others: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
+def _rows_of(brought: Sequence[CzarTables | ShownTable], *others: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
     """Return the rows of tables by their names, none of them read yet; the first of a name counts."""
     return ChainMap(*(tables.rows for tables in brought), *others)  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from qserv_py.catalog.grants import name_problem
 from qserv_py.czar.identity.fetch import url_problem
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
-from qserv_py.czar.obscore import ImageAccess
+from qserv_py.czar.obscore.images import ImageAccess
 from qserv_py.czar.publication import NEEDED, WAVEBANDS, Publication, identifier_problem
 from qserv_py.czar.settings_section import section_at
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
@@ -77,11 +77,13 @@ def _as_config_error() -> Iterator[None]:
 def _images(file: YamlFile, publication: Publication | None, problems: Problems) -> ImageAccess:
     chosen: dict[str, Any] = {} if publication is None else {"identifier": publication.identifier}
     if "images" in file.data:
-        section = section_at(file, ("images",), ("links", "facility"), problems)
+        section = section_at(file, ("images",), ("links", "facility", "obscore"), problems)
         if "links" in section.values:
             chosen["links"] = section.text("links", url_problem)
         if "facility" in section.values:
             chosen["facility"] = section.text("facility", _empty_problem)
+        if "obscore" in section.values:
+            chosen["obscore"] = section.text("obscore", _table_problem)
     return ImageAccess(**chosen)
 
 
@@ -172,6 +174,10 @@ def _publication(file: YamlFile, problems: Problems) -> Publication | None:
         read = section.texts if key in lists else section.text
         chosen[key] = read(key, checks.get(key, _empty_problem))
     return Publication(**chosen)
+
+
+def _table_problem(text: str) -> str:
+    return "" if re.fullmatch(r"[^.\s]+\.[^.\s]+", text) else f"is DATABASE.TABLE, not {text!r}"
 
 
 def _email_problem(text: str) -> str:

@@ -30,7 +30,7 @@ from qserv_py.planner.slots import (
     ValuesForm,
     ValuesSlot,
 )
-from qserv_py.planner.written_rows import Written, empty_relation, shown
+from qserv_py.planner.written_rows import Written, empty_relation, null_column, shown
 
 MAX_RANGES = 60
 """Ranges of one kind in a chunk query; more are made fewer by filling gaps."""
@@ -130,7 +130,9 @@ class _Filler:
         if generation == 0:
             return empty_relation(slot.columns)
         chunk = self.chunk if table.is_partitioned else None
-        return f"{quoted(slot.schema)}.{quoted(table.relation(chunk, generation=generation))}"
+        relation = f"{quoted(slot.schema)}.{quoted(table.relation(chunk, generation=generation))}"
+        absent = [null_column(column) for column in slot.columns if column.label in _absent(table)]
+        return f"(SELECT *, {', '.join(absent)} FROM {relation})" if absent else relation
 
     def _near_relation(self, slot: RelationSlot, near: NearBy) -> str:
         """Return own and foreign rows; for a join by distance in their buckets, columns ``_zone`` and ``_bin``.
@@ -162,16 +164,18 @@ class _Filler:
         if self.chunk is None:
             raise InternalError("neighbours in a statement without a chunk")
         names = ", ".join(quoted(column.label) for column in slot.columns)
+        absent = _absent(slot.table)
+        held = ", ".join(null_column(one) if one.label in absent else quoted(one.label) for one in slot.columns)
         parts = []
         if near.own and (generation := self._generation(slot.table)):
             relation = quoted(slot.table.relation(self.chunk, generation=generation))
-            parts.append(f"SELECT {names} FROM {quoted(slot.schema)}.{relation}{self._own_region(near)}")
+            parts.append(f"SELECT {held} FROM {quoted(slot.schema)}.{relation}{self._own_region(near)}")
         if near.received is not None:
             rows = self.written.slots[near.received]
             parts.append(f"SELECT {names} FROM {rows} AS r WHERE {self._elsewhere(near)}")
         elif generation := self._generation(slot.table, overlap=True):
             relation = quoted(slot.table.relation(self.chunk, generation=generation, overlap=True))
-            parts.append(f"SELECT {names} FROM {quoted(slot.schema)}.{relation}")
+            parts.append(f"SELECT {held} FROM {quoted(slot.schema)}.{relation}")
         return " UNION ALL ".join(parts) if parts else f"SELECT {names} FROM {empty_relation(slot.columns)} AS e"
 
     def _own_region(self, near: NearBy) -> str:
@@ -257,6 +261,11 @@ class _Filler:
         if not len(inside):
             return _tested(slot, border, first, end)
         return f"({_either(slot.column, inside, first, end, exact=True)} OR {_tested(slot, border, first, end)})"
+
+
+def _absent(table: Table) -> set[str]:
+    """Return the columns of a table that no shard has, by their physical names."""
+    return {column.physical for column in table.columns if column.absent}
 
 
 def _with_rounding(radius: float) -> float:

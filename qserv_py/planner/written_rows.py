@@ -112,10 +112,13 @@ def _read_from(slot: ValuesSlot, relation: str) -> str:
 
 def empty_relation(columns: tuple[StageColumn, ...]) -> str:
     """Return a relation without rows that has these columns."""
-    items = ", ".join(
-        f"CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) AS {quoted(column.label)}" for column in columns
-    )
+    items = ", ".join(null_column(column) for column in columns)
     return f"(SELECT {items or '1'} WHERE FALSE)"
+
+
+def null_column(column: StageColumn) -> str:
+    """Return a column that is NULL."""
+    return f"CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) AS {quoted(column.label)}"
 
 
 def shown(slot: ValuesSlot) -> str:

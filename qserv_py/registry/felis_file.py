@@ -16,6 +16,9 @@ from qserv_py.catalog.types import DataType
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.yaml_file import Place, Problems, YamlFile
 
+_TYPES = tuple(entry.value for entry in DataType if not entry.is_list)
+"""Types of columns."""
+
 
 def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
     """Return the ``felis.Schema`` of a file, or None after noting what is wrong with it."""
@@ -73,11 +76,10 @@ def _check_column(file: YamlFile, table: str, place: Place, column: object, prob
     if not isinstance(column, dict) or not isinstance(column.get("name"), str):
         problems.add(file.at(*place), f'a column of table "{table}" needs a name')
         return
-    known = [entry.value for entry in DataType if not entry.is_list]
     written = column.get("datatype")
-    if written not in known:
+    if written not in _TYPES:
         said = (
-            f'type "{written}" is not known{or_did_you_mean(written, known)}' if written else "the datatype is missing"
+            f'type "{written}" is not known{or_did_you_mean(written, _TYPES)}' if written else "the datatype is missing"
         )
         problems.add(file.at(*place, "datatype"), f'table "{table}", column "{column["name"]}": {said}')
 

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from qserv_py.catalog.model import DatabaseState, DirectorTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import ANONYMOUS
-from qserv_py.czar.obscore import data_models
+from qserv_py.czar.obscore.standard import data_models
 from qserv_py.czar.publication import Publication
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.replies import xml_reply

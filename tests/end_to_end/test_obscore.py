@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
 import httpx2
@@ -22,6 +23,9 @@ from qserv_py.ingest.butler.prompt_schema import prompt_database
 from qserv_py.ingest.butler.repository import open_repository
 from qserv_py.ingest.butler.requests import ButlerRequest
 from qserv_py.ingest.butler.run import DatasetIngest
+from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.run import run_ingest
+from qserv_py.registry.felis_schema import read_schema
 from qserv_py.registry.grants import revoke
 
 with warnings.catch_warnings():
@@ -49,17 +53,21 @@ def rows(service: TapServer, query: str) -> list[list[object]]:
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapServer]:
-    """A service of a cluster without images until its first test has seen that."""
-    directory = tmp_path_factory.mktemp("observed")
+def site() -> Iterator[Cluster]:
     with running_cluster(workers=1) as cluster:
         (cluster.config.directory / "settings.yaml").write_text(SETTINGS)
-        with running_server(cluster, "--upload-from", "tables.example.org") as server:
-            assert "ObsCore" not in server.get("/tap/tables").text
-            assert "dataModel" not in server.get("/tap/capabilities").text
-            assert rows(server, "SELECT table_name FROM tap_schema.tables WHERE table_name LIKE 'ivoa%'") == []
-            load(cluster, directory)
-            yield server
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def observed(site: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TapServer]:
+    """A service of a cluster without images until its first test has seen that."""
+    with running_server(site, "--upload-from", "tables.example.org") as server:
+        assert "ObsCore" not in server.get("/tap/tables").text
+        assert "dataModel" not in server.get("/tap/capabilities").text
+        assert rows(server, "SELECT table_name FROM tap_schema.tables WHERE table_name LIKE 'ivoa%'") == []
+        load(site, tmp_path_factory.mktemp("observed"))
+        yield server
 
 
 def load(cluster: Cluster, directory: Path) -> None:
@@ -168,3 +176,43 @@ def test_another_service_sees_what_it_may(observed: TapServer) -> None:
     assert reply.status_code == 400
     assert rows(observed, "SELECT DISTINCT obs_collection FROM ivoa.ObsCore") == [["prompt"]]
     assert rows(observed, "SELECT DISTINCT database_name FROM butler.Dataset") == [["prompt"]]
+
+
+OWN = """\
+dataproduct_type,calib_level,obs_collection,obs_id,obs_publisher_did,s_ra,s_dec,s_region,t_min,t_max,lsst_visit
+image,2,DP02,v7,ivo://org.rubinobs/lsst-dp02?7,10.5,0.5,POLYGON ICRS 10 0 11 0 11 1 10 1,60000.5,60000.6,7
+"""
+
+
+@pytest.fixture
+def own(site: Cluster, observed: TapServer, tmp_path: Path) -> Iterator[TapServer]:
+    """The service while a table with Rubin's columns is ivoa.ObsCore."""
+    settings, partition, images = site.config.directory / "settings.yaml", tmp_path / "p.yaml", tmp_path / "images.csv"
+    settings.write_text(f"{SETTINGS}  obscore: dp02.ObsCore\n")
+    partition.write_text("{database: dp02, tables: {ObsCore: {kind: ref}}}")
+    images.write_text(OWN)
+    schema = Path(str(files("lsst.sdm.schemas"))) / "dp02_obscore.yaml"
+    with open_destination(site, sync=False) as destination:
+        destination.registry.add_database(read_schema(schema, partition))
+        run_ingest(destination, database="dp02", table="ObsCore", files=[images])
+        publish_database(destination, "dp02")
+        yield observed
+        settings.write_text(SETTINGS)
+        destination.registry.drop_database("dp02")
+
+
+def test_a_table_of_ones_own_is_obscore_when_the_settings_say_so(own: TapServer) -> None:
+    assert rows(own, "SELECT lsst_visit, pol_states FROM ivoa.ObsCore") == [[7, None]]
+    assert rows(
+        own, "SELECT utype, unit FROM tap_schema.columns WHERE column_name = 's_fov' AND table_name LIKE 'ivoa%'"
+    ) == [["obscore:Char.SpatialAxis.Coverage.Bounds.Extent.diameter", "deg"]]
+    assert 'ivo-id="ivo://ivoa.net/std/ObsCore#core-1.1"' in own.get("/tap/capabilities").text
+
+
+@pytest.mark.clients
+@pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is a Debian package")
+def test_taplint_finds_nothing_wrong_with_it(own: TapServer) -> None:
+    command = ["stilts", "taplint", f"tapurl={own.tap}", "stages=TMS OBS", "report=EWFS", "maxrepeat=100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert "Section OBS" in done.stdout, done.stdout + done.stderr
+    assert re.findall(r"^[EWF]-.*", done.stdout, re.MULTILINE) == []

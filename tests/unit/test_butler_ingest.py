@@ -15,7 +15,7 @@ from support.butler_repository import ConvexPolygon, LonLat, UnitVector3d, squar
 
 from qserv_py.catalog.model import CzarTable
 from qserv_py.czar.czar_tables import CzarTables
-from qserv_py.czar.obscore import ImageAccess, obscore_table
+from qserv_py.czar.obscore.images import ImageAccess, obscore_table
 from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, RepositoryError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.ingest.butler.images import _outline

@@ -11,7 +11,7 @@ import pytest
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
-from qserv_py.czar.obscore import ImageAccess
+from qserv_py.czar.obscore.images import ImageAccess
 from qserv_py.czar.publication import Publication
 from qserv_py.czar.settings_file import Settings, read_settings
 from qserv_py.errors import ConfigError
@@ -52,6 +52,7 @@ publication:
 images:
   links: https://data.example.org/links
   facility: Example Observatory
+  obscore: dr1.ObsCore
 """
 
 
@@ -84,6 +85,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         identifier="ivo://example.org/qserv/sky",
         links="https://data.example.org/links",
         facility="Example Observatory",
+        obscore="dr1.ObsCore",
     )
     assert read.publication == Publication(
         identifier="ivo://example.org/qserv/sky",
@@ -116,6 +118,8 @@ WRONG = [
     ("publication: {}", '"publication" needs "identifier"'),
     ("images: {link: https://x.org}", 'key "link" of "images" is not known; did you mean "links"?'),
     ("images: {links: http://x.org}", "links "),
+    ("images: {obscore: ObsCore}", "obscore is DATABASE.TABLE, not 'ObsCore'"),
+    ("images: {obscore: [a.b, c.d]}", "obscore is one text, not a list"),
     ("images: {facility: 7}", "facility is a text, not 7"),
     (PUBLISHED.format("wavebands: optical"), 'did you mean "Optical"?'),
     (PUBLISHED.format("short_name: more than sixteen"), "short_name has 1 to 16 characters, not 17"),

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from qserv_py.czar.formats.registry import FORMATS, Format
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.limits import ServiceLimits
-from qserv_py.czar.obscore import DataModel
+from qserv_py.czar.obscore.standard import DataModel
 from qserv_py.vo.http.xml import XSI, element
 from qserv_py.vo.tap.languages import feature_groups
 

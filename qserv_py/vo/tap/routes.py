@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from qserv_py.czar.identity.identity import Identity
-from qserv_py.czar.obscore import DataModel, data_models
+from qserv_py.czar.obscore.standard import DataModel, data_models
 from qserv_py.errors import ClusterError, QservError, UserError
 from qserv_py.vo.http.replies import xml_reply
 from qserv_py.vo.http.requester import requester_of
