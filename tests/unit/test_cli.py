@@ -134,7 +134,7 @@ def test_validate_lists_problems_and_returns_7(tmp_path: Path, capsys: pytest.Ca
     felis.write_text(felis.read_text().replace("nJy", "nJoy"))
     assert main.run(["schema", "validate", str(felis)]) == 7
     said = capsys.readouterr()
-    assert "Invalid unit: 'nJoy'" in said.out
+    assert 'Invalid unit "nJoy": At col 0, nJoy is not a valid unit. Did you mean nJy?' in said.out
     assert "1 problem found." in said.err
     assert main.run(["-q", "schema", "validate", str(felis)]) == 7
     assert capsys.readouterr().err == ""
