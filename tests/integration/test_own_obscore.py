@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from qserv_py.catalog.grants import PUBLIC
+from qserv_py.catalog.model import DirectorTable
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.identity import ANONYMOUS
 from qserv_py.czar.ingest_destination import open_destination
@@ -23,6 +24,8 @@ from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.felis_schema import read_schema
 from qserv_py.registry.grants import grant, revoke
+from qserv_py.vo.registry_record import cone_capabilities
+from qserv_py.vo.tap.examples import examples
 
 SCHEMA = Path(str(files("lsst.sdm.schemas"))) / "dp02_obscore.yaml"
 ROLES = {
@@ -137,6 +140,22 @@ def test_it_is_described_as_the_standard_has_it(shown: Session) -> None:
     ]
     [column] = shown.answer("SELECT s_region FROM ivoa.ObsCore").columns
     assert (column.xtype, column.utype) == ("adql:REGION", "obscore:Char.SpatialAxis.Coverage.Support.Area")
+
+
+def test_plans_and_documents_know_it(shown: Session) -> None:
+    assert "ivoa.ObsCore" in shown.explain("SELECT pol_states FROM ivoa.ObsCore WHERE s_ra > 5")
+    catalog = shown.catalog()
+    [first, *_] = [example for example in examples(catalog) if example.table == "ivoa.ObsCore"] or [None]
+    [database] = catalog.find_databases("ivoa", exact=True)
+    [table] = database.tables
+    cones = [element.findtext("interface/accessURL") for element in cone_capabilities("http://x", catalog, most_rows=9)]
+    if isinstance(table, DirectorTable):
+        assert first is not None
+        assert len(asked(shown, first.adql)) > 0
+        assert "http://x/cone/ivoa.ObsCore?" in cones
+    else:
+        assert first is None
+        assert "http://x/cone/ivoa.ObsCore?" not in cones
 
 
 def test_a_name_without_a_database_means_the_tables_themselves(shown: Session) -> None:
