@@ -85,7 +85,11 @@ def _database(file: YamlFile, schema: Any, partition: PartitionFile, problems: P
     if not _NAME.fullmatch(name) or len(name) > MAX_IDENTIFIER_BYTES:
         problems.add(partition.file.at("database"), f'"{name}" cannot name a database{_ALLOWED}')
     if name.lower() in KEPT_NAMES or name.lower().startswith("mydb_"):
-        problems.add(partition.file.at("database"), f'"{name}" cannot name a database: qserv has its own of that name')
+        problems.add(
+            partition.file.at("database"),
+            f'"{name}" cannot name a database: qserv has its own of that name; '
+            f'"database: NAME" in {partition.file.name} gives it another',
+        )
     known = [table.name for table in schema.tables]
     for table in partition.roles:
         if table not in known:

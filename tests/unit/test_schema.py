@@ -191,7 +191,7 @@ PARTITION_MISTAKES = [
     ("  Visit:", "  Visits:", r'line 8: table "Visits" is not in .*small.yaml; did you mean "Visit"\?'),
     ("  Visit: {kind: ref}\n", "", r'line 3: table "Visit" of .* has no entry, such as {kind: ref}'),
     ("database: small", "database: MyDB", r'line 1: "MyDB" cannot name a database: qserv has its own of that name'),
-    ("database: small", "database: mydb_alice", r'"mydb_alice" cannot name a database: qserv has its own of that'),
+    ("database: small", "database: mydb_alice", r'"mydb_alice" cannot .* that name; "database: NAME" in .*gives'),
     ("database: small", "database: TAP_SCHEMA", r'"TAP_SCHEMA" cannot name a database: qserv has its own of that'),
     ("database: small", "database: ../small", r'line 1: "../small" cannot name a database: letters, digits'),
     ("database: small", "database: [small", r"this is not YAML"),
