@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -99,6 +99,8 @@ def butler(
         else:
             ingest.run()
     _say_all(ingest.tally, database)
+    if ingest.tally.images:
+        _say_where_images_are_not(cluster_dir)
     return PARTIAL if ingest.tally.failed else 0
 
 
@@ -160,6 +162,18 @@ def _say_all(tally: Tally, database: str) -> None:
     elif tally.datasets:
         parts.append(f"qserv publish {database} makes them visible")
     say("; ".join(parts) + ".")
+
+
+def _say_where_images_are_not(cluster_dir: Path) -> None:
+    """Say that the settings make another table ivoa.ObsCore, where they do."""
+    from qserv_py.czar.settings_file import read_settings
+    from qserv_py.errors import ConfigError
+
+    other = ""
+    with suppress(ConfigError):  # the rows are there, whatever is wrong with the settings of services
+        other = read_settings(cluster_dir).images.obscore
+    if other:
+        say(f"ivoa.ObsCore is {other}, as settings.yaml says: images of a Butler are not in it.")
 
 
 def _count(number: int, what: str) -> str:

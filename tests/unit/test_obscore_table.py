@@ -12,6 +12,7 @@ import pytest
 
 from qserv_py.catalog.model import Database
 from qserv_py.catalog.snapshot import Catalog, Snapshot
+from qserv_py.cli import butler_commands
 from qserv_py.czar.obscore.brought import MAY_BE_ABSENT, brought_obscore
 from qserv_py.czar.obscore.standard import COLUMNS, MANDATORY
 from qserv_py.czar.service_tables import ServiceTables
@@ -78,6 +79,20 @@ def test_a_table_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='database "dp02" has no such table') as caught:
         brought_obscore(published(database(tmp_path)), "dp02.Obscore2")
     assert caught.value.hint == 'Did you mean "ObsCore"?'
+
+
+def test_who_ingests_images_is_told_that_they_are_not_in_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for settings, said in (
+        ("", ""),
+        ("images: {obscore: 7}", ""),
+        (
+            "images: {obscore: dp02.ObsCore}",
+            "ivoa.ObsCore is dp02.ObsCore, as settings.yaml says: images of a Butler are not in it.\n",
+        ),
+    ):
+        (tmp_path / "settings.yaml").write_text(settings)
+        butler_commands._say_where_images_are_not(tmp_path)
+        assert capsys.readouterr().err == said
 
 
 class ImagesOfOne:
