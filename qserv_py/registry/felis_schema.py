@@ -127,6 +127,8 @@ def _numbered(schema: Any) -> Iterable[tuple[int, Any]]:
 
 def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRole, problems: Problems) -> Table:
     common = _common(database, file, number, table, problems)
+    role = _with_units(role, common["columns"])
+    common["columns"] = _in_degrees(role, common["columns"])
     required = {role.id, role.key, *role.keys} | {position.column for position in (role.ra, role.dec) if position}
     common["columns"] = tuple(
         replace(column, nullable=False) if column.name in required else column for column in common["columns"]
@@ -141,21 +143,25 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
         return MatchTable(**common, directors=(first, second), keys=(role.keys[0], role.keys[1]))
     if role.ra is None or role.dec is None:
         raise SchemaError(f'table "{table.name}" has no position')
-    ra, dec = (_with_unit(position, common["columns"]) for position in (role.ra, role.dec))
-    common["columns"] = _in_degrees(common["columns"], ra, dec)
-    return DirectorTable(**common, id=role.id, ra=ra, dec=dec)
+    return DirectorTable(**common, id=role.id, ra=role.ra, dec=role.dec)
+
+
+def _with_units(role: TableRole, columns: Iterable[Column]) -> TableRole:
+    """Return a role whose positions say what the files hold: the unit that the schema gives their columns."""
+    ra, dec = (position and _with_unit(position, columns) for position in (role.ra, role.dec))
+    return replace(role, ra=ra, dec=dec)
 
 
 def _with_unit(position: Position, columns: Iterable[Column]) -> Position:
-    """Return a position with the unit that the schema gives its column; one that is no angle stays as it is written."""
+    """Return a position with the unit of its column; one that is no angle stays as it is written."""
     written = next((column.unit for column in columns if column.name == position.column), "")
     unit = angle_unit(written) or written or "deg"
     return replace(position, unit="deg" if unit in UNITS_OF_FORMAT.get(position.format, ()) else unit)
 
 
-def _in_degrees(columns: Iterable[Column], *positions: Position) -> tuple[Column, ...]:
+def _in_degrees(role: TableRole, columns: Iterable[Column]) -> tuple[Column, ...]:
     """Return the columns of a table, those of positions in the unit that the catalogue serves."""
-    held = {position.column for position in positions}
+    held = {position.column for position in (role.ra, role.dec) if position}
     return tuple(replace(column, unit="deg") if column.name in held else column for column in columns)
 
 
