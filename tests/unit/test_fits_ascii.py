@@ -37,6 +37,7 @@ def given(tmp_path: Path, content: bytes) -> tuple[list[Any], list[tuple[int, st
         ("A4", [b"ab  ", b"    ", b"\0\0\0\0"], {"TNULL": ""}, ["ab", None, None]),
         ("I5", [b"   12", b"+5   ", b" -007"], {}, [12, 5, -7]),
         ("I5", [b"   12", b"  -99", b"-99  "], {"TNULL": "-99"}, [12, None, None]),
+        ("I5", [b"   12", b" -99 "], {"TNULL": -99}, [12, None]),
         ("I5", [b"   12", b"     ", b"*****"], {"TNULL": "*****"}, [12, 0, None]),
         ("I5", [b"   12", b"     ", b"    0"], {"TNULL": " "}, [12, None, 0]),
         ("I19", [b"9223372036854775807", b"     -0000000000001", b"+000000000000000001"], {}, [2**63 - 1, -1, 1]),
@@ -104,7 +105,7 @@ def test_nan_stays(tmp_path: Path) -> None:
         ({"TBCOL": 0}, "column 1 has the characters 0 to 4 of lines that have 7"),
         ({"TBCOL": 4}, "column 1 has the characters 4 to 8 of lines that have 7"),
         ({"TBCOL": -3}, "TBCOL1 = -3 is not a whole number from 0 to"),
-        ({"TNULL": 5}, "TNULL1 = 5 is not a text"),
+        ({"TNULL": True}, "TNULL1 = True is not a text"),
         ({"TSCAL": "a"}, "TSCAL1 = 'a' is not a number"),
     ],
 )

@@ -132,6 +132,11 @@ def test_the_heap_may_begin_behind_a_gap(tmp_path: Path) -> None:
     assert given(tmp_path, content) == (["ab"], [])
 
 
+def test_the_heap_does_not_begin_in_the_rows(tmp_path: Path) -> None:
+    with pytest.raises(ContributionError, match="THEAP = 7 is not a place behind the rows, which have 8 bytes"):
+        given(tmp_path, column("1PA(2)", packed("q", 2 << 32), heap=b"ab", THEAP=7))
+
+
 def test_values_on_the_heap_are_cut_into_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("qserv_py.ingest.files.fits.reader._BATCH_BYTES", 32)
     texts = [b"x" * length for length in (3, 10, 40, 0, 1, 9, 33, 5)]

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.fits.columns import Source, column_name
-from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, cells_of, without
+from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, cells_of, truth_of, without
 from qserv_py.ingest.files.fits.units import Keywords
 
 Array = npt.NDArray[Any]
@@ -70,18 +70,18 @@ class AsciiColumn:
         if self.letter == "A":
             if self.null is None:
                 return texts
-            absent = _truth(pc.equal(texts.values, self.null))
+            absent = truth_of(pc.equal(texts.values, self.null))
             return Decoded(without(texts.values, (Unfit(absent, ""),)), texts.unfit)
         fields = pc.fill_null(pc.ascii_trim(texts.values, characters=" "), "")
-        blank = _truth(pc.equal(fields, ""))
-        absent = np.zeros(len(fields), dtype=np.bool_) if self.null is None else _truth(pc.equal(fields, self.null))
+        blank = truth_of(pc.equal(fields, ""))
+        absent = np.zeros(len(fields), dtype=np.bool_) if self.null is None else truth_of(pc.equal(fields, self.null))
         numbers, unfit = (self._whole if self.letter == "I" else self._real)(fields, blank, absent)
         result = self.scaling.decode(numbers)
         gone = Unfit(absent, "")
         return Decoded(without(result.values, (gone, *unfit)), (*texts.unfit, *unfit, *result.unfit))
 
     def _whole(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Unfit, ...]]:
-        plain = _truth(pc.match_substring_regex(fields, _PLAIN_WHOLE)) & ~absent
+        plain = truth_of(pc.match_substring_regex(fields, _PLAIN_WHOLE)) & ~absent
         numbers = pc.if_else(pa.array(plain), fields, "0").cast(pa.int64()).to_numpy().copy()
         odd, large = np.zeros(len(fields), dtype=np.bool_), np.zeros(len(fields), dtype=np.bool_)
         for place in np.flatnonzero(~plain & ~absent & ~blank):
@@ -95,7 +95,7 @@ class AsciiColumn:
         )
 
     def _real(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Unfit, ...]]:
-        plain = _truth(pc.match_substring_regex(fields, _PLAIN_REAL)) & ~absent
+        plain = truth_of(pc.match_substring_regex(fields, _PLAIN_REAL)) & ~absent
         with_e = pc.replace_substring_regex(pc.ascii_ltrim(fields, characters="+"), "[dD]", "e")
         numbers = pc.if_else(pa.array(plain), with_e, "0").cast(pa.float64()).to_numpy().copy()
         odd = np.zeros(len(fields), dtype=np.bool_)
@@ -104,7 +104,7 @@ class AsciiColumn:
             value = self._number(fields[int(place)].as_py())
             odd[place] = value is None
             numbers[place] = 0.0 if value is None else value
-        large = np.isinf(numbers) & _truth(pc.match_substring_regex(fields, "[0-9]"))
+        large = np.isinf(numbers) & truth_of(pc.match_substring_regex(fields, "[0-9]"))
         return numbers, _found(
             Unfit(odd, "not a number"),
             Unfit(large, "outside the range of an 8-byte floating point number"),
@@ -153,7 +153,9 @@ def _column(keywords: Keywords, number: int, notes: list[str]) -> AsciiColumn:
     null = None
     name = column_name(keywords, number)
     if f"TNULL{number}" in keywords:
-        null = keywords.text(f"TNULL{number}")
+        value = keywords.value(f"TNULL{number}")
+        is_whole = isinstance(value, int) and not isinstance(value, bool)  # without quotes, as some write it
+        null = str(value) if is_whole else keywords.text(f"TNULL{number}")
         if len(null) > width:
             notes.append(f'column "{name}": TNULL{number} = {null!r} is wider than its {width} characters')
     return AsciiColumn(
@@ -178,8 +180,3 @@ def _scaling(keywords: Keywords, number: int, letter: str) -> Scaling:
 
 def _found(*unfit: Unfit) -> tuple[Unfit, ...]:
     return tuple(each for each in unfit if each.where.any())
-
-
-def _truth(found: pa.Array) -> Array:
-    truth: Array = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
-    return truth

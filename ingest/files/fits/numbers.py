@@ -104,6 +104,12 @@ class Scaling:
         return decoded(values, absent, *unfit)
 
 
+def truth_of(found: pa.Array) -> BoolArray:
+    """Return truth values of Arrow, NULL as false."""
+    truth: BoolArray = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
+    return truth
+
+
 def cells_of(rows: Array, *, at: int, width: int) -> Array:
     """Return the bytes of a column, side by side.
 

@@ -99,6 +99,8 @@ class FitsReader:
         keywords = self._unit.keywords
         rows = keywords.whole("NAXIS2") * keywords.whole("NAXIS1")
         at = keywords.whole("THEAP", rows)
+        if at < rows:
+            raise keywords.wrong("THEAP", f"a place behind the rows, which have {rows} bytes")
         return Heap(self._file, self._unit.data_at + at, max(0, self._unit.data_bytes - at))
 
     def _batch(

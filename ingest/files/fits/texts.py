@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.errors import UserError
-from qserv_py.ingest.files.fits.numbers import Decoded, Unfit
+from qserv_py.ingest.files.fits.numbers import Decoded, Unfit, truth_of
 
 Array = npt.NDArray[Any]
 
@@ -80,9 +80,9 @@ class TextDecoder:
         absent = np.zeros(count, dtype=np.bool_)
         filled = np.flatnonzero(offsets[1:] > offsets[:-1])
         absent[filled] = data[offsets[filled]] == 0
-        odd = _truth(pc.match_substring(trimmed, "\0"))
+        odd = truth_of(pc.match_substring(trimmed, "\0"))
         if self._keeps_ascii:
-            odd |= ~_truth(pc.string_is_ascii(trimmed))
+            odd |= ~truth_of(pc.string_is_ascii(trimmed))
         else:
             odd[:] = True
         return self._mended(trimmed, absent, np.flatnonzero(odd & ~absent))
@@ -105,8 +105,3 @@ class TextDecoder:
             trimmed = pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), trimmed)
         reason = f"a text that is not {self._encoding}; --encoding latin-1 reads any"
         return Decoded(trimmed, (Unfit(bad, reason),) if bad.any() else ())
-
-
-def _truth(found: pa.Array) -> Array:
-    truth: Array = found.to_numpy(zero_copy_only=False)
-    return truth
