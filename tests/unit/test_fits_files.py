@@ -330,6 +330,20 @@ def test_compressed_by_content(tmp_path: Path, name: str, suffix: str) -> None:
         opened(path)
 
 
+def test_tables_come_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("qserv_py.ingest.files.fits.reader.ROWS_IN_BATCH", 100)
+    path = tmp_path / "a.fits"
+    numbers = np.arange(250, dtype="i8")
+    Table({"n": numbers, "t": numbers.astype(str)}).write(path)
+    reader = opened(path)
+    assert reader.total_rows == 250
+    batches = list(reader.batches(("t", "n")))
+    assert [batch.rows.num_rows for batch in batches] == [100, 100, 50]
+    assert [int(number) for batch in batches for number in batch.numbers] == list(range(1, 251))
+    rows = [row for batch in batches for row in batch.rows.to_pylist()]
+    assert rows == [{"t": str(number), "n": number} for number in range(250)]
+
+
 def test_cut_off_tables_say_how_many_rows_are_missing(tmp_path: Path) -> None:
     whole = (ASTROPY / "io/fits/tests/data/chandra_time.fits").read_bytes()
     path = tmp_path / "a.fits"
