@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.fits.columns import Source, column_name
+from qserv_py.ingest.files.fits.columns import Source
+from qserv_py.ingest.files.fits.forms import column_name
 from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, cells_of, truth_of, without
 from qserv_py.ingest.files.fits.units import Keywords
 

@@ -14,7 +14,8 @@ import pyarrow as pa
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.choice import FileTable, chosen_table
 from qserv_py.ingest.files.fits.ascii import AsciiColumn, ascii_columns
-from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source, binary_columns
+from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source
+from qserv_py.ingest.files.fits.forms import binary_columns
 from qserv_py.ingest.files.fits.heap import Heap
 from qserv_py.ingest.files.fits.texts import TextDecoder
 from qserv_py.ingest.files.fits.units import Keywords, Unit, check_whole, names_of, oddities, units_of
@@ -56,6 +57,7 @@ class FitsReader:
         notes = list(oddities(self._file, units, self._unit))
         self._columns = {column.name: column for column in _columns(self._unit, notes)}
         check_whole(self._file, self._unit)
+        self._heap = self._checked_heap()
         self.names: tuple[str, ...] = tuple(self._columns)
         self.types: Mapping[str, pa.DataType] = {
             name: column.kind for name, column in self._columns.items() if not column.unread
@@ -79,7 +81,7 @@ class FitsReader:
         for column in columns:
             if column.unread:
                 raise not_single(self._path, column.name, column.unread)
-        source = Source(texts=self._texts, heap=self._heap())
+        source = Source(texts=self._texts, heap=self._heap)
         done = 0
         for block in self._blocks():
             for rows in _parts(block, columns, source.heap):
@@ -95,11 +97,11 @@ class FitsReader:
             data = self._file.read(self._unit.data_at + first * width, some * width)
             yield np.frombuffer(data, dtype=np.uint8).reshape(some, width)
 
-    def _heap(self) -> Heap:
+    def _checked_heap(self) -> Heap:
         keywords = self._unit.keywords
         rows = keywords.whole("NAXIS2") * keywords.whole("NAXIS1")
         at = keywords.whole("THEAP", rows)
-        if at < rows:
+        if at < rows and any(column.descriptor for column in self._columns.values()):
             raise keywords.wrong("THEAP", f"a place behind the rows, which have {rows} bytes")
         return Heap(self._file, self._unit.data_at + at, max(0, self._unit.data_bytes - at))
 
