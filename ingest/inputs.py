@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -38,6 +39,9 @@ class Input(Protocol):
     @property
     def dataset(self) -> NewDataset | None:
         """The dataset that the rows are, which a table takes once; None for files, which nothing identifies."""
+
+    def sha256(self) -> str | None:
+        """Return the SHA-256 of its content; None for what can be read once only, or is identified otherwise."""
 
     def open(self) -> Reader:
         """Open it; ContributionError if that is not possible."""
@@ -79,6 +83,16 @@ class FileInput:
     def dataset(self) -> NewDataset | None:
         """Nothing."""
         return None
+
+    def sha256(self) -> str | None:
+        """Return that of the file; None for a pipe, or for what opening it will say more of."""
+        if not self.path.is_file():
+            return None
+        try:
+            with self.path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
 
     def open(self) -> Reader:
         """Open the file."""

@@ -73,6 +73,9 @@ class InputOptions:
     wrap_ra: bool = False
     """Wrap right ascensions into [0, 360) degrees instead of rejecting those outside."""
 
+    again: bool = False
+    """Load files whose rows the table has already, where no key tells them apart."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileSummary:

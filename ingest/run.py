@@ -22,6 +22,7 @@ from qserv_py.catalog.model import Database, DirectorTable, RefTable, Table, nam
 from qserv_py.catalog.part import PartRole
 from qserv_py.errors import NotFoundError, QservError, UserError
 from qserv_py.hints import did_you_mean
+from qserv_py.ingest.contents import check_not_loaded, new_contents, sha256s_of
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.inputs import FileInput, Input
 from qserv_py.ingest.intake import InputFile
@@ -78,7 +79,8 @@ def run_ingest(
     NotFoundError
         If there is no such database or table.
     ContributionError
-        If a file cannot be read, has wrong columns, or has more rejects than allowed; nothing is left of the ingest.
+        If a file cannot be read, has wrong columns, or has more rejects than allowed, or if a table that no key tells
+        would get its rows twice (``options.again`` allows that); nothing is left of the ingest.
     WorkerError
         If a shard refuses rows. The ingest is committed then and is finished by the next one, or by publishing.
     """
@@ -127,6 +129,7 @@ def ingest_inputs(
     """
     started = time.monotonic()
     recover(destination, database=database.name)
+    sha256s = sha256s_of(table, inputs)
     transaction_id = begin_transaction(destination.registry, database.name, context=_context(table, inputs))
     job = IngestJob(
         destination=destination,
@@ -134,6 +137,7 @@ def ingest_inputs(
         table=table,
         transaction_id=transaction_id,
         inputs=tuple(inputs),
+        sha256s=sha256s,
         images=tuple(images),
         options=options,
         max_rejects=max_rejects,
@@ -152,12 +156,14 @@ def ingest_inputs(
 
 def _stage_and_commit(job: IngestJob, files: list[InputFile]) -> Staged:
     registry = job.destination.registry
+    contents = None if job.options.again else new_contents(job.inputs, job.sha256s)
+    if contents:
+        check_not_loaded(registry, job.transaction_id, job.table, contents)
     # Ids are compared with those that are there, chunks are added: nobody else may do so until the commit.
     alone = isinstance(job.table, DirectorTable | RefTable)
     with family_lock(registry, job.database.family.name) if alone else nullcontext():
         staged = _stage(job, files)
-        for file in files:
-            _record(job, file)
+        _record(job, files)
         commit_transaction(
             registry,
             job.transaction_id,
@@ -165,6 +171,7 @@ def _stage_and_commit(job: IngestJob, files: list[InputFile]) -> Staged:
             chunks=staged.new_chunks,
             datasets=[(job.table.name, dataset, rows) for dataset, rows in _datasets(files)],
             images=job.images,
+            new_contents=(job.table.name, contents) if contents else None,
         )
     return staged
 
@@ -192,8 +199,7 @@ def _aborting(job: IngestJob, files: list[InputFile]) -> Iterator[None]:
     except BaseException as error:
         reason = error.message if isinstance(error, QservError) else type(error).__name__
         with suppress(QservError):  # the registry may be what failed; the next ingest recovers
-            for file in files:
-                _record(job, file, error=reason)
+            _record(job, files, error=reason)
             abort_transaction(job.destination.registry, job.transaction_id, reason=reason)
             remove_staged(job.destination, job.database, job.transaction_id)
         raise
@@ -202,20 +208,22 @@ def _aborting(job: IngestJob, files: list[InputFile]) -> Iterator[None]:
             file.rejects.close()
 
 
-def _record(job: IngestJob, file: InputFile, *, error: str | None = None) -> None:
-    record_contribution(
-        job.destination.registry,
-        job.transaction_id,
-        table=job.table.name,
-        source=file.input.source,
-        format=file.input.format,
-        bytes=file.input.bytes,
-        rows_read=file.rows_read,
-        rows_loaded=0 if error else file.rows_loaded,
-        rows_rejected=file.rejects.count,
-        reject_file=str(file.rejects.path) if file.rejects.count else None,
-        error=error,
-    )
+def _record(job: IngestJob, files: Sequence[InputFile], *, error: str | None = None) -> None:
+    for file, sha256 in zip(files, job.sha256s, strict=False):  # fewer files when one could not be opened
+        record_contribution(
+            job.destination.registry,
+            job.transaction_id,
+            table=job.table.name,
+            source=file.input.source,
+            format=file.input.format,
+            bytes=file.input.bytes,
+            rows_read=file.rows_read,
+            rows_loaded=0 if error else file.rows_loaded,
+            rows_rejected=file.rejects.count,
+            reject_file=str(file.rejects.path) if file.rejects.count else None,
+            error=error,
+            sha256=sha256,
+        )
 
 
 def _summary(job: IngestJob, files: list[InputFile], staged: Staged, *, seconds: float) -> IngestSummary:

@@ -45,6 +45,9 @@ class IngestJob:
     table: Table
     transaction_id: int
     inputs: tuple[Input, ...]
+    sha256s: tuple[str | None, ...]
+    """Of each input's content; None where it does not matter."""
+
     images: tuple[Image, ...]
     """Images that the rows were measured on."""
 

@@ -64,6 +64,10 @@ class DatasetInput:
         """Storage class."""
         return str(self.ref.datasetType.storageClass_name)
 
+    def sha256(self) -> str | None:
+        """Nothing: the dataset's id tells it."""
+        return None
+
     def open(self) -> Reader:
         """Open it.
 

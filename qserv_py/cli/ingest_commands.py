@@ -33,6 +33,7 @@ ingest.add_command(butler)
 @click.option("--keep-nan", is_flag=True, help="Keep NaN as a number; otherwise it is NULL.")
 @click.option("--exact-times", is_flag=True, help="Reject times finer than a microsecond instead of rounding them.")
 @click.option("--wrap-ra", is_flag=True, help="Wrap right ascensions into [0, 360) instead of rejecting them.")
+@click.option("--again", is_flag=True, help="Load files whose rows a table without unique keys has already.")
 @reject_options("Rows of a file that may be turned away before the ingest fails.")
 @cluster_option
 def run(
@@ -48,6 +49,7 @@ def run(
     keep_nan: bool,
     exact_times: bool,
     wrap_ra: bool,
+    again: bool,
     max_rejects: int,
     rejects_dir: Path | None,
     ignore_extra: bool,
@@ -75,6 +77,7 @@ def run(
         exact_times=exact_times,
         wrap_ra=wrap_ra,
         ignore_extra=ignore_extra,
+        again=again,
     )
     with (
         open_destination(open_cluster(cluster_dir)) as destination,

@@ -26,6 +26,7 @@ from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, Part, PartRole
 from qserv_py.errors import NotFoundError, TransactionStateError
 from qserv_py.registry import transaction_steps as steps
 from qserv_py.registry.connection import Registry
+from qserv_py.registry.contents import check_contents
 from qserv_py.registry.databases import no_database
 from qserv_py.registry.datasets import add_datasets, add_images
 from qserv_py.registry.statements import run
@@ -102,10 +103,12 @@ def record_contribution(
     rows_rejected: int,
     reject_file: str | None = None,
     error: str | None = None,
+    sha256: str | None = None,
 ) -> int:
     """Write down what came of one input file; return the contribution's id."""
     values = {"table": table, "source": source, "format": format, "bytes": bytes, "rows_read": rows_read}
     values |= {"rows_loaded": rows_loaded, "rows_rejected": rows_rejected, "reject_file": reject_file, "error": error}
+    values |= {"sha256": sha256}
     with registry.connection() as connection:
         row = run(connection, "insert_contribution", transaction_id=transaction_id, **values).fetchone()
     if row is None:
@@ -121,6 +124,7 @@ def commit_transaction(
     chunks: Sequence[NewChunk] = (),
     datasets: Sequence[tuple[str, NewDataset, int]] = (),
     images: Sequence[Image] = (),
+    new_contents: tuple[str, Mapping[str, str]] | None = None,
 ) -> tuple[Part, ...]:
     """Commit: add chunks with their placements, then parts; return the parts with their ids, in the given order.
 
@@ -133,15 +137,21 @@ def commit_transaction(
         Table, dataset and rows of each dataset that the parts hold.
     images
         Images that the rows were measured on.
+    new_contents
+        Table, and files (SHA-256 to label) whose rows it must not have from another transaction.
 
     Raises
     ------
     TransactionStateError
         If the transaction is not OPEN (another process has declared it dead), if a new chunk overlaps one that exists,
         if a part names a chunk that is not in the chunk map, or if a table has the rows of a dataset already.
+    ContributionError
+        If a table has the rows of one of the new contents.
     """
     with registry.transaction() as connection:
         _, family_id = steps.hold(connection, transaction_id, {TransactionState.OPEN})
+        if new_contents is not None:  # seen while the database is held: of two ingests at once the second is refused
+            check_contents(connection, transaction_id, *new_contents)
         if chunks:
             steps.add_chunks(connection, family_id, chunks)
         ids = steps.add_parts(connection, transaction_id, parts)

@@ -116,9 +116,13 @@ CREATE TABLE contribution (
     rows_rejected bigint NOT NULL,
     reject_file text,
     error text,
-    recorded_at timestamptz NOT NULL DEFAULT now()
+    recorded_at timestamptz NOT NULL DEFAULT now(),
+    sha256 text CHECK (sha256 ~ '^[0-9a-f]{64}$')
 );
+COMMENT ON COLUMN contribution.sha256 IS
+    'Of the file''s content; NULL where the table''s keys tell rows that it has already, or nothing tells the content.';
 CREATE INDEX contribution_transaction ON contribution (transaction_id);
+CREATE INDEX contribution_content ON contribution (table_id, sha256) WHERE sha256 IS NOT NULL;
 
 CREATE TABLE snapshot (
     database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,

@@ -1,0 +1,59 @@
+"""The same file loaded twice: refused for tables whose keys would not tell that they have the rows already.
+
+A director and a ref table with a key turn away rows that they have. A child or match table would take them again,
+so its files are known by their content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qserv_py.catalog.model import DirectorTable, RefTable, Table
+from qserv_py.errors import ContributionError
+from qserv_py.ingest.inputs import Input
+from qserv_py.ingest.placing import checked_key
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.contents import AGAIN_HINT, check_contents
+
+Contents = dict[str, str]
+"""What messages call each file, by the SHA-256 of its content."""
+
+
+def sha256s_of(table: Table, inputs: Sequence[Input]) -> tuple[str | None, ...]:
+    """Return the SHA-256 of each input's content; None where the table's keys tell its rows, or nothing tells it."""
+    told_by_keys = isinstance(table, DirectorTable) or (isinstance(table, RefTable) and checked_key(table))
+    return tuple(None if told_by_keys else input.sha256() for input in inputs)
+
+
+def new_contents(inputs: Sequence[Input], sha256s: Sequence[str | None]) -> Contents:
+    """Return the contents of an ingest by their SHA-256.
+
+    Raises
+    ------
+    ContributionError
+        If two inputs are of the same content.
+    """
+    labels: Contents = {}
+    for input, sha256 in zip(inputs, sha256s, strict=True):
+        if sha256 is None:
+            continue
+        if sha256 in labels:
+            raise ContributionError(
+                f"{input.label}: its content is that of {labels[sha256]}; nothing was loaded",
+                detail=f"SHA-256 {sha256}.",
+                hint=AGAIN_HINT,
+            )
+        labels[sha256] = input.label
+    return labels
+
+
+def check_not_loaded(registry: Registry, transaction_id: int, table: Table, contents: Contents) -> None:
+    """See, before anything is read, that a table does not have the rows of some contents; the commit looks again.
+
+    Raises
+    ------
+    ContributionError
+        If it has.
+    """
+    with registry.connection() as connection:
+        check_contents(connection, transaction_id, table.name, contents)
