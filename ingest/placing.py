@@ -28,6 +28,9 @@ from qserv_py.registry.transactions import parts_of
 from qserv_py.workers.index_files import open_director_index
 from qserv_py.workers.parts import read_part
 
+NOWHERE = -1
+"""Stands for the cell of a row without a place."""
+
 _BETWEEN_KEYS = "\x1f"
 """Separates the columns of a key of several; ASCII's unit separator, which no identifier has."""
 
@@ -93,7 +96,11 @@ class DirectorLocator:
 
 
 class FollowingLocator:
-    """Places rows at their director's row; of several directors the first decides, all must have the row."""
+    """Places rows at their director's row.
+
+    Of the two directors of a match table the first decides, or the second where the first key is NULL. A director
+    must have the row that a key names.
+    """
 
     def __init__(self, directors: list[tuple[str, DirectorTable, DirectorIndex]]) -> None:
         self._directors = directors
@@ -102,23 +109,30 @@ class FollowingLocator:
 
     def locate(self, columns: Mapping[str, pa.Array]) -> Located:
         """Return the cell of each row's director row."""
-        found: list[IntArray] = []
         rejected: list[Rejected] = []
+        placed = np.full(len(next(iter(columns.values()))), NOWHERE)
         for key, director, index in self._directors:
-            cells = index.lookup(ids_of(columns[key]))
-            missing = np.flatnonzero(cells < 0)
+            present = columns[key].is_valid().to_numpy(zero_copy_only=False)
+            cells = np.where(present, index.lookup(ids_of(columns[key])), NOWHERE)
+            missing = np.flatnonzero(present & (cells < 0))
             if len(missing):
                 rejected.append(Rejected(missing, key, f'"{director.qualified}" has no row of this id'))
-            found.append(cells)
-        return Located(found[0], tuple(rejected))
+            placed = np.where(placed < 0, cells, placed)
+        unplaced = np.flatnonzero(placed < 0)
+        if len(unplaced):  # that a single key is NULL is told of its column before
+            keys = ", ".join(key for key, _, _ in self._directors)
+            rejected.append(Rejected(unplaced, keys, "no key tells the place of the row: all are NULL"))
+        return Located(placed, tuple(rejected))
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
         """Measure the pairs of a match table."""
         if self.farthest_pair_deg is None or not len(cells):
             return
         for key, _, index in self._directors[1:]:
-            apart = separations(cells, index.lookup(ids_of(columns[key])))
-            self.farthest_pair_deg = max(self.farthest_pair_deg, float(apart.max()))
+            others = index.lookup(ids_of(columns[key]))
+            paired = columns[key].is_valid().to_numpy(zero_copy_only=False)
+            apart = separations(cells[paired], others[paired])
+            self.farthest_pair_deg = max(self.farthest_pair_deg, float(apart.max(initial=0.0)))
 
 
 class RefLocator:

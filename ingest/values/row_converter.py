@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.model import Column, DirectorTable, Table
+from qserv_py.catalog.model import Column, DirectorTable, MatchTable, Table
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean
 from qserv_py.ingest.rejects import Rejected
@@ -171,6 +171,8 @@ def _check_missing(path: Path | str, names: Sequence[str], matched: dict[str, st
     needed = [column.name for column in table.columns if not column.hidden and not column.nullable]
     if isinstance(table, DirectorTable):
         needed += [table.ra.column, table.dec.column]
+    if isinstance(table, MatchTable):
+        needed += table.keys  # a row may have one of them alone, a file has both
     missing = [name for name in dict.fromkeys(needed) if name not in matched]
     if missing:
         raise ContributionError(

@@ -187,7 +187,10 @@ class ChildTable(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class MatchTable(Table):
-    """A table that pairs rows of two directors; its rows stand in the chunk of the first one's row."""
+    """A table that pairs rows of two directors.
+
+    Its rows stand in the chunk of the first one's row, those whose first key is NULL in that of the second one's.
+    """
 
     directors: tuple[str, str]
     keys: tuple[str, str]

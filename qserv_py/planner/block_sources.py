@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
@@ -12,7 +12,7 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner import joins
 from qserv_py.planner.blocks import is_about_any
 from qserv_py.planner.chunks import ChunkSet
-from qserv_py.planner.keys import Director, Keys, director_of, equal_keys, keys_of_table
+from qserv_py.planner.keys import Key, Keys, equal_keys, key_of, keys_of_table, tells_chunk
 from qserv_py.planner.near_sources import Near
 from qserv_py.planner.neighbours import links_of
 from qserv_py.planner.nodes import NearSource, StageSource
@@ -113,12 +113,44 @@ def holds_windows(select: Select, chunks: ChunkSet, sources: BlockSources) -> bo
     windows = [part for expr in walks.expressions(select) for part in walks.walk(expr) if isinstance(part, tree.Window)]
     if not windows or not chunks.is_partitioned:
         return True
-    keys = {source: keys for source, keys in sources.keys.items() if source not in joins.nullable(select.joined)}
+    keys = keys_of_rows(select, sources.keys)
     alone = not is_aggregated(select)
-    return alone and all(any(director_of(part, keys) for part in window.partition_by) for window in windows)
+    return alone and all(any(tells_chunk(part, keys) for part in window.partition_by) for window in windows)
 
 
-def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Director]:
+def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
+    """Return the keys that tell the chunk of a block's rows: not those of sources that an outer join may make NULL.
+
+    A key that may be NULL is none for a block whose conditions fail for NULL.
+    """
+    nullable = joins.nullable(select.joined)
+    conditions = (*select.where, *joins.conditions_that_hold(select.joined))
+    present = {ref for condition in conditions for ref in _not_null(condition)}
+
+    def known(source: int, label: str, key: Key) -> Key:
+        return replace(key, nullable=key.nullable and (source, label) not in present)
+
+    return {
+        source: {label: known(source, label, key) for label, key in columns.items()}
+        for source, columns in keys.items()
+        if source not in nullable
+    }
+
+
+def _not_null(condition: Expr) -> Iterator[tuple[int, str]]:
+    """Yield the columns, by source and label, that are not NULL where a condition holds."""
+    operands: tuple[Expr, ...] = ()
+    match condition:
+        case tree.Comparison():
+            operands = (condition.left, condition.right)
+        case tree.Between() | tree.InList() | tree.InQuery():
+            operands = (condition.operand,)
+        case tree.Not(operand=tree.IsNull() as absent):
+            operands = (absent.operand,)
+    yield from ((operand.source, operand.label) for operand in operands if isinstance(operand, tree.ColumnRef))
+
+
+def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Key]:
     """Return the items of a block that are keys, by label."""
-    found = {item.label: director_of(item.expr, keys) for item in select.items}
-    return {label: director for label, director in found.items() if director is not None}
+    found = {item.label: key_of(item.expr, keys) for item in select.items}
+    return {label: key for label, key in found.items() if key is not None}

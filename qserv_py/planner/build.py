@@ -16,14 +16,14 @@ from qserv_py.adql.walks import column_refs, is_aggregated
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
 from qserv_py.planner import count_star, joins
-from qserv_py.planner.block_sources import BlockSources, holds_windows, item_keys
+from qserv_py.planner.block_sources import BlockSources, holds_windows, item_keys, keys_of_rows
 from qserv_py.planner.blocks import Carried, looks_around, looks_inside, map_expressions
 from qserv_py.planner.broadcast import with_small_brought
 from qserv_py.planner.chunks import Pruning
 from qserv_py.planner.find_sources import find_sources
 from qserv_py.planner.in_chunks import InChunks, in_chunks
 from qserv_py.planner.in_merge_engine import in_merge_engine
-from qserv_py.planner.keys import director_of
+from qserv_py.planner.keys import tells_chunk
 from qserv_py.planner.merged_blocks import merged_groups, merged_rows
 from qserv_py.planner.neighbour_values import join_neighbour_values
 from qserv_py.planner.nodes import StageSource
@@ -103,16 +103,16 @@ def _plan_in_chunks(placed: InChunks, planning: Planning) -> Planned:
     select = plan_subqueries(select, sources, planning)
     nullable = joins.nullable(select.joined)
     select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=nullable)
-    # The key of a source that an outer join may replace by NULLs does not tell the chunk.
-    known_keys = {source: keys for source, keys in sources.keys.items() if source not in nullable}
+    known_keys = keys_of_rows(select, sources.keys)
     keys = item_keys(select, known_keys)
     if chunks.runs_once:
-        by_key = any(director_of(expr, known_keys) is not None for expr in select.group_by)
+        by_key = any(tells_chunk(expr, known_keys) for expr in select.group_by)
         partial = by_key and not (select.distinct or select.top is not None or select.offset)
         return Local(select, chunks, keys, whole=depends_on_all_rows(select) and not partial)
     if is_aggregated(select):
         return merged_groups(select, chunks, known_keys, planning)
-    if (select.distinct and not keys) or select.order_by or select.top is not None or select.offset:
+    repeated = select.distinct and all(key.nullable for key in keys.values())
+    if repeated or select.order_by or select.top is not None or select.offset:
         return merged_rows(select, chunks, planning)
     return Local(select, chunks, keys)
 

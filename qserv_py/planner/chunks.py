@@ -168,9 +168,9 @@ class Pruning:
     def _by_second_key(self, select: Select, chunks: ChunkSet, source: TableSource) -> ChunkSet:
         """Cut the chunks down by ids of the second director of a match table: its pairs are not far apart."""
         key, farthest = second_key_of(source), farthest_pair(source, self.catalog)
-        if key is None or farthest is None:
+        if not key or farthest is None:
             return chunks
-        for lookup, cells in self._cells_of(select, {source.id: dict([key])}):
+        for lookup, cells in self._cells_of(select, {source.id: key}):
             near = dilated(ranges.merged(np.stack([cells, cells + 1], axis=1)), farthest)
             chunks = self.overlapping(chunks, near, f"{lookup} within {farthest * 3600:.3g} arcsec")
         return chunks

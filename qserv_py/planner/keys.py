@@ -1,25 +1,38 @@
 """Director keys in a query: which sources follow the same chunk, and which ids it asks for.
 
 The key of a director is its id; a child's and a match table's is the column that holds the director's id. Two
-partitioned sources can be joined inside a chunk when the query says that their keys of one director are equal.
+partitioned sources can be joined inside a chunk when the query says that their keys of one director are equal. Rows
+that have NULL for a key stand wherever else their place is known from: they have no partner by it, but the group of
+NULL, or NULL in a list, is no single chunk's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from qserv_py.adql.constants import constant_key
 from qserv_py.adql.tree import Between, ColumnRef, Comparison, Expr, InList, ResolvedQuery, Select, Source, TableSource
 from qserv_py.adql.walks import all_conditions, blocks
-from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable
+from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner.plan import KeyLookup
 
 Director = tuple[str, str]
 """Database and name of a director table."""
 
-Keys = Mapping[str, Director]
-"""The key columns of a source: label to the director whose id it holds."""
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A column that holds ids of a director: its equal values stand in one chunk."""
+
+    director: Director
+    nullable: bool = False
+    """Whether it may be NULL: such rows may stand in any chunk."""
+
+
+Keys = Mapping[str, Key]
+"""The key columns of a source, by label."""
 
 
 def keys_of_table(source: TableSource) -> Keys:
@@ -27,20 +40,23 @@ def keys_of_table(source: TableSource) -> Keys:
     table, database = source.table, source.database
     match table:
         case DirectorTable():
-            return {table.column(table.id).physical: (database.name, table.name)}
+            return _key(table, table.id, (database.name, table.name))
         case ChildTable():
-            return {table.column(table.key).physical: (database.name, table.director)}
+            return _key(table, table.key, (database.name, table.director))
         case MatchTable():
-            return {table.column(table.keys[0]).physical: (database.name, table.directors[0])}
+            return _key(table, table.keys[0], (database.name, table.directors[0]))
     return {}
 
 
-def second_key_of(source: TableSource) -> tuple[str, Director] | None:
-    """Return the column of a match table that holds the id of its second director, and that director."""
+def _key(table: Table, name: str, director: Director) -> Keys:
+    column = table.column(name)
+    return {column.physical: Key(director, nullable=column.nullable)}
+
+
+def second_key_of(source: TableSource) -> Keys:
+    """Return the key column of a match table that holds the id of its second director; nothing of another table."""
     table, database = source.table, source.database
-    if not isinstance(table, MatchTable):
-        return None
-    return table.column(table.keys[1]).physical, (database.name, table.directors[1])
+    return _key(table, table.keys[1], (database.name, table.directors[1])) if isinstance(table, MatchTable) else {}
 
 
 def farthest_pair(match: TableSource, catalog: Catalog) -> float | None:
@@ -83,9 +99,19 @@ def equal_keys(condition: Expr, keys: Mapping[int, Keys]) -> tuple[int, int] | N
 
 def director_of(expr: Expr, keys: Mapping[int, Keys]) -> Director | None:
     """Return the director whose id an expression is, None for anything but a bare key column."""
-    if not isinstance(expr, ColumnRef):
-        return None
-    return keys.get(expr.source, {}).get(expr.label)
+    key = key_of(expr, keys)
+    return None if key is None else key.director
+
+
+def key_of(expr: Expr, keys: Mapping[int, Keys]) -> Key | None:
+    """Return the key column that an expression is."""
+    return keys.get(expr.source, {}).get(expr.label) if isinstance(expr, ColumnRef) else None
+
+
+def tells_chunk(expr: Expr, keys: Mapping[int, Keys]) -> bool:
+    """Whether all rows of an equal value of an expression, NULL included, stand in one chunk."""
+    key = key_of(expr, keys)
+    return key is not None and not key.nullable
 
 
 def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
@@ -147,6 +173,5 @@ def wanted_keys(resolved: ResolvedQuery) -> list[KeyLookup]:
             tables = [source for source in block.sources if isinstance(source, TableSource)]
             conditions = all_conditions(block)
             found += wanted(conditions, {source.id: keys_of_table(source) for source in tables})
-            seconds = {source.id: dict([key]) for source in tables if (key := second_key_of(source)) is not None}
-            found += wanted(conditions, seconds)
+            found += wanted(conditions, {source.id: second_key_of(source) for source in tables})
     return list(dict.fromkeys(found))

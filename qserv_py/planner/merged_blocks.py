@@ -9,7 +9,7 @@ from qserv_py.adql.tree import ColumnRef, Item, OrderItem, Select
 from qserv_py.planner import aggregate
 from qserv_py.planner.blocks import map_expressions
 from qserv_py.planner.chunks import ChunkSet
-from qserv_py.planner.keys import Keys, director_of
+from qserv_py.planner.keys import Keys, key_of, tells_chunk
 from qserv_py.planner.nodes import StageSource
 from qserv_py.planner.planned import Gathered, Local, Planned
 from qserv_py.planner.planning import Planning
@@ -17,7 +17,7 @@ from qserv_py.planner.planning import Planning
 
 def merged_groups(select: Select, chunks: ChunkSet, keys: Mapping[int, Keys], planning: Planning) -> Planned:
     """Plan an aggregated block: a group that holds the key never leaves its chunk, others are put together."""
-    grouped = {expr: d for expr in select.group_by if (d := director_of(expr, keys)) is not None}
+    grouped = {expr: key for expr in select.group_by if tells_chunk(expr, keys) and (key := key_of(expr, keys))}
     if grouped:
         shown = {item.label: grouped[item.expr] for item in select.items if item.expr in grouped}
         cut = select.order_by or select.top is not None or select.offset

@@ -108,10 +108,10 @@ def _match_links(condition: Expr, tables: Mapping[int, TableSource], catalog: Ca
         if not isinstance(mine, ColumnRef) or not isinstance(other, ColumnRef):
             continue
         match, director = tables.get(mine.source), tables.get(other.source)
-        key = None if match is None else second_key_of(match)
         if match is None or director is None or not isinstance(director.table, DirectorTable):
             continue
-        if key is None or key[0] != mine.label or director_of(other, {director.id: keys_of_table(director)}) != key[1]:
+        second = director_of(mine, {match.id: second_key_of(match)})
+        if second is None or director_of(other, {director.id: keys_of_table(director)}) != second:
             continue
         farthest = farthest_pair(match, catalog)
         if farthest is not None:

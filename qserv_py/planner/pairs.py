@@ -68,7 +68,7 @@ def _check_product(
 def _join_hint(sources: BlockSources) -> str:
     keys: dict[Director, list[str]] = {}
     for source in sources.partitioned:
-        for label, director in sources.keys.get(source.id, {}).items():
-            keys.setdefault(director, []).append(f"{source.alias}.{label}")
+        for label, key in sources.keys.get(source.id, {}).items():
+            keys.setdefault(key.director, []).append(f"{source.alias}.{label}")
     pair = next((shared[:2] for shared in keys.values() if len(shared) > 1), None)
     return f"Join them by the director's key: {' = '.join(pair)}." if pair else ""

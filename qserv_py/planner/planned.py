@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from qserv_py.adql.tree import Select
 from qserv_py.adql.walks import is_aggregated
 from qserv_py.planner.chunks import ChunkSet
-from qserv_py.planner.keys import Director
+from qserv_py.planner.keys import Keys
 from qserv_py.planner.slots import StageColumn
 
 
@@ -18,7 +17,7 @@ class Local:
 
     select: Select
     chunks: ChunkSet
-    keys: Mapping[str, Director]
+    keys: Keys
     """Labels of the items that are keys."""
 
     whole: bool = False

@@ -12,10 +12,10 @@ from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner import joins
-from qserv_py.planner.block_sources import BlockSources, correlated_queries, with_tables_of
+from qserv_py.planner.block_sources import BlockSources, correlated_queries, keys_of_rows, with_tables_of
 from qserv_py.planner.blocks import map_expressions
 from qserv_py.planner.chunks import Pruning
-from qserv_py.planner.keys import Keys, director_of
+from qserv_py.planner.keys import Keys, key_of
 from qserv_py.planner.near_sources import plan_correlated
 from qserv_py.planner.nodes import InStage, StageExists, StageValue
 from qserv_py.planner.placed_sources import with_placed
@@ -53,10 +53,10 @@ def plan_subqueries(select: Select, sources: BlockSources, planning: Planning) -
     """Return a block of chunk queries with the sub-queries in its expressions planned."""
     keys = None
     if sources.partitioned:
-        # NULL NOT IN () is true, NULL NOT IN (7) is not: a chunk cannot tell for a row without a key of its own.
-        without = joins.nullable(select.joined) | sources.nullable
-        keys = {source: known for source, known in sources.keys.items() if source not in without}
-    inside = _InChunks(select, sources, keys, planning)
+        known = keys_of_rows(select, sources.keys)
+        keys = {source: columns for source, columns in known.items() if source not in sources.nullable}
+    needed = tuple(condition for condition in select.where if isinstance(condition, InQuery))
+    inside = _InChunks(select, sources, keys, needed, planning)
     return map_expressions(select, lambda expr: rewrite(expr, inside.change))
 
 
@@ -69,20 +69,27 @@ class _InChunks:
     keys: Mapping[int, Keys] | None
     """Of its sources, where each row has one; None for a block without chunks."""
 
+    needed: tuple[InQuery, ...]
+    """Those that must be true: whether they are false or NULL is the same."""
+
     planning: Planning
 
     def change(self, expr: Expr) -> Expr | None:
         """Return what stands for an expression; None when it is no sub-query."""
         if not isinstance(expr, SubqueryExpr):
             return None
+        nulls_matter = all(expr is not one for one in self.needed)
         if isinstance(expr, InQuery):
             expr = replace(expr, operand=rewrite(expr.operand, self.change))
         if walks.free_refs(expr.query):
             return replace(expr, query=self._correlated(expr.query))
         planned = _plan_alone(expr, self.planning)
         if isinstance(planned, Local) and not planned.whole:
-            operand = expr.operand if isinstance(expr, InQuery) else None
-            aligned = operand is not None and self.keys is not None and _is_aligned(operand, planned, self.keys)
+            aligned = (
+                isinstance(expr, InQuery)
+                and self.keys is not None
+                and _is_aligned(expr.operand, planned, self.keys, nulls_matter=nulls_matter)
+            )
             if aligned or not planned.chunks.is_partitioned:
                 return replace(expr, query=planned.select)
         return _read_from_stage(expr, planned, self.planning)
@@ -142,10 +149,13 @@ def _read_from_stage(expr: SubqueryExpr, planned: Local | Gathered, planning: Pl
     )
 
 
-def _is_aligned(operand: Expr, planned: Local, keys: Mapping[int, Keys]) -> bool:
+def _is_aligned(operand: Expr, planned: Local, keys: Mapping[int, Keys], *, nulls_matter: bool) -> bool:
     """Whether ``operand IN (planned)`` compares keys of one director, so that a chunk has all it needs."""
-    director = director_of(operand, keys)
-    return director is not None and planned.keys.get(planned.select.items[0].label) == director
+    mine, theirs = key_of(operand, keys), planned.keys.get(planned.select.items[0].label)
+    if mine is None or theirs is None or mine.director != theirs.director:
+        return False
+    # NULL NOT IN () is true, NULL NOT IN (7) and 7 NOT IN (NULL) are not: a chunk cannot tell for NULLs.
+    return not nulls_matter or not (mine.nullable or theirs.nullable)
 
 
 def _set_of(planned: Local) -> Select:

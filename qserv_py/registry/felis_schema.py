@@ -129,7 +129,8 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
     common = _common(database, file, number, table, problems)
     role = _with_units(role, common["columns"])
     common["columns"] = _in_degrees(role, common["columns"])
-    required = {role.id, role.key, *role.keys} | {position.column for position in (role.ra, role.dec) if position}
+    # One key of a match table may be NULL where the schema allows it: the other tells the place of the row.
+    required = {role.id, role.key} | {position.column for position in (role.ra, role.dec) if position}
     common["columns"] = tuple(
         replace(column, nullable=False) if column.name in required else column for column in common["columns"]
     )

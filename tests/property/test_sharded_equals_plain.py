@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.catalogues import CATALOGUES
+from support.catalogues import CATALOGUES, GAPS
 from support.plain import differences, is_part
 from support.random_adql import RandomQuery, queries
 from support.servers import Servers
@@ -19,6 +19,8 @@ from qserv_py.executor import sent_rows
 
 EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "1000"))
 """Random queries of the default run, over all catalogues."""
+
+ALL = (*CATALOGUES, GAPS)
 
 LONG_EXAMPLES = int(os.environ.get("QSERV_TEST_LONG_QUERIES", "20000"))
 
@@ -52,10 +54,8 @@ def _check(servers: Servers, query: RandomQuery) -> None:
     assert not found, f"{found}\nADQL: {query.adql}\nSQL: {query.sql}"
 
 
-@pytest.mark.parametrize("name", CATALOGUES)
-@settings(
-    max_examples=EXAMPLES // len(CATALOGUES), deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
-)
+@pytest.mark.parametrize("name", ALL)
+@settings(max_examples=EXAMPLES // len(ALL), deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
 @given(data=st.data())
 def test_random_queries_agree(servers: Servers, name: str, data: st.DataObject) -> None:
     check(servers, data.draw(queries(name)))
@@ -63,9 +63,9 @@ def test_random_queries_agree(servers: Servers, name: str, data: st.DataObject) 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
-@pytest.mark.parametrize("name", CATALOGUES)
+@pytest.mark.parametrize("name", ALL)
 @settings(
-    max_examples=LONG_EXAMPLES // len(CATALOGUES),
+    max_examples=LONG_EXAMPLES // len(ALL),
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=True,
@@ -75,7 +75,7 @@ def test_many_random_queries_agree(servers: Servers, name: str, data: st.DataObj
     check(servers, data.draw(queries(name)))
 
 
-@pytest.mark.parametrize("name", CATALOGUES)
+@pytest.mark.parametrize("name", ALL)
 def test_whole_tables_agree(servers: Servers, name: str, tmp_path: Path) -> None:
     for table in ("Object", "Source", "Visit"):
         check(servers, RandomQuery(f"SELECT * FROM {name}.{table}", f'SELECT * FROM "{name}"."{table.lower()}"'))

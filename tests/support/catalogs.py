@@ -76,7 +76,7 @@ SOURCE = ChildTable(
     key="objectId",
     columns=(
         column("sourceId", DataType.LONG),
-        column("objectId", DataType.LONG),
+        column("objectId", DataType.LONG, nullable=False),
         column("visit", DataType.LONG),
         column("band", DataType.CHAR, length=1),
         column("flux", DataType.DOUBLE, unit="nJy"),
@@ -92,6 +92,18 @@ OBJECT_MATCH = MatchTable(
     database="dr1",
     name="ObjectMatch",
     physical="objectmatch",
+    directors=("Object", "Truth"),
+    keys=("objectId", "truthId"),
+    columns=(
+        column("objectId", DataType.LONG, nullable=False),
+        column("truthId", DataType.LONG, nullable=False),
+        _HIDDEN,
+    ),
+)
+LOOSE_MATCH = MatchTable(
+    database="dr1",
+    name="LooseMatch",
+    physical="loosematch",
     directors=("Object", "Truth"),
     keys=("objectId", "truthId"),
     columns=(column("objectId", DataType.LONG), column("truthId", DataType.LONG), _HIDDEN),
@@ -150,6 +162,7 @@ def catalog() -> Catalog:
         "Source": _rows_in(chunks[::2]),
         "Truth": _rows_in(chunks[::3]),
         "ObjectMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
+        "LooseMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
         "Visit": _ref(generation=3),
         "Footprint": _ref(generation=1),
         "Mixed": _ref(generation=1),
@@ -159,7 +172,7 @@ def catalog() -> Catalog:
     return Catalog(
         version=1,
         databases=(
-            _database("dr1", (OBJECT, SOURCE, TRUTH, OBJECT_MATCH, VISIT, FOOTPRINT, MIXED, SHARED)),
+            _database("dr1", (OBJECT, SOURCE, TRUTH, OBJECT_MATCH, LOOSE_MATCH, VISIT, FOOTPRINT, MIXED, SHARED)),
             _database("dr2", (STAR, OTHER_SHARED)),
             _database("draft", (DRAFT,), state=DatabaseState.LOADING),
         ),

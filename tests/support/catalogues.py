@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from support.sky import FELIS, PARTITION, catalogue
+from support.sky import FELIS, GAPS_FELIS, PARTITION, catalogue, gaps
 
 from qserv_py.catalog.model import Database
 from qserv_py.czar.cluster import Cluster
@@ -18,6 +18,9 @@ from qserv_py.registry.felis_schema import read_schema
 
 CATALOGUES = ("clustered", "polar", "wrap", "sparse")
 """Databases; each is the kind of its positions."""
+
+GAPS = "gaps"
+"""A database whose rows lack what most have: match rows with one key."""
 
 
 @dataclass(frozen=True)
@@ -34,23 +37,26 @@ _loaded: dict[tuple[str, str], Loaded] = {}
 
 def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target_rows: int = 25) -> list[Loaded]:
     """Make, ingest and publish all catalogues, with chunks so small that a query meets many."""
+    made = {name: catalogue(seed, name, count=count) for seed, name in enumerate(CATALOGUES)}
     return [
-        load_catalogue(cluster, scratch, name=name, tables=catalogue(seed, name, count=count), target_rows=target_rows)
-        for seed, name in enumerate(CATALOGUES)
+        *(load_catalogue(cluster, scratch, name=name, tables=made[name], target_rows=target_rows) for name in made),
+        load_catalogue(
+            cluster, scratch, name=GAPS, tables=gaps(50, count=count), target_rows=target_rows, felis=GAPS_FELIS
+        ),
     ]
 
 
 def load_catalogue(
-    cluster: Cluster, scratch: Path, *, name: str, tables: dict[str, pa.Table], target_rows: int
+    cluster: Cluster, scratch: Path, *, name: str, tables: dict[str, pa.Table], target_rows: int, felis: str = FELIS
 ) -> Loaded:
     """Make, ingest and publish one catalogue; a cluster that has it keeps it."""
     place = (str(cluster.config.directory), name)
     if place in _loaded:
         return _loaded[place]
-    felis, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
-    felis.write_text(FELIS.format(name=name))
+    schema, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
+    schema.write_text(felis.format(name=name))
     partition.write_text(PARTITION.format(name=name, target_rows=target_rows))
-    database = read_schema(felis, partition)
+    database = read_schema(schema, partition)
     with cluster.registry() as registry:
         registry.add_database(database)
     with open_destination(cluster, sync=False) as destination:

@@ -614,13 +614,14 @@ def _match(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
         for alias, name in (("o", "Object"), ("m", match), ("t", "Truth"))
     }
     ties = {"o": "o.objectId = m.objectId", "t": "m.truthId = t.truthId"}
-    order = draw(st.sampled_from(["omt", "mot", "mto", "tmo", "mt", "tm"]))
-    columns = truth_columns("t.")
-    if "o" in order:
+    order = draw(st.sampled_from(["omt", "mot", "mto", "tmo", "mt", "tm", "om", "mo"]))
+    columns = truth_columns("t.") if "t" in order else object_columns("o.")
+    if "o" in order and "t" in order:
         columns = both(object_columns("o."), columns)
         columns = replace(columns, position=draw(st.sampled_from([columns.position, truth_columns("t.").position])))
-    rank = _same("m.rank")
-    columns = replace(columns, numbers=columns.numbers + rank, integers=columns.integers + rank, has_unique=False)
+    rank, keys = _same("m.rank"), draw(st.permutations(_same("m.objectId", "m.truthId")))
+    integers = draw(st.sampled_from([(*columns.integers, *rank, *keys), (*keys, *rank, *columns.integers)]))
+    columns = replace(columns, numbers=columns.numbers + rank, integers=integers, has_unique=False)
     origin = texts[order[0]]
     for before, alias in pairwise(order):
         join = draw(st.sampled_from(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]))
@@ -755,6 +756,8 @@ def _scalar(draw: st.DrawFn, database: str, columns: Columns) -> Text:
 
 @st.composite
 def _in_query(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    if draw(st.integers(0, 3)) == 0:
+        return draw(_in_pairs(database, columns))
     key, inner, table = draw(
         st.sampled_from(
             [
@@ -774,6 +777,19 @@ def _in_query(draw: st.DrawFn, database: str, columns: Columns) -> Text:
     return Text(
         f"{mine[0].adql} {negated}IN (SELECT {key} FROM {database}.{table}{where.adql})",
         f'{mine[0].sql} {negated}IN (SELECT "{key.lower()}" FROM "{database}"."{table.lower()}"{where.sql})',
+    )
+
+
+@st.composite
+def _in_pairs(draw: st.DrawFn, database: str, columns: Columns) -> Text:
+    """That an id is among the keys of a match table, which may be NULL."""
+    key = draw(st.sampled_from(["objectId", "truthId"]))
+    mine = draw(st.sampled_from([c for c in columns.integers if c.adql.endswith(key)] or [columns.integers[0]]))
+    where = draw(st.sampled_from(["", " WHERE rank > 1", f" WHERE {key} IS NOT NULL", " WHERE truthId IS NULL"]))
+    form = draw(st.sampled_from(["{} IN ({})", "{} NOT IN ({})", "NOT {} IN ({}) OR 1 = 2"]))
+    return Text(
+        f"({form.format(mine.adql, f'SELECT {key} FROM {database}.Pairs{where}')})",
+        f"({form.format(mine.sql, f'SELECT {key} FROM {database}.pairs{where}')})",
     )
 
 

@@ -94,6 +94,11 @@ FOOTPRINTS = [
 ]
 """Circles and polygons, no region, and what is none."""
 
+GAPS_FELIS = FELIS.replace(
+    'Pairs.objectId", datatype: long, nullable: false', 'Pairs.objectId", datatype: long'
+).replace('Pairs.truthId", datatype: long, nullable: false', 'Pairs.truthId", datatype: long')
+"""The schema of a catalogue whose match rows may have one key only."""
+
 LABELS = ["alpha", "Beta", "b%eta", "o'Hara", "Ångström", "x_y", "", "Zeta"]
 
 
@@ -202,6 +207,15 @@ def pairs(rng: np.random.Generator, found: pa.Table, true: pa.Table, *, farthest
     )
 
 
+def with_gaps(rng: np.random.Generator, matches: pa.Table) -> pa.Table:
+    """Return the rows of a match table, a third of them with one key only."""
+    missing = rng.choice(["", "", "", "", "objectId", "truthId"], matches.num_rows)
+    for name in ("objectId", "truthId"):
+        kept = pa.array(np.asarray(matches[name]), mask=missing == name)
+        matches = matches.set_column(matches.column_names.index(name), name, kept)
+    return matches
+
+
 def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
     """Return the ref table's rows."""
     return pa.table(
@@ -212,6 +226,13 @@ def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
             "footprint": pa.array((FOOTPRINTS * visits)[:visits]),
         }
     )
+
+
+def gaps(seed: int, *, count: int) -> dict[str, pa.Table]:
+    """Return the rows of a catalogue with match rows of one key."""
+    rng = np.random.default_rng(seed)
+    tables = catalogue(seed, "clustered", count=count)
+    return {name: with_gaps(rng, rows) if "Pairs" in name else rows for name, rows in tables.items()}
 
 
 def catalogue(seed: int, kind: str, *, count: int, visits: int = 12) -> dict[str, pa.Table]:
