@@ -1,7 +1,7 @@
 """The same file loaded twice: refused for tables whose keys would not tell that they have the rows already.
 
-A director and a ref table with a key turn away rows that they have. A child or match table would take them again,
-so its files are known by their content.
+A director with unique ids and a ref table with a key turn away rows that they have. Another table would take them
+again, so its files are known by their content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ Contents = dict[str, str]
 
 def sha256s_of(table: Table, inputs: Sequence[Input]) -> tuple[str | None, ...]:
     """Return the SHA-256 of each input's content; None where the table's keys tell its rows, or nothing tells it."""
-    told_by_keys = isinstance(table, DirectorTable) or (isinstance(table, RefTable) and checked_key(table))
+    match table:
+        case DirectorTable():
+            told_by_keys = table.unique
+        case RefTable():
+            told_by_keys = bool(checked_key(table))
+        case _:
+            told_by_keys = False
     return tuple(None if told_by_keys else input.sha256() for input in inputs)
 
 

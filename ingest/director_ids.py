@@ -37,9 +37,9 @@ class SortedIds:
         again[1:] = self.ids[1:] == self.ids[:-1]
         return again
 
-    def run(self) -> IndexRun:
-        """Return the index run, without the repeated ids."""
-        keep = ~self.repeated()
+    def run(self, *, unique: bool = True) -> IndexRun:
+        """Return the index run, without the repeated ids where ids are ``unique``."""
+        keep = ~self.repeated() if unique else np.ones(len(self.ids), dtype=np.bool_)
         return IndexRun(self.ids[keep], self.cells[keep]) if not keep.all() else IndexRun(self.ids, self.cells)
 
 

@@ -82,6 +82,8 @@ class DirectorLocator:
         if nowhere.any():
             ra, dec = np.where(nowhere, 0.0, ra), np.where(nowhere, 0.0, dec)
         cells = healpix29_of(ra, dec)
+        if not self._table.unique:
+            return Located(cells)
         taken = self._known.lookup(ids_of(columns[self._table.id])) >= 0
         if not taken.any():
             return Located(cells)

@@ -128,6 +128,11 @@ def ingest_inputs(
         If the table has the rows of one of the inputs' datasets; nothing is left of the ingest.
     """
     started = time.monotonic()
+    if options.keep_known and isinstance(table, DirectorTable) and not table.unique:
+        raise UserError(
+            f'ids of "{table.qualified}" repeat (unique: false), so it is not known which rows it has already',
+            hint="Load them all, or none of the files whose rows it has.",
+        )
     recover(destination, database=database.name)
     sha256s = sha256s_of(table, inputs)
     transaction_id = begin_transaction(destination.registry, database.name, context=_context(table, inputs))

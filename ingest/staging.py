@@ -10,7 +10,7 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import pairwise
 from pathlib import Path
@@ -151,12 +151,8 @@ class Staging:
         spool: Spool,
         *,
         targets: IntArray | None,
-        known: Mapping[int, pa.ChunkedArray] | None = None,
     ) -> None:
-        """Put rows into the spool, once for each other chunk (of ``targets``) that they come near to.
-
-        ``known`` are the ids of the rows that stand beside a chunk already.
-        """
+        """Put rows into the spool, once for each other chunk (of ``targets``) that they come near to."""
         pairs = overlap_pairs(
             coordinates(rows.column(table.ra.column).combine_chunks()),
             coordinates(rows.column(table.dec.column).combine_chunks()),
@@ -167,9 +163,6 @@ class Staging:
         )
         if len(pairs.rows):
             copies = rows.take(pa.array(pairs.rows)).append_column(TARGET_COLUMN, pa.array(pairs.chunks))
-            for target, ids in (known or {}).items():
-                there = pc.and_(pc.equal(copies.column(TARGET_COLUMN), target), pc.is_in(copies.column(table.id), ids))
-                copies = copies.filter(pc.invert(there))
             with self._adding:
                 spool.add(copies)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, Database, DirectorTable, Table
-from qserv_py.catalog.part import NewChunk, NewPart, PartRole
+from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
 from qserv_py.catalog.snapshot import FamilyState, IntArray
 from qserv_py.ingest.chunk_growth import ChunkPlan, plan_chunks
 from qserv_py.ingest.destination import Destination
@@ -98,7 +98,7 @@ def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile])
         spools.enter_context(closing(spool))
         intake = read_files(job, spool, DirectorLocator(table, known, ids, keep_known=job.options.keep_known), files)
         ids.finish()
-        dropped_rows, dropped_cells = _repeated_ids(ids)
+        dropped_rows, dropped_cells = _repeated_ids(ids) if table.unique else (_NO_ROWS, _NO_ROWS)
         _turn_away_repeated(job, intake, spool, table.id, dropped_rows, dropped_cells)
         check_rejects(files, max_rejects=job.max_rejects)
 
@@ -113,7 +113,7 @@ def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile])
         )
         staging = _staging(job, plan.chunk_map, plan.workers)
         for piece in ids.pieces():
-            staging.stage_index_run(table, piece.run())
+            staging.stage_index_run(table, piece.run(unique=table.unique))
         overlaps = {
             other.name: spools.enter_context(
                 closing(Spool(TARGET_COLUMN, job.spool_dir / f"overlap-{other.physical}", budget=job.budget // 6))
@@ -286,27 +286,29 @@ def _gather_old_overlap(
         return
     names = [table.name for table in _directors(job.database)]
     parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.CHUNK], chunks=chunks)
-    beside = _ids_beside(job, chunk_map, targets)
+    beside = _beside(job, chunk_map, targets)
 
-    def gather(part: NewPart) -> None:
+    def gather(part: Part) -> None:
         table = job.database.table(part.table)
         assert isinstance(table, DirectorTable)
-        rows = read_part(job.destination.file_of(part))
-        staging.add_overlap_rows(table, rows, overlaps[table.name], targets=targets, known=beside.get(part.table))
+        lacking = np.setdiff1d(targets, beside.get((part.table, part.transaction_id), []))
+        if len(lacking):
+            rows = read_part(job.destination.file_of(part))
+            staging.add_overlap_rows(table, rows, overlaps[table.name], targets=lacking)
 
     in_parallel(gather, parts, threads=STAGING_THREADS)
 
 
-def _ids_beside(job: IngestJob, chunk_map: ChunkMap, targets: IntArray) -> dict[str, dict[int, pa.ChunkedArray]]:
-    """Return the ids of the rows that stand beside some chunks already, by table and index of the chunk."""
+def _beside(job: IngestJob, chunk_map: ChunkMap, targets: IntArray) -> dict[tuple[str, int], list[int]]:
+    """Return the chunks (of ``targets``) beside which rows stand already, by table and super-transaction of the rows.
+
+    A super-transaction puts all of its rows that come near to a chunk beside it, or none: when there was no such chunk.
+    """
     ids = {chunk_map.chunk(int(index)): int(index) for index in targets}
-    tables = {table.name: table for table in _directors(job.database)}
-    parts = parts_of(job.destination.registry, job.database.name, tables=tables, roles=[PartRole.OVERLAP], chunks=ids)
-    found: dict[str, dict[int, pa.ChunkedArray]] = {}
+    names = [table.name for table in _directors(job.database)]
+    parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.OVERLAP], chunks=ids)
+    found: dict[tuple[str, int], list[int]] = {}
     for part in parts:
-        rows = read_part(job.destination.file_of(part)).column(tables[part.table].id)
-        beside = found.setdefault(part.table, {})
-        index = ids[part.chunk]  # type: ignore[index]  # a part of a chunk
-        before = beside.get(index)
-        beside[index] = rows if before is None else pa.chunked_array([*before.chunks, *rows.chunks])
+        assert part.chunk is not None
+        found.setdefault((part.table, part.transaction_id), []).append(ids[part.chunk])
     return found

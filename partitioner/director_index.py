@@ -1,7 +1,8 @@
 """The director index: id to ``healpix29``, as sorted runs of arrays that may be memory maps of files.
 
-Ids are int64, or UTF-8 text as numpy's fixed-width bytes (whose order is that of the code points). The runs of a table
-never share an id; a look-up is a binary search in each run whose span the id falls into.
+Ids are int64, or UTF-8 text as numpy's fixed-width bytes (whose order is that of the code points). A look-up is a
+binary search in each run whose span the id falls into. Of a director with unique ids the runs of a table never share
+an id, and none has one twice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ IdArray = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class IndexRun:
-    """One sorted run: ``cells[i]`` is the ``healpix29`` of ``ids[i]``; ids ascend, each once."""
+    """One sorted run: ``cells[i]`` is the ``healpix29`` of a row with the id ``ids[i]``; ids ascend."""
 
     ids: IdArray
     cells: IntArray
@@ -33,20 +34,36 @@ class DirectorIndex:
     Parameters
     ----------
     runs
-        Runs without common ids; empty ones are left out.
+        Empty ones are left out.
     """
 
     def __init__(self, runs: Sequence[IndexRun]) -> None:
         self.runs = tuple(run for run in runs if len(run.ids))
 
     def lookup(self, ids: IdArray) -> IntArray:
-        """Return the ``healpix29`` of each id, -1 where it is not known; shape as ``ids``."""
+        """Return the ``healpix29`` of each id, -1 where it is not known; shape as ``ids``.
+
+        Of an id that repeats, it is that of one of the rows.
+        """
         found = np.full(len(ids), -1, dtype=np.int64)
         for run in self.runs:
             candidates = np.flatnonzero(_may_hold(run, ids))
             if len(candidates):
                 found[candidates] = np.maximum(found[candidates], _lookup_in(run, ids[candidates]))
         return found
+
+    def cells_of(self, ids: IdArray) -> IntArray:
+        """Return the ``healpix29`` of all rows that have any of some ids, in no order."""
+        slices = [np.empty(0, dtype=np.int64)]
+        for run in self.runs:
+            wanted = ids[_may_hold(run, ids)]
+            if len(wanted):
+                if wanted.dtype != run.ids.dtype:  # texts: as in a look-up
+                    narrow = wanted.astype(run.ids.dtype)
+                    wanted = narrow[narrow == wanted]
+                low, high = (np.searchsorted(run.ids, wanted, side=side) for side in ("left", "right"))
+                slices += [run.cells[start:end] for start, end in zip(low.tolist(), high.tolist(), strict=True)]
+        return np.concatenate(slices)
 
     def between(self, low: int | None, high: int | None, *, most: int) -> IntArray | None:
         """Return the ``healpix29`` of the whole-number ids of a range, borders included; None if over ``most`` ids."""

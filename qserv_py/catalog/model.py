@@ -162,6 +162,8 @@ class DirectorTable(Table):
     id: str
     ra: Position
     dec: Position
+    unique: bool = True
+    """Whether no two rows have one id; a director whose ids repeat has no child and no match tables."""
 
     @property
     def kind(self) -> TableKind:

@@ -52,8 +52,8 @@ class DirectorIndexes:
         if lookup.is_range:
             cells = index.between(lookup.low, lookup.high, most=MOST_IDS)
         else:
-            cells = index.lookup(_ids(lookup))
-        return None if cells is None else np.unique(cells[cells >= 0])
+            cells = index.cells_of(_ids(lookup))
+        return None if cells is None else np.unique(cells)
 
     def cells_of_ids(self, database: str, director: str, ids: pa.ChunkedArray, catalog: Catalog) -> IntArray | None:
         """Return the place of each id, -1 for one that the director does not have; None without an index."""

@@ -111,7 +111,7 @@ def _plan_in_chunks(placed: InChunks, planning: Planning) -> Planned:
         return Local(select, chunks, keys, whole=depends_on_all_rows(select) and not partial)
     if is_aggregated(select):
         return merged_groups(select, chunks, known_keys, planning)
-    repeated = select.distinct and all(key.nullable for key in keys.values())
+    repeated = select.distinct and not any(key.tells_chunk for key in keys.values())
     if repeated or select.order_by or select.top is not None or select.offset:
         return merged_rows(select, chunks, planning)
     return Local(select, chunks, keys)

@@ -24,11 +24,19 @@ Director = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A column that holds ids of a director: its equal values stand in one chunk."""
+    """A column that holds ids of a director."""
 
     director: Director
     nullable: bool = False
     """Whether it may be NULL: such rows may stand in any chunk."""
+
+    repeated: bool = False
+    """Whether several rows of the director may have one id: they may stand in several chunks."""
+
+    @property
+    def tells_chunk(self) -> bool:
+        """Whether all rows of equal values, NULL included, stand in one chunk."""
+        return not self.nullable and not self.repeated
 
 
 Keys = Mapping[str, Key]
@@ -40,7 +48,7 @@ def keys_of_table(source: TableSource) -> Keys:
     table, database = source.table, source.database
     match table:
         case DirectorTable():
-            return _key(table, table.id, (database.name, table.name))
+            return _key(table, table.id, (database.name, table.name), repeated=not table.unique)
         case ChildTable():
             return _key(table, table.key, (database.name, table.director))
         case MatchTable():
@@ -48,9 +56,9 @@ def keys_of_table(source: TableSource) -> Keys:
     return {}
 
 
-def _key(table: Table, name: str, director: Director) -> Keys:
+def _key(table: Table, name: str, director: Director, *, repeated: bool = False) -> Keys:
     column = table.column(name)
-    return {column.physical: Key(director, nullable=column.nullable)}
+    return {column.physical: Key(director, nullable=column.nullable, repeated=repeated)}
 
 
 def second_key_of(source: TableSource) -> Keys:
@@ -98,9 +106,9 @@ def equal_keys(condition: Expr, keys: Mapping[int, Keys]) -> tuple[int, int] | N
 
 
 def director_of(expr: Expr, keys: Mapping[int, Keys]) -> Director | None:
-    """Return the director whose id an expression is, None for anything but a bare key column."""
+    """Return the director whose id an expression is; None for anything but a bare key column whose ids are unique."""
     key = key_of(expr, keys)
-    return None if key is None else key.director
+    return None if key is None or key.repeated else key.director
 
 
 def key_of(expr: Expr, keys: Mapping[int, Keys]) -> Key | None:
@@ -111,7 +119,7 @@ def key_of(expr: Expr, keys: Mapping[int, Keys]) -> Key | None:
 def tells_chunk(expr: Expr, keys: Mapping[int, Keys]) -> bool:
     """Whether all rows of an equal value of an expression, NULL included, stand in one chunk."""
     key = key_of(expr, keys)
-    return key is not None and not key.nullable
+    return key is not None and key.tells_chunk
 
 
 def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
@@ -119,14 +127,14 @@ def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLook
     found = []
     for condition in conditions:
         if isinstance(condition, Comparison) and condition.operator == "=":
-            director, values = director_of(condition.left, keys), [constant_key(condition.right)]
+            key, values = key_of(condition.left, keys), [constant_key(condition.right)]
         elif isinstance(condition, InList):
-            director, values = director_of(condition.operand, keys), [constant_key(item) for item in condition.items]
+            key, values = key_of(condition.operand, keys), [constant_key(item) for item in condition.items]
         else:
             continue
         known = tuple(value for value in values if value is not None)
-        if director is not None and len(known) == len(values):
-            found.append(KeyLookup(database=director[0], director=director[1], values=known))
+        if key is not None and len(known) == len(values):
+            found.append(KeyLookup(database=key.director[0], director=key.director[1], values=known))
     return found + _wanted_ranges(conditions, keys)
 
 
@@ -149,19 +157,19 @@ def _wanted_ranges(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list
 
 def _bounds(condition: Expr, keys: Mapping[int, Keys]) -> tuple[Director, int | None, int | None] | None:
     if isinstance(condition, Between):
-        director = director_of(condition.operand, keys)
+        key = key_of(condition.operand, keys)
         low, high = constant_key(condition.low), constant_key(condition.high)
-        return (director, low, high) if director and isinstance(low, int) and isinstance(high, int) else None
+        return (key.director, low, high) if key and isinstance(low, int) and isinstance(high, int) else None
     if not isinstance(condition, Comparison):
         return None
-    director, value = director_of(condition.left, keys), constant_key(condition.right)
-    if director is None or not isinstance(value, int):
+    key, value = key_of(condition.left, keys), constant_key(condition.right)
+    if key is None or not isinstance(value, int):
         return None
     match condition.operator:
         case ">" | ">=":
-            return director, value + (condition.operator == ">"), None
+            return key.director, value + (condition.operator == ">"), None
         case "<" | "<=":
-            return director, None, value - (condition.operator == "<")
+            return key.director, None, value - (condition.operator == "<")
     return None
 
 

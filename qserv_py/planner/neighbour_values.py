@@ -51,7 +51,7 @@ def join_neighbour_values(select: Select, ids: Iterator[int]) -> Select:
     tables = {
         source.id: source
         for source in select.sources
-        if isinstance(source, TableSource) and isinstance(source.table, DirectorTable)
+        if isinstance(source, TableSource) and isinstance(source.table, DirectorTable) and source.table.unique
     }
     added: list[tuple[QuerySource, Comparison]] = []
 

@@ -69,6 +69,7 @@ def _join_hint(sources: BlockSources) -> str:
     keys: dict[Director, list[str]] = {}
     for source in sources.partitioned:
         for label, key in sources.keys.get(source.id, {}).items():
-            keys.setdefault(key.director, []).append(f"{source.alias}.{label}")
+            if not key.repeated:
+                keys.setdefault(key.director, []).append(f"{source.alias}.{label}")
     pair = next((shared[:2] for shared in keys.values() if len(shared) > 1), None)
     return f"Join them by the director's key: {' = '.join(pair)}." if pair else ""

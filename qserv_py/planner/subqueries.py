@@ -152,10 +152,10 @@ def _read_from_stage(expr: SubqueryExpr, planned: Local | Gathered, planning: Pl
 def _is_aligned(operand: Expr, planned: Local, keys: Mapping[int, Keys], *, nulls_matter: bool) -> bool:
     """Whether ``operand IN (planned)`` compares keys of one director, so that a chunk has all it needs."""
     mine, theirs = key_of(operand, keys), planned.keys.get(planned.select.items[0].label)
-    if mine is None or theirs is None or mine.director != theirs.director:
+    if mine is None or theirs is None or mine.director != theirs.director or mine.repeated:
         return False
     # NULL NOT IN () is true, NULL NOT IN (7) and 7 NOT IN (NULL) are not: a chunk cannot tell for NULLs.
-    return not nulls_matter or not (mine.nullable or theirs.nullable)
+    return not nulls_matter or (mine.tells_chunk and theirs.tells_chunk)
 
 
 def _set_of(planned: Local) -> Select:

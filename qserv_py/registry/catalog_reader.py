@@ -143,7 +143,8 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
     match TableKind(kind):
         case TableKind.DIRECTOR:
             ra, dec = _position(roles["ra"]), _position(roles["dec"])
-            return DirectorTable(**common, id=roles["id"], ra=ra, dec=dec)
+            # Roles that were written before the word was known say nothing of it.
+            return DirectorTable(**common, id=roles["id"], ra=ra, dec=dec, unique=roles.get("unique", True))
         case TableKind.CHILD:
             return ChildTable(**common, director=roles["director"], key=roles["key"])
         case TableKind.MATCH:

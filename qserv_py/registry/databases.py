@@ -138,6 +138,7 @@ def roles_of(table: Table) -> dict[str, object]:
                 "id": table.id,
                 "ra": _role_of(table.ra),
                 "dec": _role_of(table.dec),
+                "unique": table.unique,
             }
         case ChildTable():
             return {"director": table.director, "key": table.key}

@@ -144,7 +144,7 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
         return MatchTable(**common, directors=(first, second), keys=(role.keys[0], role.keys[1]))
     if role.ra is None or role.dec is None:
         raise SchemaError(f'table "{table.name}" has no position')
-    return DirectorTable(**common, id=role.id, ra=role.ra, dec=role.dec)
+    return DirectorTable(**common, id=role.id, ra=role.ra, dec=role.dec, unique=role.unique)
 
 
 def _with_units(role: TableRole, columns: Iterable[Column]) -> TableRole:

@@ -24,6 +24,7 @@ class TableRole:
     id: str = ""
     ra: Position | None = None
     dec: Position | None = None
+    unique: bool = True
     director: str = ""
     key: str = ""
     directors: tuple[str, ...] = ()
@@ -52,6 +53,9 @@ _KEYS = {
     TableKind.MATCH: ("directors", "keys"),
     TableKind.REF: (),
 }
+
+_FURTHER_KEYS = {TableKind.DIRECTOR: ("unique",)}
+"""Keys that a table may have besides."""
 
 
 def parse_partition(file: YamlFile, problems: Problems) -> PartitionFile:
@@ -103,7 +107,8 @@ def _family(file: YamlFile, database: str, problems: Problems) -> Family | None:
 
 
 def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
-    every = ("kind", *dict.fromkeys(key for keys in _KEYS.values() for key in keys))
+    known = [*_KEYS.values(), *_FURTHER_KEYS.values()]
+    every = ("kind", *dict.fromkeys(key for keys in known for key in keys))
     written = mapping_at(file, ("tables", table), every, problems)
     kinds = [kind.value for kind in TableKind]
     kind_text = written.pop("kind", None)
@@ -114,7 +119,7 @@ def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
     kind = TableKind(kind_text)
     before = len(problems.found)
     for key in written:
-        if key not in _KEYS[kind]:
+        if key not in _KEYS[kind] + _FURTHER_KEYS.get(kind, ()):
             problems.add(file.at("tables", table, key), f'table "{table}": a {kind} table has no "{key}"')
     missing = [key for key in _KEYS[kind] if key not in written]
     if missing:
@@ -128,6 +133,10 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
     where = file.at("tables", table, key)
     if key in {"ra", "dec"}:
         return _position(file, table, key, value, problems)
+    if key == "unique":
+        if not isinstance(value, bool):
+            problems.add(where, f'table "{table}": "unique" is true or false, not {value!r}')
+        return value
     if key in {"directors", "keys"}:
         if isinstance(value, list) and len(value) == 2 and all(isinstance(entry, str) and entry for entry in value):
             return tuple(value)

@@ -151,6 +151,14 @@ def _check_key(
             f'table "{table.name}": its director "{director_name}" {kind}{or_did_you_mean(director_name, directors)}',
         )
         return
+    if not director.unique:
+        problems.add(
+            partition.at(table.name, director_role),
+            f'table "{table.name}": its director "{director_name}" has repeated ids (unique: false), so a key does not '
+            f"tell which row is meant; give {director_name} an id that is unique, or make {table.name} a director with "
+            "a position of its own",
+        )
+        return
     if column is None or director.id not in {entry.name for entry in director.columns}:
         return
     wanted = director.column(director.id)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from support.sky import FELIS, GAPS_FELIS, PARTITION, catalogue, gaps
+from support.sky import FELIS, GAPS_FELIS, GAPS_PARTITION, PARTITION, catalogue, gaps
 
 from qserv_py.catalog.model import Database
 from qserv_py.czar.cluster import Cluster
@@ -20,7 +20,7 @@ CATALOGUES = ("clustered", "polar", "wrap", "sparse")
 """Databases; each is the kind of its positions."""
 
 GAPS = "gaps"
-"""A database whose rows lack what most have: match rows with one key."""
+"""A database whose rows lack what most have: match rows of one key, a director whose ids repeat."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,33 @@ def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target
     return [
         *(load_catalogue(cluster, scratch, name=name, tables=made[name], target_rows=target_rows) for name in made),
         load_catalogue(
-            cluster, scratch, name=GAPS, tables=gaps(50, count=count), target_rows=target_rows, felis=GAPS_FELIS
+            cluster,
+            scratch,
+            name=GAPS,
+            tables=gaps(50, count=count),
+            target_rows=target_rows,
+            schema=(GAPS_FELIS, GAPS_PARTITION),
         ),
     ]
 
 
 def load_catalogue(
-    cluster: Cluster, scratch: Path, *, name: str, tables: dict[str, pa.Table], target_rows: int, felis: str = FELIS
+    cluster: Cluster,
+    scratch: Path,
+    *,
+    name: str,
+    tables: dict[str, pa.Table],
+    target_rows: int,
+    schema: tuple[str, str] = (FELIS, PARTITION),
 ) -> Loaded:
     """Make, ingest and publish one catalogue; a cluster that has it keeps it."""
     place = (str(cluster.config.directory), name)
     if place in _loaded:
         return _loaded[place]
-    schema, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
-    schema.write_text(felis.format(name=name))
-    partition.write_text(PARTITION.format(name=name, target_rows=target_rows))
-    database = read_schema(schema, partition)
+    felis, partition = scratch / f"{name}.yaml", scratch / f"{name}-partition.yaml"
+    felis.write_text(schema[0].format(name=name))
+    partition.write_text(schema[1].format(name=name, target_rows=target_rows))
+    database = read_schema(felis, partition)
     with cluster.registry() as registry:
         registry.add_database(database)
     with open_destination(cluster, sync=False) as destination:

@@ -74,7 +74,7 @@ def source_columns(prefix: str = "") -> Columns:
     p = prefix
     return Columns(
         numbers=_same(f"{p}flux", f"{p}visit"),
-        integers=_same(f"{p}visit", f"{p}sourceId"),
+        integers=_same(f"{p}visit", f"{p}sourceId", f"{p}objectId"),
         texts=_same(f"{p}band"),
         booleans=(),
         unique=_same(f"{p}sourceId")[0],
@@ -287,6 +287,10 @@ def _places(position: tuple[Text, Text]) -> tuple[Text, ...]:
     )
 
 
+_OBJECT_IDS = ("objectId", "detId")
+"""How the names of columns that hold ids of objects end."""
+
+
 @st.composite
 def conditions(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
     """A condition."""
@@ -321,10 +325,11 @@ def conditions(draw: st.DrawFn, columns: Columns, depth: int = 2) -> Text:
         negated = draw(st.sampled_from(["", "NOT "]))
         return Text(f"{one.adql} {negated}IN ({values})", f"{one.sql} {negated}IN ({values})")
     if kind == "key":
-        key = draw(st.integers(0, 300)) * 7 + 1_000_000_000_000
-        one = columns.unique
-        value = key if one.adql.endswith("objectId") else draw(st.integers(0, 900)) * 3 + 5
-        return Text(f"{one.adql} = {value}", f"{one.sql} = {value}")
+        one = draw(st.sampled_from([columns.unique, *(c for c in columns.integers if c.adql.endswith(_OBJECT_IDS))]))
+        first, step = (1_000_000_000_000, 7) if one.adql.endswith(_OBJECT_IDS) else (5, 3)
+        value = first + step * draw(st.integers(0, 300))
+        form = draw(st.sampled_from(["{0} = {1}", "{0} = {1}", "{0} IN ({1}, {2})", "{0} BETWEEN {1} AND {2}"]))
+        return Text(*(form.format(text, value, value + 5 * step) for text in (one.adql, one.sql)))
     one = draw(numbers(columns, 1))
     if kind == "between":
         low = draw(_wholes)
@@ -425,7 +430,11 @@ def _origins(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
         "upload",
         "upload",
     ]
+    if database == "gaps":
+        kinds += ["detection"] * 4
     kind = draw(st.sampled_from(kinds))
+    if kind == "detection":
+        return draw(_detection(database))
     tables = {
         name: Text(f"{database}.{name}", f'"{database}"."{name.lower()}"') for name in ("Object", "Source", "Visit")
     }
@@ -637,6 +646,44 @@ def _match(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     return origin, columns
 
 
+def detection_columns(prefix: str = "") -> Columns:
+    """Return the columns of Detection, whose ids are those of objects and repeat."""
+    p = prefix
+    return Columns(
+        numbers=_same(f"{p}mag", f"{p}d_dec"),
+        integers=_same(f"{p}detId", f"{p}number"),
+        texts=_same(f"{p}kind"),
+        booleans=(),
+        unique=_same(f"{p}number")[0],
+        position=(_same(f"{p}d_ra")[0], _same(f"{p}d_dec")[0]),
+    )
+
+
+@st.composite
+def _detection(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
+    """A director whose ids repeat: alone, joined by id with itself and with others, or by place."""
+    table = Text(f"{database}.Detection d", f'"{database}"."detection" d')
+    kind = draw(st.sampled_from(["alone", "alone", "self", "object", "object", "source", "near", "near"]))
+    columns = detection_columns("d.")
+    if kind == "alone":
+        return table, columns
+    side = draw(st.sampled_from(["JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN"]))
+    other, tie, further = {
+        "self": ("detection e", "d.detId = e.detId AND d.number < e.number", detection_columns("e.")),
+        "object": ("object o", "o.objectId = d.detId", object_columns("o.")),
+        "source": ("source s", "s.objectId = d.detId", source_columns("s.")),
+        "near": ("object o", "{}(o.coord_ra, o.coord_dec, d.d_ra, d.d_dec) < 0.004", object_columns("o.")),
+    }[kind]
+    first, second = draw(st.sampled_from([(table, None), (None, table)]))
+    others = Text(f"{database}.{other}", f'"{database}".{other}')
+    first, second = first or others, second or others
+    origin = Text(
+        f"{first.adql} {side} {second.adql} ON {tie.format('DISTANCE')}",
+        f"{first.sql} {side} {second.sql} ON {tie.format('oracle.separation')}",
+    )
+    return origin, replace(both(columns, further), has_unique=False)
+
+
 @st.composite
 def _near(draw: st.DrawFn, database: str) -> tuple[Text, Columns]:
     """Pairs near each other, within the overlap of 60 arcsec and beyond it; now and then with a child of one side."""
@@ -765,10 +812,12 @@ def _in_query(draw: st.DrawFn, database: str, columns: Columns) -> Text:
                 ("objectId", object_columns(), "Object"),
                 ("visit", source_columns(), "Source"),
                 ("visit", None, "Visit"),
+                *([("detId", detection_columns(), "Detection")] * 2 if database == "gaps" else []),
             ]
         )
     )
-    mine = [c for c in columns.integers if c.adql.endswith(key)] or [columns.integers[0]]
+    ends = _OBJECT_IDS if key in _OBJECT_IDS else key
+    mine = [c for c in columns.integers if c.adql.endswith(ends)] or [columns.integers[0]]
     negated = draw(st.sampled_from(["", "", "NOT "])) if key != "visit" else ""
     where = Text("", "")
     if inner is not None:

@@ -68,3 +68,56 @@ def write_schema(directory: Path, *, name: str = "small") -> tuple[Path, Path]:
 def small_database(directory: Path, *, name: str = "small") -> Database:
     """Return the small catalogue's database."""
     return read_schema(*write_schema(directory, name=name))
+
+
+PLACES_FELIS = """\
+name: {name}
+tables:
+- name: Object
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
+- name: Star
+  columns:
+  - {{name: name, datatype: string, length: 20}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
+- name: Note
+  columns:
+  - {{name: text, datatype: string, length: 20}}
+- name: Pair
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: star, datatype: string, length: 20}}
+- name: StrictPair
+  columns:
+  - {{name: id, datatype: long, nullable: false}}
+  - {{name: star, datatype: string, length: 20}}
+- name: Detection
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: number, datatype: int}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
+"""
+
+PLACES_PARTITION = """\
+database: {name}
+family: {{name: {name}, target_rows: 2, min_order: 1, max_order: 8, overlap_arcsec: 60}}
+tables:
+  Object: {{kind: director, id: id, ra: ra, dec: dec}}
+  Star: {{kind: director, id: name, ra: ra, dec: dec}}
+  Note: {{kind: ref}}
+  Pair: {{kind: match, directors: [Object, Star], keys: [id, star]}}
+  StrictPair: {{kind: match, directors: [Object, Star], keys: [id, star]}}
+  Detection: {{kind: director, id: id, ra: ra, dec: dec, unique: false}}
+"""
+
+
+def places_database(directory: Path, *, name: str) -> Database:
+    """Return a database with match rows of one key and a director of repeated ids."""
+    felis, partition = directory / f"{name}-places.yaml", directory / f"{name}-places-partition.yaml"
+    felis.write_text(PLACES_FELIS.format(name=name))
+    partition.write_text(PLACES_PARTITION.format(name=name))
+    return read_schema(felis, partition)

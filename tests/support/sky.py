@@ -94,10 +94,32 @@ FOOTPRINTS = [
 ]
 """Circles and polygons, no region, and what is none."""
 
-GAPS_FELIS = FELIS.replace(
-    'Pairs.objectId", datatype: long, nullable: false', 'Pairs.objectId", datatype: long'
-).replace('Pairs.truthId", datatype: long, nullable: false', 'Pairs.truthId", datatype: long')
-"""The schema of a catalogue whose match rows may have one key only."""
+_KEYS_OF_PAIRS = tuple(f'Pairs.{key}", datatype: long' for key in ("objectId", "truthId"))
+
+GAPS_FELIS = (
+    FELIS.replace(f"{_KEYS_OF_PAIRS[0]}, nullable: false", _KEYS_OF_PAIRS[0]).replace(
+        f"{_KEYS_OF_PAIRS[1]}, nullable: false", _KEYS_OF_PAIRS[1]
+    )
+    + """\
+  - name: Detection
+    "@id": "#{name}.Detection"
+    columns:
+      - {{name: number, "@id": "#{name}.Detection.number", datatype: long, nullable: false}}
+      - {{name: detId, "@id": "#{name}.Detection.detId", datatype: long, nullable: false}}
+      - {{name: d_ra, "@id": "#{name}.Detection.d_ra", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: d_dec, "@id": "#{name}.Detection.d_dec", datatype: double, nullable: false, "ivoa:unit": deg}}
+      - {{name: mag, "@id": "#{name}.Detection.mag", datatype: double}}
+      - {{name: kind, "@id": "#{name}.Detection.kind", datatype: string, length: 8}}
+"""
+)
+"""The schema of a catalogue whose match rows may have one key only, and with a director whose ids repeat."""
+
+GAPS_PARTITION = (
+    PARTITION
+    + """\
+  Detection: {{kind: director, id: detId, ra: d_ra, dec: d_dec, unique: false}}
+"""
+)
 
 LABELS = ["alpha", "Beta", "b%eta", "o'Hara", "Ångström", "x_y", "", "Zeta"]
 
@@ -228,11 +250,33 @@ def visit_rows(rng: np.random.Generator, visits: int) -> pa.Table:
     )
 
 
+def detections(rng: np.random.Generator, found: pa.Table) -> pa.Table:
+    """Return the rows of a director whose ids, those of objects, stand up to four times anywhere on the sky."""
+    ids = np.asarray(found["objectId"])
+    count = len(ids)
+    drawn = rng.choice(ids[: count // 2], count)
+    ra, dec = positions(rng, count, "clustered")
+    near = rng.random(count) < 0.4
+    place = {value: number for number, value in enumerate(ids.tolist())}
+    own = np.array([place[value] for value in drawn.tolist()])
+    return pa.table(
+        {
+            "number": pa.array(rng.permutation(count)),
+            "detId": pa.array(drawn),
+            "d_ra": np.where(near, np.asarray(found["coord_ra"])[own], ra),
+            "d_dec": np.where(near, np.asarray(found["coord_dec"])[own], dec),
+            "mag": pa.array(rng.uniform(14, 26, count), mask=rng.random(count) < 0.05),
+            "kind": pa.array(rng.choice(["star", "galaxy"], count), mask=rng.random(count) < 0.05),
+        }
+    )
+
+
 def gaps(seed: int, *, count: int) -> dict[str, pa.Table]:
-    """Return the rows of a catalogue with match rows of one key."""
+    """Return the rows of a catalogue with match rows of one key, and with a director whose ids repeat."""
     rng = np.random.default_rng(seed)
     tables = catalogue(seed, "clustered", count=count)
-    return {name: with_gaps(rng, rows) if "Pairs" in name else rows for name, rows in tables.items()}
+    tables = {name: with_gaps(rng, rows) if "Pairs" in name else rows for name, rows in tables.items()}
+    return {**tables, "Detection": detections(rng, tables["Object"])}
 
 
 def catalogue(seed: int, kind: str, *, count: int, visits: int = 12) -> dict[str, pa.Table]:
