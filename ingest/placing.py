@@ -62,14 +62,23 @@ class DirectorLocator:
     ----------
     known
         The ids that are there.
+    orphans
+        Keys of child rows that stand without a director's row.
     keep_known
         Pass over rows with such an id instead of rejecting them.
     """
 
     def __init__(
-        self, table: DirectorTable, known: DirectorIndex, sorter: IdSorter, *, keep_known: bool = False
+        self,
+        table: DirectorTable,
+        known: DirectorIndex,
+        sorter: IdSorter,
+        *,
+        orphans: DirectorIndex,
+        keep_known: bool = False,
     ) -> None:
         self._table = table
+        self._orphans = orphans
         self._known = known
         self._sorter = sorter
         self._keep_known = keep_known
@@ -84,13 +93,17 @@ class DirectorLocator:
         cells = healpix29_of(ra, dec)
         if not self._table.unique:
             return Located(cells)
-        taken = self._known.lookup(ids_of(columns[self._table.id])) >= 0
-        if not taken.any():
-            return Located(cells)
+        ids, rejected = ids_of(columns[self._table.id]), []
+        left = np.flatnonzero(self._orphans.lookup(ids) >= 0)
+        if len(left):
+            reason = "child rows of this id stand at their own positions, as they came before it"
+            rejected.append(Rejected(left, self._table.id, reason))
+        taken = np.flatnonzero(self._known.lookup(ids) >= 0)
         if self._keep_known:
-            return Located(cells, known=np.flatnonzero(taken))
-        reason = f'"{self._table.qualified}" has a row of this id already'
-        return Located(cells, (Rejected(np.flatnonzero(taken), self._table.id, reason),))
+            return Located(cells, tuple(rejected), known=taken)
+        if len(taken):
+            rejected.append(Rejected(taken, self._table.id, f'"{self._table.qualified}" has a row of this id already'))
+        return Located(cells, tuple(rejected))
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
         """Gather the ids."""

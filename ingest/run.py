@@ -18,7 +18,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from qserv_py.catalog.dataset import Image, NewDataset
-from qserv_py.catalog.model import Database, DirectorTable, RefTable, Table, names_of
+from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Orphans, RefTable, Table, names_of
 from qserv_py.catalog.part import PartRole
 from qserv_py.errors import NotFoundError, QservError, UserError
 from qserv_py.hints import did_you_mean
@@ -37,7 +37,14 @@ from qserv_py.ingest.requests import (
     ignore_progress,
 )
 from qserv_py.ingest.spool import DEFAULT_BUDGET
-from qserv_py.ingest.table_staging import IngestJob, Staged, stage_director, stage_following, stage_ref
+from qserv_py.ingest.table_staging import (
+    IngestJob,
+    Staged,
+    stage_child_with_orphans,
+    stage_director,
+    stage_following,
+    stage_ref,
+)
 from qserv_py.registry.transactions import (
     abort_transaction,
     begin_transaction,
@@ -165,7 +172,7 @@ def _stage_and_commit(job: IngestJob, files: list[InputFile]) -> Staged:
     if contents:
         check_not_loaded(registry, job.transaction_id, job.table, contents)
     # Ids are compared with those that are there, chunks are added: nobody else may do so until the commit.
-    alone = isinstance(job.table, DirectorTable | RefTable)
+    alone = isinstance(job.table, DirectorTable | RefTable) or _has_orphans(job.table)
     with family_lock(registry, job.database.family.name) if alone else nullcontext():
         staged = _stage(job, files)
         _record(job, files)
@@ -192,8 +199,14 @@ def _stage(job: IngestJob, files: list[InputFile]) -> Staged:
             return stage_director(job, job.table, files)
         case RefTable():
             return stage_ref(job, files)
+        case ChildTable() as table if _has_orphans(table):
+            return stage_child_with_orphans(job, table, files)
         case _:
             return stage_following(job, files)
+
+
+def _has_orphans(table: Table) -> bool:
+    return isinstance(table, ChildTable) and table.orphans is not Orphans.NONE
 
 
 @contextmanager

@@ -129,8 +129,8 @@ class Staging:
 
         in_parallel(stage, targets.tolist(), threads=STAGING_THREADS)
 
-    def stage_index_run(self, table: DirectorTable, run: IndexRun) -> None:
-        """Write a run of the director index."""
+    def stage_index_run(self, table: Table, run: IndexRun) -> None:
+        """Write a run of the director index, or of the keys of a child table's orphans."""
         path = index_path(self._database.physical, table.physical, name=self._name())
         written = write_index_run(self._destination.czar_dir / path, run, sync=self._destination.sync)
         self._add(table, PartRole.INDEX, None, None, str(path), written)

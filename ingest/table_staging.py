@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from qserv_py.catalog.dataset import Image
-from qserv_py.catalog.model import HEALPIX_COLUMN, Database, DirectorTable, Table
+from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Database, DirectorTable, Table
 from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
 from qserv_py.catalog.snapshot import FamilyState, IntArray
 from qserv_py.ingest.chunk_growth import ChunkPlan, plan_chunks
@@ -20,6 +20,7 @@ from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.director_ids import IdSorter
 from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import ROW_COLUMN, InputFile, Intake, check_rejects
+from qserv_py.ingest.orphans import orphan_keys, orphan_locator
 from qserv_py.ingest.placing import DirectorLocator, Locator, checked_key, following_locator, known_ids, ref_locator
 from qserv_py.ingest.progress import RowCounter
 from qserv_py.ingest.requests import IngestStage, InputOptions, ProgressListener
@@ -96,21 +97,15 @@ def stage_director(job: IngestJob, table: DirectorTable, files: list[InputFile])
         spools.enter_context(closing(ids))
         spool = Spool(HEALPIX_COLUMN, job.spool_dir / "rows", budget=job.budget * 2 // 3)
         spools.enter_context(closing(spool))
-        intake = read_files(job, spool, DirectorLocator(table, known, ids, keep_known=job.options.keep_known), files)
+        orphans = orphan_keys(destination, database, table)
+        locator = DirectorLocator(table, known, ids, orphans=orphans, keep_known=job.options.keep_known)
+        intake = read_files(job, spool, locator, files)
         ids.finish()
         dropped_rows, dropped_cells = _repeated_ids(ids) if table.unique else (_NO_ROWS, _NO_ROWS)
         _turn_away_repeated(job, intake, spool, table.id, dropped_rows, dropped_cells)
         check_rejects(files, max_rejects=job.max_rejects)
 
-        state = destination.registry.family_state(database.family.name)
-        plan = plan_chunks(
-            state,
-            [worker.name for worker in destination.workers],
-            spool.run_keys(),
-            dropped_cells,
-            family=database.family,
-            rows_held=worker_rows(destination.registry),
-        )
+        plan = _plan_chunks(job, spool, dropped_cells)
         staging = _staging(job, plan.chunk_map, plan.workers)
         for piece in ids.pieces():
             staging.stage_index_run(table, piece.run(unique=table.unique))
@@ -141,6 +136,36 @@ def stage_following(job: IngestJob, files: list[InputFile]) -> Staged:
         )
         chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
     return Staged(parts=tuple(staging.parts), new_chunks=(), chunks=len(chunks))
+
+
+def stage_child_with_orphans(job: IngestJob, table: ChildTable, files: list[InputFile]) -> Staged:
+    """Read and stage the rows of a child table that has orphans; the caller holds the ``family_lock``.
+
+    Chunks are added where orphans are and no chunk is. The overlap of such a chunk comes with the first director's
+    rows in it.
+    """
+    locator = orphan_locator(job.destination, job.database, table)
+    with closing(Spool(HEALPIX_COLUMN, job.spool_dir / "rows", budget=job.budget)) as spool:
+        read_files(job, spool, locator, files)
+        check_rejects(files, max_rejects=job.max_rejects)
+        plan = _plan_chunks(job, spool, _NO_ROWS)
+        staging = _staging(job, plan.chunk_map, plan.workers)
+        for run in locator.gathered.runs():
+            staging.stage_index_run(table, run)
+        chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
+    return Staged(parts=tuple(staging.parts), new_chunks=plan.new_chunks, chunks=len(chunks))
+
+
+def _plan_chunks(job: IngestJob, spool: Spool, dropped_cells: IntArray) -> ChunkPlan:
+    destination, family = job.destination, job.database.family
+    return plan_chunks(
+        destination.registry.family_state(family.name),
+        [worker.name for worker in destination.workers],
+        spool.run_keys(),
+        dropped_cells,
+        family=family,
+        rows_held=worker_rows(destination.registry),
+    )
 
 
 def stage_ref(job: IngestJob, files: list[InputFile]) -> Staged:

@@ -43,6 +43,8 @@ class FilePositions:
         The coordinates, as the schema describes them.
     told
         What the file says of their columns, by the column of the table.
+    needed
+        Whether every row needs its position, as a director's; a child's row usually has the place of its director's.
     wrap_ra
         Wrap right ascensions into [0, 360) instead of rejecting them.
 
@@ -53,9 +55,17 @@ class FilePositions:
     """
 
     def __init__(
-        self, path: object, ra: Position, dec: Position, told: Mapping[str, Mapping[str, str]], *, wrap_ra: bool
+        self,
+        path: object,
+        ra: Position,
+        dec: Position,
+        told: Mapping[str, Mapping[str, str]],
+        *,
+        needed: bool,
+        wrap_ra: bool,
     ) -> None:
         self._path = path
+        self._needed = needed
         self._ra, self._dec = ra, dec
         self._wrap_ra = wrap_ra
         self._units = {}
@@ -74,8 +84,9 @@ class FilePositions:
         return next((position for position in (self._ra, self._dec) if position.column == name), None)
 
     def degrees(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
-        """Return a coordinate in degrees, in the type of its column; NULL is not yet a misfit."""
-        column = replace(column, nullable=True)  # a position that is missing is told as such
+        """Return a coordinate in degrees, in the type of its column; NULL is not yet a misfit where it is needed."""
+        if self._needed:
+            column = replace(column, nullable=True)  # a position that is missing is told as such
         if position.format is not PositionFormat.DEGREES:
             return self._sexagesimal(values, column, position, rules)
         unit = self._units[column.name]
@@ -88,12 +99,14 @@ class FilePositions:
         return ConvertedColumn(convert_column(degrees, column, rules).values, numbers.misfits)
 
     def check(self, columns: dict[str, pa.Array]) -> list[Rejected]:
-        """Return the rows without a position on the sky; right ascensions are wrapped where that is asked for."""
+        """Return the rows without a position that they need; right ascensions are wrapped where that is asked for."""
         ra, dec = (coordinates(columns[position.column]) for position in (self._ra, self._dec))
         if self._wrap_ra:
             ra = self._wrap(columns, ra)
         self._look(ra, dec)
         rejected: list[Rejected] = []
+        if not self._needed:
+            return rejected
         zero = np.zeros(1)
         for position, values, outside, what in (
             (self._ra, ra, positions_out_of_range(ra, zero), "right ascension is not in [0, 360) degrees"),

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.catalog.model import Column, DirectorTable, MatchTable, Table
+from qserv_py.catalog.model import ChildTable, Column, DirectorTable, MatchTable, Position, Table
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean
 from qserv_py.ingest.rejects import Rejected
@@ -118,11 +118,19 @@ class RowConverter:
 def _positions(
     path: Path | str, table: Table, told: Mapping[str, Mapping[str, str]], *, wrap_ra: bool
 ) -> FilePositions | None:
-    return FilePositions(path, table.ra, table.dec, told, wrap_ra=wrap_ra) if isinstance(table, DirectorTable) else None
+    match table:
+        case DirectorTable():
+            return FilePositions(path, table.ra, table.dec, told, needed=True, wrap_ra=wrap_ra)
+        case ChildTable(ra=Position() as ra, dec=Position() as dec):
+            return FilePositions(path, ra, dec, told, needed=False, wrap_ra=wrap_ra)
+    return None
 
 
 def _position_columns(table: Table) -> frozenset[str]:
-    return frozenset({table.ra.column, table.dec.column}) if isinstance(table, DirectorTable) else frozenset()
+    match table:
+        case DirectorTable(ra=ra, dec=dec) | ChildTable(ra=Position() as ra, dec=Position() as dec):
+            return frozenset({ra.column, dec.column})
+    return frozenset()
 
 
 def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> dict[str, str]:

@@ -171,15 +171,37 @@ class DirectorTable(Table):
         return TableKind.DIRECTOR
 
 
+class Orphans(StrEnum):
+    """Which rows of a child table stand at their own position, as they have no director's row."""
+
+    NONE = "none"
+    """None: every row has one."""
+
+    KEYLESS = "keyless"
+    """Those whose key is NULL."""
+
+    ANY = "any"
+    """Those whose key is NULL or an id that the director does not have."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ChildTable(Table):
-    """A table whose rows follow their director's row by key."""
+    """A table whose rows follow their director's row by key.
+
+    Orphans stand in the chunk of their own position; those of one key that the director does not have, in any table
+    of the director, in the chunk of the first of them. So equal keys stand in one chunk.
+    """
 
     director: str
     """Name of the director, in the same database."""
 
     key: str
     """Column that holds the director's id."""
+
+    orphans: Orphans = Orphans.NONE
+    ra: Position | None = None
+    dec: Position | None = None
+    """Position of a row, degrees; None where there are no orphans."""
 
     @property
     def kind(self) -> TableKind:
@@ -270,6 +292,10 @@ class Database:
         if exact:
             return (self._by_name[name],) if name in self._by_name else ()
         return tuple(table for table in self.tables if table.name.lower() == name.lower())
+
+    def children_of(self, director: DirectorTable) -> tuple[ChildTable, ...]:
+        """Return the child tables of a director."""
+        return tuple(t for t in self.tables if isinstance(t, ChildTable) and t.director == director.name)
 
     def director_of(self, table: Table) -> DirectorTable | None:
         """Return the director that decides a table's chunks; the table itself if it is one; None for a ref table."""

@@ -21,7 +21,8 @@ class PartRole(StrEnum):
     """Rows of a ref table; every worker holds the file."""
 
     INDEX = "index"
-    """A sorted run of a director index, ids and ``healpix29``; the czar holds the file."""
+    """A sorted run of a director index, ids and ``healpix29``, or of the keys of a child table's orphans with the
+    place of the first; the czar holds the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ class TableSnapshot:
     """Of a match table: how far apart the rows of a pair are at the most; None when it was not measured."""
 
     index_runs: tuple[str, ...] = ()
-    """Files of a director's index, sorted runs of ids, relative to ``ClusterConfig.czar_dir``."""
+    """Sorted runs of ids, files relative to ``ClusterConfig.czar_dir``: of a director's index, of a child's orphans."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import click
 
-from qserv_py.catalog.model import ChildTable, Column, Database, DirectorTable, MatchTable, PositionFormat, Table
+from qserv_py.catalog.model import (
+    ChildTable,
+    Column,
+    Database,
+    DirectorTable,
+    MatchTable,
+    Position,
+    PositionFormat,
+    Table,
+)
 from qserv_py.cli.errors import PROBLEMS
 from qserv_py.cli.options import cluster_option, format_option, say
 from qserv_py.cli.rows import print_rows
@@ -114,8 +123,8 @@ def _column_row(table: Table, number: int) -> tuple[object, ...]:
 
 def _unit(table: Table, column: Column) -> str:
     """Return the unit of a column; of a position, also what the files hold where that is something else."""
-    positions = (table.ra, table.dec) if isinstance(table, DirectorTable) else ()
-    held = next((position for position in positions if position.column == column.name), None)
+    positions = (table.ra, table.dec) if isinstance(table, DirectorTable | ChildTable) else ()
+    held = next((position for position in positions if position and position.column == column.name), None)
     if held is None or (held.unit == "deg" and held.format is PositionFormat.DEGREES):
         return column.unit
     return f"{column.unit} (files: {held.unit if held.unit != 'deg' else held.format})"
@@ -131,6 +140,8 @@ def partitioned_by(table: Table) -> str:
     match table:
         case DirectorTable():
             return f"{table.ra.column}, {table.dec.column}"
+        case ChildTable(ra=Position() as ra, dec=Position() as dec):
+            return f"{table.director} by {table.key}, else {ra.column}, {dec.column}"
         case ChildTable():
             return f"{table.director} by {table.key}"
         case MatchTable():

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.adql.tree import ResolvedQuery
+from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import BoolArray, Catalog, IntArray
 from qserv_py.partitioner.director_index import DirectorIndex, encode_ids
 from qserv_py.planner.keys import wanted_keys
@@ -67,13 +68,21 @@ class DirectorIndexes:
 
     def _index(self, catalog: Catalog, database: str, director: str) -> DirectorIndex | None:
         snapshot = catalog.snapshots.get(database)
-        table = snapshot.tables.get(director) if snapshot is not None else None
-        if table is None:
+        if snapshot is None or director not in snapshot.tables:
             return None
+        runs = snapshot.tables[director].index_runs + _orphan_runs(catalog, database, director)
         with self._lock:
-            if table.index_runs not in self._open:
-                self._open[table.index_runs] = open_director_index(self._czar_dir, table.index_runs)
-            return self._open[table.index_runs]
+            if runs not in self._open:
+                self._open[runs] = open_director_index(self._czar_dir, runs)
+            return self._open[runs]
+
+
+def _orphan_runs(catalog: Catalog, database: str, director: str) -> tuple[str, ...]:
+    """Return the files of the keys of child rows that stand without a director's row."""
+    found = next(entry for entry in catalog.databases if entry.name == database)
+    table, tables = found.table(director), catalog.snapshots[database].tables
+    children = found.children_of(table) if isinstance(table, DirectorTable) else ()
+    return tuple(run for child in children if child.name in tables for run in tables[child.name].index_runs)
 
 
 def _whole_numbers(ids: pa.ChunkedArray) -> tuple[IntArray, BoolArray]:

@@ -18,6 +18,7 @@ from qserv_py.catalog.model import (
     DirectorTable,
     Family,
     MatchTable,
+    Orphans,
     Position,
     PositionFormat,
     RefTable,
@@ -146,6 +147,9 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
             # Roles that were written before the word was known say nothing of it.
             return DirectorTable(**common, id=roles["id"], ra=ra, dec=dec, unique=roles.get("unique", True))
         case TableKind.CHILD:
+            if "orphans" in roles:
+                common |= {"ra": _position(roles["ra"]), "dec": _position(roles["dec"])}
+                common["orphans"] = Orphans(roles["orphans"])
             return ChildTable(**common, director=roles["director"], key=roles["key"])
         case TableKind.MATCH:
             first, second = roles["directors"]

@@ -141,7 +141,10 @@ def roles_of(table: Table) -> dict[str, object]:
                 "unique": table.unique,
             }
         case ChildTable():
-            return {"director": table.director, "key": table.key}
+            roles: dict[str, object] = {"director": table.director, "key": table.key}
+            if table.ra is not None and table.dec is not None:
+                roles |= {"ra": _role_of(table.ra), "dec": _role_of(table.dec), "orphans": table.orphans.value}
+            return roles
         case MatchTable():
             return {"directors": list(table.directors), "keys": list(table.keys)}
         case _:

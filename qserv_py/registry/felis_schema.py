@@ -18,6 +18,7 @@ from qserv_py.catalog.model import (
     DirectorTable,
     Family,
     MatchTable,
+    Orphans,
     Position,
     RefTable,
     Table,
@@ -129,8 +130,12 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
     common = _common(database, file, number, table, problems)
     role = _with_units(role, common["columns"])
     common["columns"] = _in_degrees(role, common["columns"])
-    # One key of a match table may be NULL where the schema allows it: the other tells the place of the row.
-    required = {role.id, role.key} | {position.column for position in (role.ra, role.dec) if position}
+    # One key of a match table, and that of an orphan, may be NULL where the schema allows it.
+    required = {role.id}
+    if role.kind is TableKind.DIRECTOR:
+        required |= {position.column for position in (role.ra, role.dec) if position}
+    elif role.orphans is Orphans.NONE:
+        required.add(role.key)
     common["columns"] = tuple(
         replace(column, nullable=False) if column.name in required else column for column in common["columns"]
     )
@@ -138,6 +143,7 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
         return RefTable(**common)
     common["columns"] = (*common["columns"], _healpix_column())
     if role.kind is TableKind.CHILD:
+        common |= {"ra": role.ra, "dec": role.dec, "orphans": role.orphans}
         return ChildTable(**common, director=role.director, key=role.key)
     if role.kind is TableKind.MATCH:
         first, second = role.directors

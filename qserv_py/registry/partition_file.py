@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from qserv_py.catalog.model import Family, Position, PositionFormat, TableKind
+from qserv_py.catalog.model import Family, Orphans, Position, PositionFormat, TableKind
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.yaml_file import Problems, YamlFile, mapping_at
 
@@ -27,6 +27,7 @@ class TableRole:
     unique: bool = True
     director: str = ""
     key: str = ""
+    orphans: Orphans = Orphans.NONE
     directors: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
@@ -54,7 +55,7 @@ _KEYS = {
     TableKind.REF: (),
 }
 
-_FURTHER_KEYS = {TableKind.DIRECTOR: ("unique",)}
+_FURTHER_KEYS = {TableKind.DIRECTOR: ("unique",), TableKind.CHILD: ("ra", "dec", "orphans")}
 """Keys that a table may have besides."""
 
 
@@ -126,6 +127,8 @@ def _role(file: YamlFile, table: str, problems: Problems) -> TableRole | None:
         names = " and ".join(f'"{key}"' for key in missing)
         problems.add(file.at("tables", table), f'table "{table}": a {kind} table needs {names}')
     values = {key: _value(file, table, key, value, problems) for key, value in written.items()}
+    if kind is TableKind.CHILD:
+        _check_orphans(file, table, values, problems)
     return TableRole(kind=kind, **values) if len(problems.found) == before else None
 
 
@@ -133,6 +136,8 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
     where = file.at("tables", table, key)
     if key in {"ra", "dec"}:
         return _position(file, table, key, value, problems)
+    if key == "orphans":
+        return _orphans(file, table, value, problems)
     if key == "unique":
         if not isinstance(value, bool):
             problems.add(where, f'table "{table}": "unique" is true or false, not {value!r}')
@@ -145,6 +150,33 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
     if not isinstance(value, str) or not value:
         problems.add(where, f'table "{table}": "{key}" is a name, not {value!r}')
     return value
+
+
+def _orphans(file: YamlFile, table: str, value: object, problems: Problems) -> Orphans:
+    known = [Orphans.KEYLESS.value, Orphans.ANY.value]
+    if value is None:  # left open: as without the word
+        return Orphans.KEYLESS
+    if value in known:
+        return Orphans(value)
+    said = f'"{value}"{or_did_you_mean(value, known)}' if isinstance(value, str) else repr(value)
+    text = f'table "{table}": orphans is one of {", ".join(known)}, not {said}'
+    problems.add(file.at("tables", table, "orphans"), text)
+    return Orphans.NONE
+
+
+def _check_orphans(file: YamlFile, table: str, values: dict[str, Any], problems: Problems) -> None:
+    """See that a child table says where its orphans are; with a position and no word, those without a key are meant."""
+    place = [key for key in ("ra", "dec") if key in values]
+    if len(place) == 1 or (not place and "orphans" in values):
+        missing = " and ".join(f'"{key}"' for key in ("ra", "dec") if key not in place)
+        text = f'table "{table}": rows without a director stand at their own position, which needs {missing}'
+        problems.add(file.at("tables", table, place[0] if place else "orphans"), text)
+    for key in place:
+        if values[key] is not None and values[key].format is not PositionFormat.DEGREES:
+            text = f'table "{table}": {key} of a child table is in degrees, not in the format "{values[key].format}"'
+            problems.add(file.at("tables", table, key), text)
+    if place:
+        values.setdefault("orphans", Orphans.KEYLESS)
 
 
 def _position(file: YamlFile, table: str, key: str, value: object, problems: Problems) -> Position | None:

@@ -9,6 +9,7 @@ from qserv_py.catalog.model import (
     Database,
     DirectorTable,
     MatchTable,
+    Orphans,
     Position,
     PositionFormat,
     Table,
@@ -60,6 +61,10 @@ def check_roles(database: Database, table: Table, partition: PartitionFile, prob
                 _check_position(table, key, position, partition, problems)
         case ChildTable():
             _check_key(database, table, "director", table.director, "key", table.key, partition, problems)
+            for key, own in (("ra", table.ra), ("dec", table.dec)):
+                if own is not None:
+                    _check_position(table, key, own, partition, problems)
+            _check_keyless(table, partition, problems)
         case MatchTable():
             for director, key in zip(table.directors, table.keys, strict=True):
                 _check_key(database, table, "directors", director, "keys", key, partition, problems)
@@ -128,6 +133,16 @@ def _ucd_problem(key: str, ucd: str) -> str:
         f'has the UCD "{ucd}"; positions are ICRS, {right}: name the columns that hold those, or convert these before '
         "they are loaded"
     )
+
+
+def _check_keyless(table: ChildTable, partition: PartitionFile, problems: Problems) -> None:
+    known = {column.name: column for column in table.columns}
+    if table.orphans is Orphans.KEYLESS and table.key in known and not known[table.key].nullable:
+        problems.add(
+            partition.at(table.name, "orphans"),
+            f'table "{table.name}": orphans are rows whose key is NULL, but the Felis file lets "{table.key}" never be '
+            "NULL; say orphans: any if its ids may lack a director's row",
+        )
 
 
 def _check_key(

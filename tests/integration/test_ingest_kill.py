@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.ingested import Shards, add_small, check_parts, followers, ingest, objects
 from support.kill_driver import KillDriver
+from support.schemas import places_database
 
 from qserv_py.catalog.model import Database
 from qserv_py.catalog.part import PartRole
@@ -23,6 +25,7 @@ from qserv_py.registry.transactions import TransactionState, parts_of, unfinishe
 
 POINTS = 24
 TIMED = 8
+ORPHAN_POINTS = 6
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +112,60 @@ def check_rows_once(destination: Destination, database: Database, shards: Shards
         key = (relation.partition("_")[0], "_overlap_" in relation)
         held[key] = held.get(key, 0) + rows
     assert held == expected
+
+
+def test_orphans_killed_at_any_moment(cluster: Cluster, driver: KillDriver, tmp_path: Path) -> None:
+    """The keys of orphans are in the index exactly when their rows are in the table."""
+    database = places_database(tmp_path, name="strays")
+    with cluster.registry() as registry:
+        registry.add_database(database)
+
+    def orphans(number: int) -> list[tuple[int, int | None]]:
+        keys = [None, 1, 100 + number, 100 + number, 101 + number, 7]  # some of them are another batch's, too
+        return [(10 * number + place, key) for place, key in enumerate(keys)]
+
+    def write(number: int) -> Path:
+        rows = orphans(number)
+        path = tmp_path / f"orphans-{number}.csv"
+        lines = [f"{'' if key is None else key},{row},{(37 * row) % 360},{row % 80 - 40}" for row, key in rows]
+        path.write_text("\n".join(["id,number,ra,dec", *lines]) + "\n")
+        return path
+
+    with open_destination(cluster, sync=False) as destination:
+        first = tmp_path / "first.csv"
+        first.write_text("id,ra,dec\n1,10,10\n")
+        driver.run(cluster.config.directory, "strays", "Object", first)
+        ended, moments = driver.run(cluster.config.directory, "strays", "Source", write(0))
+        assert ended == "0"
+        present = list(orphans(0))
+        for number in range(1, ORPHAN_POINTS + 1):
+            point = 1 + (number - 1) * (moments - 2) // (ORPHAN_POINTS - 1)
+            driver.run(cluster.config.directory, "strays", "Source", write(number), point=point)
+            recover(destination, database="strays")
+            check_parts(destination, database)
+            rows = rows_of(destination, "strays", PartRole.CHUNK)
+            there = [row for row in zip(rows["number"], rows["id"], strict=True) if row in orphans(number)]
+            assert there in ([], orphans(number)) or sorted(there) == orphans(number), f"half of a batch at {point}"
+            present += there
+            assert sorted(rows["number"]) == sorted(row for row, _ in present)
+            index = rows_of(destination, "strays", PartRole.INDEX)
+            places = dict(zip(index["id"], index["healpix29"], strict=True))
+            assert len(places) == len(index["id"]), "no key twice"
+            assert places.keys() == {key for _, key in present} - {None, 1}
+            of_keys = {(k, c) for k, c in zip(rows["id"], rows["healpix29"], strict=True) if k not in {None, 1}}
+            assert of_keys == set(places.items()), "all rows of a key where the index says"
+        assert 2 < len({row // 10 for row, _ in present}) <= ORPHAN_POINTS, "some kills before the commit, some after"
+
+
+def rows_of(destination: Destination, database: str, role: PartRole) -> dict[str, list[Any]]:
+    """Return the columns of the committed parts of Source."""
+    found: dict[str, list[Any]] = {}
+    for part in parts_of(destination.registry, database, tables=["Source"], roles=[role]):
+        file = destination.file_of(part)
+        rows = pq.read_table(file) if role is PartRole.CHUNK else pa.ipc.open_file(str(file)).read_all()
+        for name in rows.column_names:
+            found.setdefault(name, []).extend(rows.column(name).to_pylist())
+    return found
 
 
 def test_the_spool_goes_and_others_are_left_alone(cluster: Cluster, driver: KillDriver, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""Rows that lack what most have: match rows of one key, directors with repeated ids."""
+"""Rows that lack what most have: match rows of one key, directors with repeated ids, child rows without a director."""
 
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +18,18 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.errors import ContributionError, UserError
+from qserv_py.ingest import run, table_staging
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.run import run_ingest
+from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.registry.transactions import parts_of
 
 HEADER = "id,number,ra,dec"
+
+PLACED = ("number", "healpix29")
 
 OBJECTS = ("id,ra,dec", "0,10,10", "1,120,-40", "2,250,60")
 STARS = ("name,ra,dec", "a,10.001,10", "b,120,-40.001", "far,300,-80")
@@ -147,6 +153,130 @@ def test_a_director_with_repeated_ids(
             (f"SELECT COUNT(*) AS n FROM {table} a JOIN {table} b ON a.id = b.id", [(28,)]),
             (f"SELECT a.number FROM {table} a WHERE {near} > 1", [(1,), (1,), (2,), (7,)]),
         )
+
+
+def test_orphans_stand_at_their_own_position(
+    destination: Destination, database: Database, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Rows of one key stay together, in all tables; a director's row that comes after them is turned away."""
+    ingest(destination, database, tmp_path, "Object", *OBJECTS)
+    name = database.name
+    before = len(destination.registry.family_state(name).orders)
+    rows = ("0,1,,", ",2,200,5", "50,3,40,-10", "50,4,222,-33", "2,5,250,60", "60,6,10,10.2")
+    with pytest.raises(ContributionError, match="3 of 9 rows rejected"):
+        ingest(destination, database, tmp_path, "Source", HEADER, *rows, ",7,,", ",8,400,0", "51,9,10,")
+    lost = f'"{name}.Object" has no row of its key, and the row has no position of its own'
+    assert rejected(tmp_path, "Source") == [(7, "ra", lost), (8, "ra", lost), (9, "ra", lost)]
+    ingest(destination, database, tmp_path, "Source", HEADER, *rows)
+    assert len(destination.registry.family_state(name).orders) > before, "there are chunks where there was none"
+    with pytest.raises(ContributionError, match="1 of 2 rows rejected"):
+        ingest(destination, database, tmp_path, "Loose", HEADER, ",1,77,7", "50,2,40,-10")
+    assert rejected(tmp_path, "Loose") == [(2, "id", f'"{name}.Object" has no row of this id')]
+    ingest(destination, database, tmp_path, "Forced", HEADER, "50,10,1,1", "70,11,2,2", "0,12,3,3")
+    with pytest.raises(ContributionError, match="3 of 4 rows rejected") as caught:
+        ingest(destination, database, tmp_path, "Object", "id,ra,dec", "50,40,-10", "4,5,5", "60,1,1", "70,2,2")
+    reason = "child rows of this id stand at their own positions, as they came before it"
+    assert f"3 x id: {reason} (rows 1, 3, 4)" in caught.value.detail
+    ingest(destination, database, tmp_path, "Object", "id,ra,dec", "4,200.001,5")
+    publish_database(destination, name)
+    check_parts(destination, database)
+    shards = Shards(cluster, database)
+    source, forced = ({row[0]: row[1] for row in shards.rows(table, PLACED)} for table in ("Source", "Forced"))
+    first = cell(40, -10)  # the first row of key 50 decides
+    assert source == {
+        1: cell(10, 10), 2: cell(200, 5), 3: first, 4: first, 5: cell(250, 60), 6: cell(10, 10.2)
+    }  # fmt: skip
+    assert forced == {10: first, 11: cell(2, 2), 12: cell(10, 10)}
+    s, f, o = f"{name}.Source s", f"{name}.Forced f", f"{name}.Object o"
+    alone = [(None, 2), (None, 3), (None, 4), (None, 6)]
+    with Session(cluster) as session:
+        check(
+            session,
+            (f"SELECT number FROM {name}.Source WHERE id = 50", [(3,), (4,)]),
+            (f"SELECT s.number FROM {s} JOIN {f} ON s.id = f.id", [(1,), (3,), (4,)]),
+            (f"SELECT s.number FROM {s} JOIN {o} ON s.id = o.id", [(1,), (5,)]),
+            (f"SELECT o.id, s.number FROM {s} LEFT JOIN {o} ON s.id = o.id", [(0, 1), (2, 5), *alone]),
+            (
+                f"SELECT o.id, s.number FROM {o} FULL JOIN {s} ON s.id = o.id",
+                [(0, 1), (2, 5), (1, None), (4, None), *alone],
+            ),
+            (f"SELECT id, COUNT(*) AS n FROM {name}.Source GROUP BY id", [(None, 1), (0, 1), (2, 1), (50, 2), (60, 1)]),
+            (f"SELECT id FROM {name}.Object WHERE id NOT IN (SELECT id FROM {name}.Source)", []),
+            (f"SELECT COUNT(*) AS n FROM {name}.Source", [(6,)]),
+        )
+
+
+def test_a_director_waits_for_orphans_that_are_being_loaded(
+    cluster: Cluster, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ingests at once: the orphans commit when the director would have read the keys, if nothing kept it."""
+    came, read = threading.Event(), threading.Event()
+    outcome: list[str] = []
+    lock, keys, commit = run.family_lock, table_staging.orphan_keys, run.commit_transaction
+
+    def director() -> None:
+        mine = tmp_path / "director"
+        mine.mkdir()
+        with open_destination(cluster, sync=False) as own:
+            try:
+                outcome.append(f"{ingest(own, database, mine, 'Object', 'id,ra,dec', '5,9,9', '6,8,8')} loaded")
+            except ContributionError as error:
+                outcome.append(error.message)
+
+    thread = threading.Thread(target=director)
+
+    def locked(*arguments: Any) -> Any:
+        if threading.current_thread() is thread:
+            came.set()
+        return lock(*arguments)
+
+    def found(*arguments: Any) -> Any:
+        there = keys(*arguments)
+        read.set()
+        return there
+
+    def committed(*arguments: Any, **further: Any) -> Any:
+        if threading.current_thread() is not thread:
+            thread.start()
+            assert came.wait(60)
+            read.wait(0.5)
+        return commit(*arguments, **further)
+
+    monkeypatch.setattr(run, "family_lock", locked)
+    monkeypatch.setattr(table_staging, "orphan_keys", found)
+    monkeypatch.setattr(run, "commit_transaction", committed)
+    with open_destination(cluster, sync=False) as destination:
+        assert ingest(destination, database, tmp_path, "Source", HEADER, "5,1,9,9") == 1
+    thread.join()
+    assert len(outcome) == 1
+    assert "Object.csv: 1 of 2 rows rejected" in outcome[0]
+
+
+def test_rows_near_chunks_that_orphans_made_stand_beside_them(
+    destination: Destination, database: Database, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Objects come to such chunks, and near them, before and after each other: no pair within the overlap is lost."""
+    random = np.random.default_rng(8)
+    ra, dec = random.uniform(30, 32, 150), random.uniform(-1, 1, 150)
+    turn = random.uniform(0, 2 * np.pi, 150)
+    places = np.stack([np.tile(ra, 2), np.tile(dec, 2)])
+    places[:, 150:] += 50 / 3600 * np.stack([np.cos(turn), np.sin(turn)])
+    rows = [f"{number},{x!r},{y!r}" for number, (x, y) in enumerate(places.T.tolist())]
+    order = random.permutation(300)
+    ingest(destination, database, tmp_path, "Source", HEADER, *(f",0,{x!r},{y!r}" for x, y in places.T[:70].tolist()))
+    for batch in np.array_split(order, 3):
+        ingest(destination, database, tmp_path, "Object", "id,ra,dec", *(rows[number] for number in batch))
+    publish_database(destination, database.name)
+    lon, lat = np.radians(places)
+    vectors = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+    apart = np.degrees(np.arccos(np.clip(vectors @ vectors.T, -1, 1)))
+    map_ = destination.registry.family_state(database.family.name)
+    own = ChunkMap.of_state(map_).index_of(healpix29_of(*places))
+    near = apart < 0.015
+    assert (near & (own[:, np.newaxis] != own)).sum() >= 20, "many pairs across a border"
+    pairs = f"FROM {database.name}.Object a JOIN {database.name}.Object b ON DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.015"
+    with Session(cluster) as session:
+        check(session, (f"SELECT COUNT(*) AS n {pairs}", [(int(near.sum()),)]))
 
 
 def check(session: Session, *questions: tuple[str, Collection[tuple[object, ...]]]) -> None:

@@ -20,7 +20,7 @@ CATALOGUES = ("clustered", "polar", "wrap", "sparse")
 """Databases; each is the kind of its positions."""
 
 GAPS = "gaps"
-"""A database whose rows lack what most have: match rows of one key, a director whose ids repeat."""
+"""A database with match rows of one key, sources without an object, and a director whose ids repeat."""
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,24 @@ tables:
   - {{name: number, datatype: int}}
   - {{name: ra, datatype: double}}
   - {{name: dec, datatype: double}}
+- name: Source
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: number, datatype: int}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
+- name: Forced
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: number, datatype: int}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
+- name: Loose
+  columns:
+  - {{name: id, datatype: long}}
+  - {{name: number, datatype: int}}
+  - {{name: ra, datatype: double}}
+  - {{name: dec, datatype: double}}
 """
 
 PLACES_PARTITION = """\
@@ -112,11 +130,14 @@ tables:
   Pair: {{kind: match, directors: [Object, Star], keys: [id, star]}}
   StrictPair: {{kind: match, directors: [Object, Star], keys: [id, star]}}
   Detection: {{kind: director, id: id, ra: ra, dec: dec, unique: false}}
+  Source: {{kind: child, director: Object, key: id, ra: ra, dec: dec, orphans: any}}
+  Forced: {{kind: child, director: Object, key: id, ra: ra, dec: dec, orphans: any}}
+  Loose: {{kind: child, director: Object, key: id, ra: ra, dec: dec}}
 """
 
 
 def places_database(directory: Path, *, name: str) -> Database:
-    """Return a database with match rows of one key and a director of repeated ids."""
+    """Return a database with match rows of one key, a director of repeated ids, and child tables with orphans."""
     felis, partition = directory / f"{name}-places.yaml", directory / f"{name}-places-partition.yaml"
     felis.write_text(PLACES_FELIS.format(name=name))
     partition.write_text(PLACES_PARTITION.format(name=name))

@@ -94,11 +94,19 @@ FOOTPRINTS = [
 ]
 """Circles and polygons, no region, and what is none."""
 
+_SOURCE_KEY = 'Source.objectId", datatype: long'
 _KEYS_OF_PAIRS = tuple(f'Pairs.{key}", datatype: long' for key in ("objectId", "truthId"))
 
 GAPS_FELIS = (
-    FELIS.replace(f"{_KEYS_OF_PAIRS[0]}, nullable: false", _KEYS_OF_PAIRS[0]).replace(
-        f"{_KEYS_OF_PAIRS[1]}, nullable: false", _KEYS_OF_PAIRS[1]
+    FELIS.replace(f"{_KEYS_OF_PAIRS[0]}, nullable: false", _KEYS_OF_PAIRS[0])
+    .replace(f"{_KEYS_OF_PAIRS[1]}, nullable: false", _KEYS_OF_PAIRS[1])
+    .replace(
+        f"{_SOURCE_KEY}, nullable: false}}}}",
+        f"{_SOURCE_KEY}}}}}"
+        + "".join(
+            f'\n      - {{{{name: s_{one}, "@id": "#{{name}}.Source.s_{one}", datatype: double}}}}'
+            for one in ("ra", "dec")
+        ),
     )
     + """\
   - name: Detection
@@ -112,10 +120,10 @@ GAPS_FELIS = (
       - {{name: kind, "@id": "#{name}.Detection.kind", datatype: string, length: 8}}
 """
 )
-"""The schema of a catalogue whose match rows may have one key only, and with a director whose ids repeat."""
+"""The schema of a catalogue with match rows of one key, sources without an object, and a director whose ids repeat."""
 
 GAPS_PARTITION = (
-    PARTITION
+    PARTITION.replace("key: objectId}}", "key: objectId, ra: s_ra, dec: s_dec, orphans: any}}")
     + """\
   Detection: {{kind: director, id: detId, ra: d_ra, dec: d_dec, unique: false}}
 """
@@ -271,12 +279,33 @@ def detections(rng: np.random.Generator, found: pa.Table) -> pa.Table:
     )
 
 
-def gaps(seed: int, *, count: int) -> dict[str, pa.Table]:
-    """Return the rows of a catalogue with match rows of one key, and with a director whose ids repeat."""
+def orphans(rng: np.random.Generator, found: pa.Table, rows: pa.Table) -> pa.Table:
+    """Return sources with positions: near their objects, for one in six far away, and a tenth of them without a key."""
+    place = {value: number for number, value in enumerate(found["objectId"].to_pylist())}
+    own = np.array([place[value] for value in rows["objectId"].to_pylist()])
+    ra, dec = positions(rng, rows.num_rows, "sparse")
+    near = rng.random(rows.num_rows) < 5 / 6
+    keys = pa.array(np.asarray(rows["objectId"]), mask=rng.random(rows.num_rows) < 0.1)
+    rows = rows.set_column(1, "objectId", keys)
+    rows = rows.add_column(2, "s_ra", pa.array(np.where(near, np.asarray(found["coord_ra"])[own], ra)))
+    return rows.add_column(3, "s_dec", pa.array(np.where(near, np.asarray(found["coord_dec"])[own], dec)))
+
+
+def gaps(seed: int, *, count: int, visits: int = 12) -> dict[str, pa.Table]:
+    """Return the rows of a catalogue with match rows of one key, orphan sources, and a director whose ids repeat."""
     rng = np.random.default_rng(seed)
-    tables = catalogue(seed, "clustered", count=count)
-    tables = {name: with_gaps(rng, rows) if "Pairs" in name else rows for name, rows in tables.items()}
-    return {**tables, "Detection": detections(rng, tables["Object"])}
+    everything = objects(rng, count, "clustered")
+    found = everything.filter(pa.array(rng.random(count) < 0.85))  # the sources of the others have none
+    true = truths(rng, found)
+    return {
+        "Object": found,
+        "Source": orphans(rng, everything, sources(rng, everything, visits)),
+        "Visit": visit_rows(rng, visits),
+        "Truth": true,
+        "Pairs": with_gaps(rng, pairs(rng, found, true, farthest_deg=55 / 3600)),
+        "FarPairs": with_gaps(rng, pairs(rng, found, true, farthest_deg=1.5)),
+        "Detection": detections(rng, everything),
+    }
 
 
 def catalogue(seed: int, kind: str, *, count: int, visits: int = 12) -> dict[str, pa.Table]:

@@ -25,6 +25,10 @@ def upload_for(tables: dict[str, pa.Table], *, seed: int) -> pa.Table:
     ra[:8] = [0.0, 360.0, -7.0, 725.5, 10.0, 200.0, 359.9999999, np.nan]
     dec[:8] = [90.0, -90.0, 0.0, 1.0, 90.0, -89.9999, 0.0, 3.0]
     keys = np.where(rng.random(MANY) < 0.8, np.asarray(objects["objectId"])[chosen], rng.integers(0, 99, MANY))
+    known = tables["Source"]["objectId"]
+    if known.null_count:  # some sources have no object
+        chosen = rng.choice(known.drop_null().to_numpy(), MANY)
+        keys = np.where(rng.random(MANY) < 0.3, chosen, keys)
     return pa.table(
         {
             "uid": pa.array(np.arange(MANY) // 2, pa.int32()),

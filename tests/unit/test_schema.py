@@ -47,6 +47,23 @@ def test_keys_and_positions_are_never_null(tmp_path: Path) -> None:
         assert {column.name for column in table.columns if not column.nullable} == required[table.name]
 
 
+def test_children_may_have_orphans(tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = partition.read_text()
+    for said, orphans in (("", "keyless"), (", orphans: null", "keyless"), (", orphans: any", "any")):
+        partition.write_text(text.replace("key: objectId}", f"key: objectId, ra: mjd, dec: mjd{said}}}"))
+        table = read_schema(felis, partition).table("Source")
+        assert isinstance(table, ChildTable)
+        assert (table.orphans, table.column("objectId").nullable) == (orphans, True)
+        assert table.column("mjd").nullable, "a row with a director needs no position"
+    strict = felis.read_text().replace("objectId, datatype: long}", "objectId, datatype: long, nullable: false}")
+    felis.write_text(strict)
+    assert not read_schema(felis, partition).table("Source").column("objectId").nullable
+    partition.write_text(text.replace("key: objectId}", "key: objectId, ra: mjd, dec: mjd}"))
+    with pytest.raises(SchemaError, match=r'orphans are rows whose key is NULL, but the Felis file lets "objectId"'):
+        read_schema(felis, partition)
+
+
 def test_indexes_and_primary_keys_name_columns(tmp_path: Path) -> None:
     source = small_database(tmp_path).table("Source")
     assert source.indexes == (("visit",),)
@@ -192,6 +209,19 @@ PARTITION_MISTAKES = [
     ),
     ("id: objectId,", "id: objectId, unique: false,", r'line 6: table "ObjectMatch": its director "Object" has repeat'),
     ("key: objectId}", "key: objectId, unique: false}", r'line 5: table "Source": a child table has no "unique"'),
+    ("key: objectId}", "key: objectId, ra: mjd}", r'line 5: .* stand at their own position, which needs "dec"'),
+    ("key: objectId}", "key: objectId, orphans: any}", r'line 5: .* own position, which needs "ra" and "dec"'),
+    (
+        "key: objectId}",
+        "key: objectId, ra: mjd, dec: mjd, orphans: anyy}",
+        r'orphans is one of keyless, any, not "anyy"; did you mean "any"\?',
+    ),
+    (
+        "key: objectId}",
+        "key: objectId, ra: {column: mjd, format: hms}, dec: mjd}",
+        r'line 5: table "Source": ra of a child table is in degrees, not in the format "hms"',
+    ),
+    ("key: objectId}", "key: objectId, ra: visit, dec: mjd}", r'the position "visit" is int; it holds degrees'),
     ("director: Object", "director: Visit", r'table "Source": its director "Visit" is a ref table'),
     ("key: objectId", "key: visit", r'the key "visit" is int, the id "Object.objectId" is long; they must be of one'),
     ("keys: [objectId, truthId]", "keys: [truthId, truthId]", r'line 6: .* the key "truthId" is string, the id "Obj'),
