@@ -45,7 +45,7 @@ def _reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
 
             return ParquetReader(path)
         case InputFormat.CSV:
-            from qserv_py.ingest.files.csv import CsvReader
+            from qserv_py.ingest.files.csv.reader import CsvReader
 
             return CsvReader(path, options)
         case InputFormat.FITS:

@@ -20,8 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qserv_py.errors import ContributionError, UserError
-from qserv_py.ingest.files import csv as csv_files
-from qserv_py.ingest.files import csv_fields, csv_records
+from qserv_py.ingest.files.csv import fields, reader, records
 from qserv_py.ingest.files.decompressed import open_decompressed
 from qserv_py.ingest.files.opened import open_reader
 from qserv_py.ingest.files.reader import Reader
@@ -45,13 +44,13 @@ def read(
 @pytest.fixture(params=[7, 64, 8 << 20])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Blocks so small that every boundary falls somewhere."""
-    for module in (csv_files, csv_fields, csv_records):
+    for module in (reader, fields, records):
         monkeypatch.setattr(module, "BLOCK", request.param)
     return int(request.param)
 
 
-def counted(text: bytes) -> csv_records.RecordCount:
-    return csv_records.count_records(io.BytesIO(text), ",")
+def counted(text: bytes) -> records.RecordCount:
+    return records.count_records(io.BytesIO(text), ",")
 
 
 TEXTS = st.text(alphabet='ab",\n\r \u00e9', max_size=6)
@@ -64,11 +63,11 @@ def test_records_are_counted_as_python_does(rows: list[list[str]], block: int) -
     csv.writer(written, lineterminator="\r\n").writerows(rows)
     text = written.getvalue().encode()
     expected = [row for row in csv.reader(io.StringIO(text.decode(), newline=""), strict=True) if row]
-    before, csv_records.BLOCK = csv_records.BLOCK, block
+    before, records.BLOCK = records.BLOCK, block
     try:
         found = counted(text)
     finally:
-        csv_records.BLOCK = before
+        records.BLOCK = before
     assert (found.is_plain, found.records) == (True, len(expected))
 
 

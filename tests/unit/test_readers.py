@@ -47,7 +47,7 @@ def test_csv_with_what_people_write(tmp_path: Path) -> None:
 
 
 def test_csv_row_numbers_over_many_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qserv_py.ingest.files.csv.LONGEST_RECORD", 64)
+    monkeypatch.setattr("qserv_py.ingest.files.csv.reader.LONGEST_RECORD", 64)
     lines = [f"{number},x" if number % 7 else "broken" for number in range(1, 500)]
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(("n,t\n" + "\n".join(lines) + "\n").encode()))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.csv_records import BLOCK, LONGEST_RECORD
+from qserv_py.ingest.files.csv.records import BLOCK, LONGEST_RECORD
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """CSV files (plain or compressed), all values as text; NULL is the unquoted text that the options name.
 
-A file is gone through twice: its records are counted by their line ends and quotes (``csv_records``), then pyarrow
-reads them, or ``csv_fields`` where the quotes are not only those around whole fields.
+A file is gone through twice: its records are counted by their line ends and quotes (``records``), then pyarrow
+reads them, or ``fields`` where the quotes are not only those around whole fields.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow.csv as pa_csv
 
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError, UserError
-from qserv_py.ingest.files.csv_fields import FieldReader
-from qserv_py.ingest.files.csv_header import read_header
-from qserv_py.ingest.files.csv_records import BLOCK, LONGEST_RECORD, count_records
+from qserv_py.ingest.files.csv.fields import FieldReader
+from qserv_py.ingest.files.csv.header import read_header
+from qserv_py.ingest.files.csv.records import BLOCK, LONGEST_RECORD, count_records
 from qserv_py.ingest.files.decompressed import open_decompressed
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRow, MalformedRows, RawBatch, not_single
 from qserv_py.ingest.rejects import Rejected

@@ -3,7 +3,7 @@
 Quotes are those of RFC 4180: a field may stand between double quotes, a quote in it is doubled, and line ends in it are
 its own. pyarrow reads such files at full speed, but takes the end of the file for the end of a quote that never closes,
 and joins ``"ab"cd`` to ``abcd``. So the quotes are looked at first: where they pair as RFC 4180 has it, the count of
-records is exact and pyarrow's rows are held against it; any other file is read field by field (``csv_fields``).
+records is exact and pyarrow's rows are held against it; any other file is read field by field (``fields``).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from qserv_py.errors import ContributionError, UserError
-from qserv_py.ingest.files.csv_fields import FieldReader
+from qserv_py.ingest.files.csv.fields import FieldReader
 from qserv_py.ingest.files.reader import check_names
 from qserv_py.ingest.requests import InputOptions
 
