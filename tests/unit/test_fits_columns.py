@@ -246,6 +246,14 @@ def test_keywords_that_mean_nothing_are_told(tmp_path: Path) -> None:
         assert all(told in note for note in notes)
 
 
+@pytest.mark.parametrize("rows", [2, 10**9, 2**62])
+def test_more_rows_than_a_file_can_have(tmp_path: Path, rows: int) -> None:
+    path = tmp_path / "a.fits"
+    path.write_bytes(fits_bytes({"NAXIS1": 2000, "NAXIS2": rows, "TFIELDS": 1, "TFORM1": "2000A"}, bytes(2000)))
+    with pytest.raises(ContributionError, match=f"HDU 1 is cut off: {rows - 1} of {rows} rows are not there"):
+        opened(path)
+
+
 def test_repeated_keywords(tmp_path: Path) -> None:
     content = column("J", [bytes(4)])
     same = content.replace(b"TFIELDS =", b"NAXIS1  =                    4".ljust(80) + b"TFIELDS =", 1)

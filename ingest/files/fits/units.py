@@ -138,7 +138,7 @@ def units_of(file: FileBytes) -> Iterator[Unit]:
 
 def _begins_unit(file: FileBytes, at: int, number: int) -> bool:
     """Return whether a unit begins there; what stands behind the last one is nobody's."""
-    begin = file.read(at, min(9, max(0, file.size - at)))
+    begin = file.read(at, min(9, file.size - at)) if at < file.size else b""
     if number == 0:
         if begin != b"SIMPLE  =":
             raise ContributionError(
