@@ -361,6 +361,21 @@ def test_what_fills_the_last_block_may_be_missing(tmp_path: Path) -> None:
     assert read(path, *names) == read(source, *names)
 
 
+def test_sums_of_the_data_are_held_against_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    table = Table({"n": np.arange(5000, dtype="i8") ** 5, "t": ["z"] * 5000})
+    fits.BinTableHDU(table).writeto(path, checksum=True)
+    content = path.read_bytes()
+    last = content.rindex(b"z")
+    changed = content[:last] + b"y" + content[last + 1 :]
+    without_filling = content[: last + 1]  # of the last block, which is summed too
+    for written, is_noted in ((content, False), (changed, True), (without_filling, False)):
+        path.write_bytes(written)
+        reader = opened(path)
+        assert len(list(reader.batches(("n",)))) == 1
+        assert ["DATASUM" in note for note in reader.notes] == [True] * is_noted
+
+
 def test_what_stands_behind_the_last_unit_is_said(tmp_path: Path) -> None:
     path = tmp_path / "a.fits"
     path.write_bytes((DATA / "fitsio-nulls.fits").read_bytes() + b"junk")

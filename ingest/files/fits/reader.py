@@ -14,6 +14,7 @@ import pyarrow as pa
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.choice import FileTable, chosen_table
 from qserv_py.ingest.files.fits.ascii import AsciiColumn, ascii_columns
+from qserv_py.ingest.files.fits.checksum import is_as_summed
 from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source
 from qserv_py.ingest.files.fits.forms import binary_columns
 from qserv_py.ingest.files.fits.heap import Heap
@@ -54,8 +55,8 @@ class FitsReader:
         ]
         self._unit = tables[chosen_table(path, known, options).place]
         keywords = self._unit.keywords
-        notes = list(oddities(self._file, units, self._unit))
-        self._columns = {column.name: column for column in _columns(self._unit, notes)}
+        self._notes = list(oddities(self._file, units, self._unit))
+        self._columns = {column.name: column for column in _columns(self._unit, self._notes)}
         check_whole(self._file, self._unit)
         self._heap = self._checked_heap()
         self.names: tuple[str, ...] = tuple(self._columns)
@@ -73,7 +74,7 @@ class FitsReader:
             name: _described(keywords, number) for number, name in enumerate(self.names, start=1)
         }
         self.malformed = MalformedRows()
-        self.notes: Sequence[str] = notes
+        self.notes: Sequence[str] = self._notes
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""
@@ -87,6 +88,11 @@ class FitsReader:
             for rows in _parts(block, columns, source.heap):
                 yield self._batch(rows, done, columns, source)
                 done += len(rows)
+        if not is_as_summed(self._file, self._unit):
+            self._notes.append(
+                f"DATASUM of {self._unit.keywords.place} is not that of its data, "
+                "which was damaged, or changed by a program that does not know the keyword"
+            )
 
     def _blocks(self) -> Iterator[Array]:
         """Yield the bytes of rows, shape (n, width of a row); of a table without rows n is 0."""
