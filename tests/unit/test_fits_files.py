@@ -312,6 +312,14 @@ def test_tables_of_stilts_that_hold_columns_as_arrays() -> None:
     assert "ofmt=fits-basic" in caught.value.hint
 
 
+def test_more_columns_than_fits_allows(tmp_path: Path) -> None:
+    ours, rejected = read(DATA / "stilts-wide.fits.gz")
+    assert not rejected
+    assert list(ours) == [f"c{number}" for number in range(1100)]
+    assert [ours[f"c{number}"] for number in range(1098)] == [[number, -number] for number in range(1098)]
+    assert (ours["c1098"], ours["c1099"]) == (["text", None], [None, 7])
+
+
 def test_arrays_of_stilts_do_not_refuse_the_rest() -> None:
     path = DATA / "stilts-arrays.fits"
     assert read(path, "l") == ({"l": [True, None, False]}, [])

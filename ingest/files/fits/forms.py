@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,21 @@ def binary_columns(keywords: Keywords, notes: list[str]) -> list[BinaryColumn]:
             detail="NAXIS1 is not the sum of what the TFORMn say.",
         )
     return columns
+
+
+def widened(keywords: Keywords) -> Keywords:
+    """Return the keywords of a table with all of its columns, also those that STIL puts beyond the 999 that FITS has.
+
+    The last column that FITS knows contains them then, as bytes; TTYPE1000 and its companions stand behind
+    ``HIERARCH XT``.
+    """
+    if "XT_ICOL" not in keywords:
+        return keywords
+    container = keywords.whole("XT_ICOL")
+    of_container = re.compile(rf"T[A-Z]+{container}")
+    own = {key: value for key, value in keywords.values.items() if not of_container.fullmatch(key)}
+    further = {key.removeprefix("XT "): value for key, value in keywords.values.items() if key.startswith("XT ")}
+    return replace(keywords, values=own | further | {"TFIELDS": keywords.whole("XT_NCOL")})
 
 
 def column_name(keywords: Keywords, number: int) -> str:

@@ -16,7 +16,7 @@ from qserv_py.ingest.files.choice import FileTable, chosen_table
 from qserv_py.ingest.files.fits.ascii import AsciiColumn, ascii_columns
 from qserv_py.ingest.files.fits.checksum import is_as_summed
 from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source
-from qserv_py.ingest.files.fits.forms import binary_columns
+from qserv_py.ingest.files.fits.forms import binary_columns, widened
 from qserv_py.ingest.files.fits.heap import Heap
 from qserv_py.ingest.files.fits.texts import TextDecoder
 from qserv_py.ingest.files.fits.units import Keywords, Unit, check_whole, names_of, oddities, units_of
@@ -54,9 +54,9 @@ class FitsReader:
             for number, unit in tables.items()
         ]
         self._unit = tables[chosen_table(path, known, options).place]
-        keywords = self._unit.keywords
+        keywords = widened(self._unit.keywords)
         self._notes = list(oddities(self._file, units, self._unit))
-        self._columns = {column.name: column for column in _columns(self._unit, self._notes)}
+        self._columns = {column.name: column for column in _columns(self._unit, keywords, self._notes)}
         check_whole(self._file, self._unit)
         self._heap = self._checked_heap()
         self.names: tuple[str, ...] = tuple(self._columns)
@@ -126,9 +126,8 @@ class FitsReader:
         return RawBatch(numbers, pa.record_batch(values, names=[column.name for column in columns]), tuple(rejected))
 
 
-def _columns(unit: Unit, notes: list[str]) -> Sequence[BinaryColumn | AsciiColumn]:
+def _columns(unit: Unit, keywords: Keywords, notes: list[str]) -> Sequence[BinaryColumn | AsciiColumn]:
     """Return the columns of a table, all of which have different names."""
-    keywords = unit.keywords
     if keywords.whole("NAXIS") != 2 or keywords.value("BITPIX") != 8 or keywords.whole("GCOUNT", 1) != 1:
         raise ContributionError(
             f"{keywords.place} is no table that FITS allows", detail="NAXIS, BITPIX, GCOUNT: 2, 8, 1"
@@ -136,12 +135,6 @@ def _columns(unit: Unit, notes: list[str]) -> Sequence[BinaryColumn | AsciiColum
     if keywords.flag("ZTABLE"):
         raise ContributionError(
             f"{keywords.place} is a compressed table", detail="ZTABLE is T.", hint="funpack makes it a plain one."
-        )
-    if "XT_ICOL" in keywords:
-        raise ContributionError(
-            f"{keywords.place} has more columns than FITS allows, packed by a convention of STIL",
-            detail="XT_ICOL is there.",
-            hint="Write the table as Parquet or VOTable, or with fewer columns.",
         )
     columns: Sequence[BinaryColumn | AsciiColumn] = (
         binary_columns(keywords, notes) if unit.table == "BINTABLE" else ascii_columns(keywords, notes)

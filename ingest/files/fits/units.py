@@ -31,10 +31,13 @@ _TOO_MANY = 1 << 63
 _BITPIX = (8, 16, 32, 64, -32, -64)
 _TABLES = {"BINTABLE": "BINTABLE", "A3DTABLE": "BINTABLE", "TABLE": "TABLE"}
 _READ = re.compile(
-    r"SIMPLE|XTENSION|BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|GROUPS|TFIELDS|THEAP|EXTNAME|EXTVER|DATASUM|ZTABLE|ZIMAGE|XT_ICOL|RADE(CSYS|SYS)"
-    r"|T(TYPE|FORM|BCOL|NULL|SCAL|ZERO|DIM|UNIT|UCD|COMM|CTYP)[1-9][0-9]*"
+    r"SIMPLE|XTENSION|BITPIX|NAXIS[0-9]*|PCOUNT|GCOUNT|GROUPS|TFIELDS|THEAP|EXTNAME|EXTVER|DATASUM|ZTABLE|ZIMAGE|XT_ICOL|XT_NCOL|RADE(CSYS|SYS)"
+    r"|(XT )?T(TYPE|FORM|BCOL|NULL|SCAL|ZERO|DIM|UNIT|UCD|COMM|CTYP)[1-9][0-9]*"
 )
-_TOLD = re.compile(r"DATASUM|T(UNIT|UCD|COMM|CTYP)[1-9][0-9]*|RADE(CSYS|SYS)")
+_WIDE = re.compile(rb"HIERARCH (XT T[A-Z]+[0-9]+) *= ")
+"""Keywords of columns beyond 998 by STIL's convention."""
+
+_TOLD = re.compile(r"DATASUM|(XT )?T(UNIT|UCD|COMM|CTYP)[1-9][0-9]*|RADE(CSYS|SYS)")
 """Keywords that only describe: one that cannot be read is not there."""
 
 
@@ -177,6 +180,8 @@ def _values(cards: list[bytes], place: str) -> Iterator[tuple[str, object]]:
     """Yield the keywords that describe tables, with their values."""
     for number, card in enumerate(cards):
         keyword = card[:8].decode("latin-1").rstrip()
+        if keyword == "HIERARCH" and (wide := _WIDE.match(card)):
+            keyword = wide[1].decode()
         if not _READ.fullmatch(keyword):
             continue
         last = number + 1
@@ -195,7 +200,7 @@ def _values(cards: list[bytes], place: str) -> Iterator[tuple[str, object]]:
 
 
 def _value(image: bytes) -> object:
-    if image[8:10] != b"= ":
+    if image[8:10] != b"= " and not _WIDE.match(image):
         raise ValueError("it has no value")
     if not all(32 <= byte < 127 for byte in image):
         raise ValueError("there are characters beside printable ASCII")

@@ -6,5 +6,12 @@ cd "$(dirname "$0")"
 for format in fits-plus fits-basic fits-var colfits-basic; do
   stilts tcopy in=nulls.vot ifmt=votable out="stilts-$format.fits" ofmt="$format"
 done
+"$1" -c "
+print(','.join(f'c{number}' for number in range(1100)))
+print(','.join(str(number) for number in range(1098)) + ',text,')
+print(','.join(str(-number) for number in range(1098)) + ',,7')" > wide.csv
+stilts tcopy in=wide.csv ifmt=csv out=stilts-wide.fits ofmt=fits-basic
+gzip -9nf stilts-wide.fits
+rm wide.csv
 stilts tpipe in=nulls.vot ifmt=votable cmd='addcol list array(1,2,3)' cmd='keepcols "l list"' \
   out=stilts-arrays.fits ofmt=fits-var
