@@ -99,7 +99,8 @@ class Result:
     def to_pandas(self) -> Any:
         """Return all rows as a pandas data frame.
 
-        Whole numbers and booleans are of pandas's nullable types, so NULL is ``<NA>`` and 64-bit ids stay whole.
+        Whole numbers and booleans are of pandas's nullable types, so NULL is ``<NA>`` and 64-bit ids stay whole. Pandas
+        takes NaN for NULL.
 
         Raises
         ------

@@ -113,12 +113,12 @@ def test_pyvo_makes_fills_and_removes_a_table(ada: User, tap: TapServer) -> None
 
 @pytest.mark.parametrize("kind", ["votable", "votable/td", "votable/b", "fits", "csv", "tsv", "parquet", "arrow"])
 def test_a_result_is_kept_as_a_table(ada: User, kind: str) -> None:
-    query = "SELECT TOP 7 objectId, coord_ra FROM clustered.Object ORDER BY objectId"
+    query = "SELECT TOP 7 objectId, coord_ra, objectId FROM clustered.Object ORDER BY objectId"
     job = submitted(ada.tap, ada.headers, QUERY=query, FORMAT=kind)
     finished(job, ada.headers)
     kept = ada.send("POST", "/tap/tables/mydb.kept", data={"JOB": job.rsplit("/", 1)[1], "DESCRIPTION": "seven"})
     assert (kept.status_code, kept.headers["location"]) == (303, f"{ada.tap.tap}/tables/mydb.kept"), kept.text
-    joined = "SELECT COUNT(*) AS n FROM clustered.Object AS o JOIN mydb.kept AS k ON o.objectId = k.objectId"
+    joined = "SELECT COUNT(*) AS n FROM clustered.Object AS o JOIN mydb.kept AS k ON o.objectId = k.objectId_2"
     assert ada.send("POST", "/tap/sync", data={"QUERY": joined, "FORMAT": "csv"}).text.split() == ["n", "7"]
     assert (ada.kept()[0]["rows"], ada.kept()[0]["description"]) == (7, "seven")
     if kind in {"votable", "votable/td", "votable/b", "arrow"}:

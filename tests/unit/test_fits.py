@@ -15,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import fits
+from astropy.table import Table
+from astropy.units import Unit
 from support.answers import Rows, column, stream_of, written
 
 from qserv_py.adql.tree import OutputColumn
@@ -123,6 +125,27 @@ def test_arrays() -> None:
     assert [np.asarray(value).tolist() for value in hdu.data["s"]] == [[1, 2, 3], [], [], [9, 9]]
     assert "TNULL3" not in hdu.header, "astropy's Table.read fails on it"
     assert [np.asarray(value).tolist() for value in hdu.data["n"]] == [[1, 7], [], [-(2**31)], []]
+
+
+@pytest.mark.filterwarnings("ignore:It is strongly recommended")
+@pytest.mark.parametrize("name", ["x" * 63, "x" * 80, "y" * 300, "a'b" * 30])
+def test_long_names(name: str) -> None:
+    """Astropy fails on a whole file with a name that does not fit into one card."""
+    document = written("fits", [column(name, DataType.INT), column(name + "z", DataType.INT)], [[1, 2]])
+    first, second = Table.read(io.BytesIO(document), format="fits").colnames
+    assert name.startswith(first)
+    assert len(first) >= 31
+    assert second == f"{first}_2" or second == name + "z"
+
+
+@pytest.mark.parametrize("unit", ["µm", "μJy", "Å", "Ω"])
+def test_units_with_signs(unit: str) -> None:
+    document = written("fits", [column("x", DataType.INT, unit=unit)], [[1]])
+    assert Table.read(io.BytesIO(document), format="fits")["x"].unit == Unit(unit)
+
+
+def test_a_unit_that_fits_cannot_hold_is_left_out() -> None:
+    assert "TUNIT1" not in read([column("x", DataType.INT, unit="☉")], [[1]]).header
 
 
 def test_names() -> None:

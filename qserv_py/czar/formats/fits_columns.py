@@ -20,6 +20,9 @@ from qserv_py.errors import EvaluationError, UserError
 MAX_COLUMNS = 999
 """Of a table, as its keywords have three digits."""
 
+LONGEST_NAME = 63
+"""Characters of a name, its quotes counted twice: with a number behind it must fit into one card, of 68."""
+
 WIDEST_TEXT = 1000
 """Bytes of a text that is written in its row; all rows have room for the longest, so longer ones go to the heap."""
 
@@ -156,9 +159,8 @@ class FitsColumn:
 
 
 def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[FitsColumn]:
-    """Return the columns of a table; names have printable ASCII alone."""
-    plain = ["".join(c if " " <= c <= "~" else "_" for c in column.name).strip() or "_" for column in columns]
-    names = unique_names(plain)
+    """Return the columns of a table; names are printable ASCII, and so short that they fit into their keyword."""
+    names = unique_names(_plain_name(column.name) for column in columns)
     made = []
     for about, name in zip(fields_of(columns, schema), names, strict=True):
         if about.datatype in _TYPES:
@@ -167,6 +169,13 @@ def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[Fit
             (letter, kind), size = (_BYTES if about.datatype == "unsignedByte" else _CHARACTERS), None
         made.append(FitsColumn(about=about, name=name, letter=letter, kind=kind, size=size))
     return made
+
+
+def _plain_name(name: str) -> str:
+    plain = "".join(c if " " <= c <= "~" else "_" for c in name).strip()[:LONGEST_NAME]
+    while len(plain) + plain.count("'") > LONGEST_NAME:
+        plain = plain[:-1]
+    return plain.rstrip() or "_"
 
 
 def prepared(block: pa.RecordBatch, columns: Sequence[FitsColumn]) -> pa.RecordBatch:

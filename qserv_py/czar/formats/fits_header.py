@@ -16,6 +16,20 @@ _CARD_TEXT = 70
 """Characters of a HISTORY card."""
 
 
+_SIGNS = str.maketrans(
+    {
+        "\N{MICRO SIGN}": "u",
+        "\N{GREEK SMALL LETTER MU}": "u",
+        "\N{LATIN CAPITAL LETTER A WITH RING ABOVE}": "Angstrom",
+        "\N{ANGSTROM SIGN}": "Angstrom",
+        "\N{DEGREE SIGN}": "deg",
+        "\N{GREEK CAPITAL LETTER OMEGA}": "Ohm",
+        "\N{OHM SIGN}": "Ohm",
+    }
+)
+"""Signs in units, and what FITS calls these."""
+
+
 def primary_header() -> bytes:
     """Return the header of a primary array that is not there."""
     cards = fits.Header()
@@ -74,9 +88,15 @@ def _describe(cards: fits.Header, number: int, column: FitsColumn) -> None:
     if column.is_whole and column.has_null:
         cards[f"TNULL{number}"] = column.null
     about = column.about.column
-    for keyword, text in (("TUNIT", about.unit), ("TUCD", about.ucd), ("TCOMM", about.description)):
+    for keyword, text in (("TUNIT", _unit(about.unit)), ("TUCD", about.ucd), ("TCOMM", about.description)):
         if text := _printable(text).strip():
             cards[f"{keyword}{number}"] = text
+
+
+def _unit(text: str) -> str:
+    """Return a unit in ASCII; nothing rather than another unit."""
+    plain = text.translate(_SIGNS)
+    return plain if plain.isascii() else ""
 
 
 def _printable(text: str) -> str:
