@@ -151,7 +151,8 @@ def _taken(
     place: Place = ("tables", number, "columnRefs")
     for resource, tables in _entries(file, place, table["columnRefs"], problems):
         if resource not in resources:
-            if resource not in (file.data.get("resources") or {}):  # else it is told there what is wrong
+            written = file.data.get("resources") or {}
+            if isinstance(written, dict) and resource not in written:  # else it is told there what is wrong
                 meant = or_did_you_mean(resource, list(resources))
                 problems.add(file.at(*place, resource), f'table "{name}": "{resource}" is not among resources{meant}')
             continue
@@ -188,7 +189,7 @@ def _reference(
         if key not in known:
             meant = or_did_you_mean(key, known) or f"; known are {', '.join(known)}"
             problems.add(file.at(*at, key), f'{what}: "{key}" cannot be said of a column of another file{meant}')
-    if overrides.get("datatype") in _WITHOUT_LENGTH and "length" not in overrides:
+    if str(overrides.get("datatype")) in _WITHOUT_LENGTH and "length" not in overrides:
         overrides["length"] = None
     return str(chosen.get("ref_name") or column), {key: overrides[key] for key in overrides if key in OVERRIDES}
 

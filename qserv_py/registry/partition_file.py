@@ -70,10 +70,14 @@ def parse_partition(file: YamlFile, problems: Problems) -> PartitionFile:
     roles = {}
     if "tables" not in top:
         problems.add(file.at(), '"tables" is missing: one entry for each table of the schema')
-    for table in mapping_at(file, ("tables",), None, problems) if "tables" in top else {}:
-        role = _role(file, str(table), problems)
+    names: list[object] = list(mapping_at(file, ("tables",), None, problems)) if "tables" in top else []
+    for table in names:
+        if not isinstance(table, str):
+            problems.add(file.at("tables"), f"the name of a table is a text, not {table!r}; put it in quotes")
+            continue
+        role = _role(file, table, problems)
         if role is not None:
-            roles[str(table)] = role
+            roles[table] = role
     return PartitionFile(file=file, database=name, family=family, roles=roles)
 
 

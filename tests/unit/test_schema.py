@@ -234,6 +234,7 @@ PARTITION_MISTAKES = [
     ("database: small", "database: ../small", r'line 1: "../small" cannot name a database: letters, digits'),
     ("database: small", "database: [small", r"this is not YAML"),
     ("  Visit: {kind: ref}\n", "  Visit: {kind: ref}\n  Visit: {kind: ref}\n", r'line 9: "Visit" stands in line 8'),
+    ("  Visit: ", "  7: ", r"line 3: the name of a table is a text, not 7; put it in quotes"),
     ("{kind: ref}", "ref", r'"Visit" must be a mapping .* not a text'),
 ]
 
