@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from qserv_py.catalog.model import DirectorTable, RefTable, Table
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.inputs import Input
+from qserv_py.ingest.intake import InputFile
 from qserv_py.ingest.placing import checked_key
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.contents import AGAIN_HINT, check_contents
@@ -31,26 +32,30 @@ def sha256s_of(table: Table, inputs: Sequence[Input]) -> tuple[str | None, ...]:
     return tuple(None if told_by_keys else input.sha256() for input in inputs)
 
 
-def new_contents(inputs: Sequence[Input], sha256s: Sequence[str | None]) -> Contents:
-    """Return the contents of an ingest by their SHA-256.
+def contents_of(inputs: Sequence[Input], sha256s: Sequence[str | None]) -> Contents:
+    """Return the contents of an ingest, those that are known."""
+    return {sha256: input.label for input, sha256 in zip(inputs, sha256s, strict=True) if sha256 is not None}
+
+
+def check_repeated(files: Sequence[InputFile], sha256s: Sequence[str | None]) -> None:
+    """See that no two files have brought the same rows; files without rows, such as headers alone, may be alike.
 
     Raises
     ------
     ContributionError
-        If two inputs are of the same content.
+        If two are of the same content.
     """
     labels: Contents = {}
-    for input, sha256 in zip(inputs, sha256s, strict=True):
-        if sha256 is None:
+    for file, sha256 in zip(files, sha256s, strict=True):
+        if sha256 is None or not file.rows_loaded:
             continue
         if sha256 in labels:
             raise ContributionError(
-                f"{input.label}: its content is that of {labels[sha256]}; nothing was loaded",
+                f"{file.input.label}: its content is that of {labels[sha256]}; nothing was loaded",
                 detail=f"SHA-256 {sha256}.",
                 hint=AGAIN_HINT,
             )
-        labels[sha256] = input.label
-    return labels
+        labels[sha256] = file.input.label
 
 
 def check_not_loaded(registry: Registry, transaction_id: int, table: Table, contents: Contents) -> None:

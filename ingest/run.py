@@ -22,7 +22,7 @@ from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Orphans,
 from qserv_py.catalog.part import PartRole
 from qserv_py.errors import NotFoundError, QservError, UserError
 from qserv_py.hints import did_you_mean
-from qserv_py.ingest.contents import check_not_loaded, new_contents, sha256s_of
+from qserv_py.ingest.contents import check_not_loaded, check_repeated, contents_of, sha256s_of
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.inputs import FileInput, Input
 from qserv_py.ingest.intake import InputFile
@@ -168,13 +168,15 @@ def ingest_inputs(
 
 def _stage_and_commit(job: IngestJob, files: list[InputFile]) -> Staged:
     registry = job.destination.registry
-    contents = None if job.options.again else new_contents(job.inputs, job.sha256s)
+    contents = {} if job.options.again else contents_of(job.inputs, job.sha256s)
     if contents:
         check_not_loaded(registry, job.transaction_id, job.table, contents)
     # Ids are compared with those that are there, chunks are added: nobody else may do so until the commit.
     alone = isinstance(job.table, DirectorTable | RefTable) or _has_orphans(job.table)
     with family_lock(registry, job.database.family.name) if alone else nullcontext():
         staged = _stage(job, files)
+        if contents:
+            check_repeated(files, job.sha256s)
         _record(job, files)
         commit_transaction(
             registry,

@@ -9,5 +9,5 @@ SELECT c.sha256, c.source, c.transaction_id, c.recorded_at
   JOIN contribution c ON c.table_id = t.table_id AND c.sha256 = ANY (%(sha256s)s::text[])
   JOIN super_transaction other ON other.transaction_id = c.transaction_id
  WHERE mine.transaction_id = %(transaction_id)s::bigint AND other.transaction_id <> mine.transaction_id
-   AND other.state IN ('COMMITTED', 'LOADED') AND c.error IS NULL
+   AND other.state IN ('COMMITTED', 'LOADED') AND c.rows_loaded > 0
  ORDER BY c.contribution_id;

@@ -39,10 +39,22 @@ def database(destination: Destination, cluster: Cluster, tmp_path: Path, request
     return made
 
 
-def ingest(destination: Destination, database: Database, table: str, *files: Path, again: bool = False) -> int:
-    options = InputOptions(again=again)
+def ingest(
+    destination: Destination,
+    database: Database,
+    table: str,
+    *files: Path,
+    again: bool = False,
+    max_rejects: int = 0,
+) -> int:
     done = run_ingest(
-        destination, database=database.name, table=table, files=files, options=options, rejects_dir=files[0].parent
+        destination,
+        database=database.name,
+        table=table,
+        files=files,
+        options=InputOptions(again=again),
+        rejects_dir=files[0].parent,
+        max_rejects=max_rejects,
     )
     return done.rows_loaded
 
@@ -68,8 +80,9 @@ def test_same_content_is_refused(
     assert caught.value.message == (f'{renamed}: table "Source" has the rows of this file already; nothing was loaded')
     assert f"loaded {one} on " in caught.value.detail
     assert "--again" in caught.value.hint
-    with pytest.raises(ContributionError, match=f"{renamed}: its content is that of {one}; nothing was loaded"):
-        ingest(destination, database, "Source", one, renamed)
+    new = write(tmp_path / "new.csv", HEADER + "1,5,60000,3\n")
+    with pytest.raises(ContributionError, match="new copy.csv: its content is that of .*new.csv; nothing was loaded"):
+        ingest(destination, database, "Source", new, Path(shutil.copy(new, tmp_path / "new copy.csv")))
     assert unfinished_transactions(destination.registry, database=database.name) == ()
     packed = tmp_path / "one.csv.gz"
     packed.write_bytes(gzip.compress(one.read_bytes()))
@@ -79,6 +92,19 @@ def test_same_content_is_refused(
         ingest(destination, database, "Source", one)
     publish_database(destination, database.name)
     assert len(Shards(cluster, database).rows("Source", ["sourceId"])) == 5
+
+
+def test_files_that_brought_no_rows_do_not_count(destination: Destination, database: Database, tmp_path: Path) -> None:
+    """Headers alone are alike, and a file whose rows were all turned away has not been loaded."""
+    empty = [write(tmp_path / f"empty{number}.csv", HEADER) for number in range(3)]
+    early = write(tmp_path / "early.csv", HEADER + "1,100,60000,1\n")
+    assert ingest(destination, database, "Source", *empty) == 0
+    assert ingest(destination, database, "Source", early, empty[0], max_rejects=1) == 0
+    new = write(tmp_path / "object.csv", "objectId,ra,dec\n100,1,1\n")
+    ingest(destination, database, "Object", new)
+    assert ingest(destination, database, "Source", early) == 1
+    with pytest.raises(ContributionError, match='table "Source" has the rows of this file already'):
+        ingest(destination, database, "Source", early)
 
 
 def test_each_table_by_itself(destination: Destination, database: Database, tmp_path: Path) -> None:
