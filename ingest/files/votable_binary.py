@@ -185,26 +185,25 @@ class BinaryRows:
         steps = list(zip(self._gaps[:-1], self._bits, strict=True))
         marks: list[int] = []
         ends: list[int] = []
-        at = 0
-        while len(ends) < most:
+        note, at = marks.append, 0
+        for _ in range(most):
             start = at
             for gap, bits in steps:
-                at += gap
-                if at + 4 > size:
+                at += gap + 4
+                if at > size:
                     return marks, ends
-                count = unpack(data, at)[0]
-                at += 4
-                marks.append(at)
+                (count,) = unpack(data, at - 4)
+                note(at)
                 at += (count * bits + 7) >> 3
                 if count < 0 or at - start > _LARGEST_ROW:
                     raise ContributionError(
                         f"row {rows_before + len(ends) + 1} of {self._path} has a value of {count} items",
                         hint="The file is damaged, or its FIELDs do not say what its STREAM holds.",
                     )
-                marks.append(at)
+                note(at)
             at += after
             if at > size:
-                return marks, ends
+                break
             ends.append(at)
         return marks, ends
 

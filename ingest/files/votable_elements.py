@@ -120,13 +120,13 @@ class Elements:
     def feed_rows(self, block: bytes) -> bool:
         """Read rows whose tags are plain, which expat only checks; False, and nothing read, when they are not."""
         parser = self._parser
-        if b"<!" in block or b"<?" in block:
-            return False
         if self._is_wanted():
             text = block if self.encoding != "iso-8859-1" else block.decode("iso-8859-1").encode()
             assert self._sink is not None
             if not self._sink.add_block(text):
                 return False
+        elif b"<!" in block or b"<?" in block:
+            return False
         handlers = (parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler)
         parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
         self.feed(block)
