@@ -40,7 +40,7 @@ def write(path: Path, format: str, rows: int) -> None:
 
 def read_ours(path: Path) -> int:
     """Return the number of rows."""
-    from qserv_py.ingest.files.votable import VotableReader
+    from qserv_py.ingest.files.votable.reader import VotableReader
     from qserv_py.ingest.requests import InputOptions
 
     reader = VotableReader(path, InputOptions())

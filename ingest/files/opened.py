@@ -53,7 +53,7 @@ def _reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
 
             return FitsReader(path, options)
         case InputFormat.VOTABLE:
-            from qserv_py.ingest.files.votable import VotableReader
+            from qserv_py.ingest.files.votable.reader import VotableReader
 
             return VotableReader(path, options)
 

@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.votables import document, read_votable
 
-from qserv_py.ingest.files import votable_document, votable_rows
+from qserv_py.ingest.files.votable import document as votable_document
+from qserv_py.ingest.files.votable import rows as votable_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=6)
 BASIC = st.text(st.characters(exclude_categories=["Cs", "Cc"], max_codepoint=0xD7FF), max_size=6)

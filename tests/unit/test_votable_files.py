@@ -12,7 +12,9 @@ import pytest
 from support.votables import document, read_votable
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files import votable_cells, votable_document, votable_rows
+from qserv_py.ingest.files.votable import cells as votable_cells
+from qserv_py.ingest.files.votable import document as votable_document
+from qserv_py.ingest.files.votable import rows as votable_rows
 
 
 def read(tmp_path: Path, text: str | bytes, **options: object):  # type: ignore[no-untyped-def]

@@ -16,9 +16,9 @@ import pyarrow as pa
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.choice import FileTable, chosen_table
 from qserv_py.ingest.files.reader import MalformedRows, RawBatch, check_names, not_single
-from qserv_py.ingest.files.votable_document import Document, may_hold_several
-from qserv_py.ingest.files.votable_fields import TableHead
-from qserv_py.ingest.files.votable_rows import Rows, source_of
+from qserv_py.ingest.files.votable.document import Document, may_hold_several
+from qserv_py.ingest.files.votable.fields import TableHead
+from qserv_py.ingest.files.votable.rows import Rows, source_of
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 

@@ -11,11 +11,11 @@ import numpy as np
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRow
-from qserv_py.ingest.files.votable_binary import BinaryRows, StreamDecoder, is_other_to_astropy
-from qserv_py.ingest.files.votable_cells import TextRows
-from qserv_py.ingest.files.votable_elements import RowSink
-from qserv_py.ingest.files.votable_fields import Field, TableHead
-from qserv_py.ingest.files.votable_values import Column, values_of
+from qserv_py.ingest.files.votable.binary import BinaryRows, StreamDecoder, is_other_to_astropy
+from qserv_py.ingest.files.votable.cells import TextRows
+from qserv_py.ingest.files.votable.elements import RowSink
+from qserv_py.ingest.files.votable.fields import Field, TableHead
+from qserv_py.ingest.files.votable.values import Column, values_of
 
 _CELL_BYTES_IN_BATCH = 1 << 26
 """Bytes of rows of TABLEDATA, as they are written, after which a batch is given although it has few rows."""

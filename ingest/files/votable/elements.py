@@ -11,7 +11,7 @@ from typing import Protocol
 from xml.parsers import expat
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.votable_fields import ENCODED, Field, TableHead, frame_of, token
+from qserv_py.ingest.files.votable.fields import ENCODED, Field, TableHead, frame_of, token
 
 _DEEPEST = 256
 _LONGEST_TAG = 1 << 23

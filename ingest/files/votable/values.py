@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import BoolArray
-from qserv_py.ingest.files.votable_fields import ENCODED, FLOATS, INTEGERS, Field
+from qserv_py.ingest.files.votable.fields import ENCODED, FLOATS, INTEGERS, Field
 
 BLANKS = " \t\r\n"
 _TRUE = pa.array(["t", "1", "true"])

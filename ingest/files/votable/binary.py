@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from qserv_py.catalog.snapshot import BoolArray, IntArray
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import not_single
-from qserv_py.ingest.files.votable_fields import BITS, Field
-from qserv_py.ingest.files.votable_values import Column, Misfit, misfits, null_number, without
+from qserv_py.ingest.files.votable.fields import BITS, Field
+from qserv_py.ingest.files.votable.values import Column, Misfit, misfits, null_number, without
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -17,7 +17,7 @@ from xml.parsers import expat
 
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.decompressed import open_decompressed
-from qserv_py.ingest.files.votable_elements import Elements, RowSink
+from qserv_py.ingest.files.votable.elements import Elements, RowSink
 
 _CHUNK = 1 << 21
 _LONGEST_ROW = 1 << 24
