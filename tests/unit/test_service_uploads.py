@@ -111,6 +111,8 @@ def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
         (b'<VOTABLE xmlns="x"><STREAM href="file:///etc/passwd"/></VOTABLE>', "lies elsewhere"),
         (b'<v:VOTABLE xmlns:v="x"><v:STREAM href="http://h/"/></v:VOTABLE>', "lies elsewhere"),
         (b'<VOTABLE><STREAM encoding="gzip">AAAA</STREAM></VOTABLE>', "a compressed STREAM"),
+        (b'<?xml version="1.0" encoding="utf-7"?><VOTABLE/>', "in an encoding that cannot be read"),
+        (b'<?xml version="1.0" encoding="big5"?><VOTABLE/>', "in an encoding that cannot be read"),
     ],
 )
 def test_votables_that_reach_out_or_grow(content: bytes, message: str) -> None:

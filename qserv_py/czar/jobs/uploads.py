@@ -117,3 +117,5 @@ def check_votable(file: BinaryIO) -> None:
         parser.ParseFile(file)
     except expat.ExpatError as error:
         raise UserError(f"an uploaded VOTable is not XML: {error}") from error
+    except (LookupError, ValueError) as error:
+        raise UserError(f"an uploaded VOTable is in an encoding that cannot be read: {error}") from error
