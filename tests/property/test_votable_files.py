@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.votables import document, read_votable
 
+from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.votable import document as votable_document
 from qserv_py.ingest.files.votable import rows as votable_rows
 
@@ -124,3 +125,41 @@ def test_any_layout_of_rows(rows: str, chunk: int, batch: int) -> None:
     assert found.numbers == list(good)
     assert found.rows() == [tuple(cell or None for cell in row) for row in good.values()]
     assert sorted([*good, *(row.number for row in found.malformed)]) == list(range(1, len(expected) + 1))
+
+
+FILES = [path.read_bytes() for path in sorted((Path(__file__).parents[1] / "data" / "votable").rglob("*.vot"))]
+PIECES = [
+    b"<TD>",
+    b"</TR>",
+    b"<!--",
+    b"]]>",
+    b"&amp;",
+    b"&x;",
+    b"TABLEDATA",
+    b"BINARY",
+    b"\xff",
+    b"\0",
+    b"*",
+    b"=",
+    b'"',
+    b"9",
+]
+
+
+@settings(FEW, max_examples=FEW.max_examples * 4)
+@given(data=st.data())
+def test_damage_is_said(data: st.DataObject) -> None:
+    """Whatever is wrong with a file, it is we who say so: no exception of a library comes through."""
+    content = bytearray(data.draw(st.sampled_from(FILES)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        at, count = data.draw(st.integers(0, len(content))), data.draw(st.integers(0, 20))
+        content[at : at + count] = data.draw(st.sampled_from([b"", *PIECES]))
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "a.vot"
+        path.write_bytes(content)
+        try:
+            read_votable(path)
+            said = ""
+        except ContributionError as error:
+            said = error.message
+    assert "cannot be read as" not in said

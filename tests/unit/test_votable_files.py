@@ -181,7 +181,7 @@ def test_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row.number for row in found.malformed] == list(range(7, 101, 7))
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "utf-16", "us-ascii", "windows-1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf8", "iso-8859-1", "utf-16", "us-ascii", "windows-1252"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     word = "ete" if encoding == "us-ascii" else "été"
     head = f'<?xml version="1.0" encoding="{encoding}"?>\n<!-- ] -->'
@@ -353,6 +353,8 @@ WRONG = [
     (document(FIELDS, ODD_ROWS[0])[:200], "not well-formed XML"),
     (document(FIELDS, "").replace("TABLEDATA", "PARQUET"), "FILE holds its rows as PARQUET, which is not read"),
     ('<?xml version="1.0" encoding="utf-7"?><VOTABLE/>', "FILE is in an encoding that cannot be read"),
+    ('<?xml version="1.0" encoding="big5"?><VOTABLE/>', "FILE is in an encoding that cannot be read"),
+    ('<?xml version="1.0" encoding="nonsense"?><VOTABLE/>', "FILE is in an encoding that cannot be read"),
     ('<!DOCTYPE v [<!ENTITY a "b">]><VOTABLE>&a;</VOTABLE>', "document type that declares something: line 1"),
     ('<!DOCTYPE VOTABLE SYSTEM "x"><VOTABLE a="&b;"/>', "undefined entity"),
     ("<VOTABLE>" + "<GROUP>" * 100000, "elements that are nested more than 256 deep: line 1"),

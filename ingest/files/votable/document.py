@@ -28,6 +28,10 @@ _ROWS_BEGIN = re.compile(rb"<TABLEDATA[^<>]*>")
 _ROWS_END = b"</TABLEDATA"
 _ROW_END = b"</TR>"
 _DOCTYPE = b"<!DOCTYPE"
+_DECLARATION = 100
+_UTF8 = re.compile(rb"""<\?xml\s[^>]*encoding\s*=\s*["'](?i:utf8)["']""")
+"""What many write for UTF-8, which expat does not know."""
+
 _TABLE = re.compile(rb"TABLE(?<=[<:]TABLE)(?![A-Z])")
 _SURVEYED = 1 << 25
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"\0<", b"<\0")
@@ -56,7 +60,9 @@ class Document:
             If the document is no XML, no VOTable, or holds what is refused.
         """
         with open_decompressed(self._path) as file:
-            pending = _without_doctype(self._path, file.read(_CHUNK))
+            pending = _without_doctype(self._path, file.read(max(_CHUNK, _DECLARATION)))
+            if _UTF8.match(pending):
+                self.elements.know_as_utf8()
             more = bool(pending)
             while more:
                 pending = self._take(pending, is_last=False)

@@ -77,10 +77,14 @@ class Elements:
         self._cell: list[str] | None = None
         self._depth = 0
         self._fed = 0
-        self._parser = self._made()
+        self._parser = self._made(None)
 
-    def _made(self) -> expat.XMLParserType:
-        parser = expat.ParserCreate()
+    def know_as_utf8(self) -> None:
+        """Read UTF-8 whatever name the document has for it; call it before anything is fed."""
+        self._parser = self._made("utf-8")
+
+    def _made(self, encoding: str | None) -> expat.XMLParserType:
+        parser = expat.ParserCreate(encoding)
         parser.buffer_text = True
         parser.buffer_size = 1 << 18
         parser.StartElementHandler = self._start
@@ -142,8 +146,7 @@ class Elements:
 
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         self.encoding = (encoding or "utf-8").lower()
-        if self.encoding == "latin-1":
-            self.encoding = "iso-8859-1"
+        self.encoding = {"latin-1": "iso-8859-1", "utf8": "utf-8"}.get(self.encoding, self.encoding)
 
     def _is_wanted(self) -> bool:
         return self._sink is not None and bool(self.tables) and self.tables[-1].place == self._wanted
