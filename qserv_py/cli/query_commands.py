@@ -81,7 +81,7 @@ def read_uploads(files: Sequence[tuple[str, Path]]) -> dict[str, pa.Table]:
     for name in names:
         if names.count(name) > 1:
             raise UserError(f'two uploaded tables are called "{name}"', hint="Give each a name of its own.")
-    return {name: read_upload(path) for name, path in files}
+    return {name: read_upload(path, tell=say) for name, path in files}
 
 
 @click.command()

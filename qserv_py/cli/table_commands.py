@@ -91,7 +91,7 @@ def put(
         table_name=table_name,
         hdu=hdu,
     )
-    rows = read_upload(file, options=options)
+    rows = read_upload(file, options=options, tell=say)
     with _acting(cluster_dir, "user_table_put", user, name) as (tables, identity):
         limits = read_settings(cluster_dir).limits.limits_for(identity)
         batches = (rows.schema, rows.to_batches())

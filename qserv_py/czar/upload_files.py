@@ -6,7 +6,7 @@ values (arrays, complex numbers) are left out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,13 @@ from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
 from qserv_py.ingest.values.conversion import convert_column
 
 
-def read_upload(path: Path, *, format: InputFormat | None = None, options: InputOptions | None = None) -> pa.Table:
+def read_upload(
+    path: Path,
+    *,
+    format: InputFormat | None = None,
+    options: InputOptions | None = None,
+    tell: Callable[[str], object] = lambda note: None,
+) -> pa.Table:
     """Return the rows of a file.
 
     Parameters
@@ -35,6 +41,8 @@ def read_upload(path: Path, *, format: InputFormat | None = None, options: Input
         numbers, numbers, truth values, else texts.
     options
         How it is to be read.
+    tell
+        Called with what the user should know of the file although it was read: that it is a part of an answer.
 
     Raises
     ------
@@ -51,6 +59,8 @@ def read_upload(path: Path, *, format: InputFormat | None = None, options: Input
         raise ContributionError(f"{path} has no column of single values", detail=", ".join(reader.names))
     schema = pa.schema([(name, reader.types[name]) for name in names])
     table = pa.Table.from_batches(_whole(path, reader, reader.batches(names)), schema)
+    for note in reader.notes:
+        tell(f"{path}: {note}")
     if chosen is InputFormat.CSV:
         columns = [_guessed(column) for column in table.columns]
         return _described(path, pa.table(columns, names=names), reader.described)
