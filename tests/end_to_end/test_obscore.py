@@ -209,6 +209,7 @@ def test_a_table_of_ones_own_is_obscore_when_the_settings_say_so(own: TapServer)
     assert 'ivo-id="ivo://ivoa.net/std/ObsCore#core-1.1"' in own.get("/tap/capabilities").text
 
 
+@pytest.mark.long
 @pytest.mark.clients
 @pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is a Debian package")
 def test_taplint_finds_nothing_wrong_with_it(own: TapServer) -> None:
