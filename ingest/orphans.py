@@ -83,6 +83,9 @@ class OrphanLocator:
         self.gathered = OrphanKeys()
         """Keys of orphans among the accepted rows."""
 
+        self.orphans = 0
+        """Accepted rows without a director's row."""
+
         self._first: IndexRun | None = None
         """Keys that are new in the batch before it is accepted."""
 
@@ -111,12 +114,17 @@ class OrphanLocator:
         return Located(cells, tuple(rejected))
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
-        """Gather the new keys of orphans."""
+        """Gather the new keys of orphans, and count orphans."""
+        present = columns[self._key].is_valid().to_numpy(zero_copy_only=False)
+        self.orphans += len(present) - int(present.sum())
+        if self._keyless:
+            return
+        ids = ids_of(columns[self._key])[present]
         first, self._first = self._first, None
         if first is not None:
-            present = columns[self._key].is_valid().to_numpy(zero_copy_only=False)
-            kept = np.isin(first.ids, ids_of(columns[self._key])[present])
+            kept = np.isin(first.ids, ids)
             self.gathered.add(first.ids[kept], first.cells[kept])
+        self.orphans += int(((self._there.lookup(ids) >= 0) | (self.gathered.lookup(ids) >= 0)).sum())
 
 
 def _own_cells(columns: Mapping[str, pa.Array], ra: Position, dec: Position, places: IntArray) -> IntArray:

@@ -107,6 +107,9 @@ class IngestSummary:
     """Chunks that got rows."""
 
     new_chunks: int
+    orphans: int
+    """Rows of a child table without a director's row, which stand at their own position."""
+
     parts: int
     """Files written, those of overlap and director index included."""
 

@@ -265,6 +265,7 @@ def _summary(job: IngestJob, files: list[InputFile], staged: Staged, *, seconds:
         ),
         chunks=staged.chunks,
         new_chunks=len(staged.new_chunks),
+        orphans=staged.orphans,
         parts=len(staged.parts),
         seconds=seconds,
     )

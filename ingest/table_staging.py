@@ -75,6 +75,9 @@ class Staged:
     chunks: int
     """Chunks that got rows."""
 
+    orphans: int = 0
+    """Rows of a child table without a director's row."""
+
 
 def read_files(job: IngestJob, spool: Spool, locator: Locator | None, files: list[InputFile]) -> Intake:
     """Read the job's files into the spool; ``files`` shows what came of them even when this fails."""
@@ -153,7 +156,8 @@ def stage_child_with_orphans(job: IngestJob, table: ChildTable, files: list[Inpu
         for run in locator.gathered.runs():
             staging.stage_index_run(table, run)
         chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
-    return Staged(parts=tuple(staging.parts), new_chunks=plan.new_chunks, chunks=len(chunks))
+    parts = tuple(staging.parts)
+    return Staged(parts=parts, new_chunks=plan.new_chunks, chunks=len(chunks), orphans=locator.orphans)
 
 
 def _plan_chunks(job: IngestJob, spool: Spool, dropped_cells: IntArray) -> ChunkPlan:

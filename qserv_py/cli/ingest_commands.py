@@ -141,9 +141,10 @@ def print_summary(summary: IngestSummary) -> None:
             say(f"{file.label}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
         for note in file.notes:
             say(f"{file.label}: {note}")
+    orphans = f" ({summary.orphans} without a director)" if summary.orphans else ""
     chunks = f"{summary.chunks} chunks ({summary.new_chunks} new), " if summary.chunks else ""
     say(
-        f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded, "
+        f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded{orphans}, "
         f"{summary.rows_rejected} rejected; {chunks}{summary.parts} parts, {summary.seconds:.1f} s, "
         f"{summary.rows_per_second:,.0f} rows/s"
     )

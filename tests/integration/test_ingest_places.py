@@ -14,6 +14,7 @@ from support.ingested import Shards, check_parts
 from support.schemas import places_database
 
 from qserv_py.catalog.model import Database
+from qserv_py.cli.ingest_commands import print_summary
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
@@ -21,7 +22,7 @@ from qserv_py.errors import ContributionError, UserError
 from qserv_py.ingest import run, table_staging
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
-from qserv_py.ingest.requests import InputOptions
+from qserv_py.ingest.requests import IngestSummary, InputOptions
 from qserv_py.ingest.run import run_ingest
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.healpix import healpix29_of
@@ -51,9 +52,16 @@ def database(cluster: Cluster, tmp_path: Path, request: pytest.FixtureRequest) -
 
 def ingest(destination: Destination, database: Database, path: Path, table: str, *lines: str, **further: object) -> int:
     """Ingest a CSV file; return the rows loaded."""
+    return summary(destination, database, path, table, *lines, **further).rows_loaded
+
+
+def summary(
+    destination: Destination, database: Database, path: Path, table: str, *lines: str, **further: object
+) -> IngestSummary:
+    """Ingest a CSV file; return what came of it."""
     file = path / f"{table}.csv"
     file.write_text("\n".join(lines) + "\n")
-    done = run_ingest(
+    return run_ingest(
         destination,
         database=database.name,
         table=table,
@@ -61,7 +69,6 @@ def ingest(destination: Destination, database: Database, path: Path, table: str,
         rejects_dir=path,
         **further,  # type: ignore[arg-type]
     )
-    return done.rows_loaded
 
 
 def cell(ra: float, dec: float) -> int:
@@ -156,7 +163,11 @@ def test_a_director_with_repeated_ids(
 
 
 def test_orphans_stand_at_their_own_position(
-    destination: Destination, database: Database, cluster: Cluster, tmp_path: Path
+    destination: Destination,
+    database: Database,
+    cluster: Cluster,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Rows of one key stay together, in all tables; a director's row that comes after them is turned away."""
     ingest(destination, database, tmp_path, "Object", *OBJECTS)
@@ -167,12 +178,16 @@ def test_orphans_stand_at_their_own_position(
         ingest(destination, database, tmp_path, "Source", HEADER, *rows, ",7,,", ",8,400,0", "51,9,10,")
     lost = f'"{name}.Object" has no row of its key, and the row has no position of its own'
     assert rejected(tmp_path, "Source") == [(7, "ra", lost), (8, "ra", lost), (9, "ra", lost)]
-    ingest(destination, database, tmp_path, "Source", HEADER, *rows)
+    done = summary(destination, database, tmp_path, "Source", HEADER, *rows)
+    print_summary(done)
+    assert f"{name}.Source: 6 rows read, 6 loaded (4 without a director), 0 rejected;" in capsys.readouterr().err
     assert len(destination.registry.family_state(name).orders) > before, "there are chunks where there was none"
     with pytest.raises(ContributionError, match="1 of 2 rows rejected"):
         ingest(destination, database, tmp_path, "Loose", HEADER, ",1,77,7", "50,2,40,-10")
+    assert summary(destination, database, tmp_path, "Loose", HEADER, ",1,77,7", "0,3,,").orphans == 1
     assert rejected(tmp_path, "Loose") == [(2, "id", f'"{name}.Object" has no row of this id')]
-    ingest(destination, database, tmp_path, "Forced", HEADER, "50,10,1,1", "70,11,2,2", "0,12,3,3")
+    forced_rows = ("50,10,1,1", "70,11,2,2", "0,12,3,3")
+    assert summary(destination, database, tmp_path, "Forced", HEADER, *forced_rows).orphans == 2
     with pytest.raises(ContributionError, match="3 of 4 rows rejected") as caught:
         ingest(destination, database, tmp_path, "Object", "id,ra,dec", "50,40,-10", "4,5,5", "60,1,1", "70,2,2")
     reason = "child rows of this id stand at their own positions, as they came before it"
