@@ -335,6 +335,8 @@ def test_the_number_of_rows_is_held_against_what_is_said(tmp_path: Path) -> None
     text = document(FIELDS, ODD_ROWS[0]).replace("<TABLE>", '<TABLE nrows="{}">')
     assert read(tmp_path, text.format(2)).rows() == [(1, "a"), (2, "b")]
     assert refused(tmp_path, text.format(3)).startswith("FILE has 3 rows, 2 could be read")
+    for no_number in ("", "many", "-1", "9" * 5000):
+        assert len(read(tmp_path, text.format(no_number)).numbers) == 2
 
 
 WRONG = [
@@ -343,6 +345,7 @@ WRONG = [
     ("<html><body/></html>", 'FILE is XML, but no VOTable\nDETAIL: Its first element is "html"'),
     ("<VOTABLE/>", "FILE holds no table"),
     ('<VOTABLE><INFO ID="Error" value="no such place"/></VOTABLE>', "FILE holds no table\nDETAIL: no such place"),
+    ('<VOTABLE><PARAM name="error" value="too large"/></VOTABLE>', "FILE holds no table\nDETAIL: too large"),
     ("<VOTABLE><RESOURCE><TABLE/></RESOURCE></VOTABLE>", "table 1 of FILE has no columns"),
     (document('<FIELD datatype="int"/>', ""), "column 1 of FILE has neither a name nor an ID"),
     (document(FIELDS + FIELDS, ""), 'FILE names column "n" more than once\nDETAIL: columns 1 and 3 of 4'),
@@ -351,6 +354,11 @@ WRONG = [
     (document(FIELDS, "<TR><TD>\x01</TD></TR>"), "invalid token"),
     (document(FIELDS, ODD_ROWS[0]).partition("</RESOURCE>")[0], "no element found"),
     (document(FIELDS, ODD_ROWS[0])[:200], "not well-formed XML"),
+    (
+        document(FIELDS, "").replace("</DATA>", "</DATA><DATA><TABLEDATA/></DATA>"),
+        "rows of a TABLE in two pieces: line 1",
+    ),
+    (document(FIELDS, "").replace("</DATA>", f"</DATA>{FIELDS}"), "a FIELD behind the rows of its TABLE: line 1"),
     (document(FIELDS, "").replace("TABLEDATA", "PARQUET"), "FILE holds its rows as PARQUET, which is not read"),
     ('<?xml version="1.0" encoding="utf-7"?><VOTABLE/>', "FILE is in an encoding that cannot be read"),
     ('<?xml version="1.0" encoding="big5"?><VOTABLE/>', "FILE is in an encoding that cannot be read"),
@@ -513,6 +521,7 @@ DAMAGED = [
         "rows of FILE have 40000000012 bytes",
     ),
     (stream(THREE, ROW).replace("</STREAM>", ""), "not well-formed XML"),
+    (stream(THREE, ROW).replace("</BINARY>", "<STREAM/></BINARY>"), "FILE holds the rows of a TABLE in two pieces"),
 ]
 
 

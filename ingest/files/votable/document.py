@@ -89,6 +89,7 @@ class Document:
                 if not cut:
                     return pending
                 elements.feed(pending[:cut])
+                self._plain = self._plain and (begin is not None or not elements.in_rows)
             pending = pending[cut:]
         return b""
 

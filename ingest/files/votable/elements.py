@@ -1,4 +1,4 @@
-"""The elements of a VOTable document as expat meets them: tables, fields, what INFOs say, cells and streams.
+"""The elements of a VOTable document as expat meets them: tables, what INFOs say, rows and streams.
 
 Elements that are not known, or stand where they mean nothing here (PARAM, GROUP, LINK, annotations of other name
 spaces), are passed over. Names are compared without their prefix, as each version has its own name space.
@@ -11,13 +11,15 @@ from typing import Protocol
 from xml.parsers import expat
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.votable.fields import ENCODED, Field, TableHead, frame_of, token
+from qserv_py.ingest.files.votable.fields import TableHead, token
+from qserv_py.ingest.files.votable.heads import Heads
+from qserv_py.ingest.files.votable.tabledata import TableData
 
 _DEEPEST = 256
 _LONGEST_TAG = 1 << 23
 """Bytes of one tag or comment; expat looks at them again with every piece of the file."""
 
-_PLAIN_ENCODINGS = frozenset({"utf-8", "us-ascii", "ascii", "iso-8859-1", "latin-1"})
+_PLAIN_ENCODINGS = frozenset({"utf-8", "us-ascii", "ascii", "iso-8859-1"})
 
 
 class RowSink(Protocol):
@@ -46,7 +48,7 @@ class Elements:
         self._path = path
         self._wanted = wanted
         self._sink = sink
-        self.tables: list[TableHead] = []
+        self._heads = Heads()
         self.head_is_read = False
         """Whether all is known of the last table but its rows."""
 
@@ -54,45 +56,35 @@ class Elements:
         """What an INFO says of an answer that was cut off."""
 
         self.complaint = ""
-        """What an INFO called Error says; services of old answer so."""
-
-        self.in_rows = False
-        """Whether a TABLEDATA is open, and expat is between two of its rows if all before were plain."""
+        """What an INFO or PARAM called Error says; services of old answer so."""
 
         self.rows_are_plain = False
         """Whether tags have no prefix and the encoding is one in which they can be found as bytes."""
 
-        self.encoding = "utf-8"
+        self._encoding = "utf-8"
         self._stack: list[str] = []
         self._table_depth = 0
         """Elements that are open at the beginning of the TABLE, itself included; 0 outside of tables."""
 
         self._text: list[str] | None = None
         self._info: dict[str, str] = {}
-        self._fields: list[dict[str, str]] = []
-        self._frames: dict[str, str] = {}
-        self._nulls: dict[str, str] = {}
-        self._rows: list[list[str]] = []
-        self._row: list[str] | None = None
-        self._cell: list[str] | None = None
-        self._depth = 0
+        self._rows: TableData | None = None
         self._fed = 0
         self._parser = self._made(None)
+
+    @property
+    def tables(self) -> list[TableHead]:
+        """Tables that have begun so far."""
+        return self._heads.tables
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether a TABLEDATA is open; expat is between two of its rows then, if all before were plain."""
+        return self._rows is not None
 
     def know_as_utf8(self) -> None:
         """Read UTF-8 whatever name the document has for it; call it before anything is fed."""
         self._parser = self._made("utf-8")
-
-    def _made(self, encoding: str | None) -> expat.XMLParserType:
-        parser = expat.ParserCreate(encoding)
-        parser.buffer_text = True
-        parser.buffer_size = 1 << 18
-        parser.StartElementHandler = self._start
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._take_text
-        parser.XmlDeclHandler = self._declared
-        parser.StartDoctypeDeclHandler = lambda *_: self._refuse("a document type that declares something")
-        return parser
 
     def feed(self, data: bytes, *, is_last: bool = False) -> None:
         """Read some bytes.
@@ -117,25 +109,37 @@ class Elements:
         self._fed += len(data)
         if self._fed - self._parser.CurrentByteIndex > _LONGEST_TAG and not is_last:
             self._refuse(f"a tag or a comment of more than {_LONGEST_TAG} bytes")
-        if self._rows and self._sink is not None:
-            self._sink.add_rows(self._rows)
-            self._rows = []
+        self._hand_over()
 
     def feed_rows(self, block: bytes) -> bool:
         """Read rows whose tags are plain, which expat only checks; False, and nothing read, when they are not."""
-        parser = self._parser
-        if self._is_wanted():
-            text = block if self.encoding != "iso-8859-1" else block.decode("iso-8859-1").encode()
-            assert self._sink is not None
-            if not self._sink.add_block(text):
+        parser, sink = self._parser, self._wanting_sink()
+        if sink is None:
+            if b"<!" in block or b"<?" in block:
                 return False
-        elif b"<!" in block or b"<?" in block:
+        elif not sink.add_block(block.decode("iso-8859-1").encode() if self._encoding == "iso-8859-1" else block):
             return False
         handlers = (parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler)
         parser.StartElementHandler = parser.EndElementHandler = parser.CharacterDataHandler = None
         self.feed(block)
         parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = handlers
         return True
+
+    def _hand_over(self) -> None:
+        if self._rows is not None and self._rows.rows and self._sink is not None:
+            self._sink.add_rows(self._rows.rows)
+            self._rows.rows = []
+
+    def _made(self, encoding: str | None) -> expat.XMLParserType:
+        parser = expat.ParserCreate(encoding)
+        parser.buffer_text = True
+        parser.buffer_size = 1 << 18
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._take_text
+        parser.XmlDeclHandler = self._declared
+        parser.StartDoctypeDeclHandler = lambda *_: self._refuse("a document type that declares something")
+        return parser
 
     def _refuse(self, what: str) -> None:
         raise ContributionError(f"{self._path} holds {what}: line {self._parser.CurrentLineNumber}")
@@ -145,13 +149,12 @@ class Elements:
             self._refuse(f"elements that are nested more than {_DEEPEST} deep")
 
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        self.encoding = (encoding or "utf-8").lower()
-        self.encoding = {"latin-1": "iso-8859-1", "utf8": "utf-8"}.get(self.encoding, self.encoding)
+        encoding = (encoding or "utf-8").lower()
+        self._encoding = {"latin-1": "iso-8859-1", "utf8": "utf-8"}.get(encoding, encoding)
 
-    def _is_wanted(self) -> bool:
-        return self._sink is not None and bool(self.tables) and self.tables[-1].place == self._wanted
-
-    # What stands outside of rows.
+    def _wanting_sink(self) -> RowSink | None:
+        """Return the sink if it wants the rows of the last table."""
+        return self._sink if self.tables and self.tables[-1].place == self._wanted else None
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         local, stack = name.rpartition(":")[2], self._stack
@@ -161,23 +164,25 @@ class Elements:
         below_table = len(stack) - self._table_depth if self._table_depth else 0
         match parent, local:
             case "", _ if local != "VOTABLE":
-                raise ContributionError(
-                    f"{self._path} is XML, but no VOTable", detail=f'Its first element is "{name}".'
-                )
+                first = f'Its first element is "{name}".'
+                raise ContributionError(f"{self._path} is XML, but no VOTable", detail=first)
             case "RESOURCE", "TABLE":
-                self._begin_table(attributes)
+                self._heads.begin_table(attributes)
+                self.head_is_read, self._table_depth = False, len(stack)
             case "TABLE", "FIELD" if below_table == 1:
-                self._fields.append({**attributes, "description": ""})
+                self._begin_field(attributes)
             case "FIELD", "VALUES" if below_table == 2:
-                self._take_values(attributes)
+                self._heads.add_values(attributes)
             case "FIELD", "DESCRIPTION" if below_table == 2:
                 self._text = []
             case _, "COOSYS":
-                self._frames[attributes.get("ID", "")] = frame_of(attributes.get("system", ""))
+                self._heads.add_frame(attributes)
             case _, "INFO":
                 self._info, self._text = attributes, []
+            case _, "PARAM" if attributes.get("name", "").upper() == "ERROR":
+                self.complaint = self.complaint or attributes.get("value", "").strip()
             case "TABLE", "DATA" if below_table == 1:
-                self._finish_fields()
+                self._heads.finish_fields()
             case "DATA", _ if below_table == 2:
                 self._begin_data(name, local)
             case _, "STREAM" if below_table == 3 and stack[-3] == "DATA":
@@ -188,9 +193,10 @@ class Elements:
         if local == "INFO":
             self._finish_info()
         elif local == "DESCRIPTION" and self._text is not None and not self._info:
-            self._fields[-1]["description"], self._text = token("".join(self._text)), None
+            self._heads.describe_field("".join(self._text))
+            self._text = None
         elif len(self._stack) < self._table_depth:
-            self._finish_fields()
+            self._heads.finish_fields()
             self.head_is_read, self._table_depth = True, 0
         elif local == "STREAM":
             self._parser.CharacterDataHandler = self._take_text
@@ -198,46 +204,6 @@ class Elements:
     def _take_text(self, text: str) -> None:
         if self._text is not None:
             self._text.append(text)
-
-    def _begin_table(self, attributes: dict[str, str]) -> None:
-        rows = attributes.get("nrows", "").strip()
-        self.tables.append(
-            TableHead(
-                place=len(self.tables) + 1,
-                name=token(attributes.get("name", "")),
-                id=attributes.get("ID", ""),
-                ref=attributes.get("ref", ""),
-                nrows=int(rows) if rows.isascii() and rows.isdigit() else None,
-            )
-        )
-        self._fields, self.head_is_read, self._table_depth = [], False, len(self._stack)
-
-    def _take_values(self, attributes: dict[str, str]) -> None:
-        about = self._fields[-1]
-        if "null" in attributes:
-            about["null"] = attributes["null"]
-            self._nulls[attributes.get("ID", "")] = attributes["null"]
-        elif "ref" in attributes:
-            about["null of"] = attributes["ref"]
-
-    def _finish_fields(self) -> None:
-        head = self.tables[-1]
-        if self._fields:
-            head.fields = [self._field(about) for about in self._fields]
-        elif head.ref:
-            head.fields = next((list(table.fields) for table in self.tables if table.id == head.ref), [])
-        self._fields = []
-
-    def _field(self, about: dict[str, str]) -> Field:
-        told = {key: about.get(key, "") for key in ("unit", "ucd", "xtype", "description", "datatype")}
-        told["frame"] = self._frames.get(about.get("ref", " "), "")
-        return Field(
-            name=token(about.get("name", "")) or token(about.get("ID", "")),
-            datatype=about.get("datatype", "").strip(),
-            array_size=about.get("arraysize", "").strip(),
-            null=about.get("null", self._nulls.get(about.get("null of", " "))),
-            described={key: text for key, text in told.items() if text},
-        )
 
     def _finish_info(self) -> None:
         text, self._text = token("".join(self._text or ())), None
@@ -254,70 +220,37 @@ class Elements:
         elif name == "ERROR" or info.get("ID", "").upper() == "ERROR":
             self.complaint = self.complaint or text or value
 
-    # Rows.
+    def _begin_field(self, attributes: dict[str, str]) -> None:
+        if self.tables[-1].serialization:
+            self._refuse("a FIELD behind the rows of its TABLE")
+        self._heads.add_field(attributes)
 
     def _begin_data(self, name: str, local: str) -> None:
-        self.tables[-1].serialization = local
+        head = self.tables[-1]
+        if head.serialization:
+            self._refuse("the rows of a TABLE in two pieces")
+        head.serialization = local
         if local != "TABLEDATA":
             return
-        self.head_is_read = self.in_rows = True
-        self.rows_are_plain = name == local and self.encoding in _PLAIN_ENCODINGS
-        self._depth = 0
-        parser = self._parser
-        if self._is_wanted():
-            parser.StartElementHandler, parser.EndElementHandler = self._start_in_rows, self._end_in_rows
-            parser.CharacterDataHandler = self._take_cell
-        else:
-            parser.StartElementHandler, parser.EndElementHandler = self._start_passed, self._end_passed
-            parser.CharacterDataHandler = None
-
-    def _end_rows(self, name: str) -> None:
-        self.in_rows = False
-        parser = self._parser
-        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
-        parser.CharacterDataHandler = self._take_text
-        self._end(name)
-
-    def _start_in_rows(self, name: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        local = name.rpartition(":")[2]
-        if self._depth == 1:
-            self._row = [] if local == "TR" else None
-        elif self._depth == 2:
-            self._cell = [] if local == "TD" and self._row is not None else None
-            if self._cell is not None and attributes.get("encoding", "none") != "none":
-                self._cell.append(ENCODED)
-        self._check_depth(self._depth)
+        self.head_is_read = True
+        self.rows_are_plain = name == local and self._encoding in _PLAIN_ENCODINGS
+        self._rows = TableData(is_wanted=self._wanting_sink() is not None, check_depth=self._check_depth)
+        self._parser.StartElementHandler = self._rows.start
+        self._parser.EndElementHandler = self._end_in_rows
+        self._parser.CharacterDataHandler = self._rows.text if self._wanting_sink() is not None else None
 
     def _end_in_rows(self, name: str) -> None:
-        if self._depth == 0:
-            self._end_rows(name)
-            return
-        if self._depth == 2 and self._cell is not None and self._row is not None:
-            self._row.append("".join(self._cell))
-            self._cell = None
-        elif self._depth == 1 and self._row is not None:
-            self._rows.append(self._row)
-            self._row = None
-        self._depth -= 1
-
-    def _take_cell(self, text: str) -> None:
-        if self._depth == 2 and self._cell is not None:
-            self._cell.append(text)
-
-    def _start_passed(self, _name: str, _attributes: dict[str, str]) -> None:
-        self._depth += 1
-        self._check_depth(self._depth)
-
-    def _end_passed(self, name: str) -> None:
-        if self._depth == 0:
-            self._end_rows(name)
-        else:
-            self._depth -= 1
+        if self._rows is not None and self._rows.end():
+            self._hand_over()
+            self._rows = None
+            self._parser.StartElementHandler, self._parser.EndElementHandler = self._start, self._end
+            self._parser.CharacterDataHandler = self._take_text
+            self._end(name)
 
     def _begin_stream(self, attributes: dict[str, str]) -> None:
-        head = self.tables[-1]
+        head, sink = self.tables[-1], self._wanting_sink()
+        if self.head_is_read:
+            self._refuse("the rows of a TABLE in two pieces")
         head.encoding, head.href = attributes.get("encoding", "").strip(), attributes.get("href", "")
         self.head_is_read = True
-        is_wanted = self._is_wanted()
-        self._parser.CharacterDataHandler = self._sink.add_stream if is_wanted and self._sink is not None else None
+        self._parser.CharacterDataHandler = None if sink is None else sink.add_stream

@@ -11,10 +11,11 @@ import numpy as np
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRow
-from qserv_py.ingest.files.votable.binary import BinaryRows, StreamDecoder, is_other_to_astropy
+from qserv_py.ingest.files.votable.binary import BinaryRows, is_other_to_astropy
 from qserv_py.ingest.files.votable.cells import TextRows
 from qserv_py.ingest.files.votable.elements import RowSink
 from qserv_py.ingest.files.votable.fields import Field, TableHead
+from qserv_py.ingest.files.votable.stream import StreamDecoder
 from qserv_py.ingest.files.votable.values import Column, values_of
 
 _CELL_BYTES_IN_BATCH = 1 << 26

@@ -1,0 +1,75 @@
+"""The heads of the tables of a document: what stands before their rows, put together from elements as they come."""
+
+from __future__ import annotations
+
+from qserv_py.ingest.files.votable.fields import Field, TableHead, frame_of, token
+
+_LONGEST_COUNT = 18
+_NO_ID = " "
+"""What no ID can be."""
+
+
+class Heads:
+    """Collects tables, and what their fields refer to."""
+
+    def __init__(self) -> None:
+        self.tables: list[TableHead] = []
+        self._fields: list[dict[str, str]] = []
+        self._frames: dict[str, str] = {}
+        self._nulls: dict[str, str] = {}
+
+    def begin_table(self, attributes: dict[str, str]) -> None:
+        """Take a TABLE."""
+        rows = attributes.get("nrows", "").strip()
+        is_count = rows.isascii() and rows.isdigit() and len(rows) <= _LONGEST_COUNT
+        self.tables.append(
+            TableHead(
+                place=len(self.tables) + 1,
+                name=token(attributes.get("name", "")),
+                id=attributes.get("ID", ""),
+                ref=attributes.get("ref", ""),
+                nrows=int(rows) if is_count else None,
+            )
+        )
+        self._fields = []
+
+    def add_field(self, attributes: dict[str, str]) -> None:
+        """Take a FIELD of the last table."""
+        self._fields.append(attributes | {"description": ""})
+
+    def add_values(self, attributes: dict[str, str]) -> None:
+        """Take a VALUES of the last FIELD; its null, or that of the VALUES it refers to."""
+        about = self._fields[-1]
+        if "null" in attributes:
+            about["null"] = attributes["null"]
+            self._nulls[attributes.get("ID", "")] = attributes["null"]
+        elif "ref" in attributes:
+            about["null of"] = attributes["ref"]
+
+    def describe_field(self, text: str) -> None:
+        """Take the DESCRIPTION of the last FIELD."""
+        self._fields[-1]["description"] = token(text)
+
+    def add_frame(self, attributes: dict[str, str]) -> None:
+        """Take a COOSYS."""
+        self._frames[attributes.get("ID", "")] = frame_of(attributes.get("system", ""))
+
+    def finish_fields(self) -> None:
+        """Know that the last table has no more fields."""
+        head = self.tables[-1]
+        if self._fields:
+            head.fields = [self._field(about) for about in self._fields]
+        elif head.ref and not head.fields:
+            head.fields = next((list(table.fields) for table in self.tables if table.id == head.ref), [])
+        self._fields = []
+
+    def _field(self, about: dict[str, str]) -> Field:
+        told = {key: about.get(key, "") for key in ("unit", "ucd", "xtype", "description", "datatype")}
+        told["frame"] = self._frames.get(about.get("ref", _NO_ID), "")
+        return Field(
+            name=token(about.get("name", "")) or token(about.get("ID", "")),
+            datatype=about.get("datatype", "").strip(),
+            array_size=about.get("arraysize", "").strip(),
+            null=about.get("null", self._nulls.get(about.get("null of", _NO_ID))),
+            described={key: text for key, text in told.items() if text},
+        )
