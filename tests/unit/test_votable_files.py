@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from support.answers import column, written
 from support.votables import document, read_votable
 
+from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.votable import cells as votable_cells
 from qserv_py.ingest.files.votable import document as votable_document
@@ -281,6 +283,41 @@ def test_columns_that_hold_no_single_values_matter_when_they_are_asked_for(
 def test_arrays_of_one_element_are_single(tmp_path: Path, size: str) -> None:
     assert one(tmp_path, f'datatype="int" arraysize="{size}"', "5", "") == ([5, None], {})
     assert one(tmp_path, f'datatype="char" arraysize="{size}"', "a", "") == (["a", None], {})
+
+
+BYTES = '<FIELD name="v" datatype="unsignedByte" arraysize="*"/><FIELD name="f" datatype="unsignedByte" arraysize="2"/>'
+
+
+def test_bytes_of_tabledata(tmp_path: Path) -> None:
+    cells = ["0 255 0x41", "", "256", "1 x", "1.5", "7"], ["65 66", "1 2", "1", "", "0 0", "-1 0"]
+    rows = "".join(f"<TR><TD>{first}</TD><TD>{second}</TD></TR>" for first, second in zip(*cells, strict=True))
+    found = read(tmp_path, document(BYTES, rows))
+    assert found.table.schema.types == [pa.binary(), pa.binary()]
+    assert found.column("v") == [b"\0\xffA", None, None, None, None, b"\7"]
+    assert found.column("f") == [b"AB", b"\1\2", None, None, b"\0\0", None]
+    assert found.rejected == {
+        (3, "v"): "outside 0 to 255",
+        (4, "v"): "not whole numbers",
+        (5, "v"): "not whole numbers",
+        (3, "f"): "not 2 numbers",
+        (6, "f"): "outside 0 to 255",
+    }
+
+
+def test_bytes_of_streams(tmp_path: Path) -> None:
+    data = [b"\0\0\0\0\3\0\xffAAB", b"\x40\0\0\0\0\0\0", b"\x80\0\0\0\1zxy"]
+    expected = [(b"\0\xffA", b"AB"), (b"", None), (None, b"xy")]
+    assert read(tmp_path, stream(BYTES, b"".join(data), kind="BINARY2")).rows() == expected
+    plain = [(b"\0\xffA", b"AB"), (b"", b"\0\0"), (b"z", b"xy")]
+    assert read(tmp_path, stream(BYTES, b"".join(row[1:] for row in data))).rows() == plain
+
+
+@pytest.mark.parametrize("name", ["votable", "votable/b", "votable/td"])
+def test_bytes_that_we_write(tmp_path: Path, name: str) -> None:
+    values = [b"\0\xff", b"a", None, bytes(range(256))]
+    text = written(name, [column("b", DataType.BINARY)], [[value] for value in values])
+    found = read(tmp_path, text).column("b")
+    assert [value or None for value in found] == values
 
 
 SEVERAL = """<VOTABLE><RESOURCE><TABLE name="one" ID="t1"><FIELD name="a" datatype="int"/><DATA><TABLEDATA>

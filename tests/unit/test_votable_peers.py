@@ -176,6 +176,17 @@ def test_every_datatype_that_astropy_writes(tmp_path: Path, serialization: str, 
         assert got == expected, name
 
 
+@pytest.mark.parametrize("serialization", SERIALIZATIONS)
+def test_bytes_that_astropy_writes(tmp_path: Path, serialization: str) -> None:
+    varying = np.empty(3, dtype=object)
+    given = [0, 255], [7], [1, 2, 3]
+    varying[:] = [np.ma.array(values, dtype="u1", mask=[False] * len(values)) for values in given]
+    table = Table({"fixed": np.array([[0, 255], [65, 66], [1, 2]], dtype="u1"), "varying": varying, "n": [1, 2, 3]})
+    table.write(tmp_path / "a.vot", format="votable", tabledata_format=serialization)
+    found = read_votable(tmp_path / "a.vot")
+    assert found.rows() == [(b"\0\xff", b"\0\xff", 1), (b"AB", b"\7", 2), (b"\1\2", b"\1\2\3", 3)]
+
+
 def test_nan_of_astropy(tmp_path: Path) -> None:
     for serialization in SERIALIZATIONS:
         Table({"x": [NAN, 1.0], "y": np.array([NAN, 1.0], "f4")}).write(

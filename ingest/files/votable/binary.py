@@ -154,6 +154,8 @@ class BinaryRows:
             end = begin + _width(field)
         if field.is_text:
             column = _texts(data, begin, end, field, self._encoding)
+        elif field.is_bytes:
+            column = Column(_slices(data, begin, end))
         elif field.varies:
             column = _items(data, begin, end, field)
         else:

@@ -76,6 +76,11 @@ class Field:
         return self.datatype in TEXTS
 
     @property
+    def is_bytes(self) -> bool:
+        """Whether it holds byte strings: arrays of bytes, as TAP writes its VARBINARY and BLOB."""
+        return self.datatype == "unsignedByte" and len(self.sizes) == 1 and self.sizes != (1,)
+
+    @property
     def is_understood(self) -> bool:
         """Whether datatype and size are of the standard, so that its place in a binary stream is known."""
         return self.datatype in BITS and (not self.array_size or bool(_ARRAY_SIZE.fullmatch(self.array_size)))
@@ -88,6 +93,8 @@ class Field:
             return f'values of datatype "{self.datatype}"{size}, which VOTable does not know'
         if self.datatype in COMPLEX:
             return "complex numbers"
+        if self.is_bytes:
+            return ""
         if self.is_text:
             strings = self.sizes[1:]
             return f"arrays of texts (arraysize {self.array_size})" if strings and strings != (1,) else ""
@@ -96,8 +103,8 @@ class Field:
     @property
     def arrow_type(self) -> pa.DataType:
         """Type of its values, of a column that can be read."""
-        if self.is_text:
-            return pa.string()
+        if self.is_text or self.is_bytes:
+            return pa.string() if self.is_text else pa.binary()
         return INTEGERS.get(self.datatype) or FLOATS.get(self.datatype) or pa.bool_()
 
 

@@ -44,7 +44,7 @@ def values_of(texts: pa.Array, field: Field) -> Column:
         FIELD.
     """
     empty = pc.equal(texts, "")
-    if field.null is not None and field.null.strip(BLANKS):
+    if field.null is not None and field.null.strip(BLANKS) and not field.is_bytes:
         empty = pc.or_(empty, pc.equal(pc.utf8_trim(texts, BLANKS), field.null.strip(BLANKS)))
     if pc.any(empty).as_py():
         texts = pc.if_else(empty, pa.scalar(None, pa.string()), texts)
@@ -60,6 +60,8 @@ def values_of(texts: pa.Array, field: Field) -> Column:
 def _typed(texts: pa.Array, field: Field) -> Column:
     if field.is_text:
         return Column(texts)
+    if field.is_bytes:
+        return _byte_strings(texts, None if field.varies else field.count)
     if field.datatype in INTEGERS:
         return _without_null(_integers(texts, INTEGERS[field.datatype]), field)
     if field.datatype in FLOATS:
@@ -142,6 +144,22 @@ def _whole_number(text: str) -> int | None:
 
 def _is_hexadecimal(digits: str) -> bool:
     return all(digit in "0123456789abcdefABCDEF" for digit in digits)
+
+
+def _byte_strings(texts: pa.Array, count: int | None) -> Column:
+    """Return byte strings of numbers between blanks; ``count`` is their length, where it is fixed."""
+    bad, outside, uneven = (np.zeros(len(texts), dtype=np.bool_) for _ in range(3))
+    values: list[bytes | None] = []
+    for place, text in enumerate(texts.to_pylist()):
+        numbers = [] if text is None else [_whole_number(part) for part in text.split()]
+        whole = [number for number in numbers if number is not None]
+        bad[place] = len(whole) < len(numbers)
+        outside[place] = any(not 0 <= number <= 255 for number in whole)
+        uneven[place] = text is not None and count is not None and len(numbers) != count
+        wrong = bad[place] or outside[place] or uneven[place]
+        values.append(None if text is None or wrong else bytes(whole))
+    reasons = misfits(bad, "not whole numbers") + misfits(outside & ~bad, "outside 0 to 255")
+    return Column(pa.array(values, pa.binary()), reasons + misfits(uneven & ~bad & ~outside, f"not {count} numbers"))
 
 
 def _floats(texts: pa.Array, kind: pa.DataType) -> Column:
