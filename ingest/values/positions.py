@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qserv_py.catalog.angles import angle_unit, degrees_per
+from qserv_py.catalog.angles import angle_unit, in_degrees
 from qserv_py.catalog.model import Column, Position, PositionFormat
 from qserv_py.catalog.snapshot import FloatArray
 from qserv_py.catalog.types import DataType
@@ -93,7 +93,7 @@ class FilePositions:
         if unit == "deg":
             return convert_column(values, column, rules)
         numbers = convert_column(values, replace(column, datatype=DataType.DOUBLE), rules)
-        degrees = pc.multiply(numbers.values, pa.scalar(degrees_per(unit), pa.float64()))
+        degrees = pa.array(in_degrees(coordinates(numbers.values), unit), from_pandas=True)
         if position is self._dec:
             degrees = _at_most_a_pole(degrees)
         return ConvertedColumn(convert_column(degrees, column, rules).values, numbers.misfits)
