@@ -1,28 +1,55 @@
 """The bytes of a file, decompressed by what its first bytes say, whatever its name is.
 
 A stream that ends early, fails its checksum or is followed by other bytes is an error of its library; nothing of it is
-taken for the end of the file.
+taken for the end of the file. ``open_decompressed`` gives the bytes in their order. ``FileBytes`` gives them at any
+place, by reading and not by a memory map: a file that is cut off meanwhile gives an error, not the end of the process.
 """
 
 from __future__ import annotations
 
 import bz2
 import lzma
+import os
+import shutil
+import tempfile
+import weakref
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import pyarrow as pa
 
-_GZIP, _BZ2, _XZ, _ZSTD, _LZ4 = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
+from qserv_py.errors import ContributionError
 
-MAGIC_BYTES = 6
-"""Bytes that tell how a file is compressed."""
+_KINDS = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress (.Z)",
+    b"PK\x03\x04": "zip",
+}
+"""By the first bytes of a file."""
+
+_REFUSED = frozenset({"compress (.Z)", "zip"})
+_FIRST_BYTES = 6
+_COPY_BYTES = 1 << 20
 
 
-def compression_of(head: bytes) -> str:
-    """Return how a file is compressed that begins with some bytes: gzip, bz2, xz, zstd or lz4; empty for not at all."""
-    known = {_GZIP: "gzip", _BZ2: "bz2", _XZ: "xz", _ZSTD: "zstd", _LZ4: "lz4"}
-    return next((name for magic, name in known.items() if head.startswith(magic)), "")
+def compression_of(path: Path) -> str:
+    """Return how a file is compressed: gzip, bzip2, xz, zstd or lz4; empty for not at all.
+
+    Raises
+    ------
+    ContributionError
+        If it is compressed by something else.
+    """
+    with path.open("rb") as file:
+        first = file.read(_FIRST_BYTES)
+    kind = next((name for magic, name in _KINDS.items() if first.startswith(magic)), "")
+    if kind in _REFUSED:
+        raise ContributionError(f"{path} is compressed by {kind}", hint="Unpack it first.")
+    return kind
 
 
 def open_decompressed(path: Path) -> BinaryIO:
@@ -30,17 +57,72 @@ def open_decompressed(path: Path) -> BinaryIO:
 
     Raises
     ------
+    ContributionError
+        If it is compressed by something that cannot be decompressed here.
     OSError
         If it cannot be opened. Reading raises OSError, EOFError or ``lzma.LZMAError`` when the bytes are damaged.
     """
-    with open(path, "rb") as file:
-        compression = compression_of(file.read(MAGIC_BYTES))
-    match compression:
+    match compression_of(path):
         case "":
-            return open(path, "rb")
-        case "bz2":
+            return path.open("rb")
+        case "bzip2":
             return cast(BinaryIO, bz2.open(path, "rb"))
         case "xz":
             return cast(BinaryIO, lzma.open(path, "rb"))
-        case _:
-            return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(path), "rb"), compression))
+        case kind:
+            return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(path), "rb"), kind))
+
+
+class FileBytes:
+    """The bytes of one file; it is closed with the object."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self.size = os.fstat(descriptor).st_size
+        weakref.finalize(self, os.close, descriptor)
+
+    def read(self, at: int, length: int) -> bytes:
+        """Return ``length`` bytes from the place ``at`` on; ContributionError if the file has lost them."""
+        found = os.pread(self._descriptor, length, at)
+        while found and len(found) < length:  # one call reads 2 GiB at the most
+            more = os.pread(self._descriptor, length - len(found), at + len(found))
+            if not more:
+                break
+            found += more
+        if len(found) < length:
+            raise ContributionError(
+                f"{self.path} became shorter while it was read", detail=f"Bytes {at} to {at + length} were expected."
+            )
+        return found
+
+    def stream(self) -> BinaryIO:
+        """Return the bytes as a file, which is closed with this object at the latest."""
+        stream = os.fdopen(os.dup(self._descriptor), "rb")
+        stream.seek(0)
+        weakref.finalize(self, stream.close)
+        return stream
+
+
+def decompressed(path: Path) -> FileBytes:
+    """Open a file, of a compressed one a temporary file that holds what it does.
+
+    Raises
+    ------
+    ContributionError
+        If the compressed bytes are damaged or cut off, or of a kind that cannot be decompressed here.
+    """
+    kind = compression_of(path)
+    if not kind:
+        with path.open("rb") as file:
+            return FileBytes(path, os.dup(file.fileno()))
+    with tempfile.TemporaryFile() as plain:
+        try:
+            with open_decompressed(path) as packed:
+                shutil.copyfileobj(packed, plain, _COPY_BYTES)
+            plain.flush()
+        except Exception as error:  # each library has exceptions of its own
+            raise ContributionError(
+                f"{path} cannot be unpacked", detail=f"{kind}: {' '.join(str(error).split())}"
+            ) from error
+        return FileBytes(path, os.dup(plain.fileno()))

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from qserv_py.ingest.files.decompressed import compression_of, decompressed
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, check_names, not_single
 
 _NO_SINGLE_VALUES = {
@@ -26,7 +27,9 @@ class ParquetReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        self._bytes = decompressed(path) if compression_of(path) else None
+        source = path if self._bytes is None else self._bytes.stream()
+        self._file = pq.ParquetFile(source, memory_map=self._bytes is None, page_checksum_verification=True)
         schema = self._file.schema_arrow
         self.names: tuple[str, ...] = check_names(path, schema.names)
         self._unread = {about.name: why for about in schema if (why := _why_not(about.type))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from datetime import UTC, datetime
 from pathlib import Path
@@ -162,6 +163,13 @@ def test_names_with_dots_and_names_that_stand_twice(tmp_path: Path) -> None:
     with pytest.raises(ContributionError, match='names column "x" more than once') as caught:
         open_reader(path, InputFormat.PARQUET, InputOptions())
     assert caught.value.detail == "columns 1 and 2 of 2"
+
+
+def test_a_compressed_file(tmp_path: Path) -> None:
+    plain, path = tmp_path / "p.parquet", tmp_path / "p.parquet.gz"
+    pq.write_table(pa.table({"i64": range(9)}), plain)
+    path.write_bytes(gzip.compress(plain.read_bytes()))
+    assert converted(path) == ({"i64": list(range(9))}, {})
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:

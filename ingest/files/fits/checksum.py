@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from qserv_py.ingest.files.decompressed import FileBytes
 from qserv_py.ingest.files.fits.units import BLOCK, Unit
-from qserv_py.ingest.files.unpacked import FileBytes
 
 _READ_BYTES = BLOCK * 4096
 _MODULUS = 1 << 32

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qserv_py.catalog.snapshot import IntArray
+from qserv_py.ingest.files.decompressed import FileBytes
 from qserv_py.ingest.files.fits.numbers import Unfit
-from qserv_py.ingest.files.unpacked import FileBytes
 
 Array = npt.NDArray[Any]
 

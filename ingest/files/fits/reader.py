@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.choice import FileTable, chosen_table
+from qserv_py.ingest.files.decompressed import decompressed
 from qserv_py.ingest.files.fits.ascii import AsciiColumn, ascii_columns
 from qserv_py.ingest.files.fits.checksum import is_as_summed
 from qserv_py.ingest.files.fits.columns import BinaryColumn, NotSingleError, Source
@@ -21,7 +22,6 @@ from qserv_py.ingest.files.fits.heap import Heap
 from qserv_py.ingest.files.fits.texts import TextDecoder
 from qserv_py.ingest.files.fits.units import Keywords, Unit, check_whole, names_of, oddities, units_of
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, check_names, not_single
-from qserv_py.ingest.files.unpacked import unpacked
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 
@@ -46,7 +46,7 @@ class FitsReader:
     def __init__(self, path: Path, options: InputOptions) -> None:
         self._path = path
         self._texts = TextDecoder(options.encoding)
-        self._file = unpacked(path)
+        self._file = decompressed(path)
         units = list(units_of(self._file))
         tables = {unit.number: unit for unit in units if unit.table}
         known = [

@@ -20,7 +20,7 @@ from astropy.io.fits.card import Undefined
 from astropy.io.fits.verify import VerifyError
 
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.unpacked import FileBytes
+from qserv_py.ingest.files.decompressed import FileBytes
 
 BLOCK = 2880
 """Bytes that a header, and the data after it, are filled up to a multiple of."""
