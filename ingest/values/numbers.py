@@ -6,6 +6,7 @@ whole number there must be held exactly, since whoever writes one means each of 
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -37,8 +38,9 @@ _LONGEST_EXPONENT = 400
 """Powers of ten of a number that may still be a whole one of 64 bits, written oddly; bounds the work on a text."""
 
 _EXACT_BITS = {pa.float32(): 24, pa.float64(): 53}
-_EXACT_DIGITS = {pa.float32(): 7, pa.float64(): 15}
-"""Digits of whole numbers that every one of is held exactly."""
+"""Every whole number of so many bits is held exactly."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 
 _NOT_UTF8 = "not UTF-8 text"
 
@@ -167,8 +169,7 @@ def _text_to_float(values: pa.Array, target: pa.DataType) -> ConvertedColumn:
         # Arrow knows no leading plus sign.
         texts = pc.replace_substring_regex(without(texts, bad), r"^\+", "")
         numbers = texts.cast(target)
-    infinite = numpy_mask(pc.match_substring_regex(texts, _INFINITE))
-    checked = _checked(numbers, _grew(infinite, numbers), target)
+    checked = _checked(numbers, _too_large(texts, numbers), target)
     inexact = _bent(texts, checked.values, target)
     return ConvertedColumn(
         without(checked.values, inexact),
@@ -181,13 +182,21 @@ def _text_to_float(values: pa.Array, target: pa.DataType) -> ConvertedColumn:
     )
 
 
+def _too_large(texts: pa.Array, numbers: pa.Array) -> BoolArray:
+    """Return which texts became infinite and do not say so."""
+    infinite = numpy_mask(pc.is_inf(numbers))
+    if infinite.any():
+        infinite &= ~numpy_mask(pc.match_substring_regex(texts, _INFINITE))
+    return infinite
+
+
 def _bent(texts: pa.Array, numbers: pa.Array, target: pa.DataType) -> BoolArray:
     """Return which whole numbers in texts are not the numbers that they became."""
-    bent: BoolArray = np.zeros(len(texts), dtype=np.bool_)
-    long = numpy_mask(pc.match_substring_regex(texts, rf"^[+-]?[0-9]{{{_EXACT_DIGITS[target] + 1},}}$"))
-    for place in np.flatnonzero(long & numbers.is_valid().to_numpy(zero_copy_only=False)).tolist():
-        bent[place] = Decimal(texts[place].as_py()) != Decimal(numbers[place].as_py())
-    return bent
+    large = numpy_mask(pc.greater_equal(pc.abs(numbers), float(1 << _EXACT_BITS[target])))
+    for place in np.flatnonzero(large).tolist():
+        text = texts[place].as_py()
+        large[place] = _WHOLE.fullmatch(text) is not None and Decimal(text) != Decimal(numbers[place].as_py())
+    return large
 
 
 def _not_exact(target: pa.DataType) -> str:

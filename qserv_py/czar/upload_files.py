@@ -83,7 +83,7 @@ def _described(path: Path, table: pa.Table, told: Mapping[str, Mapping[str, str]
     columns, fields = [], []
     for name, column in zip(table.column_names, table.columns, strict=True):
         about = dict(told.get(name, {}))
-        if about.get("xtype") == "timestamp" and pa.types.is_string(column.type):
+        if about.get("xtype", "").lower() in _TIMES and pa.types.is_string(column.type):
             column = _times(path, name, column)
             del about["xtype"]
         columns.append(column)
@@ -99,6 +99,9 @@ def _times(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
         raise ContributionError(f'{path}, row {row}, column "{name}": {misfits.reason}')
     return pa.chunked_array([found.values])
 
+
+_TIMES = ("timestamp", "adql:timestamp")
+"""The xtypes of times, of DALI and of TAP 1.0."""
 
 _GUESSES = (DataType.LONG, DataType.DOUBLE)
 
