@@ -335,7 +335,8 @@ def test_several_tables(tmp_path: Path) -> None:
     assert read(tmp_path, SEVERAL, hdu=2).rows() == [(2,)]
     found = read(tmp_path, SEVERAL, table_name="three")
     assert (found.reader.names, found.rows()) == (("a",), [(None,), (33,)])
-    assert "no table of" in refused(tmp_path, SEVERAL, table_name="bare")
+    assert read(tmp_path, SEVERAL, table_name="bare").rows() == []
+    assert 'FILE holds no table of --table-name "twos"' in refused(tmp_path, SEVERAL, table_name="twos")
 
 
 def test_a_table_far_behind_the_rows_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,6 +385,10 @@ WRONG = [
     ('<VOTABLE><INFO ID="Error" value="no such place"/></VOTABLE>', "FILE holds no table\nDETAIL: no such place"),
     ('<VOTABLE><PARAM name="error" value="too large"/></VOTABLE>', "FILE holds no table\nDETAIL: too large"),
     ("<VOTABLE><RESOURCE><TABLE/></RESOURCE></VOTABLE>", "table 1 of FILE has no columns"),
+    (
+        '<VOTABLE><RESOURCE><TABLE nrows="9"/></RESOURCE></VOTABLE>',
+        "table 1 of FILE has no DATA\nDETAIL: Its 9 rows are",
+    ),
     (document('<FIELD datatype="int"/>', ""), "column 1 of FILE has neither a name nor an ID"),
     (document(FIELDS + FIELDS, ""), 'FILE names column "n" more than once\nDETAIL: columns 1 and 3 of 4'),
     (document(FIELDS, "<TR>\n<TD>1</TR>"), "FILE is not well-formed XML: line 2, column 8: mismatched tag"),

@@ -80,8 +80,9 @@ class VotableReader:
 
     def _chosen(self, document: Document) -> TableHead:
         tables = document.elements.tables
-        with_rows = [table for table in tables if table.serialization] or tables
-        listed = [FileTable(place=table.place, names=table.names, rows=table.nrows) for table in with_rows]
+        listed = [FileTable(place=table.place, names=table.names, rows=table.nrows) for table in tables]
+        if self._options.hdu is None and self._options.table_name is None:  # some describe tables of other files
+            listed = [table for table in listed if tables[table.place - 1].serialization] or listed
         return tables[chosen_table(self._path, listed, self._options).place - 1]
 
     def _check_head(self, head: TableHead) -> None:
@@ -90,6 +91,10 @@ class VotableReader:
                 f'the rows of {self._path} lie elsewhere: "{head.href}"',
                 detail="What a file points to is not fetched.",
                 hint="Write its rows into it, or take the file that it points to.",
+            )
+        if head.nrows and not head.serialization:
+            raise ContributionError(
+                f"table {head.place} of {self._path} has no DATA", detail=f"Its {head.nrows} rows are not in the file."
             )
         if head.serialization not in _SERIALIZATIONS:
             raise ContributionError(
