@@ -16,6 +16,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.votable import cells as votable_cells
 from qserv_py.ingest.files.votable import document as votable_document
+from qserv_py.ingest.files.votable import elements as votable_elements
 from qserv_py.ingest.files.votable import rows as votable_rows
 
 
@@ -144,9 +145,11 @@ FIELDS = '<FIELD name="n" datatype="int"/><FIELD name="t" datatype="char" arrays
 def test_rows_however_they_are_written(tmp_path: Path, rows: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(votable_document, "_CHUNK", chunk)
     after = '<TABLE><DATA/></TABLE><INFO name="x" value="y">&lt;TABLEDATA></INFO>'
-    found = read(tmp_path, document(FIELDS, rows, after=after))
-    assert found.rows() == [(1, "a"), (2, "b")]
-    assert found.numbers == [1, 2]
+    text = document(FIELDS, rows, after=after)
+    for begin in ("<TABLEDATA>", "<TABLEDATA\n>", "<TABLEDATA a='>' b='TR>'>"):
+        found = read(tmp_path, text.replace("<TABLEDATA>", begin, 1))
+        assert found.rows() == [(1, "a"), (2, "b")]
+        assert found.numbers == [1, 2]
 
 
 def test_cells_that_are_too_few_or_too_many(tmp_path: Path) -> None:
@@ -170,6 +173,17 @@ def test_too_many_malformed_rows_are_refused(tmp_path: Path, monkeypatch: pytest
         message = refused(tmp_path, document(FIELDS, row * 11))
         assert "FILE has more than 10 rows whose number of cells" in message
         assert "row 11: the row has 0 cells, the table 2 columns" in message
+
+
+def test_a_head_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands outside of rows is kept in memory, or looked at one by one."""
+    monkeypatch.setattr(votable_elements, "_MOST_FIELDS", 10)
+    fields = "".join(f'<FIELD name="f{n}" datatype="int"/>' for n in range(11))
+    assert "FILE holds more than 10 FIELDs: line 1" in refused(tmp_path, document(fields, ""))
+    monkeypatch.setattr(votable_elements, "_MOST_ELEMENTS", 20)
+    assert len(read(tmp_path, document(FIELDS, ODD_ROWS[0] * 20)).numbers) == 40
+    message = refused(tmp_path, document(FIELDS, "", after='<INFO name="a" value="b"/>' * 20))
+    assert "FILE holds more than 20 elements beside its rows: line 1" in message
 
 
 def test_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

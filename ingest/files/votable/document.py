@@ -76,38 +76,38 @@ class Document:
 
     def _take(self, pending: bytes, *, is_last: bool) -> bytes:
         """Feed what can be fed; return what has to wait for more."""
-        elements = self.elements
-        while pending:
+        elements, at = self.elements, 0
+        while at < len(pending):
             self._plain = self._plain or not elements.in_rows
             if elements.in_rows and elements.rows_are_plain and self._plain:
-                cut = self._take_rows(pending, is_last=is_last)
+                cut = self._take_rows(pending, at, is_last=is_last)
                 if cut is None:
-                    return pending
+                    break
             else:
-                begin = _ROWS_BEGIN.search(pending)
-                cut = begin.end() if begin else len(pending) if is_last else _before_open_tag(pending)
-                if not cut:
-                    return pending
-                elements.feed(pending[:cut])
+                begin = _ROWS_BEGIN.search(pending, at)
+                cut = begin.end() if begin else len(pending) if is_last else _before_open_tag(pending, at)
+                if cut == at:
+                    break
+                elements.feed(pending[at:cut])
                 self._plain = self._plain and (begin is not None or not elements.in_rows)
-            pending = pending[cut:]
-        return b""
+            at = cut
+        return pending[at:]
 
-    def _take_rows(self, pending: bytes, *, is_last: bool) -> int | None:
-        """Feed plain rows up to the last whole one; return how many bytes, None when there is no whole row yet."""
-        end = pending.find(_ROWS_END)
-        cut = pending.rfind(_ROW_END, 0, len(pending) if end < 0 else end) + len(_ROW_END)
-        if cut >= len(_ROW_END) and self.elements.feed_rows(pending[:cut]):
+    def _take_rows(self, pending: bytes, at: int, *, is_last: bool) -> int | None:
+        """Feed plain rows up to the last whole one; return where it ends, None when there is no whole row yet."""
+        end = pending.find(_ROWS_END, at)
+        cut = pending.rfind(_ROW_END, at, len(pending) if end < 0 else end) + len(_ROW_END)
+        if cut >= len(_ROW_END) and self.elements.feed_rows(pending[at:cut]):
             return cut
-        if cut < len(_ROW_END) and end < 0 and not is_last and len(pending) < _LONGEST_ROW:
+        if cut < len(_ROW_END) and end < 0 and not is_last and len(pending) - at < _LONGEST_ROW:
             return None
         self._plain = False  # nothing plain comes, or the table ends here
-        return 0
+        return at
 
 
-def _before_open_tag(pending: bytes) -> int:
+def _before_open_tag(pending: bytes, start: int) -> int:
     """Return where a tag begins that may end in the next piece; the length of the piece when there is none."""
-    at = pending.rfind(b"<")
+    at = pending.rfind(b"<", start)
     is_open = at >= 0 and len(pending) - at < _LONGEST_TAG and b">" not in pending[at:]
     return at if is_open else len(pending)
 

@@ -16,6 +16,12 @@ from qserv_py.ingest.files.votable.heads import Heads
 from qserv_py.ingest.files.votable.tabledata import TableData
 
 _DEEPEST = 256
+_MOST_ELEMENTS = 1 << 20
+"""Elements outside of rows."""
+
+_MOST_FIELDS = 1 << 17
+"""FIELDs of all tables; each is kept."""
+
 _LONGEST_TAG = 1 << 23
 """Bytes of one tag or comment; expat looks at them again with every piece of the file."""
 
@@ -63,6 +69,9 @@ class Elements:
 
         self._encoding = "utf-8"
         self._stack: list[str] = []
+        self._elements = self._fields = 0
+        """How many there were."""
+
         self._table_depth = 0
         """Elements that are open at the beginning of the TABLE, itself included; 0 outside of tables."""
 
@@ -161,6 +170,9 @@ class Elements:
         parent = stack[-1] if stack else ""
         stack.append(local)
         self._check_depth(len(stack))
+        self._elements += 1
+        if self._elements > _MOST_ELEMENTS:
+            self._refuse(f"more than {_MOST_ELEMENTS} elements beside its rows")
         below_table = len(stack) - self._table_depth if self._table_depth else 0
         match parent, local:
             case "", _ if local != "VOTABLE":
@@ -223,6 +235,9 @@ class Elements:
     def _begin_field(self, attributes: dict[str, str]) -> None:
         if self.tables[-1].serialization:
             self._refuse("a FIELD behind the rows of its TABLE")
+        self._fields += 1
+        if self._fields > _MOST_FIELDS:
+            self._refuse(f"more than {_MOST_FIELDS} FIELDs")
         self._heads.add_field(attributes)
 
     def _begin_data(self, name: str, local: str) -> None:
