@@ -12,7 +12,8 @@ from astropy import units
 from support.schemas import small_database
 
 from qserv_py.catalog.model import DirectorTable
-from qserv_py.ingest.row_converter import ConvertedRows, RowConverter
+from qserv_py.ingest.requests import InputOptions
+from qserv_py.ingest.values.row_converter import ConvertedRows, RowConverter
 
 
 def converted(directory: Path, unit: str, ra: pa.Array, dec: pa.Array) -> ConvertedRows:
@@ -22,7 +23,7 @@ def converted(directory: Path, unit: str, ra: pa.Array, dec: pa.Array) -> Conver
     dec_unit = "deg" if unit == "hourangle" else unit
     table = replace(table, ra=replace(table.ra, unit=unit), dec=replace(table.dec, unit=dec_unit))
     rows = pa.RecordBatch.from_arrays([pa.array(range(len(ra)), pa.int64()), ra, dec], names=["objectId", "ra", "dec"])
-    return RowConverter("a file", rows.schema.names, table, ignore_extra=False).convert(rows)
+    return RowConverter("a file", rows.schema.names, table, InputOptions()).convert(rows)
 
 
 @pytest.mark.parametrize("unit", ["deg", "rad", "hourangle", "arcmin", "arcsec", "mas", "uas"])
