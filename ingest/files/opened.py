@@ -8,11 +8,14 @@ from typing import TypeVar
 
 import pyarrow as pa
 
-from qserv_py.errors import ContributionError, QservError
+from qserv_py.errors import ContributionError, NotFoundError, QservError, UserError
 from qserv_py.ingest.files.reader import MalformedRows, RawBatch, Reader, check_count, unreadable
 from qserv_py.ingest.requests import InputFormat, InputOptions
 
 Made = TypeVar("Made")
+
+_TEXT = (InputFormat.CSV,)
+_OF_SEVERAL_TABLES = (InputFormat.FITS, InputFormat.VOTABLE)
 
 
 def open_reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
@@ -25,14 +28,22 @@ def open_reader(path: Path, format: InputFormat, options: InputOptions) -> Reade
 
     Raises
     ------
+    NotFoundError
+        If it does not exist.
     ContributionError
-        If it does not exist, cannot be read, or is not of the format. The reader's ``batches`` raise it too, whatever
+        If it cannot be read, or is not of the format. The reader's ``batches`` raise it too, whatever
         exception a library has, and when fewer or more rows came than the file has.
     UserError
-        If the options make no sense.
+        If an option says nothing about files of this format, or makes no sense.
     """
+    _check_options(format, options)
     if not path.is_file():
-        raise ContributionError(f"{path} is a directory" if path.is_dir() else f"there is no file {path}")
+        if path.is_dir():
+            raise ContributionError(f"{path} is a directory")
+        is_url = path.parts[:1] and path.parts[0].endswith(":")
+        raise NotFoundError(
+            f"there is no file {path}", hint="URLs are not read; fetch the file first." if is_url else ""
+        )
     reader = _translated(path, format, lambda: _reader(path, format, options))
     return _CountedReader(path, format, reader)
 
@@ -56,6 +67,26 @@ def _reader(path: Path, format: InputFormat, options: InputOptions) -> Reader:
             from qserv_py.ingest.files.votable.reader import VotableReader
 
             return VotableReader(path, options)
+
+
+def _check_options(format: InputFormat, options: InputOptions) -> None:
+    """Raise UserError if an option is given that a file of the format cannot follow."""
+    given = {
+        "--delimiter": (options.delimiter is not None, _TEXT),
+        "--null": (options.null != "", _TEXT),
+        "--encoding": (options.encoding.lower() not in {"utf-8", "utf8"}, (*_TEXT, *_OF_SEVERAL_TABLES)),
+        "--table-name": (options.table_name is not None, _OF_SEVERAL_TABLES),
+        "--hdu": (options.hdu is not None, _OF_SEVERAL_TABLES),
+    }
+    for name, (is_given, formats) in given.items():
+        if is_given and format not in formats:
+            raise UserError(f"{name} says nothing about a file of the format {format}")
+    try:
+        "".encode(options.encoding)
+    except (LookupError, ValueError) as error:
+        raise UserError(
+            f'"{options.encoding}" is no encoding of text', hint="Such as utf-8, latin-1, cp1252 or utf-16."
+        ) from error
 
 
 def _translated(path: Path, format: InputFormat, act: Callable[[], Made]) -> Made:

@@ -22,6 +22,12 @@ from qserv_py.ingest.requests import InputFormat
 ROWS_IN_BATCH = 1 << 17
 """Rows read together."""
 
+MOST_MALFORMED = 100_000
+"""Lines of a file that may be no rows; with more of them it is another file than somebody thought."""
+
+_LONGEST_KEPT = 1000
+"""Characters of such a line."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawBatch:
@@ -47,9 +53,23 @@ class MalformedRow:
 
 @dataclass(slots=True)
 class MalformedRows:
-    """The lines of a file that are no rows, in its order; a reader fills it as it goes."""
+    """The lines of a file that are no rows, in its order; a reader fills it as it goes.
+
+    They are kept in memory, and a file of a stranger may hold nothing else: so there are ``MOST_MALFORMED`` of them at
+    most, and of a long one the beginning.
+    """
 
     rows: list[MalformedRow] = field(default_factory=list)
+
+    def add(self, path: Path, number: int, reason: str, text: str) -> None:
+        """Take one; ContributionError when there are too many."""
+        if len(self.rows) == MOST_MALFORMED:
+            raise ContributionError(
+                f"{path} has more than {MOST_MALFORMED} rows of another width than its columns",
+                detail=f"row {number}: {reason}",
+            )
+        shown = text if len(text) <= _LONGEST_KEPT else f"{text[:_LONGEST_KEPT]}..."
+        self.rows.append(MalformedRow(number, reason, shown))
 
 
 class Reader(Protocol):

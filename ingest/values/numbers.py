@@ -7,6 +7,7 @@ whole number there must be held exactly, since whoever writes one means each of 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
@@ -95,7 +96,8 @@ def _range_text(target: pa.DataType) -> str:
 def _text_to_integer(values: pa.Array, target: pa.DataType) -> ConvertedColumn:
     texts, garbled = trimmed_texts(values)
     try:
-        return ConvertedColumn(texts.cast(target), found(garbled, _NOT_UTF8))
+        if not _any_has(texts, "x"):  # Arrow takes 0xFFFF for -1
+            return ConvertedColumn(texts.cast(target), found(garbled, _NOT_UTF8))
     except pa.ArrowInvalid:
         pass
     texts = without(texts, numpy_mask(pc.match_substring_regex(texts, _NAN)))
@@ -162,9 +164,10 @@ def _checked(converted: pa.Array, overflow: BoolArray, target: pa.DataType) -> C
 def _text_to_float(values: pa.Array, target: pa.DataType) -> ConvertedColumn:
     texts, garbled = trimmed_texts(values)
     bad: BoolArray = np.zeros(len(values), dtype=np.bool_)
-    try:
-        numbers = texts.cast(target)
-    except pa.ArrowInvalid:
+    numbers = None
+    with suppress(pa.ArrowInvalid):
+        numbers = None if _any_has(texts, "(") else texts.cast(target)  # Arrow takes nan(12) for NaN
+    if numbers is None:
         bad = numpy_mask(pc.invert(pc.match_substring_regex(texts, _FLOAT)))
         # Arrow knows no leading plus sign.
         texts = pc.replace_substring_regex(without(texts, bad), r"^\+", "")
@@ -180,6 +183,10 @@ def _text_to_float(values: pa.Array, target: pa.DataType) -> ConvertedColumn:
             *found(inexact, _not_exact(target)),
         ),
     )
+
+
+def _any_has(texts: pa.Array, mark: str) -> bool:
+    return bool(pc.any(pc.match_substring(texts, mark, ignore_case=True)).as_py())
 
 
 def _too_large(texts: pa.Array, numbers: pa.Array) -> BoolArray:

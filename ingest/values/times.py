@@ -39,6 +39,7 @@ _TEXT = (
     r"(?:[T ](?P<time>[0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.(?P<fraction>[0-9]*))?"
     r"(?: ?(?P<zone>[Zz]|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?))?)?$"
 )
+_DAY_ALONE, _WITH_SECONDS = len("2000-01-01"), len("2000-01-01T00:00:00")
 _LEAP = r"^[0-9-]{10}[T ][0-9]{2}:[0-9]{2}:60"
 
 Numbers = npt.NDArray[np.int64]
@@ -96,12 +97,13 @@ def _of_texts(values: pa.Array, rules: ValueRules) -> ConvertedColumn:
     texts, garbled = trimmed_texts(values)
     texts = without(texts, numpy_mask(pc.equal(texts, "")))
     try:
-        whole = texts.cast(pa.timestamp("us"))
+        whole = None if _any_is_odd(texts) else texts.cast(pa.timestamp("us"))
+    except pa.ArrowInvalid:
+        whole = None
+    if whole is not None:
         nowhere: BoolArray = np.zeros(len(texts), dtype=np.bool_)
         checked = _checked(whole.cast(pa.int64()), nowhere, nowhere, rules)
         return ConvertedColumn(checked.values, (*found(garbled, "not UTF-8 text"), *checked.misfits))
-    except pa.ArrowInvalid:
-        pass
     fields = pc.extract_regex(texts, _TEXT)
     seconds = _seconds(fields)
     micros, finer = _micros(_field(fields, "fraction"))
@@ -120,6 +122,12 @@ def _of_texts(values: pa.Array, rules: ValueRules) -> ConvertedColumn:
         ),
         checked.rounded,
     )
+
+
+def _any_is_odd(texts: pa.Array) -> bool:
+    """Tell whether a text is neither a day alone nor as long as a time with seconds: Arrow takes more of these."""
+    lengths = pc.utf8_length(texts)
+    return bool(pc.any(pc.and_(pc.less(lengths, _WITH_SECONDS), pc.not_equal(lengths, _DAY_ALONE))).as_py())
 
 
 def _field(fields: pa.StructArray, name: str) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -47,7 +48,7 @@ def _arrow_table(name: str, upload: Upload) -> pa.Table:
     if isinstance(upload, pa.RecordBatch):
         return pa.Table.from_batches([upload])
     if isinstance(upload, (str, os.PathLike)):
-        return read_upload(Path(upload))
+        return read_upload(Path(upload), tell=lambda note: warnings.warn(note, stacklevel=2))
     if hasattr(upload, "colnames") and hasattr(upload, "itercols"):
         return _of_astropy(name, upload)
     if type(upload).__module__.startswith("pandas."):

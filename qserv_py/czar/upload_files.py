@@ -55,6 +55,11 @@ def read_upload(
     chosen = format_of(path, replace(options, format=format or options.format))
     reader = without_masks(open_reader(path, chosen, options))
     names = [name for name in reader.names if name in reader.types]
+    if chosen is InputFormat.CSV and len(names) == 1 and set(names[0]) & set(";\t|"):
+        raise ContributionError(
+            f'"{names[0][:_LONGEST_SHOWN]}" is the only column of {path}',
+            hint="Commas part the fields of a CSV file, tabs those of one that is called .tsv.",
+        )
     if not names:
         raise ContributionError(f"{path} has no column of single values", detail=", ".join(reader.names))
     schema = pa.schema([(name, reader.types[name]) for name in names])
@@ -100,10 +105,14 @@ def _times(path: Path, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([found.values])
 
 
+_LONGEST_SHOWN = 60
+
 _TIMES = ("timestamp", "adql:timestamp")
 """The xtypes of times, of DALI and of TAP 1.0."""
 
-_GUESSES = (DataType.LONG, DataType.DOUBLE)
+_WHOLE = r"^[+-]?[0-9]+$"
+_REAL = r"^[^_xX(]*$"
+_NOT_A_NUMBER = r"(?i)^[+-]?nan$"
 
 
 def _guessed(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -112,18 +121,33 @@ def _guessed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     Leading zeros belong to a text (``007`` is no number), and a whole number that does not fit 64 bits stays a text.
     """
     values = column.combine_chunks()
-    if not values.null_count < len(values):
+    if values.null_count == len(values):
         return column
     texts = pc.utf8_trim_whitespace(values)
-    if not pc.any(pc.match_substring_regex(texts, r"^[+-]?0[0-9]")).as_py():
-        for datatype in _GUESSES:
-            found = convert_column(texts, _of_type(datatype))
-            if not found.misfits:
-                return pa.chunked_array([found.values])
+    numbers = pc.if_else(pc.match_substring_regex(texts, _NOT_A_NUMBER), pa.scalar(None, pa.string()), texts)
+    if numbers.null_count == len(numbers):  # NaN alone
+        return pa.chunked_array([pa.nulls(len(numbers), pa.float64())])
+    datatype = _number_type(numbers)
+    found = convert_column(numbers, _of_type(datatype)) if datatype else None
+    if found is not None and not found.misfits:
+        return pa.chunked_array([found.values])
     folded = pc.utf8_lower(texts)
     if pc.all(pc.is_in(folded.drop_null(), value_set=pa.array(["true", "false"]))).as_py():
         return pa.chunked_array([pc.equal(folded, "true")])
     return column
+
+
+def _number_type(texts: pa.Array) -> DataType | None:
+    """Return the type that texts have if they are numbers, by how they are written."""
+
+    def all_are(pattern: str) -> bool:
+        return bool(pc.all(pc.match_substring_regex(texts, pattern)).as_py())
+
+    if pc.any(pc.match_substring_regex(texts, r"^[+-]?0[0-9]")).as_py():
+        return None
+    if all_are(_WHOLE):
+        return DataType.LONG
+    return DataType.DOUBLE if all_are(_REAL) else None
 
 
 def _of_type(datatype: DataType) -> Column:

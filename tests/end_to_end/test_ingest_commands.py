@@ -76,7 +76,7 @@ def test_ingest_and_publish(cluster: Cluster, tmp_path: Path) -> None:
     [
         (["--database", "nowhere", "--table", "t", "x.csv"], 3, 'ERROR: .*"nowhere"'),
         (["--database", "mistakes", "--table", "Objekt", "x.csv"], 3, 'no table "Objekt".*Did you mean "Object"'),
-        (["--database", "mistakes", "--table", "Object", "x.csv"], 1, "ERROR: there is no file x.csv"),
+        (["--database", "mistakes", "--table", "Object", "x.csv"], 3, "ERROR: there is no file x.csv"),
         (["--database", "mistakes", "--table", "Object", "x.dat"], 1, "the format of x.dat cannot be told"),
         (["--database", "mistakes", "--table", "Object"], 2, "Missing argument 'FILE...'"),
         (["--database", "mistakes", "--table", "Object", "--max-rejects", "-1", "x.csv"], 2, "max-rejects"),

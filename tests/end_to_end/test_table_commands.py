@@ -52,7 +52,7 @@ def test_a_table_from_its_making_to_its_end(cluster: Cluster, targets: str) -> N
     [
         (["put", "t", "FILE", "--user", "anonymous"], 1, "is kept for those who are not known"),
         (["put", "select", "FILE", "--user", "tess"], 1, "reserves the word"),
-        (["put", "t", "nowhere.csv", "--user", "tess"], 1, "there is no file nowhere.csv"),
+        (["put", "t", "nowhere.csv", "--user", "tess"], 3, "there is no file nowhere.csv"),
         (["put", "t", "FILE"], 2, "Missing option '--user'"),
         (["drop", "t", "--user", "tess"], 3, 'you have no table "t"'),
         (["share", "t", "--user", "tess"], 2, "Give --with or --not-with."),

@@ -28,6 +28,7 @@ from qserv_py.errors import (
     ContributionError,
     EvaluationError,
     LimitError,
+    NotFoundError,
     QueryCancelledError,
     UnknownColumnError,
     UnknownTableError,
@@ -240,7 +241,7 @@ def test_mistakes_get_one_message(db: qserv_py.Connection, tmp_path: Path) -> No
     fails(pa.table({"a": pa.array([2**63], pa.uint64())}), "row 1: outside")
     fails(17, "is a int, which is no table")
     fails(AstropyTable({"a": [[1, 2], [3, 4]]}), "holds arrays of shape")
-    fails(tmp_path / "none.csv", "there is no file", kind=ContributionError)
+    fails(tmp_path / "none.csv", "there is no file", kind=NotFoundError)
     fails(tmp_path / "none.what", "cannot be told from its name")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n3\n")
     fails(tmp_path / "bad.csv", "row 2: the line has 1 fields, the header 2", kind=ContributionError)

@@ -183,6 +183,7 @@ def test_texts_that_are_times_and_some_that_are_none() -> None:
         "0000-01-01": "outside of the years",
         "2016-12-31T23:59:60": "a leap second",
         "2024-13-01": "not a time",
+        "2024-01-01T10": "not a time",
         "2457000.5": "not a time",
         "2023-02-29T00:00:00.1234567": "not a time",
         "infinity": "not a time",
@@ -194,6 +195,25 @@ def test_texts_that_are_times_and_some_that_are_none() -> None:
             assert expected in why[place], text
         else:
             assert (got[place], place in why) == (expected, False), text
+
+
+@pytest.mark.parametrize(
+    ("text", "datatype"),
+    [
+        ("0xFFFF", DataType.SHORT),
+        ("0x8000", DataType.SHORT),
+        ("0XFFFFFFFFFFFFFFFF", DataType.LONG),
+        ("0x10", DataType.DOUBLE),
+        ("nan(12)", DataType.DOUBLE),
+        ("1_000", DataType.LONG),
+        ("2020-01-01T10", DataType.TIMESTAMP),
+        ("2020-01-01T1030", DataType.TIMESTAMP),
+    ],
+)
+def test_what_arrow_takes_for_a_value_and_we_do_not(text: str, datatype: DataType) -> None:
+    """Alone and beside a value that is rejected anyway: the neighbours of a value do not matter."""
+    for neighbours in ([], ["rubbish"], [None]):
+        assert set(converted(pa.array([text, *neighbours]), datatype)[1]) >= {0}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from astropy.table import Table as AstropyTable
 
 from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import ContributionError, UserError
+from qserv_py.errors import ContributionError, NotFoundError, UserError
 from qserv_py.ingest.files import reader as readers
 from qserv_py.ingest.files.opened import open_reader
 from qserv_py.ingest.files.reader import Reader
@@ -122,8 +122,11 @@ def test_broken_files(tmp_path: Path, name: str, content: bytes, message: str) -
 
 
 def test_missing_files_and_unknown_formats(tmp_path: Path) -> None:
-    with pytest.raises(ContributionError, match="there is no file"):
+    with pytest.raises(NotFoundError, match="there is no file"):
         read(tmp_path / "a.csv")
+    with pytest.raises(NotFoundError) as caught:
+        read(Path("https://example.org/a.csv"))
+    assert caught.value.hint == "URLs are not read; fetch the file first."
     with pytest.raises(ContributionError, match="is a directory"):
         open_reader(tmp_path, InputFormat.CSV, InputOptions())
     with pytest.raises(UserError, match=r"the format of .*a\.dat cannot be told"):

@@ -15,7 +15,8 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
 from qserv_py.czar.jobs.uploads import check_votable, kind_of, read_uploads, upload_sources
-from qserv_py.errors import QservError, UserError
+from qserv_py.czar.upload_files import read_upload
+from qserv_py.errors import ContributionError, QservError, UserError
 from qserv_py.ingest.requests import InputFormat
 from qserv_py.vo.http.parameters import Parameters
 from qserv_py.vo.http.upload_parts import UploadSource
@@ -181,3 +182,29 @@ def test_urls_that_are_fetched(
             assert wanted.save(tmp_path)["t"].read_bytes() == body
         thread.join()
     assert asked == [("8.8.8.8", 81)]  # the address that was checked
+
+
+def test_columns_of_csv_files_get_the_type_that_their_values_have(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "whole,real,exponent,nothing,id,zeros,hex,large,truth,missing\n"
+        "1,1.0,1e3,NaN,4611686018427387905,007,0x10,9223372036854775808,true,\n"
+        "-2,3.0,2e3,nan,NaN,012,0x20,1,FALSE,\n"
+    )
+    table = read_upload(path)
+    assert {name: str(table.schema.field(name).type) for name in table.column_names} == {
+        "whole": "int64",
+        "real": "double",
+        "exponent": "double",
+        "nothing": "double",
+        "id": "int64",
+        "zeros": "string",
+        "hex": "string",
+        "large": "string",
+        "truth": "bool",
+        "missing": "string",
+    }
+    assert table["id"].to_pylist() == [4611686018427387905, None]
+    path.write_text("x;y\n1;2\n")
+    with pytest.raises(ContributionError, match='"x;y" is the only column'):
+        read_upload(path)

@@ -14,7 +14,7 @@ from support.votables import document, read_votable
 
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.votable import cells as votable_cells
+from qserv_py.ingest.files import reader as readers
 from qserv_py.ingest.files.votable import document as votable_document
 from qserv_py.ingest.files.votable import elements as votable_elements
 from qserv_py.ingest.files.votable import rows as votable_rows
@@ -167,11 +167,11 @@ def test_cells_that_are_too_few_or_too_many(tmp_path: Path) -> None:
 
 def test_too_many_malformed_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are kept in memory, and a file of a stranger may hold nothing else."""
-    monkeypatch.setattr(votable_cells, "_MOST_MALFORMED", 10)
+    monkeypatch.setattr(readers, "MOST_MALFORMED", 10)
     assert len(read(tmp_path, document(FIELDS, "<TR></TR>" * 10)).malformed) == 10
     for row in ("<TR></TR>", "<TR/>"):
         message = refused(tmp_path, document(FIELDS, row * 11))
-        assert "FILE has more than 10 rows whose number of cells" in message
+        assert "FILE has more than 10 rows of another width than its columns" in message
         assert "row 11: the row has 0 cells, the table 2 columns" in message
 
 

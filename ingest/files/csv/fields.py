@@ -43,7 +43,7 @@ class FieldReader:
     def __init__(self, path: Path, stream: BinaryIO, *, delimiter: str, null: bytes) -> None:
         mark = re.escape(delimiter.encode())
         self._plain = re.compile(rb"[^\r\n" + mark + rb"]*")
-        self._quoted = re.compile(rb'"((?:[^"]|"")*)"(?!")')
+        self._quoted = re.compile(rb'"((?:[^"]++|"")*+)"(?!")')
         self._path = path
         self._stream = stream
         self._delimiter = delimiter.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,8 @@ from qserv_py.ingest.requests import InputOptions
 
 _BOM = b"\xef\xbb\xbf"
 _ECSV = "%ECSV"
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NAMES_SHOWN = 12
 _TOLD = ("unit", "description")
 
 
@@ -63,6 +66,12 @@ def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
     if record.broken:
         raise ContributionError(f"{path}: the line of column names is broken", detail=record.broken)
     names = [_text(path, name or b"").strip() for name in record.fields]
+    if all(_NUMBER.fullmatch(name) for name in names):
+        raise ContributionError(
+            f"{path} has a line of numbers where the names of its columns should be",
+            detail=", ".join(names[:_NAMES_SHOWN]),
+            hint=_no_names(remarks),
+        )
     return CsvHeader(
         names=check_names(path, names),
         delimiter=delimiter,

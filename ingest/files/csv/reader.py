@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from qserv_py.catalog.snapshot import IntArray
-from qserv_py.errors import ContributionError, UserError
+from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.csv.fields import FieldReader
 from qserv_py.ingest.files.csv.header import read_header
 from qserv_py.ingest.files.csv.records import BLOCK, LONGEST_RECORD, count_records
 from qserv_py.ingest.files.decompressed import open_decompressed
-from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRow, MalformedRows, RawBatch, not_single
+from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, not_single
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 
@@ -37,7 +37,6 @@ class CsvReader:
     def __init__(self, path: Path, options: InputOptions) -> None:
         self._path = path
         self._options = options
-        _check_encoding(options)
         head = self._head()
         header = read_header(path, head, options)
         if header.rows_at == LONGEST_RECORD:
@@ -51,6 +50,10 @@ class CsvReader:
         self.described: Mapping[str, Mapping[str, str]] = header.described
         self.types: Mapping[str, pa.DataType] = {name: pa.string() for name in self.names if not self._array_of(name)}
         self.malformed = MalformedRows()
+        self._too_many: ContributionError | None = None
+        self._skipped: list[int] = []
+        """Numbers of malformed lines that pyarrow has seen and whose place among the rows is still to come."""
+
         self.notes: Sequence[str] = self._spanning() if self._counted.is_plain else ()
 
     def _spanning(self) -> tuple[str, ...]:
@@ -80,11 +83,16 @@ class CsvReader:
 
     def _plain_rows(self, stream: BinaryIO, names: Sequence[str]) -> Iterator[tuple[IntArray, pa.RecordBatch]]:
         next_row = 1
-        for rows in self._arrow_reader(stream, names):
-            numbers = self._numbers(next_row, rows.num_rows)
-            if len(numbers):
-                next_row = int(numbers[-1]) + 1
-                yield numbers, rows
+        try:
+            for rows in self._arrow_reader(stream, names):
+                numbers = self._numbers(next_row, rows.num_rows)
+                if len(numbers):
+                    next_row = int(numbers[-1]) + 1
+                    yield numbers, rows
+        except pa.ArrowInvalid:
+            if self._too_many is not None:
+                raise self._too_many from None
+            raise
 
     def _arrow_reader(self, stream: BinaryIO, names: Sequence[str]) -> pa_csv.CSVStreamingReader:
         # Row numbers of malformed lines are only known to the reader that does not use threads of its own.
@@ -104,14 +112,22 @@ class CsvReader:
         )
 
     def _put_aside(self, row: pa_csv.InvalidRow) -> str:
-        self._is_malformed(row.number, self._wrong_width(row.actual_columns), row.text)
+        self._skipped.append(row.number)
+        try:
+            self._is_malformed(row.number, self._wrong_width(row.actual_columns), row.text)
+        except ContributionError as error:  # pyarrow lets no exception through
+            self._too_many = error
+            return "error"
         return "skip"
 
     def _numbers(self, first: int, count: int) -> IntArray:
         """Return the numbers of the next rows, leaving out those of malformed lines."""
-        skipped = np.array([row.number for row in self.malformed.rows if row.number >= first], dtype=np.int64)
+        skipped = np.array(self._skipped, dtype=np.int64)
         candidates = np.arange(first, first + count + len(skipped))
-        return candidates[~np.isin(candidates, skipped)][:count]
+        numbers: IntArray = candidates[~np.isin(candidates, skipped)][:count]
+        if count:
+            self._skipped = [number for number in self._skipped if number > numbers[-1]]
+        return numbers
 
     def _careful_rows(self, stream: BinaryIO, names: Sequence[str]) -> Iterator[tuple[IntArray, pa.RecordBatch]]:
         places = [self.names.index(name) for name in names]
@@ -134,7 +150,7 @@ class CsvReader:
         return f"the line has {fields} fields, the header {len(self.names)}"
 
     def _is_malformed(self, number: int, reason: str, text: str) -> None:
-        self.malformed.rows.append(MalformedRow(number, reason, text))
+        self.malformed.add(self._path, number, reason, text)
 
     def _decoded(self, numbers: IntArray, rows: pa.RecordBatch) -> RawBatch:
         """Return rows as texts; what is no UTF-8 is rejected."""
@@ -173,16 +189,6 @@ class CsvReader:
         return cast(BinaryIO, io.BufferedReader(_Transcoded(self._path, stream, self._options.encoding), BLOCK))
 
 
-def _check_encoding(options: InputOptions) -> None:
-    try:
-        codecs.lookup(options.encoding).incrementaldecoder  # noqa: B018
-        "".encode(options.encoding)
-    except (LookupError, ValueError) as error:
-        raise UserError(
-            f'"{options.encoding}" is no encoding of text', hint="Such as utf-8, latin-1, cp1252 or utf-16."
-        ) from error
-
-
 def _texts(values: pa.Array) -> tuple[pa.Array, IntArray]:
     """Return bytes as texts, and the places of those that are no UTF-8."""
     try:
@@ -212,6 +218,7 @@ class _Transcoded(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._encoding = encoding
         self._waiting = b""
+        self._lines = 1
 
     def readable(self) -> bool:
         return True
@@ -229,11 +236,17 @@ class _Transcoded(io.RawIOBase):
 
     def _utf8(self, piece: bytes) -> bytes:
         try:
-            return self._decoder.decode(piece, final=not piece).encode()
+            text = self._decoder.decode(piece, final=not piece)
         except UnicodeError as error:
+            good = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
+            line = self._lines + good.decode(self._encoding, errors="ignore").count("\n")
             raise ContributionError(
-                f"{self._path} is not {self._encoding} text", detail=str(error), hint="--encoding takes another one."
+                f"{self._path} is not {self._encoding} text",
+                detail=f"line {line}: {error}",
+                hint="--encoding takes another one.",
             ) from error
+        self._lines += text.count("\n")
+        return text.encode()
 
     def close(self) -> None:
         self._stream.close()

@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import BoolArray, IntArray
-from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.reader import MalformedRow
+from qserv_py.ingest.files.reader import MalformedRows
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -31,8 +30,6 @@ _WIDTH = 8
 
 _ENTITY = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|(\w+));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
-_LONGEST_SHOWN = 200
-_MOST_MALFORMED = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +57,10 @@ class TextRows:
     malformed
         Where the malformed rows are written.
 
-    ``add_block`` and ``add_rows`` raise ContributionError when that are too many to be kept.
+    ``add_block`` and ``add_rows`` raise ContributionError when there are too many malformed rows.
     """
 
-    def __init__(self, path: Path, width: int, places: Sequence[int], malformed: list[MalformedRow]) -> None:
+    def __init__(self, path: Path, width: int, places: Sequence[int], malformed: MalformedRows) -> None:
         self._path = path
         self._width = width
         self._places = tuple(places)
@@ -132,14 +129,7 @@ class TextRows:
 
     def _add_malformed(self, place: int, cells: list[str]) -> None:
         reason = f"the row has {len(cells)} cells, the table {self._width} columns"
-        if len(self._malformed) == _MOST_MALFORMED:
-            raise ContributionError(
-                f"{self._path} has more than {_MOST_MALFORMED} rows whose number of cells is not that of its columns",
-                detail=f"row {self._rows_seen + place + 1}: {reason}",
-            )
-        text = ", ".join(cells)
-        text = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
-        self._malformed.append(MalformedRow(self._rows_seen + place + 1, reason, text))
+        self._malformed.add(self._path, self._rows_seen + place + 1, reason, ", ".join(cells))
 
 
 def _taken_apart(block: bytes) -> _Block | None:

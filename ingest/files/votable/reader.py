@@ -48,9 +48,7 @@ class VotableReader:
             if name in self._unread:
                 raise not_single(self._path, name, self._unread[name])
         places = [self.names.index(name) for name in names]
-        source = source_of(
-            self._path, self._head, places, encoding=self._options.encoding, malformed=self.malformed.rows
-        )
+        source = source_of(self._path, self._head, places, encoding=self._options.encoding, malformed=self.malformed)
         document = Document(self._path, wanted=self._head.place, sink=source)
         is_empty = True
         with closing(document.pieces()) as pieces:

@@ -10,7 +10,7 @@ import numpy as np
 
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import ContributionError
-from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRow
+from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows
 from qserv_py.ingest.files.votable.binary import BinaryRows, is_other_to_astropy
 from qserv_py.ingest.files.votable.cells import TextRows
 from qserv_py.ingest.files.votable.elements import RowSink
@@ -41,7 +41,7 @@ class RowSource(RowSink, Protocol):
 
 
 def source_of(
-    path: Path, head: TableHead, places: Sequence[int], *, encoding: str, malformed: list[MalformedRow]
+    path: Path, head: TableHead, places: Sequence[int], *, encoding: str, malformed: MalformedRows
 ) -> RowSource:
     """Return what takes the rows of a table.
 
@@ -62,9 +62,7 @@ def source_of(
 class _CellRows(TextRows):
     """Rows of TABLEDATA."""
 
-    def __init__(
-        self, path: Path, fields: Sequence[Field], places: Sequence[int], malformed: list[MalformedRow]
-    ) -> None:
+    def __init__(self, path: Path, fields: Sequence[Field], places: Sequence[int], malformed: MalformedRows) -> None:
         super().__init__(path, len(fields), places, malformed)
         self._fields = [fields[place] for place in places]
 
