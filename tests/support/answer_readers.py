@@ -329,8 +329,16 @@ def masked_or_stripped(value: Any, sample: Sample) -> Any:
     return masked(value.strip() or () if isinstance(value, str) else value, sample)
 
 
+def nan_is_null(value: Any, _: Sample) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def masked_without_end(value: Any, sample: Sample) -> Any:
+    return masked(without_end(value, sample), sample)
+
+
 def masked_or_false(value: Any, sample: Sample) -> Any:
-    made = masked(without_end(value, sample), sample)
+    made = masked_without_end(value, sample)
     return False if made is None and sample.type is DataType.BOOLEAN else made
 
 
@@ -351,23 +359,23 @@ READERS = (
     FileReader("the standard", VOTABLES, by_the_standard),
     FileReader("astropy", VOTABLES[:2], by_astropy_votable, masked),
     FileReader("astropy", VOTABLES[2:], by_astropy_votable, masked_or_stripped),
-    FileReader("us", VOTABLES[:2], by_us, masked, is_single),
-    FileReader("us", VOTABLES[2:], by_us, masked_or_stripped, is_single),
+    FileReader("us", VOTABLES[:1], by_us, nan_is_null, is_single),
+    FileReader("us", VOTABLES[1:], by_us, masked, is_single),
     FileReader("fits.open", ("fits",), by_fits_open, without_end),
     FileReader("astropy", ("fits",), by_astropy_fits, masked_or_false),
-    FileReader("us", ("fits",), by_us, masked_or_false, is_single),
+    FileReader("us", ("fits",), by_us, masked_without_end, is_single),
     FileReader("csv", ("csv", "tsv"), by_csv, empty_is_null),
     FileReader("pyarrow", ("csv", "tsv"), by_pyarrow_csv),
     FileReader("pandas", ("csv", "tsv"), by_pandas_csv, empty_is_null),
     FileReader("polars", ("csv", "tsv"), by_polars_csv),
     FileReader("DuckDB", ("csv", "tsv"), by_duckdb_csv, empty_is_null),
-    FileReader("us", ("csv", "tsv"), by_us, masked, is_single),
+    FileReader("us", ("csv", "tsv"), by_us, nan_is_null, is_single),
     FileReader("json", ("json",), by_json),
     FileReader("pyarrow", ("parquet", "arrow"), by_pyarrow),
     FileReader("polars", ("parquet", "arrow"), by_polars),
     FileReader("pandas", ("parquet",), by_pandas),
     FileReader("DuckDB", ("parquet",), by_duckdb),
-    FileReader("us", ("parquet",), by_us, masked, lambda sample: sample.array is None),
+    FileReader("us", ("parquet",), by_us, nan_is_null, lambda sample: sample.array is None),
 )
 """Who reads which formats, and what each cannot tell from something else."""
 
