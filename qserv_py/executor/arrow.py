@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
@@ -31,6 +32,30 @@ def answer_schema(columns: Sequence[OutputColumn]) -> pa.Schema:
         metadata = {key: text for key, text in known.items() if text}
         fields.append(pa.field(column.name, arrow_type(column.datatype), metadata=metadata or None))
     return pa.schema(fields)
+
+
+FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The years 1 to 9999 of times, in microseconds since 1970: of all times that PostgreSQL has, those of ISO 8601."""
+
+
+def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows of an answer as they are, when readers of answers can take their times.
+
+    Raises
+    ------
+    EvaluationError
+        If a time lies outside of the years 1 to 9999, or is one of PostgreSQL's infinities.
+    """
+    for field, values in zip(batch.schema, batch.columns, strict=True):
+        if not pa.types.is_timestamp(field.type):
+            continue
+        range = pc.min_max(values.cast(pa.int64())).as_py()
+        if range["min"] is not None and not FIRST_US <= range["min"] <= range["max"] <= LAST_US:
+            raise EvaluationError(
+                f'column "{field.name}" holds a time outside of the years 1 to 9999',
+                hint="No reader of an answer could take it. Leave out its row.",
+            )
+    return batch
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

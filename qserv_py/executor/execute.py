@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from qserv_py.errors import LimitError, QservError, QueryCancelledError
-from qserv_py.executor.arrow import answer_schema, conform, schema_of
+from qserv_py.executor.arrow import answer_schema, check_times, conform, schema_of
 from qserv_py.executor.background import in_background
 from qserv_py.executor.engines import Engines
 from qserv_py.executor.merge import MergeConnection
@@ -67,7 +67,7 @@ class Execution:
         schema = self.schema
         try:
             for batch in source:
-                yield conform(batch, schema)
+                yield check_times(conform(batch, schema))
         finally:
             source.close()  # type: ignore[attr-defined]
             self._stop_running()

@@ -28,6 +28,7 @@ from qserv_py.errors import (
     UserError,
 )
 from qserv_py.executor import runner
+from qserv_py.executor.execute import Execution
 
 SLOW = (
     "SELECT COUNT(*) FROM field.Source a JOIN field.Source b ON a.objectId = b.objectId"
@@ -154,6 +155,17 @@ def test_results_come_in_many_forms(db: qserv_py.Connection, tmp_path: Path) -> 
     assert sum(batch.num_rows for batch in streamed.batches()) == 800
     with pytest.raises(UserError, match="have been read"):
         list(streamed.batches())
+
+
+def test_a_time_that_no_reader_could_take_is_refused(db: qserv_py.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest and casts take none any more; a catalogue that was loaded long ago may have one."""
+
+    def rows(_: Execution) -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"t": pa.array([2**63 - 1], pa.timestamp("us"))})
+
+    monkeypatch.setattr(Execution, "_answer", rows)
+    with pytest.raises(EvaluationError, match=r'^column "t" holds a time outside of the years 1 to 9999$'):
+        db.query("SELECT seenAt AS t FROM field.Source").to_arrow()
 
 
 def test_repeated_names_are_numbered(db: qserv_py.Connection) -> None:

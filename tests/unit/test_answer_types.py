@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from astropy.table import Table
 from support.answers import column, written
 
 from qserv_py.catalog.types import DataType
+from qserv_py.errors import EvaluationError
+from qserv_py.executor.arrow import check_times
 
 COLUMNS = (
     column("good", DataType.BOOLEAN),
@@ -88,3 +91,24 @@ def test_data_frames_and_json() -> None:
     told: list[dict[str, Any]] = json.loads(document("json"))["metadata"]
     assert [about["name"] for about in told] == NAMES
     assert [about["unit"] or "" for about in told] == UNITS
+
+
+@pytest.mark.parametrize(
+    "text", ["10000-01-01", "0000-12-31T23:59:59.999999", "-4713-01-01", "294276-12-31", "9223-01-01T00:00:00"]
+)
+def test_times_that_no_reader_can_take_are_refused(text: str) -> None:
+    """Python's datetime is the judge: astropy, pandas and DuckDB end at the same years in ISO 8601."""
+    values = np.array(["NaT", "2020-01-01", text], dtype="datetime64[us]")
+    batch = pa.record_batch({"t": pa.array(values), "n": [1, 2, 3]})
+    if isinstance(values[2].item(), datetime):
+        assert check_times(batch) is batch
+        return
+    with pytest.raises(EvaluationError, match=r'^column "t" holds a time outside of the years 1 to 9999$'):
+        check_times(batch)
+
+
+def test_the_first_and_the_last_time() -> None:
+    whole = pa.record_batch({"t": pa.array([datetime.min, None, datetime.max], pa.timestamp("us"))})
+    assert check_times(whole) is whole
+    nothing = pa.record_batch({"t": pa.array([None, None], pa.timestamp("us"))})
+    assert check_times(nothing) is nothing

@@ -134,16 +134,6 @@ def test_times_and_bytes(name: str) -> None:
     assert all(not np.ma.compressed(value).size for value in table.array["b"][1:])
 
 
-def test_a_time_without_a_date() -> None:
-    values = pa.array([2**63 - 1], pa.timestamp("us"))
-    columns = [column("t", DataType.TIMESTAMP)]
-    stream = stream_of(columns, [])
-    batch = pa.RecordBatch.from_arrays([values], schema=stream.schema)
-    for name in (*SERIALISATIONS, "csv", "json", "fits"):
-        with pytest.raises(EvaluationError, match='^column "t" holds a time that has no date$'):
-            list(find_format(name).write(replace(stream, batches=iter([batch]))))
-
-
 ARRAYS = {
     "p": pa.list_(pa.float64()),
     "c": pa.list_(pa.float64(), 3),

@@ -109,7 +109,7 @@ def _varying(column: pa.Array, field: Field) -> tuple[Values, Pieces]:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return lengths, Pieces(offsets * data.itemsize, data.view(np.uint8))
     if field.column.datatype is DataType.TIMESTAMP:
-        column = times(column, field.name)
+        column = times(column)
     pieces = texts(column)
     if field.datatype == "unicodeChar":
         pieces = utf16(pieces)

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from qserv_py.czar.formats.fields import is_list
 from qserv_py.czar.formats.values import elements, texts
-from qserv_py.errors import EvaluationError
 
 TEXT = pa.large_string()
 
@@ -47,7 +46,7 @@ def cell_texts(column: pa.Array, style: Style, name: str) -> pa.Array:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return _byte_numbers(column) if style.bytes_as_numbers else hexadecimal(column)
     if pa.types.is_timestamp(kind):
-        return times(column, name)
+        return times(column)
     made = column.cast(TEXT)
     if pa.types.is_floating(kind):
         return _special_reals(column, _with_point(column, made) if style.whole_reals else made, style)
@@ -83,18 +82,9 @@ def _join(columns: Sequence[pa.Array | pa.Scalar], between: str, null: str) -> p
     )
 
 
-def times(column: pa.Array, name: str) -> pa.Array:
-    """Return times in ISO 8601, as DALI writes them.
-
-    Raises
-    ------
-    EvaluationError
-        If a time lies so far away that it has no date.
-    """
-    made = column.cast(TEXT)
-    if pc.any(pc.starts_with(made, "<")).as_py():  # what Arrow writes of a year beyond 32,767
-        raise EvaluationError(f'column "{name}" holds a time that has no date', hint="PostgreSQL's infinity is one.")
-    return pc.replace_substring(made, " ", "T", max_replacements=1)
+def times(column: pa.Array) -> pa.Array:
+    """Return times in ISO 8601, as DALI writes them; an answer has none beyond the years 1 to 9999."""
+    return pc.replace_substring(column.cast(TEXT), " ", "T", max_replacements=1)
 
 
 def hexadecimal(column: pa.Array) -> pa.Array:

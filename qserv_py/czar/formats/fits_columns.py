@@ -189,7 +189,7 @@ def prepared(block: pa.RecordBatch, columns: Sequence[FitsColumn]) -> pa.RecordB
     made = []
     for column, values in zip(columns, block.columns, strict=True):
         if column.about.column.datatype is DataType.TIMESTAMP:
-            values = times(values, column.name)
+            values = times(values)
         elif column.letter == "A":
             refuse_characters(values, "[^ -~]", column.name, "a text of FITS")
         column.note(values)
