@@ -96,7 +96,9 @@ def _fixed(column: pa.Array, field: Field, *, refuses: bool) -> Values:
 
 def _refuse_null_elements(column: pa.Array, field: Field) -> None:
     if field.datatype in NULL_VALUES:
-        refuse_value(elements(column)[1], NULL_VALUES[field.datatype], field.name, "arrays of VOTable")
+        refuse_value(
+            elements(column)[1], NULL_VALUES[field.datatype], field.name, "arrays of VOTable", instead="parquet"
+        )
 
 
 def _varying(column: pa.Array, field: Field) -> tuple[Values, Pieces]:

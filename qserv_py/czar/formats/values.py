@@ -27,8 +27,19 @@ def numbers(column: pa.Array, null: int) -> Values:
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def refuse_value(column: pa.Array, value: int, name: str, format_name: str) -> None:
+def refuse_value(column: pa.Array, value: int, name: str, format_name: str, *, instead: str = "votable") -> None:
     """Refuse a number that would be read as NULL.
+
+    Parameters
+    ----------
+    column
+        Values of any type.
+    value
+        The number.
+    name, format_name
+        For the message.
+    instead
+        A format that can hold it.
 
     Raises
     ------
@@ -38,7 +49,7 @@ def refuse_value(column: pa.Array, value: int, name: str, format_name: str) -> N
     if pa.types.is_integer(column.type) and pc.any(pc.equal(column, pa.scalar(value, type=column.type))).as_py():
         raise EvaluationError(
             f'column "{name}" holds {value}, which means NULL in {format_name}',
-            hint="Ask for another format, such as votable.",
+            hint=f"Ask for another format, such as {instead}.",
         )
 
 

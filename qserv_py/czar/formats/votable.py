@@ -95,7 +95,7 @@ def _array_cells(column: pa.Array, field: Field) -> pa.Array:
     style = _STYLE
     if field.datatype in NULL_VALUES:
         null = NULL_VALUES[field.datatype]
-        refuse_value(elements(column)[1], null, field.name, "arrays of VOTable")
+        refuse_value(elements(column)[1], null, field.name, "arrays of VOTable", instead="parquet")
         style = replace(style, null_element=str(null))
     made = cell_texts(column, style, field.name)
     return made if field.size is None else pc.fill_null(made, " ".join([style.null_element] * field.size))
