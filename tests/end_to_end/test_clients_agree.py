@@ -69,7 +69,7 @@ Read = tuple[list[str], list[str] | None, dict[str, list[Any]]]
 """Names, units where the format has them, values."""
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def _sockets_are_closed() -> Iterator[None]:
     """Let Python find what clients leave open while nobody minds."""
     yield
