@@ -351,16 +351,20 @@ def empty_is_null(value: Any, _: Sample) -> Any:
     return None if value == () else value
 
 
+def is_no_array(sample: Sample) -> bool:
+    return sample.array is None
+
+
 def is_single(sample: Sample) -> bool:
-    return sample.array is None and sample.type is not DataType.BINARY
+    return is_no_array(sample) and sample.type is not DataType.BINARY
 
 
 READERS = (
     FileReader("the standard", VOTABLES, by_the_standard),
     FileReader("astropy", VOTABLES[:2], by_astropy_votable, masked),
     FileReader("astropy", VOTABLES[2:], by_astropy_votable, masked_or_stripped),
-    FileReader("us", VOTABLES[:1], by_us, nan_is_null, is_single),
-    FileReader("us", VOTABLES[1:], by_us, masked, is_single),
+    FileReader("us", VOTABLES[:1], by_us, nan_is_null, is_no_array),
+    FileReader("us", VOTABLES[1:], by_us, masked, is_no_array),
     FileReader("fits.open", ("fits",), by_fits_open, without_end),
     FileReader("astropy", ("fits",), by_astropy_fits, masked_or_false),
     FileReader("us", ("fits",), by_us, masked_without_end, is_single),
@@ -375,7 +379,7 @@ READERS = (
     FileReader("polars", ("parquet", "arrow"), by_polars),
     FileReader("pandas", ("parquet",), by_pandas),
     FileReader("DuckDB", ("parquet",), by_duckdb),
-    FileReader("us", ("parquet",), by_us, nan_is_null, lambda sample: sample.array is None),
+    FileReader("us", ("parquet",), by_us, nan_is_null, is_no_array),
 )
 """Who reads which formats, and what each cannot tell from something else."""
 
