@@ -35,7 +35,7 @@ class ConvertedColumn:
     """A column in its own type; values that do not fit are NULL in it."""
 
     values: pa.Array
-    misfits: tuple[Misfits, ...]
+    misfits: tuple[Misfits, ...] = ()
     rounded: int = 0
     """Times that were rounded to microseconds."""
 

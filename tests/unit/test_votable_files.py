@@ -73,7 +73,11 @@ def test_real_numbers_and_what_is_none(tmp_path: Path, datatype: str, beyond: st
     expected = [1.5, -1000, 2, 0.5, pytest.approx(0.01), None, 4, inf, inf, -inf, inf, -inf, 0]
     assert values == expected + [None] * (2 + len(wrong))
     width = {"float": 4, "double": 8}[datatype]
-    assert reasons.pop(14) == reasons.pop(15) == f"outside the range of a {width}-byte floating point number"
+    assert (
+        reasons.pop(14)
+        == reasons.pop(15)
+        == f"outside the range of {'an 8' if width == 8 else 'a 4'}-byte floating point number"
+    )
     assert reasons == {16 + place: "not a number" for place in range(len(wrong))}
 
 

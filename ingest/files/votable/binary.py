@@ -21,7 +21,8 @@ from qserv_py.catalog.snapshot import BoolArray, IntArray
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import not_single
 from qserv_py.ingest.files.votable.fields import BITS, Field
-from qserv_py.ingest.files.votable.values import Column, Misfit, misfits, null_number, without
+from qserv_py.ingest.files.votable.values import null_number
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, found, without
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -143,7 +144,7 @@ class BinaryRows:
             ends.append(at)
         return marks, ends
 
-    def column(self, data: bytes, found: Found, place: int) -> Column:
+    def column(self, data: bytes, found: Found, place: int) -> ConvertedColumn:
         """Return the values of a column that can be read."""
         field = self._fields[place]
         varying_before, gap = self._places[place]
@@ -155,7 +156,7 @@ class BinaryRows:
         if field.is_text:
             column = _texts(data, begin, end, field, self._encoding)
         elif field.is_bytes:
-            column = Column(_slices(data, begin, end))
+            column = ConvertedColumn(_slices(data, begin, end))
         elif field.varies:
             column = _items(data, begin, end, field)
         else:
@@ -181,10 +182,10 @@ def _slice_bits(field: Field) -> int:
     return (math.prod(field.sizes[:-1]) * BITS[field.datatype] + 7) // 8 * 8
 
 
-def _absent(column: Column, where: BoolArray) -> Column:
+def _absent(column: ConvertedColumn, where: BoolArray) -> ConvertedColumn:
     """Return a column with NULL, and no misfit, at some places."""
-    kept = [Misfit(misfit.where & ~where, misfit.reason) for misfit in column.misfits]
-    return Column(without(column.values, where), tuple(misfit for misfit in kept if misfit.where.any()))
+    kept = [Misfits(misfit.where & ~where, misfit.reason) for misfit in column.misfits]
+    return ConvertedColumn(without(column.values, where), tuple(misfit for misfit in kept if misfit.where.any()))
 
 
 def _bytes_at(data: bytes, begin: IntArray, width: int) -> Bytes:
@@ -196,7 +197,7 @@ def _bytes_at(data: bytes, begin: IntArray, width: int) -> Bytes:
     return found
 
 
-def _single(raw: Bytes, field: Field) -> Column:
+def _single(raw: Bytes, field: Field) -> ConvertedColumn:
     """Return the values of a column of single numbers or truths."""
     if field.datatype == "boolean":
         return _truths(raw[:, 0], true=_TRUE, false=_FALSE, absent=_NO_TRUTH, reason="neither true nor false")
@@ -205,17 +206,17 @@ def _single(raw: Bytes, field: Field) -> Column:
     numbers = raw.view(_TYPES[field.datatype])[:, 0]
     values = pa.array(numbers.astype(numbers.dtype.newbyteorder("=")))
     null = null_number(field)
-    return Column(values if null is None else without(values, numbers == numbers.dtype.type(null)))
+    return ConvertedColumn(values if null is None else without(values, numbers == numbers.dtype.type(null)))
 
 
-def _truths(letters: Bytes, *, true: Bytes, false: Bytes, absent: Bytes, reason: str) -> Column:
+def _truths(letters: Bytes, *, true: Bytes, false: Bytes, absent: Bytes, reason: str) -> ConvertedColumn:
     is_true = np.isin(letters, true)
     is_absent = np.isin(letters, absent)
     bad = ~(is_true | is_absent | np.isin(letters, false))
-    return Column(pa.array(is_true, mask=is_absent | bad), misfits(bad, reason))
+    return ConvertedColumn(pa.array(is_true, mask=is_absent | bad), found(bad, reason))
 
 
-def _items(data: bytes, begin: IntArray, end: IntArray, field: Field) -> Column:
+def _items(data: bytes, begin: IntArray, end: IntArray, field: Field) -> ConvertedColumn:
     """Return the values of a column of arrays that hold one item at most; none is NULL."""
     width = (BITS[field.datatype] + 7) // 8
     lengths = (end - begin) // width
@@ -223,10 +224,10 @@ def _items(data: bytes, begin: IntArray, end: IntArray, field: Field) -> Column:
     raw = np.zeros((len(begin), width), dtype=np.uint8)
     raw[one] = _bytes_at(data, begin[one], width)
     column = _absent(_single(raw, field), ~one)
-    return Column(column.values, column.misfits + misfits(lengths > 1, "an array of several values"))
+    return ConvertedColumn(column.values, column.misfits + found(lengths > 1, "an array of several values"))
 
 
-def _texts(data: bytes, begin: IntArray, end: IntArray, field: Field, encoding: str) -> Column:
+def _texts(data: bytes, begin: IntArray, end: IntArray, field: Field, encoding: str) -> ConvertedColumn:
     """Return texts, each up to its first zero character: what comes after it is not defined."""
     if field.datatype == "unicodeChar":
         column = _decoded(_slices(data, begin, end), "utf-16-be")
@@ -239,7 +240,7 @@ def _texts(data: bytes, begin: IntArray, end: IntArray, field: Field, encoding: 
         values = pc.replace_substring_regex(values, "(?s)\\x00.*", "")
     if field.null is not None:
         values = without(values, pc.fill_null(pc.equal(values, field.null), False).to_numpy(zero_copy_only=False))
-    return Column(values, column.misfits)
+    return ConvertedColumn(values, column.misfits)
 
 
 def _slices(data: bytes, begin: IntArray, end: IntArray) -> pa.Array:
@@ -251,14 +252,14 @@ def _slices(data: bytes, begin: IntArray, end: IntArray) -> pa.Array:
     return whole.take(pa.array(np.arange(len(begin)) * 2))
 
 
-def _utf8(values: pa.Array) -> Column:
+def _utf8(values: pa.Array) -> ConvertedColumn:
     try:
-        return Column(values.cast(pa.string()))
+        return ConvertedColumn(values.cast(pa.string()))
     except pa.ArrowInvalid:
         return _decoded(values, "utf-8")
 
 
-def _decoded(values: pa.Array, encoding: str) -> Column:
+def _decoded(values: pa.Array, encoding: str) -> ConvertedColumn:
     """Return texts, decoded one by one."""
     bad = np.zeros(len(values), dtype=np.bool_)
     texts: list[str | None] = []
@@ -269,4 +270,4 @@ def _decoded(values: pa.Array, encoding: str) -> Column:
             texts.append(None)
             bad[place] = True
     name = {"utf-16-be": "UTF-16", "utf-8": "UTF-8"}.get(encoding, encoding)
-    return Column(pa.array(texts, pa.string()), misfits(bad, f"not a text in {name}"))
+    return ConvertedColumn(pa.array(texts, pa.string()), found(bad, f"not a text in {name}"))

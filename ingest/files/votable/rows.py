@@ -16,14 +16,15 @@ from qserv_py.ingest.files.votable.cells import TextRows
 from qserv_py.ingest.files.votable.elements import RowSink
 from qserv_py.ingest.files.votable.fields import Field, TableHead
 from qserv_py.ingest.files.votable.stream import StreamDecoder
-from qserv_py.ingest.files.votable.values import Column, values_of
+from qserv_py.ingest.files.votable.values import values_of
+from qserv_py.ingest.values.converted import ConvertedColumn
 
 _CELL_BYTES_IN_BATCH = 1 << 26
 """Bytes of rows of TABLEDATA, as they are written, after which a batch is given although it has few rows."""
 
 _STREAM_BYTES_IN_BATCH = 1 << 23
 
-Rows = tuple[IntArray, list[Column]]
+Rows = tuple[IntArray, list[ConvertedColumn]]
 """Numbers of rows in their table, from 1, and the columns that were asked for."""
 
 

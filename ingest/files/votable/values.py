@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qserv_py.catalog.snapshot import BoolArray
 from qserv_py.ingest.files.votable.fields import ENCODED, FLOATS, INTEGERS, Field
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, found, numpy_mask, without
 
 BLANKS = " \t\r\n"
 _TRUE = pa.array(["t", "1", "true"])
@@ -18,23 +16,7 @@ _NO_TRUTH = pa.array(["", "?", "\0"])
 _SPECIAL = r"^[+-]?(?i:nan|inf|infinity)$"
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """Values that the reader cannot give, and why."""
-
-    where: BoolArray
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Values of a column; NULL where they are a misfit."""
-
-    values: pa.Array
-    misfits: tuple[Misfit, ...] = ()
-
-
-def values_of(texts: pa.Array, field: Field) -> Column:
+def values_of(texts: pa.Array, field: Field) -> ConvertedColumn:
     """Return the values of cells.
 
     Parameters
@@ -51,15 +33,15 @@ def values_of(texts: pa.Array, field: Field) -> Column:
     column = _typed(texts, field)
     if not field.is_text and not column.misfits:
         return column
-    encoded = _mask(pc.starts_with(texts, ENCODED))
-    others = tuple(Misfit(one.where & ~encoded, one.reason) for one in column.misfits)
-    found = misfits(encoded, "a cell in an encoding of its own")
-    return Column(without(column.values, encoded), found + tuple(one for one in others if one.where.any()))
+    encoded = numpy_mask(pc.starts_with(texts, ENCODED))
+    others = tuple(Misfits(one.where & ~encoded, one.reason) for one in column.misfits)
+    odd = found(encoded, "a cell in an encoding of its own")
+    return ConvertedColumn(without(column.values, encoded), odd + tuple(one for one in others if one.where.any()))
 
 
-def _typed(texts: pa.Array, field: Field) -> Column:
+def _typed(texts: pa.Array, field: Field) -> ConvertedColumn:
     if field.is_text:
-        return Column(texts)
+        return ConvertedColumn(texts)
     if field.is_bytes:
         return _byte_strings(texts, None if field.varies else field.count)
     if field.datatype in INTEGERS:
@@ -82,40 +64,25 @@ def null_number(field: Field) -> int | float | None:
         return None
 
 
-def without(values: pa.Array, where: BoolArray) -> pa.Array:
-    """Return values with NULL at some places."""
-    return pc.if_else(pa.array(where), pa.scalar(None, values.type), values) if where.any() else values
-
-
-def misfits(where: BoolArray, reason: str) -> tuple[Misfit, ...]:
-    """Return the misfit, if there is one."""
-    return (Misfit(where, reason),) if where.any() else ()
-
-
-def _mask(mask: pa.Array) -> BoolArray:
-    found: BoolArray = pc.fill_null(mask, False).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _without_null(column: Column, field: Field) -> Column:
+def _without_null(column: ConvertedColumn, field: Field) -> ConvertedColumn:
     """Return a column of numbers without that which means NULL, however it is written."""
     number = null_number(field)
     if number is None or number != number:  # NaN is left to what is done with every NaN
         return column
     null = pa.scalar(number, pa.float64()).cast(column.values.type) if isinstance(number, float) else number
-    return Column(without(column.values, _mask(pc.equal(column.values, null))), column.misfits)
+    return ConvertedColumn(without(column.values, numpy_mask(pc.equal(column.values, null))), column.misfits)
 
 
-def _integers(texts: pa.Array, kind: pa.DataType) -> Column:
+def _integers(texts: pa.Array, kind: pa.DataType) -> ConvertedColumn:
     try:
         if not pc.any(pc.match_substring(texts, "x", ignore_case=True)).as_py():  # Arrow reads 0x in its own way
-            return Column(texts.cast(kind))
+            return ConvertedColumn(texts.cast(kind))
     except pa.ArrowInvalid:
         pass
     return _one_by_one(texts, kind)
 
 
-def _one_by_one(texts: pa.Array, kind: pa.DataType) -> Column:
+def _one_by_one(texts: pa.Array, kind: pa.DataType) -> ConvertedColumn:
     limits = np.iinfo(kind.to_pandas_dtype())
     bad, outside = (np.zeros(len(texts), dtype=np.bool_) for _ in range(2))
     numbers: list[int | None] = []
@@ -127,8 +94,8 @@ def _one_by_one(texts: pa.Array, kind: pa.DataType) -> Column:
             if number is not None and not limits.min <= number <= limits.max:
                 outside[place], number = True, None
         numbers.append(number)
-    reasons = misfits(bad, "not a whole number") + misfits(outside, f"outside {limits.min} to {limits.max}")
-    return Column(pa.array(numbers, kind), reasons)
+    reasons = found(bad, "not a whole number") + found(outside, f"outside {limits.min} to {limits.max}")
+    return ConvertedColumn(pa.array(numbers, kind), reasons)
 
 
 def _whole_number(text: str) -> int | None:
@@ -146,7 +113,7 @@ def _is_hexadecimal(digits: str) -> bool:
     return all(digit in "0123456789abcdefABCDEF" for digit in digits)
 
 
-def _byte_strings(texts: pa.Array, count: int | None) -> Column:
+def _byte_strings(texts: pa.Array, count: int | None) -> ConvertedColumn:
     """Return byte strings of numbers between blanks; ``count`` is their length, where it is fixed."""
     bad, outside, uneven = (np.zeros(len(texts), dtype=np.bool_) for _ in range(3))
     values: list[bytes | None] = []
@@ -158,47 +125,49 @@ def _byte_strings(texts: pa.Array, count: int | None) -> Column:
         uneven[place] = text is not None and count is not None and len(numbers) != count
         wrong = bad[place] or outside[place] or uneven[place]
         values.append(None if text is None or wrong else bytes(whole))
-    reasons = misfits(bad, "not whole numbers") + misfits(outside & ~bad, "outside 0 to 255")
-    return Column(pa.array(values, pa.binary()), reasons + misfits(uneven & ~bad & ~outside, f"not {count} numbers"))
+    reasons = found(bad, "not whole numbers") + found(outside & ~bad, "outside 0 to 255")
+    return ConvertedColumn(
+        pa.array(values, pa.binary()), reasons + found(uneven & ~bad & ~outside, f"not {count} numbers")
+    )
 
 
-def _floats(texts: pa.Array, kind: pa.DataType) -> Column:
+def _floats(texts: pa.Array, kind: pa.DataType) -> ConvertedColumn:
     try:
         values, bad = texts.cast(kind), np.zeros(len(texts), dtype=np.bool_)
     except pa.ArrowInvalid:
         texts = pc.utf8_trim(texts, BLANKS)
         texts = pc.if_else(pc.equal(texts, ""), pa.scalar(None, pa.string()), texts)
-        bad = _mask(pc.invert(pc.match_substring_regex(texts, _FLOAT)))
+        bad = numpy_mask(pc.invert(pc.match_substring_regex(texts, _FLOAT)))
         texts = without(texts, bad)
         values = texts.cast(kind)
-    odd = _mask(pc.invert(pc.is_finite(values)))
+    odd = numpy_mask(pc.invert(pc.is_finite(values)))
     beyond = np.zeros(len(texts), dtype=np.bool_)
     if odd.any():
-        special = _mask(pc.match_substring_regex(texts, _SPECIAL))
-        is_number = _mask(pc.match_substring_regex(texts, _FLOAT))
+        special = numpy_mask(pc.match_substring_regex(texts, _SPECIAL))
+        is_number = numpy_mask(pc.match_substring_regex(texts, _FLOAT))
         beyond = odd & ~special & is_number
         bad = bad | (odd & ~special & ~is_number)
         values = without(values, beyond | bad)
-    width = 4 if kind == pa.float32() else 8
-    reasons = misfits(bad, "not a number")
-    return Column(values, reasons + misfits(beyond, f"outside the range of a {width}-byte floating point number"))
+    size = "a 4-byte" if kind == pa.float32() else "an 8-byte"
+    reasons = found(bad, "not a number")
+    return ConvertedColumn(values, reasons + found(beyond, f"outside the range of {size} floating point number"))
 
 
 _FLOAT = r"^[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))$"
 
 
-def _booleans(texts: pa.Array) -> Column:
+def _booleans(texts: pa.Array) -> ConvertedColumn:
     folded = pc.utf8_lower(pc.utf8_trim(texts, BLANKS))
     return _truths(folded, true=_TRUE, false=_FALSE, absent=_NO_TRUTH, reason="neither true nor false")
 
 
-def _bits(texts: pa.Array) -> Column:
+def _bits(texts: pa.Array) -> ConvertedColumn:
     trimmed = pc.utf8_trim(texts, BLANKS)
     return _truths(trimmed, true=_TRUE[1:2], false=_FALSE[1:2], absent=_NO_TRUTH[:1], reason="neither 0 nor 1")
 
 
-def _truths(texts: pa.Array, *, true: pa.Array, false: pa.Array, absent: pa.Array, reason: str) -> Column:
+def _truths(texts: pa.Array, *, true: pa.Array, false: pa.Array, absent: pa.Array, reason: str) -> ConvertedColumn:
     is_true, is_false = pc.is_in(texts, value_set=true), pc.is_in(texts, value_set=false)
     is_absent = pc.or_(pc.is_null(texts), pc.is_in(texts, value_set=absent))
-    bad = _mask(pc.invert(pc.or_(pc.or_(is_true, is_false), is_absent)))
-    return Column(without(is_true, bad | _mask(is_absent)), misfits(bad, reason))
+    bad = numpy_mask(pc.invert(pc.or_(pc.or_(is_true, is_false), is_absent)))
+    return ConvertedColumn(without(is_true, bad | numpy_mask(is_absent)), found(bad, reason))
