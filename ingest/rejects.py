@@ -6,11 +6,10 @@ values are mended it can be ingested itself, with ``--ignore-extra``.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -57,7 +56,7 @@ class RejectLog:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.count = 0
-        self._columns = tuple(columns)
+        self._columns = tuple(name for name in columns if name not in REJECT_COLUMNS)
         self._tallies: dict[tuple[str, str], _Tally] = {}
         self._file: TextIO | None = None
         self._begun = False
@@ -95,7 +94,8 @@ class RejectLog:
         if len(tally.first_rows) < _ROWS_NAMED:
             tally.first_rows.append(number)
         self.count += 1
-        self._writer().writerow([number, column, reason, *(row.get(name) for name in self._columns)])
+        cells = [str(number), column, reason, *(row.get(name) for name in self._columns)]
+        self._open_file().write(_line(cells))
 
     def close(self) -> None:
         """Close the reject file."""
@@ -113,7 +113,7 @@ class RejectLog:
             for (column, reason), tally in by_count
         )
 
-    def _writer(self) -> Any:
+    def _open_file(self) -> TextIO:
         if self._file is None:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,9 +123,21 @@ class RejectLog:
                     f"the reject file {self.path} cannot be written", detail=str(error), hint="--rejects DIR moves it."
                 ) from error
             if not self._begun:
-                csv.writer(self._file).writerow([*REJECT_COLUMNS, *self._columns])
+                self._file.write(_line([*REJECT_COLUMNS, *self._columns]))
                 self._begun = True
-        return csv.writer(self._file)
+        return self._file
+
+
+def _line(cells: Iterable[str | None]) -> str:
+    """Return a line of CSV in which NULL is nothing and an empty text two quotes, as it is read."""
+    return ",".join("" if cell is None else _quoted(cell) for cell in cells) + "\n"
+
+
+def _quoted(text: str) -> str:
+    if text and not set(text) & set(',"\r\n'):
+        return text
+    escaped = text.replace('"', '""')
+    return f'"{escaped}"'
 
 
 def reject_paths(names: Sequence[str], directory: Path) -> list[Path]:

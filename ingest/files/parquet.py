@@ -102,13 +102,17 @@ def _intervals(file: pq.ParquetFile) -> list[str]:
 def _type(kind: pa.DataType) -> pa.DataType:
     """Return the type of the values that a column gives."""
     element = kind.value_type if _is_list(kind) else kind
+    if pa.types.is_time(element):
+        return pa.string()
     if not isinstance(element, pa.BaseExtensionType):
         return element
     return pa.string() if isinstance(element, pa.UuidType) else element.storage_type
 
 
 def _stored(values: pa.Array) -> pa.Array:
-    """Return values without a type of an extension: UUIDs as texts, others (JSON) as they are stored."""
+    """Return values of plain types: UUIDs and times of a day as texts, other extensions (JSON) as they are stored."""
+    if pa.types.is_time(values.type):
+        return values.cast(pa.string())
     if not isinstance(values.type, pa.BaseExtensionType):
         return values
     if isinstance(values.type, pa.UuidType):

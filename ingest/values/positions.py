@@ -25,6 +25,9 @@ _EQUATORIAL_FRAMES = frozenset({"icrs", "fk5", "eq_fk5", "j2000", "equatorial", 
 _LOOKED_AT = 20
 """Fewer rows look like anything."""
 
+_FARTHEST_DEG = 1e7
+"""Angles beyond are no turns that somebody forgot to take off."""
+
 _ROUNDING_DEG = 1e-13
 """What rounding adds to 90 degrees at the most: some units in the last place."""
 
@@ -126,7 +129,8 @@ class FilePositions:
             if unit != "deg" and self._rows
         ]
         if self._wrapped:
-            said.append(f"{self._wrapped} right ascensions were wrapped into [0, 360) degrees")
+            noun = "right ascension" if self._wrapped == 1 else "right ascensions"
+            said.append(f"{self._wrapped} {noun} wrapped into [0, 360) degrees")
         if self._rows >= _LOOKED_AT and not self._unit_is_told:
             said += self._odd()
         return said
@@ -181,11 +185,11 @@ class FilePositions:
         return ConvertedColumn(converted.values, misfits)
 
     def _wrap(self, columns: dict[str, pa.Array], ra: FloatArray) -> FloatArray:
-        outside = np.isfinite(ra) & ~((ra >= 0) & (ra < 360))
+        outside = (np.abs(ra) < _FARTHEST_DEG) & ~((ra >= 0) & (ra < 360))
         if not outside.any():
             return ra
-        wrapped = np.where(outside, np.mod(ra, 360.0), ra)
-        wrapped = np.where(wrapped == 360.0, 0.0, wrapped)  # what is just below 0
+        wrapped = ra.copy()
+        wrapped[outside] = np.mod(ra[outside], 360.0) % 360.0  # what is just below 0 is 360 at first
         kind = columns[self._ra.column].type
         columns[self._ra.column] = pa.array(wrapped, mask=np.isnan(wrapped)).cast(kind)
         self._wrapped += int(outside.sum())

@@ -23,7 +23,7 @@ from qserv_py.workers.parts import arrow_field
 
 _LONGEST_SHOWN = 40
 _NAMES_SHOWN = 12
-_DELIMITERS = {";": "';'", "|": "'|'", "\t": "tab"}
+_DELIMITERS = {";": "';'", "|": "'|'", "\t": "tab", " ": "' '"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class RowConverter:
         """Return what was done to values and what looks odd about them so far."""
         said = [*self._unit_notes, *(self._positions.notes() if self._positions else ())]
         if self._rounded:
-            said.append(f"{self._rounded} times were rounded to microseconds")
+            said.append(f"{self._rounded} time{'s' if self._rounded != 1 else ''} rounded to microseconds")
         return said
 
     def _convert(self, values: pa.Array, column: Column) -> ConvertedColumn:
@@ -163,7 +163,7 @@ def _unknown_columns(path: Path | str, names: Sequence[str], extra: Sequence[str
     shown = extra[0] if len(extra[0]) <= _LONGEST_SHOWN else extra[0][:_LONGEST_SHOWN] + "..."
     more = f" and {len(extra) - 1} more" if len(extra) > 1 else ""
     hint = "--ignore-extra leaves such columns out."
-    delimiter = next((mark for mark in ";\t|" if mark in extra[0]), None)
+    delimiter = next((mark for mark in ";\t| " if mark in extra[0]), None)
     if len(names) == 1 and delimiter is not None:
         hint = f"It is the only column of the file. Is --delimiter {_DELIMITERS[delimiter]} missing?"
     elif meant := did_you_mean(extra[0], known, most=1):

@@ -15,7 +15,7 @@ from click.shell_completion import CompletionItem
 from qserv_py.cli.options import cluster_option, say
 from qserv_py.cli.progress import query_progress
 from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
-from qserv_py.errors import ConfigError, UserError
+from qserv_py.errors import ConfigError, ContributionError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,13 +75,24 @@ def upload_option(function: Callable[..., object]) -> Callable[..., object]:
 
 def read_uploads(files: Sequence[tuple[str, Path]]) -> dict[str, pa.Table]:
     """Return the tables of ``upload_option``; UserError if one cannot be read."""
-    from qserv_py.czar.upload_files import read_upload
-
     names = [name for name, _ in files]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f'two uploaded tables are called "{name}"', hint="Give each a name of its own.")
-    return {name: read_upload(path, tell=say) for name, path in files}
+    return {name: _read_upload(path) for name, path in files}
+
+
+def _read_upload(path: Path) -> pa.Table:
+    """Return a table; where an option would read it, the error names the command that has it."""
+    from qserv_py.czar.upload_files import read_upload
+
+    try:
+        return read_upload(path, tell=say)
+    except ContributionError as error:
+        if "--" not in f"{error.message} {error.detail} {error.hint}":
+            raise
+        hint = "--upload has no options of its own: qserv table put takes --delimiter, --encoding, --table-name, --hdu."
+        raise ContributionError(error.message, detail=error.detail, hint=hint) from error
 
 
 @click.command()

@@ -67,7 +67,11 @@ def read_upload(
     for note in reader.notes:
         tell(f"{path}: {note}")
     if chosen is InputFormat.CSV:
-        columns = [_guessed(column) for column in table.columns]
+        told = [reader.described.get(name, {}).get("datatype") for name in names]
+        columns = [
+            column if datatype in _TEXT_TYPES else _guessed(column, real=str(datatype).startswith("float"))
+            for column, datatype in zip(table.columns, told, strict=True)
+        ]
         return _described(path, pa.table(columns, names=names), reader.described)
     return _described(path, table, reader.described)
 
@@ -110,13 +114,16 @@ _LONGEST_SHOWN = 60
 _TIMES = ("timestamp", "adql:timestamp")
 """The xtypes of times, of DALI and of TAP 1.0."""
 
+_TEXT_TYPES = ("string", "str")
+"""What ECSV calls texts."""
+
 _WHOLE = r"^[+-]?[0-9]+$"
 _REAL = r"^[^_xX(]*$"
 _NOT_A_NUMBER = r"(?i)^[+-]?nan$"
 
 
-def _guessed(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return a column of texts in the first type that holds all its values as they are.
+def _guessed(column: pa.ChunkedArray, *, real: bool = False) -> pa.ChunkedArray:
+    """Return a column of texts in the first type that holds all its values as they are; ``real`` knows that it is one.
 
     Leading zeros belong to a text (``007`` is no number), and a whole number that does not fit 64 bits stays a text.
     """
@@ -127,7 +134,7 @@ def _guessed(column: pa.ChunkedArray) -> pa.ChunkedArray:
     numbers = pc.if_else(pc.match_substring_regex(texts, _NOT_A_NUMBER), pa.scalar(None, pa.string()), texts)
     if numbers.null_count == len(numbers):  # NaN alone
         return pa.chunked_array([pa.nulls(len(numbers), pa.float64())])
-    datatype = _number_type(numbers)
+    datatype = DataType.DOUBLE if real else _number_type(numbers)
     found = convert_column(numbers, _of_type(datatype)) if datatype else None
     if found is not None and not found.misfits:
         return pa.chunked_array([found.values])

@@ -211,11 +211,11 @@ def test_lines_that_are_no_rows_are_bounded(tmp_path: Path, monkeypatch: pytest.
             read(path)
 
 
-@pytest.mark.parametrize("text", ["1,10.5,2e3\n2,3,4\n", "#id,ra,dec\n1,10.5,-41\n2,3,4\n"])
+@pytest.mark.parametrize("text", ["1,10.5,2e3\n2,3,4\n", "#id,ra,dec\n1,10.5,-41\n2,3,4\n", "#id,name\n1,abc\n"])
 def test_a_row_is_not_taken_for_the_names(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(text)
-    with pytest.raises(ContributionError, match="a line of numbers where the names") as caught:
+    with pytest.raises(ContributionError, match="has a row where the names") as caught:
         read(path)
     assert ("remove the #" in caught.value.hint) == text.startswith("#")
 

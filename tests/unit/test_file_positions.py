@@ -95,7 +95,7 @@ def test_right_ascensions_are_wrapped_on_request(ra: float) -> None:
     assert abs((got - ra + 180) % 360 - 180) < 1e-9
     assert not rows.rejected
     inside = 0 <= ra < 360
-    assert notes == ([] if inside else ["1 right ascensions were wrapped into [0, 360) degrees"])
+    assert notes == ([] if inside else ["1 right ascension wrapped into [0, 360) degrees"])
     rows, _ = converted([ra], [0.0])
     assert [entry.reason for entry in rows.rejected] == ([] if inside else [REASON])
 
@@ -104,10 +104,10 @@ REASON = "right ascension is not in [0, 360) degrees"
 
 
 def test_what_is_no_position_is_not_wrapped() -> None:
-    rows, _ = converted([np.inf, np.nan], [0.0, 0.0], wrap_ra=True)
+    rows, _ = converted([np.inf, np.nan, 1e20], [0.0, 0.0, 0.0], wrap_ra=True)
     assert [(entry.reason, entry.places.tolist()) for entry in rows.rejected] == [
         ("position is missing", [1]),
-        (REASON, [0]),
+        (REASON, [0, 2]),
     ]
 
 

@@ -208,3 +208,17 @@ def test_columns_of_csv_files_get_the_type_that_their_values_have(tmp_path: Path
     path.write_text("x;y\n1;2\n")
     with pytest.raises(ContributionError, match='"x;y" is the only column'):
         read_upload(path)
+
+
+def test_ecsv_says_the_types_of_its_columns(tmp_path: Path) -> None:
+    from astropy.table import Table
+
+    path = tmp_path / "t.ecsv"
+    Table({"name": ["1E5", "NaN"], "real": [1.0, 3.0], "whole": [1, 2], "truth": [True, False]}).write(path)
+    assert read_upload(path).to_pydict() == {
+        "name": ["1E5", "NaN"],
+        "real": [1.0, 3.0],
+        "whole": [1, 2],
+        "truth": [True, False],
+    }
+    assert str(read_upload(path).schema.field("real").type) == "double"

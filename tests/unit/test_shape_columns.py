@@ -57,5 +57,5 @@ def test_texts() -> None:
     data = json.loads(written("json", columns, ROWS))["data"]
     assert data == ROWS
     rows = list(csv.reader(io.StringIO(written("csv", columns, ROWS).decode())))
-    assert rows[1][:2] == ["1 2", "1 2 3"]
+    assert rows[1][:2] == ["1.0 2.0", "1.0 2.0 3.0"]
     assert rows[2] == [""] * 5

@@ -33,7 +33,7 @@ class CsvHeader:
     """Where the rows begin, in bytes of the decompressed text."""
 
     described: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What ECSV says of a column: ``unit``, ``description``, ``subtype`` (of arrays)."""
+    """What ECSV says of a column: ``unit``, ``description``, ``datatype``, ``subtype`` (of arrays)."""
 
 
 def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
@@ -66,9 +66,9 @@ def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
     if record.broken:
         raise ContributionError(f"{path}: the line of column names is broken", detail=record.broken)
     names = [_text(path, name or b"").strip() for name in record.fields]
-    if all(_NUMBER.fullmatch(name) for name in names):
+    if _is_a_row(names, remarks if not told else [], delimiter):
         raise ContributionError(
-            f"{path} has a line of numbers where the names of its columns should be",
+            f"{path} has a row where the names of its columns should be",
             detail=", ".join(names[:_NAMES_SHOWN]),
             hint=_no_names(remarks),
         )
@@ -78,6 +78,13 @@ def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
         rows_at=_record_end(head, place, record_lines=_lines(record.fields)),
         described=_described(told),
     )
+
+
+def _is_a_row(names: list[str], remarks: list[str], delimiter: str) -> bool:
+    """Tell whether what should be names looks like a row: numbers alone, or one below a remark with as many fields."""
+    numbers = [_NUMBER.fullmatch(name) is not None for name in names]
+    behind_mark = bool(remarks) and len(names) > 1 and len(remarks[-1].split(delimiter)) == len(names)
+    return all(numbers) or (behind_mark and any(numbers))
 
 
 def _no_names(remarks: list[str]) -> str:
@@ -147,7 +154,7 @@ def _described(told: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     found = {}
     for column in columns if isinstance(columns, list) else ():
         if isinstance(column, Mapping) and isinstance(column.get("name"), str):
-            kept = (*_TOLD, "subtype")
+            kept = (*_TOLD, "datatype", "subtype")
             found[column["name"]] = {key: str(column[key]) for key in kept if column.get(key)}
     return found
 
