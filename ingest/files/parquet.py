@@ -1,4 +1,8 @@
-"""Parquet files, one batch after the other."""
+"""Parquet files, one batch after the other.
+
+They are read piece by piece, neither ahead (pyarrow's ``pre_buffer`` holds the whole file) nor by a memory map: a file
+that is cut off meanwhile gives an error, not the end of the process.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ _NO_SINGLE_VALUES = {
     pa.types.is_duration: "durations",
     pa.types.is_interval: "durations",
 }
+_READ_BYTES = 1 << 16
+"""Bytes of each column that are read together, at the least."""
 
 
 class ParquetReader:
@@ -29,7 +35,7 @@ class ParquetReader:
         self._path = path
         self._bytes = decompressed(path) if compression_of(path) else None
         source = path if self._bytes is None else self._bytes.stream()
-        self._file = pq.ParquetFile(source, memory_map=self._bytes is None, page_checksum_verification=True)
+        self._file = pq.ParquetFile(source, buffer_size=_READ_BYTES, pre_buffer=False, page_checksum_verification=True)
         schema = self._file.schema_arrow
         self.names: tuple[str, ...] = check_names(path, schema.names)
         self._unread = {about.name: why for about in schema if (why := _why_not(about.type))}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import math
+import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -170,6 +172,30 @@ def test_a_compressed_file(tmp_path: Path) -> None:
     pq.write_table(pa.table({"i64": range(9)}), plain)
     path.write_bytes(gzip.compress(plain.read_bytes()))
     assert converted(path) == ({"i64": list(range(9))}, {})
+
+
+def test_a_file_that_becomes_shorter(tmp_path: Path) -> None:
+    """Mapped into memory, it would end the process (SIGBUS) instead."""
+    path = tmp_path / "p.parquet"
+    values = np.random.default_rng(7).normal(size=600_000)
+    pq.write_table(pa.table({"f64": values}), path, row_group_size=200_000)
+    reader = open_reader(path, InputFormat.PARQUET, InputOptions())
+    batches = reader.batches(["f64"])
+    first = next(batches).rows.column("f64").to_numpy()
+    assert np.array_equal(first, values[: len(first)])
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(ContributionError, match=r"p\.parquet cannot be read as parquet") as caught:
+        list(batches)
+    assert re.search("Unexpected end of stream|File too short", caught.value.detail)
+
+
+def test_memory_is_that_of_some_rows(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    pq.write_table(pa.table({"f64": np.random.default_rng(7).normal(size=2_000_000)}), path, row_group_size=100_000)
+    reader = open_reader(path, InputFormat.PARQUET, InputOptions())
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in reader.batches(["f64"])]
+    assert max(held) < path.stat().st_size / 2
 
 
 def test_damaged_files_are_refused(tmp_path: Path) -> None:
