@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +157,33 @@ def test_values_far_apart_on_the_heap(tmp_path: Path, monkeypatch: pytest.Monkey
     cells = [struct.pack(">2i", *pair) for pair in [(2, 90), (1, 0), (3, 40)]]
     heap = b"a" + bytes(39) + b"bcd" + bytes(47) + b"ef"
     assert given(tmp_path, column("PA", cells, heap=heap)) == (["ef", "a", "bcd"], [])
+
+
+def test_values_in_any_order_on_the_heap_take_the_memory_of_their_bytes(tmp_path: Path) -> None:
+    """Some lie behind, some over each other, some have no bytes; each is compared with its own slice of the heap."""
+    chosen = np.random.default_rng(5)
+    heap = bytes(chosen.integers(33, 127, 4_000_000, dtype=np.uint8))
+    sizes = [0, 1, 4000, *chosen.integers(0, 1000, 8000).tolist()]
+    places = [int(chosen.integers(0, len(heap) - size)) for size in sizes]
+    path = tmp_path / "a.fits"
+    path.write_bytes(column("QA", [struct.pack(">2q", *pair) for pair in zip(sizes, places, strict=True)], heap=heap))
+    batches = opened(path).batches(("x",))
+    tracemalloc.start()
+    found = next(batches).rows.column("x")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.to_pylist() == [heap[at : at + size].decode() for at, size in zip(places, sizes, strict=True)]
+    assert peak < 4 * len(heap)
+
+
+def test_a_text_that_is_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "a.fits"
+    cells = [struct.pack(">2q", *pair) for pair in [(2, 2**31), (2**31, 0)]]
+    path.write_bytes(column("QA", cells).replace(b"PCOUNT  =                    0", b"PCOUNT  =           2147483650"))
+    os.truncate(path, path.stat().st_size + 2**31 + 2880)  # without blocks on the disk
+    values, rejected = read(path)
+    assert values == {"x": [None, None]}
+    assert rejected == [(2, "x", "it has more than 2147483647 bytes")]
 
 
 @pytest.mark.parametrize(

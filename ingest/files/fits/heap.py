@@ -16,11 +16,15 @@ import numpy.typing as npt
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.files.decompressed import FileBytes
 from qserv_py.ingest.files.fits.numbers import Unfit
+from qserv_py.ingest.files.slices import slices_of
 
 Array = npt.NDArray[Any]
 
 _GAPS_READ = 1 << 20
 """Bytes between values that are read along with them rather than passed over."""
+
+_MOST_BYTES = (1 << 31) - 1
+"""Of a value, as Arrow counts them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,14 @@ class Heap:
         outside = (counts < 0) | (counts > self.size * 8 // bits)
         sizes = byte_sizes(np.where(outside, 0, counts), bits)
         outside |= (counts > 0) & ((places < 0) | (places > self.size - sizes))
-        counts, places = np.where(outside, 0, counts), np.where(outside | (counts <= 0), 0, places)
-        unfit = (Unfit(outside, f"its descriptor points outside of the heap of {self.size} bytes"),)
-        return Descriptors(counts, places, unfit if outside.any() else ())
+        large = ~outside & (sizes > _MOST_BYTES)
+        unfit = (
+            Unfit(outside, f"its descriptor points outside of the heap of {self.size} bytes"),
+            Unfit(large, f"it has more than {_MOST_BYTES} bytes"),
+        )
+        bad = outside | large
+        counts, places = np.where(bad, 0, counts), np.where(bad | (counts <= 0), 0, places)
+        return Descriptors(counts, places, tuple(each for each in unfit if each.where.any()))
 
     def gather(self, places: IntArray, sizes: IntArray) -> tuple[IntArray, Array]:
         """Return bytes of the heap side by side.
@@ -89,10 +98,12 @@ class Heap:
                 self.file.read(self.at + int(place), int(size)) for place, size in zip(places, sizes, strict=True)
             ]
             return offsets, np.frombuffer(b"".join(pieces), dtype=np.uint8)
-        span = np.frombuffer(self.file.read(self.at + low, high - low), dtype=np.uint8)
+        span = self.file.read(self.at + low, high - low)
         if high - low == total and bool((places[filled] - low == offsets[:-1][filled]).all()):
-            return offsets, span
-        return offsets, span[np.repeat(places - low - offsets[:-1], sizes) + np.arange(total)]
+            return offsets, np.frombuffer(span, dtype=np.uint8)
+        begin = np.where(filled, places - low, 0)
+        values = slices_of(span, begin, begin + sizes).buffers()[2]
+        return offsets, np.frombuffer(values, dtype=np.uint8, count=total)
 
 
 def byte_sizes(counts: IntArray, bits: int) -> IntArray:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from qserv_py.catalog.snapshot import BoolArray, IntArray
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import not_single
+from qserv_py.ingest.files.slices import slices_of
 from qserv_py.ingest.files.votable.fields import BITS, Field
 from qserv_py.ingest.files.votable.values import null_number
 from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, found, without
@@ -156,7 +157,7 @@ class BinaryRows:
         if field.is_text:
             column = _texts(data, begin, end, field, self._encoding)
         elif field.is_bytes:
-            column = ConvertedColumn(_slices(data, begin, end))
+            column = ConvertedColumn(slices_of(data, begin, end))
         elif field.varies:
             column = _items(data, begin, end, field)
         else:
@@ -230,26 +231,17 @@ def _items(data: bytes, begin: IntArray, end: IntArray, field: Field) -> Convert
 def _texts(data: bytes, begin: IntArray, end: IntArray, field: Field, encoding: str) -> ConvertedColumn:
     """Return texts, each up to its first zero character: what comes after it is not defined."""
     if field.datatype == "unicodeChar":
-        column = _decoded(_slices(data, begin, end), "utf-16-be")
+        column = _decoded(slices_of(data, begin, end), "utf-16-be")
     elif encoding.lower() not in {"utf-8", "utf8", "ascii", "us-ascii"}:
-        column = _decoded(_slices(data, begin, end), encoding)
+        column = _decoded(slices_of(data, begin, end), encoding)
     else:
-        column = _utf8(_slices(data, begin, end))
+        column = _utf8(slices_of(data, begin, end))
     values = column.values
     if pc.any(pc.match_substring(values, "\0")).as_py():
         values = pc.replace_substring_regex(values, "(?s)\\x00.*", "")
     if field.null is not None:
         values = without(values, pc.fill_null(pc.equal(values, field.null), False).to_numpy(zero_copy_only=False))
     return ConvertedColumn(values, column.misfits)
-
-
-def _slices(data: bytes, begin: IntArray, end: IntArray) -> pa.Array:
-    """Return slices of some bytes, as binary values."""
-    offsets = np.zeros(max(2 * len(begin), 1), dtype=np.int32)
-    offsets[0 : 2 * len(begin) : 2], offsets[1::2] = begin, end
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
-    whole = pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
-    return whole.take(pa.array(np.arange(len(begin)) * 2))
 
 
 def _utf8(values: pa.Array) -> ConvertedColumn:
