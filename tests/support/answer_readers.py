@@ -333,18 +333,20 @@ def nan_is_null(value: Any, _: Sample) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def masked_without_end(value: Any, sample: Sample) -> Any:
-    return masked(without_end(value, sample), sample)
-
-
 def masked_or_false(value: Any, sample: Sample) -> Any:
-    made = masked_without_end(value, sample)
+    made = masked(without_end(value, sample), sample)
     return False if made is None and sample.type is DataType.BOOLEAN else made
 
 
 def without_end(value: Any, _: Sample) -> Any:
     """Leave out the blanks at the end of a text, as FITS readers do."""
-    return value.rstrip(" ") if isinstance(value, str) else value
+    return value.rstrip(" ") or () if isinstance(value, str) else value
+
+
+def without_null(value: Any, sample: Sample) -> Any:
+    """Take NULL for an empty text, too."""
+    is_text = sample.type.is_text or sample.type is DataType.TIMESTAMP
+    return () if value is None and is_text else without_end(value, sample)
 
 
 def empty_is_null(value: Any, _: Sample) -> Any:
@@ -365,9 +367,9 @@ READERS = (
     FileReader("astropy", VOTABLES[2:], by_astropy_votable, masked_or_stripped),
     FileReader("us", VOTABLES[:1], by_us, nan_is_null, is_no_array),
     FileReader("us", VOTABLES[1:], by_us, masked, is_no_array),
-    FileReader("fits.open", ("fits",), by_fits_open, without_end),
+    FileReader("fits.open", ("fits",), by_fits_open, without_null),
     FileReader("astropy", ("fits",), by_astropy_fits, masked_or_false),
-    FileReader("us", ("fits",), by_us, masked_without_end, is_single),
+    FileReader("us", ("fits",), by_us, nan_is_null, is_single),
     FileReader("csv", ("csv", "tsv"), by_csv, empty_is_null),
     FileReader("pyarrow", ("csv", "tsv"), by_pyarrow_csv),
     FileReader("pandas", ("csv", "tsv"), by_pandas_csv, empty_is_null),

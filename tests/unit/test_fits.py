@@ -17,6 +17,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 from astropy.units import Unit
+from support import fits_tables
 from support.answers import Rows, column, stream_of, written
 
 from qserv_py.adql.tree import OutputColumn
@@ -89,9 +90,9 @@ def test_text_times_and_bytes() -> None:
     ]
     hdu = read(columns, rows)
     assert [hdu.header[f"TFORM{number}"] for number in range(1, 5)] == ["14A", "9A", "26A", "1QB(3)"]
-    assert hdu.data["s"].tolist() == ["abc", "", "", "longest of all"]
-    assert hdu.data["u"].tolist() == ["~ !", "two lines", "", ""]
-    assert hdu.data["t"].tolist()[:2] == ["2020-01-02T03:04:05.000006", ""]
+    assert list(hdu.data["s"]) == ["abc", "", "", "longest of all"]
+    assert list(hdu.data["u"]) == ["~ !", "two lines", "", ""]
+    assert list(hdu.data["t"])[:2] == ["2020-01-02T03:04:05.000006", ""]
     assert [np.asarray(value).tolist() for value in hdu.data["b"]] == [[0, 255, 1], [], [], [7]]
 
 
@@ -109,6 +110,20 @@ def test_a_long_text_goes_to_the_heap() -> None:
     assert hdu.header["TFORM1"] == "1QA(5000)"
     assert hdu.header["NAXIS1"] == 20
     assert ["".join(value) for value in hdu.data["x"]] == ["x" * 5000, "y", "", "z" * 7]
+
+
+@pytest.mark.parametrize("longest", [1, 2, 3, 1001])
+def test_texts_come_back_as_they_were(tmp_path: Path, longest: int) -> None:
+    """NULL, nothing and blanks are three different things, in the rows as on the heap."""
+    texts = [None, "", " ", "a"[:longest], ("b" * longest)[:-1] + " ", " " * longest, "c" * longest, None, ""]
+    path = tmp_path / "a.fits"
+    path.write_bytes(written("fits", [column("x", DataType.TEXT)], [[text] for text in texts]))
+    assert fits_tables.read(path) == ({"x": texts}, [])
+    with fits.open(path) as opened:
+        assert opened[1].header["TFORM1"] == (f"{longest + 1}A" if longest < 1000 else f"1QA({longest})")
+    only = ["", None]
+    path.write_bytes(written("fits", [column("x", DataType.TEXT)], [[text] for text in only]))
+    assert fits_tables.read(path) == ({"x": only}, [])
 
 
 def test_arrays() -> None:

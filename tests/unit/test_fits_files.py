@@ -203,6 +203,15 @@ def test_heap_of_cfitsio() -> None:
         read(path, "several")
 
 
+def test_blanks_at_the_end_of_texts() -> None:
+    """As fitsio reads them in rows; it drops them on the heap. A text as wide as its column may be filled."""
+    wanted = ["a ", " b  ", None, "  ", "abc", "ab"]
+    heap = ["a ", " b  ", "c", "  ", "abc  ", "ab"]
+    assert read(DATA / "fitsio-texts.fits") == ({"fixed": wanted, "heap": heap}, [])
+    wanted[3] = None  # STIL writes it so
+    assert read(DATA / "stilts-texts.fits", "fixed") == ({"fixed": wanted}, [])
+
+
 OWN_FILL = [(kind, None) for kind in ("u1", "u2", "i2", "u4", "i4", "u8", "i8")]
 FILL_OF_USER = [("u1", 254), ("u2", 2**16 - 2), ("i2", 1000), ("u4", 2**32 - 2), ("i4", -1), ("i8", 2**62)]
 

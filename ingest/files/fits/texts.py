@@ -1,8 +1,10 @@
 """Texts of FITS columns: where they end, which are NULL, and in which encoding they are written.
 
-A text ends before the first zero byte, blanks at its end do not count, and one that begins with a zero byte is the
-null string of the standard: NULL. One of blanks alone, or of no bytes, is an empty text. The standard allows printable
-ASCII; other characters are read in the encoding that the options name.
+A text ends before the first zero byte, and blanks before that are part of it: STIL and fitsio write it so, and fitsio
+reads it so. Where there is no zero byte, blanks at the end of a column of one width only fill it, as many programs do:
+they do not count, and blanks alone are an empty text. One that begins with a zero byte is the null string of the
+standard: NULL. On the heap nothing is filled, so blanks count, and a text of no bytes is empty. The standard allows
+printable ASCII; other characters are read in the encoding that the options name.
 
 References
 ----------
@@ -61,22 +63,27 @@ class TextDecoder:
         """
         count, width = cells.shape
         offsets = np.arange(count + 1, dtype=np.int64) * width
-        return self.decode(offsets, cells.reshape(-1))
+        return self.decode(offsets, cells.reshape(-1), is_filled=True)
 
-    def decode(self, offsets: Array, data: Array) -> Decoded:
+    def decode(self, offsets: Array, data: Array, *, is_filled: bool = False) -> Decoded:
         """Return texts of any lengths.
 
         Parameters
         ----------
         offsets
             Where each text begins in ``data``, and at last where they end, shape (n + 1,); below 2^31.
+        is_filled
+            Whether blanks at the end of a text that no zero byte ends do not count.
         """
         count = len(offsets) - 1
         # Not yet valid text for Arrow: these functions look at single bytes.
         raw = pa.Array.from_buffers(
             pa.string(), count, [None, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(data)]
         )
-        trimmed = pc.ascii_rtrim(raw, characters=" \0")
+        ended = pc.ascii_rtrim(raw, characters="\0")
+        trimmed = (
+            pc.if_else(pc.ends_with(raw, "\0"), ended, pc.ascii_rtrim(ended, characters=" ")) if is_filled else ended
+        )
         absent = np.zeros(count, dtype=np.bool_)
         filled = np.flatnonzero(offsets[1:] > offsets[:-1])
         absent[filled] = data[offsets[filled]] == 0
@@ -93,7 +100,7 @@ class TextDecoder:
         mended: list[str | None] = []
         for place, content in zip(odd, trimmed.take(pa.array(odd)).cast(pa.binary()).to_pylist(), strict=True):
             try:
-                mended.append(content.split(b"\0", 1)[0].rstrip(b" ").decode(self._encoding))
+                mended.append(content.split(b"\0", 1)[0].decode(self._encoding))
             except UnicodeError:
                 bad[place] = True
                 mended.append(None)

@@ -1,4 +1,13 @@
-"""Columns of a FITS table: what must be known of all their values, and how they are written then."""
+"""Columns of a FITS table: what must be known of all their values, and how they are written then.
+
+A text whose first byte is zero is NULL, as the standard says. Readers take blanks at the end for what fills the column,
+so an empty text is all blanks, and one that ends with blanks has a zero byte behind them. On the heap, where nothing is
+filled, a text has its own bytes, an empty one none, and NULL is one zero byte.
+
+References
+----------
+FITS Standard 4.0, section 7.3.3.1 ("Character").
+"""
 
 from __future__ import annotations
 
@@ -56,6 +65,9 @@ class FitsColumn:
     longest: int = 0
     """Elements of the longest value that varies."""
 
+    room: int = 1
+    """Bytes that a text needs in its row, with the zero byte behind blanks."""
+
     elements: int = 0
     is_heaped: bool = False
     has_null: bool = False
@@ -99,9 +111,11 @@ class FitsColumn:
             astropy's Table.read fails on the whole file then.
         """
         if self.size is None:
-            lengths = elements(values)[0] if is_list(values.type) else texts(values).lengths
+            lengths = elements(values)[0] if is_list(values.type) else texts(self._heaped(values)).lengths
             self.longest = max(self.longest, int(lengths.max()))
             self.elements += int(lengths.sum())
+        if self.letter == "A":
+            self.room = max(self.room, int(np.max(lengths + _ends_blank(values))))
         if self.is_whole:
             flat = elements(values)[1] if is_list(values.type) else values
             if self.size is None and flat.null_count:
@@ -125,7 +139,7 @@ class FitsColumn:
         if self.size is None:
             self.is_heaped = self.letter != "A" or self.longest > WIDEST_TEXT
             if not self.is_heaped:
-                self.size = max(1, self.longest)
+                self.size = self.room
         if self.is_whole and self.has_null:
             free = [value for value in range(self._least, self._least + _CANDIDATES) if value not in self._used]
             if not free:
@@ -139,7 +153,8 @@ class FitsColumn:
         """Return values that stand in their rows, and the type to write them in."""
         if self.letter == "A":
             width = self.size or 1
-            padded = pc.ascii_rpad(pc.fill_null(values, ""), width=width, padding="\0")
+            blanks = pc.if_else(pc.equal(values, ""), " " * width, values)
+            padded = pc.ascii_rpad(pc.fill_null(blanks, ""), width=width, padding="\0")
             return texts(padded).data.reshape(-1, width), self.kind
         if is_list(values.type):
             return fixed_arrays(values, self.size or 1, self.null, self.name), self.kind
@@ -148,14 +163,23 @@ class FitsColumn:
     def on_heap(self, values: pa.Array) -> tuple[Values, bytes]:
         """Return the numbers of elements, and the elements as bytes."""
         if not is_list(values.type):
-            found = texts(values)
+            found = texts(self._heaped(values))
             return found.lengths, found.data.tobytes()
         lengths, flat = elements(values)
         return lengths, numbers(flat, self.null).astype(self.kind).tobytes()
 
+    def _heaped(self, values: pa.Array) -> pa.Array:
+        """Return texts or byte strings as they lie on the heap."""
+        return pc.fill_null(values, "\0") if self.letter == "A" else values
+
     @property
     def _least(self) -> int:
         return int(np.iinfo(np.dtype(self.kind)).min)
+
+
+def _ends_blank(values: pa.Array) -> Values:
+    """Return whether texts end with a blank; false for NULL."""
+    return np.asarray(pc.fill_null(pc.ends_with(values, " "), False).to_numpy(zero_copy_only=False))
 
 
 def fits_columns(columns: Sequence[OutputColumn], schema: pa.Schema) -> list[FitsColumn]:

@@ -15,3 +15,6 @@ gzip -9nf stilts-wide.fits
 rm wide.csv
 stilts tpipe in=nulls.vot ifmt=votable cmd='addcol list array(1,2,3)' cmd='keepcols "l list"' \
   out=stilts-arrays.fits ofmt=fits-var
+printf 'fixed,n\n"a ",1\n" b  ",2\n,3\n"  ",4\n"abc  ",5\nab,6\n' > texts.csv
+stilts tcopy in=texts.csv ifmt=csv out=stilts-texts.fits ofmt=fits-basic
+rm texts.csv

@@ -57,6 +57,12 @@ def main() -> None:
     heap["several"] = [np.array([1]), np.array([2, 3]), np.array([4, 5, 6])]
     with fitsio.FITS("fitsio-heap.fits", "rw") as file:
         file.write(heap)
+    Path("fitsio-texts.fits").unlink(missing_ok=True)
+    texts = np.zeros(6, dtype=[("fixed", "S5"), ("heap", "O")])
+    texts["fixed"] = [b"a ", b" b  ", b"", b"  ", b"abc  ", b"ab"]
+    texts["heap"] = ["a ", " b  ", "c", "  ", "abc  ", "ab"]
+    with fitsio.FITS("fitsio-texts.fits", "rw") as file:
+        file.write(texts)
 
 
 if __name__ == "__main__":
