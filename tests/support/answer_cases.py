@@ -86,6 +86,7 @@ _CASES: dict[str, list[Sample]] = {
         Sample(
             DataType.DOUBLE, [*_SINGLE, 0.1, 5e-324, 1.7976931348623157e308, 2.0**53 + 2, 1 / 3, 1e16, 123456789.125]
         ),
+        *_reals(1.0, 3.0),
     ],
     "infinity": _reals(math.inf, -math.inf),
     "NaN": _reals(math.nan, 1.5),
@@ -180,8 +181,7 @@ def found_as(value: Any, sample: Sample) -> Any:
     """Return what a reader found as Python has it; numbers of four bytes were read from decimals as if of eight."""
     if isinstance(value, list):
         return [found_as(element, sample) for element in value]
-    is_real = sample.type in {DataType.FLOAT, DataType.DOUBLE} and isinstance(value, int | float)
-    return value if not is_real else float(np.float32(value)) if sample.type is DataType.FLOAT else float(value)
+    return float(np.float32(value)) if sample.type is DataType.FLOAT and isinstance(value, float) else value
 
 
 def answer_of(name: str, samples: dict[str, Sample]) -> bytes:

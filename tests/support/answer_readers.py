@@ -273,6 +273,8 @@ def from_tabledata(text: str, sample: Sample, null: str | None) -> Any:
     made = typed(text, sample)
     if not isinstance(made, list):
         return () if text == "" and sample.type is DataType.TIMESTAMP else made
+    if sample.type in REALS:
+        return [float(element) for element in made]
     return [math.nan if element == "NaN" else None if str(element) == null else element for element in made]
 
 
@@ -299,15 +301,29 @@ def from_binary(stream: io.BytesIO, field: Element) -> Any:
 
 
 def by_us(path: Path, samples: dict[str, Sample]) -> Columns:
-    """Read a file as an upload."""
+    """Read a file as an upload; its columns have the types of what was written, as far as the format tells them."""
     is_csv = path.suffix in {".csv", ".tsv"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         table = read_upload(path, format=InputFormat.CSV if is_csv else None)
+    types = [told_type(samples[name], path.suffix, is_csv=is_csv) for name in table.column_names]
+    wrong = [
+        name for name, one, other in zip(table.column_names, types, table.schema.types, strict=True) if one != other
+    ]
+    assert not wrong, [f"{samples[name].heading}, {samples[name].type}: {table[name].type}" for name in wrong]
     found = {name: table[name].to_pylist() for name in table.column_names}
     if path.suffix == ".parquet":
         return {name: [plain(value) for value in values] for name, values in found.items()}
     return {name: [in_words(value, samples[name], is_csv=is_csv) for value in values] for name, values in found.items()}
+
+
+def told_type(sample: Sample, suffix: str, *, is_csv: bool) -> pa.DataType:
+    """Return the type of a column in a file: FITS and CSV have times as texts, CSV does not tell sizes of numbers."""
+    if sample.type is DataType.TIMESTAMP and (is_csv or suffix == ".fits"):
+        return pa.string()
+    if is_csv and (sample.type.is_integer or sample.type in REALS):
+        return pa.int64() if sample.type.is_integer else pa.float64()
+    return arrow_type(sample.type)
 
 
 def in_words(value: Any, sample: Sample, *, is_csv: bool) -> Any:
@@ -329,13 +345,24 @@ def masked_or_stripped(value: Any, sample: Sample) -> Any:
     return masked(value.strip() or () if isinstance(value, str) else value, sample)
 
 
-def nan_is_null(value: Any, _: Sample) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
 def masked_or_false(value: Any, sample: Sample) -> Any:
     made = masked(without_end(value, sample), sample)
     return False if made is None and sample.type is DataType.BOOLEAN else made
+
+
+def nan_is_null(value: Any, _: Sample) -> Any:
+    """Take NaN for NULL, as docs/reference/input-files.md says of uploads."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def no_text_is_null(value: Any, sample: Sample) -> Any:
+    """Take nothing for NULL, too, as uploads do where a format writes both alike."""
+    return None if value == () else nan_is_null(value, sample)
+
+
+def no_time_is_null(value: Any, sample: Sample) -> Any:
+    """Take nothing for NULL where it is to be a time."""
+    return no_text_is_null(value, sample) if sample.type is DataType.TIMESTAMP else nan_is_null(value, sample)
 
 
 def without_end(value: Any, _: Sample) -> Any:
@@ -365,8 +392,9 @@ READERS = (
     FileReader("the standard", VOTABLES, by_the_standard),
     FileReader("astropy", VOTABLES[:2], by_astropy_votable, masked),
     FileReader("astropy", VOTABLES[2:], by_astropy_votable, masked_or_stripped),
-    FileReader("us", VOTABLES[:1], by_us, nan_is_null, is_no_array),
-    FileReader("us", VOTABLES[1:], by_us, masked, is_no_array),
+    FileReader("us", ("votable",), by_us, nan_is_null, is_no_array),
+    FileReader("us", ("votable/b",), by_us, no_time_is_null, is_no_array),
+    FileReader("us", ("votable/td",), by_us, no_text_is_null, is_no_array),
     FileReader("fits.open", ("fits",), by_fits_open, without_null),
     FileReader("astropy", ("fits",), by_astropy_fits, masked_or_false),
     FileReader("us", ("fits",), by_us, nan_is_null, is_single),
