@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qserv_py.catalog.angles import angle_unit, in_degrees
+from qserv_py.catalog.angles import ANGLE_UNITS, angle_unit, in_degrees
 from qserv_py.catalog.model import Column, Position, PositionFormat
+from qserv_py.catalog.positions import Coordinate, Said, problem_of
 from qserv_py.catalog.snapshot import FloatArray
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
@@ -21,7 +22,8 @@ from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, ValueRule
 from qserv_py.ingest.values.sexagesimal import degrees_of
 from qserv_py.partitioner.healpix import positions_out_of_range
 
-_EQUATORIAL_FRAMES = frozenset({"icrs", "fk5", "eq_fk5", "j2000", "equatorial", "gaia", "gcrs", "cirs"})
+_SAID = tuple(entry.name for entry in fields(Said))
+_NAMES = {Coordinate.RA: "a right ascension", Coordinate.DEC: "a declination"}
 _LOOKED_AT = 20
 """Fewer rows look like anything."""
 
@@ -54,7 +56,7 @@ class FilePositions:
     Raises
     ------
     ContributionError
-        If the file says that a coordinate is no right ascension or declination, or in no unit of angles.
+        If what the file says of a coordinate contradicts its use (``catalog.positions``): its unit, UCD or frame.
     """
 
     def __init__(
@@ -72,10 +74,8 @@ class FilePositions:
         self._ra, self._dec = ra, dec
         self._wrap_ra = wrap_ra
         self._units = {}
-        for position, is_ra in ((ra, True), (dec, False)):
-            about = told.get(position.column, {})
-            self._check_frame(position, about, is_ra=is_ra)
-            self._units[position.column] = self._unit(position, about)
+        for coordinate, position in ((Coordinate.RA, ra), (Coordinate.DEC, dec)):
+            self._units[position.column] = self._unit(coordinate, position, told.get(position.column, {}))
         self._wrapped = 0
         self._rows = 0
         self._most_ra, self._least_ra = -math.inf, math.inf
@@ -144,34 +144,17 @@ class FilePositions:
             return [f'"{self._ra.column}" looks like hours: no right ascension is above 24']
         return []
 
-    def _unit(self, position: Position, about: Mapping[str, str]) -> str:
+    def _unit(self, coordinate: Coordinate, position: Position, about: Mapping[str, str]) -> str:
         """Return the unit of a coordinate in the file: what the file says goes before what the schema says."""
-        told = about.get("unit", "")
+        said = Said(**{key: about[key] for key in _SAID if key in about})
+        if problem := problem_of(coordinate, said, form=position.format, is_served=False):
+            raise ContributionError(
+                f'column "{position.column}" of {self._path} {problem}',
+                hint=f"The table takes it as {_NAMES[coordinate]}, ICRS; {', '.join(ANGLE_UNITS)} become degrees.",
+            )
         if position.format is not PositionFormat.DEGREES:
             return "deg"  # its text is converted as such
-        if not told:
-            return position.unit
-        unit = angle_unit(told)
-        if unit is None:
-            raise ContributionError(
-                f'column "{position.column}" of {self._path} is in "{told}", which is no known unit of angles',
-                hint="deg, rad, hourangle, arcmin, arcsec and mas are converted to degrees.",
-            )
-        return unit
-
-    def _check_frame(self, position: Position, about: Mapping[str, str], *, is_ra: bool) -> None:
-        ucd, frame = about.get("ucd", "").lower(), about.get("frame", "")
-        expected = "pos.eq.ra" if is_ra else "pos.eq.dec"
-        words = [word.strip() for word in ucd.split(";")]
-        odd = next((word for word in words if word.startswith("pos.") and not _may_be(word, expected)), "")
-        if frame and frame.lower() not in _EQUATORIAL_FRAMES:
-            odd = frame
-        if odd:
-            raise ContributionError(
-                f'column "{position.column}" of {self._path} is told to be {odd}, '
-                f"the table takes it as a {'right ascension' if is_ra else 'declination'}, ICRS",
-                hint="Convert the positions before they are ingested.",
-            )
+        return angle_unit(said.unit) or position.unit
 
     def _sexagesimal(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
         if not is_text(values.type):
@@ -208,14 +191,6 @@ def _at_most_a_pole(degrees: pa.Array) -> pa.Array:
     """Return declinations of which none lies beyond a pole only because its conversion was rounded."""
     beyond = pc.and_(pc.greater(pc.abs(degrees), 90.0), pc.less(pc.abs(degrees), 90.0 + _ROUNDING_DEG))
     return pc.if_else(beyond, pc.multiply(pc.sign(degrees), 90.0), degrees)
-
-
-def _may_be(word: str, expected: str) -> bool:
-    """Tell whether a UCD word about positions fits a coordinate: ``pos.eq`` fits both, ``pos.galactic.lon`` neither."""
-    return expected == word or expected.startswith(word + ".") or not word.startswith(_FRAME_WORDS)
-
-
-_FRAME_WORDS = ("pos.eq.", "pos.galactic", "pos.ecliptic", "pos.supergalactic", "pos.az", "pos.earth", "pos.bodyrc")
 
 
 def coordinates(values: pa.Array) -> FloatArray:

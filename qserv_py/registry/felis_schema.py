@@ -20,19 +20,21 @@ from qserv_py.catalog.model import (
     MatchTable,
     Orphans,
     Position,
+    PositionFormat,
     RefTable,
     Table,
     TableKind,
     column_names,
     physical_name,
 )
+from qserv_py.catalog.positions import fits_sexagesimal
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import SchemaError
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.felis_file import parse_felis
 from qserv_py.registry.felis_resources import read_felis
 from qserv_py.registry.partition_file import PartitionFile, TableRole, parse_partition
-from qserv_py.registry.schema_checks import UNITS_OF_FORMAT, check_roles, check_row_size
+from qserv_py.registry.schema_checks import check_roles, check_row_size
 from qserv_py.registry.yaml_file import Problems, YamlFile, read_yaml
 
 RESERVED_SCHEMAS = frozenset({"qserv", "public", "information_schema"})
@@ -163,7 +165,10 @@ def _with_unit(position: Position, columns: Iterable[Column]) -> Position:
     """Return a position with the unit of its column; one that is no angle stays as it is written."""
     written = next((column.unit for column in columns if column.name == position.column), "")
     unit = angle_unit(written) or written or "deg"
-    return replace(position, unit="deg" if unit in UNITS_OF_FORMAT.get(position.format, ()) else unit)
+    is_text = position.format is not PositionFormat.DEGREES
+    if is_text and fits_sexagesimal(unit, position.format, is_served=True):
+        unit = "deg"  # what the texts become
+    return replace(position, unit=unit)
 
 
 def _in_degrees(role: TableRole, columns: Iterable[Column]) -> tuple[Column, ...]:

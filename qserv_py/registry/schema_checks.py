@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from qserv_py.catalog.angles import ANGLE_UNITS, HOUR, degrees_per
 from qserv_py.catalog.model import (
     ChildTable,
     Column,
@@ -14,6 +13,7 @@ from qserv_py.catalog.model import (
     PositionFormat,
     Table,
 )
+from qserv_py.catalog.positions import Coordinate, Said, problem_of
 from qserv_py.catalog.types import DataType
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.partition_file import PartitionFile
@@ -24,13 +24,6 @@ MAX_COLUMNS = 1600
 
 MAX_ROW_BYTES = 8160
 """Bytes of a PostgreSQL row that must stand in one page; longer texts move out of it."""
-
-UNITS_OF_FORMAT = {PositionFormat.HMS: ("deg", HOUR), PositionFormat.DMS: ("deg",)}
-"""Units that the schema may give a sexagesimal position: that of the column, or of what stands in the files."""
-
-_UCDS = {"ra": "pos.eq.ra", "dec": "pos.eq.dec"}
-_FITTING = ("pos.eq", "pos.barycenter", "pos.frame")
-"""Further words that the UCD of a position may have."""
 
 _ROW_HEADER = 24
 _POINTER = 20  # of a text or bytes value that has moved out
@@ -99,40 +92,9 @@ def _check_position(table: Table, key: str, position: Position, partition: Parti
             f'table "{table.name}": the position "{column.name}" is {column.datatype}; it holds degrees, so it is '
             f"{names} in the Felis file",
         )
-    for problem in (_unit_problem(key, position), _ucd_problem(key, column.ucd)):
-        if problem:
+    for said in (Said(unit=position.unit), Said(ucd=column.ucd)):
+        if problem := problem_of(Coordinate(key), said, form=position.format, is_served=True):
             problems.add(partition.at(table.name, key), f'table "{table.name}": the position "{column.name}" {problem}')
-
-
-def _unit_problem(key: str, position: Position) -> str:
-    """Return what is wrong with the unit that the schema gives a position, as the end of a sentence; or nothing."""
-    if position.format is not PositionFormat.DEGREES:
-        if position.unit == "deg":
-            return ""
-        allowed = " or ".join(UNITS_OF_FORMAT[position.format])
-        return f"has the unit {position.unit}, and format {position.format} says otherwise; its unit is {allowed}"
-    if degrees_per(position.unit) is None:
-        return f'has the unit "{position.unit}", which no angle is in; it is one of {", ".join(ANGLE_UNITS)}'
-    if key == "dec" and position.unit == HOUR:
-        return "has hours as its unit, which a declination is not counted in; is it deg?"
-    return ""
-
-
-def _ucd_problem(key: str, ucd: str) -> str:
-    """Return what is wrong with the UCD of a position, as the end of a sentence; or nothing."""
-    right = _UCDS[key]
-    words = [word.strip().lower().removeprefix("ivoa:") for word in ucd.split(";")] if ucd else []
-    wrong = next((word for word in words if word.startswith("pos.") and word not in (right, *_FITTING)), "")
-    if not wrong and words and words[0] not in ("pos", right, *_FITTING):
-        wrong = words[0]
-    if not wrong:
-        return ""
-    if wrong in _UCDS.values():
-        return f'has the UCD "{ucd}": are ra and dec swapped?'
-    return (
-        f'has the UCD "{ucd}"; positions are ICRS, {right}: name the columns that hold those, or convert these before '
-        "they are loaded"
-    )
 
 
 def _check_keyless(table: ChildTable, partition: PartitionFile, problems: Problems) -> None:

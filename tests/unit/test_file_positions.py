@@ -47,16 +47,20 @@ def converted(
 @pytest.mark.parametrize("unit", ["rad", "hourangle", "arcmin", "arcsec", "mas", "deg"])
 def test_units_are_converted_as_astropy_does(unit: str) -> None:
     degrees = np.array([0.0, 10.5, 359.999999, 41.2]), np.array([-90.0, 89.75, 1e-9, -5.4])
-    written = [(values * units.deg).to_value(unit).tolist() for values in degrees]
-    told = {"ra": {"unit": unit}, "dec": {"unit": unit}}
-    schema = table(Position(column="ra", unit=unit), Position(column="dec", unit=unit))
+    of_dec = "deg" if unit == "hourangle" else unit
+    written = [
+        (values * units.deg).to_value(name).tolist() for values, name in zip(degrees, (unit, of_dec), strict=True)
+    ]
+    told = {"ra": {"unit": unit}, "dec": {"unit": of_dec}}
+    schema = table(Position(column="ra", unit=unit), Position(column="dec", unit=of_dec))
     for rows, notes in (converted(*written, told), converted(*written, into=schema)):
         assert not rows.rejected
         for name, expected in zip(("ra", "dec"), degrees, strict=True):
             np.testing.assert_allclose(rows.columns[name].to_numpy(), expected, rtol=1e-15, atol=1e-14)
-        assert notes == (
-            [] if unit == "deg" else [f'column "{name}" was converted from {unit} to degrees' for name in ("ra", "dec")]
-        )
+        said = {"ra": unit, "dec": of_dec}
+        assert notes == [
+            f'column "{name}" was converted from {of} to degrees' for name, of in said.items() if of != "deg"
+        ]
 
 
 def test_what_the_file_says_goes_before_the_schema() -> None:
@@ -68,13 +72,16 @@ def test_what_the_file_says_goes_before_the_schema() -> None:
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"ra": {"unit": "m"}}, 'column "ra" of in.x is in "m", which is no known unit of angles'),
-        ({"dec": {"unit": "pixel"}}, 'column "dec" of in.x is in "pixel"'),
-        ({"ra": {"ucd": "pos.galactic.lon"}}, 'column "ra" of in.x is told to be pos.galactic.lon'),
-        ({"ra": {"ucd": "pos.eq.dec;meta.main"}}, "is told to be pos.eq.dec, the table takes it as a right ascension"),
-        ({"dec": {"ucd": "pos.ecliptic.lat"}}, "is told to be pos.ecliptic.lat, the table takes it as a declination"),
-        ({"dec": {"frame": "GALACTIC"}}, "is told to be GALACTIC"),
-        ({"dec": {"frame": "FK4"}}, "is told to be FK4"),
+        ({"ra": {"unit": "m"}}, 'column "ra" of in.x has the unit "m", which no angle is in'),
+        ({"dec": {"unit": "pixel"}}, 'column "dec" of in.x has the unit "pixel"'),
+        ({"dec": {"unit": "hourangle"}}, 'column "dec" of in.x has hours as its unit, which a declination is not'),
+        ({"ra": {"ucd": "pos.galactic.lon"}}, 'column "ra" of in.x has the UCD "pos.galactic.lon"; positions are ICRS'),
+        ({"ra": {"ucd": "phot.mag"}}, 'column "ra" of in.x has the UCD "phot.mag"'),
+        ({"ra": {"ucd": "pos.eq.dec;meta.main"}}, 'has the UCD "pos.eq.dec;meta.main": are ra and dec swapped'),
+        ({"dec": {"ucd": "pos.ecliptic.lat"}}, 'has the UCD "pos.ecliptic.lat"; positions are ICRS, pos.eq.dec'),
+        ({"dec": {"frame": "GALACTIC"}}, "is in the frame GALACTIC"),
+        ({"dec": {"frame": "CIRS"}}, "is in the frame CIRS"),
+        ({"dec": {"frame": "FK5", "equinox": "J1950"}}, "has the equinox J1950 of the frame FK5"),
     ],
 )
 def test_positions_that_are_others(told: dict[str, dict[str, str]], message: str) -> None:

@@ -31,7 +31,15 @@ _BATCH_BYTES = 1 << 26
 """Bytes read together, of rows as of the heap; more only for a single row that has more."""
 
 _EQUATORIAL = re.compile(r"(RA--|DEC-).*")
-_GALACTIC = re.compile(r"(GLON|GLAT).*")
+_OTHER_AXES = {
+    ("GLON", "GLAT"): "GALACTIC",
+    ("ELON", "ELAT"): "ECLIPTIC",
+    ("SLON", "SLAT"): "SUPER_GALACTIC",
+    ("HLON", "HLAT"): "HELIOECLIPTIC",
+}
+"""Beginnings of TCTYP of axes that are not equatorial, and the frames they are in."""
+
+_FIRST_OF_FK5 = 1984.0
 
 
 class FitsReader:
@@ -166,15 +174,26 @@ def _described(keywords: Keywords, number: int) -> dict[str, str]:
         "unit": keywords.values.get(f"TUNIT{number}"),
         "ucd": keywords.values.get(f"TUCD{number}"),
         "description": keywords.values.get(f"TCOMM{number}"),
-        "frame": _frame(keywords, number),
+        **_frame(keywords, number),
     }
     return {key: text.strip() for key, text in told.items() if isinstance(text, str) and text.strip()}
 
 
-def _frame(keywords: Keywords, number: int) -> object:
-    """Return the frame of a coordinate, as far as the header says it."""
-    axis = str(keywords.values.get(f"TCTYP{number}", ""))
-    if _GALACTIC.fullmatch(axis):
-        return "GALACTIC"
-    is_equatorial = _EQUATORIAL.fullmatch(axis) or str(keywords.values.get(f"TUCD{number}", "")).startswith("pos.eq")
-    return keywords.values.get("RADESYS", keywords.values.get("RADECSYS")) if is_equatorial else None
+def _frame(keywords: Keywords, number: int) -> dict[str, object]:
+    """Return the frame and the equinox of a coordinate, as far as the header says them.
+
+    References
+    ----------
+    FITS 4.0 section 8.3: without RADESYS an equinox before 1984 means FK4, a later one FK5.
+    """
+    values = keywords.values
+    axis, ucd = (str(values.get(f"{key}{number}", "")).strip() for key in ("TCTYP", "TUCD"))
+    if other := next((frame for axes, frame in _OTHER_AXES.items() if axis.startswith(axes)), ""):
+        return {"frame": other}
+    if not (_EQUATORIAL.fullmatch(axis) or (not axis and (not ucd or ucd.lower().startswith(("pos.eq", "pos_eq"))))):
+        return {}
+    frame = values.get(f"RADE{number}", values.get("RADESYS", values.get("RADECSYS")))
+    equinox = values.get(f"EQUI{number}", values.get("EQUINOX"))
+    if isinstance(equinox, bool) or not isinstance(equinox, int | float):
+        return {"frame": frame, "equinox": equinox}
+    return {"frame": frame or ("FK4" if equinox < _FIRST_OF_FK5 else "FK5"), "equinox": f"{equinox}"}

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -27,6 +28,12 @@ ENCODED = "\0"
 """Begins the text of a cell that says it is in an encoding of its own (VOTable 1.0); no text of XML can hold it."""
 
 _ARRAY_SIZE = re.compile(r"(?:\d+x)*(?:\d+\*?|\*)", re.ASCII)
+
+Frame: TypeAlias = dict[str, str]
+"""``frame`` and ``equinox``, those that are said."""
+
+_DEFAULT_SYSTEM = "eq_FK5"
+"""Of a COOSYS that names none, until version 1.4."""
 
 _FRAMES = {
     "eq_FK4": "FK4",
@@ -142,6 +149,13 @@ def token(text: str) -> str:
     return " ".join(text.split())
 
 
-def frame_of(system: str) -> str:
-    """Return the frame of a COOSYS by the name it has today."""
-    return _FRAMES.get(system, system)
+def frame_of(attributes: dict[str, str]) -> Frame:
+    """Return the frame of a COOSYS by the name it has today, and its equinox."""
+    system = attributes.get("system", _DEFAULT_SYSTEM).strip()
+    told = {"frame": _FRAMES.get(system, system), "equinox": attributes.get("equinox", "").strip()}
+    return {key: text for key, text in told.items() if text}
+
+
+def may_be_position(ucd: str) -> bool:
+    """Tell whether a column of a UCD may lie in the frame of a table's positions."""
+    return not ucd.strip() or ucd.strip().lower().removeprefix("ivoa:").startswith("pos")

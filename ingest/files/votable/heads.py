@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qserv_py.ingest.files.votable.fields import Field, TableHead, frame_of, token
+from qserv_py.ingest.files.votable.fields import Field, Frame, TableHead, frame_of, may_be_position, token
 
 _LONGEST_COUNT = 18
 _NO_ID = " "
@@ -15,7 +15,7 @@ class Heads:
     def __init__(self) -> None:
         self.tables: list[TableHead] = []
         self._fields: list[dict[str, str]] = []
-        self._frames: dict[str, str] = {}
+        self._frames: list[tuple[str, Frame]] = []
         self._nulls: dict[str, str] = {}
 
     def begin_table(self, attributes: dict[str, str]) -> None:
@@ -52,7 +52,7 @@ class Heads:
 
     def add_frame(self, attributes: dict[str, str]) -> None:
         """Take a COOSYS."""
-        self._frames[attributes.get("ID", "")] = frame_of(attributes.get("system", ""))
+        self._frames.append((attributes.get("ID", ""), frame_of(attributes)))
 
     def finish_fields(self) -> None:
         """Know that the last table has no more fields."""
@@ -63,9 +63,18 @@ class Heads:
             head.fields = next((list(table.fields) for table in self.tables if table.id == head.ref), [])
         self._fields = []
 
+    def _frame(self, about: dict[str, str]) -> Frame:
+        """Return the frame of a FIELD: that of the COOSYS it refers to, or of the only one, if no FIELD names it."""
+        found = dict(self._frames).get(about.get("ref", _NO_ID))
+        if found is not None or len(self._frames) != 1:
+            return found or {}
+        [(name, only)] = self._frames
+        is_named = name and any(other.get("ref") == name for other in self._fields)
+        return {} if is_named or not may_be_position(about.get("ucd", "")) else only
+
     def _field(self, about: dict[str, str]) -> Field:
         told = {key: about.get(key, "") for key in ("unit", "ucd", "xtype", "description", "datatype")}
-        told["frame"] = self._frames.get(about.get("ref", _NO_ID), "")
+        told |= self._frame(about)
         return Field(
             name=token(about.get("name", "")) or token(about.get("ID", "")),
             datatype=about.get("datatype", "").strip(),
