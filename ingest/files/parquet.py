@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qserv_py.ingest.files.decompressed import compression_of, decompressed
+from qserv_py.ingest.files.parquet_metadata import described_in
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, check_names, not_single
 
 _NO_SINGLE_VALUES = {
@@ -45,10 +46,8 @@ class ParquetReader:
         }
         self.total_rows: int | None = self._file.metadata.num_rows
         self.malformed = MalformedRows()
-        self.described: Mapping[str, Mapping[str, str]] = {
-            about.name: {key.decode(): text.decode() for key, text in (about.metadata or {}).items()}
-            for about in schema
-        }
+        stored = self._file.metadata.metadata or {}
+        self.described: Mapping[str, Mapping[str, str]] = described_in(path, schema, stored)
         self.notes: Sequence[str] = ()
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:

@@ -7,11 +7,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from qserv_py.errors import ContributionError, UserError
+from qserv_py.ingest.files.astropy_header import described_by
 from qserv_py.ingest.files.csv.fields import FieldReader
 from qserv_py.ingest.files.reader import check_names
 from qserv_py.ingest.requests import InputOptions
@@ -20,7 +18,6 @@ _BOM = b"\xef\xbb\xbf"
 _ECSV = "%ECSV"
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NAMES_SHOWN = 12
-_TOLD = ("unit", "description")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +30,7 @@ class CsvHeader:
     """Where the rows begin, in bytes of the decompressed text."""
 
     described: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """What ECSV says of a column: ``unit``, ``description``, ``datatype``, ``subtype`` (of arrays)."""
+    """What ECSV says of a column, as ``astropy_header``."""
 
 
 def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
@@ -76,7 +73,7 @@ def read_header(path: Path, head: bytes, options: InputOptions) -> CsvHeader:
         names=check_names(path, names),
         delimiter=delimiter,
         rows_at=_record_end(head, place, record_lines=_lines(record.fields)),
-        described=_described(told),
+        described=told,
     )
 
 
@@ -124,39 +121,11 @@ def _text(path: Path, text: bytes) -> str:
         ) from error
 
 
-def _ecsv(path: Path, remarks: list[str]) -> Mapping[str, Any]:
-    """Return what the header of an ECSV file says; nothing for other remarks."""
+def _ecsv(path: Path, remarks: list[str]) -> Mapping[str, Mapping[str, str]]:
+    """Return what the header of an ECSV file says of its columns; nothing for other remarks."""
     if not remarks or not remarks[0].startswith(_ECSV):
         return {}
-    try:
-        told = yaml.load("\n".join(remarks[1:]), Loader=_PlainLoader)  # noqa: S506
-    except yaml.YAMLError as error:
-        raise ContributionError(f"{path}: the header of the ECSV file is not YAML", detail=str(error)) from error
-    return told if isinstance(told, Mapping) else {}
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """YAML without types of its own: whatever a tag says, a value is a mapping, a list or a text."""
-
-
-def _plain(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node)
-    return loader.construct_sequence(node) if isinstance(node, yaml.SequenceNode) else node.value
-
-
-_PlainLoader.add_multi_constructor("!", _plain)
-_PlainLoader.add_constructor("tag:yaml.org,2002:omap", lambda loader, node: None)
-
-
-def _described(told: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    columns = told.get("datatype")
-    found = {}
-    for column in columns if isinstance(columns, list) else ():
-        if isinstance(column, Mapping) and isinstance(column.get("name"), str):
-            kept = (*_TOLD, "datatype", "subtype")
-            found[column["name"]] = {key: str(column[key]) for key in kept if column.get(key)}
-    return found
+    return described_by("\n".join(remarks[1:]), f"{path}: the header of the ECSV file")
 
 
 def _delimiter(path: Path, options: InputOptions, ecsv_names: bytes) -> str:
