@@ -26,7 +26,7 @@ from qserv_py.czar.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.czar.obscore.brought import ShownTable
-from qserv_py.czar.service_tables import ServiceTables
+from qserv_py.czar.service_tables import ServiceTables, check_obscore
 from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
@@ -79,6 +79,11 @@ class Session(Closing):
                 rows.close()
         self._engines.close()
         self._registry.close()
+
+    def check_settings(self) -> None:
+        """Raise ConfigError if the settings name a table as ``ivoa.ObsCore`` that cannot be it; queries go on then."""
+        with self._lock:
+            check_obscore(self._registry.load_catalog(), self.cluster.config.directory)
 
     def catalog(self, identity: Identity = OPERATOR) -> Catalog:
         """Return the catalogue as it is now, with the databases that an identity may read and no trace of others.

@@ -94,13 +94,12 @@ def serve(
     Raises
     ------
     ConfigError
-        If the address cannot be listened on.
+        If the address cannot be listened on, or the settings name a table as ``ivoa.ObsCore`` that cannot be it.
     """
     chosen = settings or ServerSettings()
-    listening = _listen(chosen)
     _raise_file_limit()
     logging.getLogger("uvicorn.error").addFilter(_drop_broken_results)
-    with Session(cluster, connections=CONNECTIONS) as session:
+    with _listen(chosen) as listening, Session(cluster, connections=CONNECTIONS) as session:
         asyncio.run(_serve(session, services, chosen, presents, limits, listening))
 
 
@@ -114,6 +113,7 @@ async def _serve(
 ) -> None:
     service = Service(IdentifiedSession(session), limits=limits, settings=presents)
     service.check()
+    session.check_settings()
     config = uvicorn.Config(
         make_app(service, services=services),
         http=PatientProtocol,

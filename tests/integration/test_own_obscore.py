@@ -15,7 +15,7 @@ import yaml
 from qserv_py.catalog.grants import PUBLIC
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.identity.identity import ANONYMOUS
+from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.obscore.standard import COLUMNS, MANDATORY
 from qserv_py.czar.session import Session
@@ -25,6 +25,7 @@ from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.felis_schema import read_schema
 from qserv_py.registry.grants import grant, revoke
 from qserv_py.vo.registry_record import cone_capabilities
+from qserv_py.vo.server import ServerSettings, serve
 from qserv_py.vo.tap.examples import examples
 
 SCHEMA = Path(str(files("lsst.sdm.schemas"))) / "dp02_obscore.yaml"
@@ -177,11 +178,41 @@ def test_whoever_may_not_read_its_database_does_not_see_it(cluster: Cluster, tmp
             grant(registry, "refimages", PUBLIC)
 
 
-def test_what_the_settings_name_must_be_there_and_fit(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_wrong_name_in_the_settings_costs_only_obscore(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = '"refimages.Obscoer" as obscore; database "refimages" has no such table'
     with session_with(cluster, tmp_path, "images: {obscore: refimages.Obscoer}") as session:
-        with pytest.raises(ConfigError, match='"refimages.Obscoer" as obscore; database "refimages" has') as caught:
-            session.answer("SELECT 1 AS one")
+        assert asked(session, "SELECT COUNT(*) FROM refimages.ObsCore") == [(4,)]
+        for identity in (OPERATOR, ANONYMOUS):
+            with pytest.raises(UnknownTableError, match='database "ivoa" is not known'):
+                session.answer("SELECT COUNT(*) FROM ivoa.ObsCore", identity=identity)
+        [message] = [message for message in caplog.messages if "ivoa.ObsCore" in message]
+        assert message.startswith(f"there is no ivoa.ObsCore: settings.yaml names {said}. Did you mean")
+        with pytest.raises(ConfigError, match=said) as caught:
+            session.check_settings()
         assert caught.value.hint == 'Did you mean "ObsCore"?'
     (tmp_path / "later").mkdir()
     with session_with(cluster, tmp_path / "later", "images: {obscore: nothing.yet}") as session:
         assert "ivoa" not in {database.name for database in session.catalog().databases}
+        session.check_settings()
+
+
+def test_settings_that_break_while_a_session_runs_cost_only_obscore(
+    cluster: Cluster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with session_with(cluster, tmp_path, "images: {obscore: refimages.ObsCore}") as session:
+        assert asked(session, "SELECT COUNT(*) FROM ivoa.ObsCore") == [(4,)]
+        (tmp_path / "settings.yaml").write_text("images: {obscore: 7")
+        with cluster.registry() as registry:
+            revoke(registry, "refimages", PUBLIC)
+            grant(registry, "refimages", PUBLIC)  # the catalogue has changed
+        assert asked(session, "SELECT COUNT(*) FROM refimages.ObsCore") == [(4,)]
+        assert "ivoa" not in {database.name for database in session.catalog().databases}
+    assert sum("there is no ivoa.ObsCore: " in message for message in caplog.messages) == 1
+
+
+def test_a_service_does_not_start_with_a_table_that_cannot_be_it(cluster: Cluster, tmp_path: Path) -> None:
+    settings = "images: {obscore: refimages.Obscoer}"
+    with session_with(cluster, tmp_path, settings) as session, pytest.raises(ConfigError, match="has no such table"):
+        serve(session.cluster, settings=ServerSettings(port=0))
