@@ -50,8 +50,9 @@ def convert_column(values: pa.Array, column: Column, rules: ValueRules = DEFAULT
 
     Raises
     ------
-    pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError
-        If no value of the array's type can become one of the column's, such as a duration.
+    pyarrow.ArrowTypeError, pyarrow.ArrowNotImplementedError, pyarrow.ArrowInvalid
+        If no value of the array's type can become one of the column's, such as a duration, or the text of a time in a
+        zone that is not known.
     """
     values = _plain(values)
     if pa.types.is_null(values.type):
@@ -124,10 +125,11 @@ def _to_binary(values: pa.Array, column: Column, rules: ValueRules) -> Converted
         return _bounded(values.cast(pa.binary()), column, pc.binary_length, "bytes", ())
     if not is_text(values.type):
         raise refuse(values.type, "bytes")
-    decoded = [None if text is None else _bytes_of(text) for text in values.to_pylist()]
+    texts, garbled = as_texts(values)
+    decoded = [None if text is None else _bytes_of(text) for text in texts.to_pylist()]
     bad = np.array([isinstance(value, bool) for value in decoded], dtype=np.bool_)
     kept = [value if isinstance(value, bytes) else None for value in decoded]
-    misfits = found(bad, "not hexadecimal")
+    misfits = (*found(garbled, "not UTF-8 text"), *found(bad, "not hexadecimal"))
     return _bounded(pa.array(kept, pa.binary()), column, pc.binary_length, "bytes", misfits)
 
 

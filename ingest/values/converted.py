@@ -87,16 +87,19 @@ def refuse(kind: pa.DataType, what: str) -> pa.ArrowTypeError:
 
 
 def trimmed_texts(values: pa.Array) -> tuple[pa.Array, BoolArray]:
-    """Return numbers or texts as trimmed texts, and the places of bytes that are no UTF-8."""
+    """Return numbers or texts as trimmed texts, and the places of those that are no UTF-8."""
     texts, bad = as_texts(values)
     return pc.utf8_trim_whitespace(texts), bad
 
 
 def as_texts(values: pa.Array) -> tuple[pa.Array, BoolArray]:
-    """Return values as texts, and the places of bytes that are no UTF-8, NULL in the texts."""
+    """Return values as texts, and the places of those that are no UTF-8, NULL in the texts.
+
+    Readers of Parquet and Arrow look at no text: a column of theirs may call any bytes so.
+    """
     nowhere: BoolArray = np.zeros(len(values), dtype=np.bool_)
-    if not is_bytes(values.type):
-        return values if values.type == pa.string() else values.cast(pa.string()), nowhere
+    if not is_bytes(values.type) and not is_text(values.type):
+        return values.cast(pa.string()), nowhere
     plain = values.cast(pa.binary())
     try:
         return plain.cast(pa.string()), nowhere

@@ -18,7 +18,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.values.conversion import convert_column
-from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, ValueRules, as_texts, is_text
+from qserv_py.ingest.values.converted import ConvertedColumn, ValueRules, as_texts, found, is_text
 from qserv_py.ingest.values.sexagesimal import degrees_of
 from qserv_py.partitioner.healpix import positions_out_of_range
 
@@ -162,10 +162,11 @@ class FilePositions:
                 f'column "{column.name}" of {self._path} holds {values.type}, '
                 f"the partition file says that it is text in the format {position.format}"
             )
-        degrees, bad = degrees_of(as_texts(values)[0], position.format)
+        texts, garbled = as_texts(values)
+        degrees, bad = degrees_of(texts, position.format)
         converted = convert_column(pa.array(degrees, mask=np.isnan(degrees)), column, rules)
-        misfits = (Misfits(bad, f"no angle of the format {position.format}"),) if bad.any() else ()
-        return ConvertedColumn(converted.values, misfits)
+        unread = f"no angle of the format {position.format}"
+        return ConvertedColumn(converted.values, (*found(garbled, "not UTF-8 text"), *found(bad, unread)))
 
     def _wrap(self, columns: dict[str, pa.Array], ra: FloatArray) -> FloatArray:
         outside = (np.abs(ra) < _FARTHEST_DEG) & ~((ra >= 0) & (ra < 360))

@@ -107,7 +107,7 @@ class RowConverter:
             if self._positions is not None and position is not None:
                 return self._positions.degrees(values, column, position, self._rules)
             return convert_column(values, column, self._rules)
-        except (pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        except (pa.ArrowNotImplementedError, pa.ArrowTypeError, pa.ArrowInvalid) as error:
             raise ContributionError(
                 f'column "{column.name}" of {self._path} holds {values.type}, '
                 f"which cannot become {column.datatype.names.adql}",

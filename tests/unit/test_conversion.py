@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -231,6 +233,32 @@ def test_what_arrow_takes_for_a_value_and_we_do_not(text: str, datatype: DataTyp
 def test_types_of_which_no_value_fits(values: pa.Array, datatype: DataType) -> None:
     with pytest.raises(pa.ArrowTypeError, match="values of type .* are no "):
         convert_column(values, column(datatype))
+
+
+@pytest.mark.parametrize("layout", ["plain", "dictionary", "large"])
+@pytest.mark.parametrize(
+    ("right", "datatype"),
+    [
+        ("1", DataType.LONG),
+        ("1.5", DataType.DOUBLE),
+        ("t", DataType.BOOLEAN),
+        ("ab", DataType.TEXT),
+        ("ab", DataType.CHAR),
+        ("ab", DataType.BINARY),
+        ("2020-01-01", DataType.TIMESTAMP),
+    ],
+)
+def test_texts_that_are_none_are_rejected_alone(right: str, datatype: DataType, layout: str) -> None:
+    """Files of Parquet may call any bytes a text; pyarrow reads them as they are."""
+    stored = io.BytesIO()
+    pq.write_table(pa.table({"c": pa.array([b"\xff1", right.encode(), None]).view(pa.string())}), stored)
+    values = pq.read_table(stored)["c"].combine_chunks()
+    with pytest.raises(UnicodeDecodeError):
+        values[0].as_py()
+    layouts = {"plain": values, "dictionary": values.dictionary_encode(), "large": values.cast(pa.large_string())}
+    got, why = converted(layouts[layout], datatype)
+    assert why == {0: "not UTF-8 text"}
+    assert got == [None, *converted(pa.array([right, None]), datatype)[0]]
 
 
 def test_runs_and_views_are_values() -> None:

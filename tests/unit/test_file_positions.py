@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -145,3 +147,29 @@ def test_other_units_than_the_table_s_are_told_of() -> None:
         notes = RowConverter("in.x", rows.schema.names, table(), InputOptions(), told=told).notes()
         said = [f'column "flux" is in "{unit}" in the file and in "nJy" in the table; no value is converted']
         assert notes == (said if expected else [])
+
+
+def test_what_arrow_refuses_refuses_the_file() -> None:
+    """Parquet files may name a zone that nobody knows; only the text of such a time needs it."""
+    schema = table()
+    noted = Column(name="noted", physical="noted", datatype=DataType.TEXT)
+    schema = replace(schema, columns=(*schema.columns, noted))
+    when = pa.array([0], pa.timestamp("us", "No/Where"))
+    rows = pa.record_batch({"id": [1], "ra": [1.0], "dec": [2.0], "noted": when})
+    with pytest.raises(
+        ContributionError, match='column "noted" of in.x holds .*No/Where.*, which cannot become'
+    ) as caught:
+        RowConverter("in.x", rows.schema.names, schema, InputOptions()).convert(rows)
+    assert "timezone" in caught.value.detail
+
+
+def test_sexagesimal_texts_that_are_none() -> None:
+    schema = table(Position(column="ra", format=PositionFormat.HMS), Position(column="dec"))
+    texts = pa.array([b"01:30:00", b"\xff1:30:00", b"x"]).view(pa.string())
+    rows = pa.record_batch({"id": [1, 2, 3], "ra": texts, "dec": [2.0, 2.0, 2.0]})
+    found = RowConverter("in.x", rows.schema.names, schema, InputOptions()).convert(rows)
+    assert [(entry.places.tolist(), entry.reason) for entry in found.rejected][:2] == [
+        ([1], "not UTF-8 text"),
+        ([2], "no angle of the format hms"),
+    ]
+    assert found.columns["ra"].to_pylist() == [22.5, None, None]
