@@ -17,8 +17,13 @@ def close_names(written: str, known: Iterable[str], *, most: int = 3) -> list[st
 
 def did_you_mean(written: str, known: Iterable[str], *, most: int = 3) -> str:
     """Return a hint with the closest known names; empty when none is close."""
-    close = close_names(written, known, most=most)
-    return "Did you mean " + " or ".join(f'"{name}"' for name in close) + "?" if close else ""
+    return question(close_names(written, known, most=most))
+
+
+def question(names: Iterable[str]) -> str:
+    """Return a hint that asks whether one of some names was meant; empty when there is none."""
+    asked = " or ".join(f'"{name}"' for name in names)
+    return f"Did you mean {asked}?" if asked else ""
 
 
 def or_did_you_mean(written: object, known: Iterable[str]) -> str:

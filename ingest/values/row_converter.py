@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from qserv_py.catalog.model import ChildTable, Column, DirectorTable, MatchTable, Position, Table
+from qserv_py.catalog.positions import Coordinate, is_main, is_named
 from qserv_py.errors import ContributionError
-from qserv_py.hints import did_you_mean
+from qserv_py.hints import did_you_mean, question
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.values.conversion import convert_column
@@ -24,6 +25,7 @@ from qserv_py.workers.parts import arrow_field
 _LONGEST_SHOWN = 40
 _NAMES_SHOWN = 12
 _DELIMITERS = {";": "';'", "|": "'|'", "\t": "tab", " ": "' '"}
+_MEANT_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class RowConverter:
         told: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
     ) -> None:
         self._path = path
-        self.sources = match_columns(path, names, table, ignore_extra=options.ignore_extra)
+        self.sources = match_columns(path, names, table, ignore_extra=options.ignore_extra, told=told)
         self._columns = tuple(column for column in table.columns if not column.hidden)
         self._rules = ValueRules(keep_nan=options.keep_nan, exact_times=options.exact_times)
         about = {column: told[source] for column, source in self.sources.items() if told.get(source)}
@@ -133,10 +135,17 @@ def _position_columns(table: Table) -> frozenset[str]:
     return frozenset()
 
 
-def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignore_extra: bool) -> dict[str, str]:
+def match_columns(
+    path: Path | str,
+    names: Sequence[str],
+    table: Table,
+    *,
+    ignore_extra: bool,
+    told: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> dict[str, str]:
     """Return for each column of a table the column of a file that has its name, whatever the case.
 
-    A name in the same case goes before one that differs in it.
+    A name in the same case goes before one that differs in it. ``told`` is what the file says of its columns.
     """
     matched: dict[str, str] = {}
     extra: list[str] = []
@@ -151,10 +160,10 @@ def match_columns(path: Path | str, names: Sequence[str], table: Table, *, ignor
         else:
             matched[column] = name
     if len(names) > 1:  # a single column is one of another delimiter
-        _check_missing(path, names, matched, table)
+        _check_missing(path, names, matched, table, told)
     if extra and not ignore_extra:
         raise _unknown_columns(path, names, extra, table)
-    _check_missing(path, names, matched, table)
+    _check_missing(path, names, matched, table, told)
     return matched
 
 
@@ -175,7 +184,13 @@ def _unknown_columns(path: Path | str, names: Sequence[str], extra: Sequence[str
     )
 
 
-def _check_missing(path: Path | str, names: Sequence[str], matched: dict[str, str], table: Table) -> None:
+def _check_missing(
+    path: Path | str,
+    names: Sequence[str],
+    matched: dict[str, str],
+    table: Table,
+    told: Mapping[str, Mapping[str, str]],
+) -> None:
     needed = [column.name for column in table.columns if not column.hidden and not column.nullable]
     if isinstance(table, DirectorTable):
         needed += [table.ra.column, table.dec.column]
@@ -183,11 +198,25 @@ def _check_missing(path: Path | str, names: Sequence[str], matched: dict[str, st
         needed += table.keys  # a row may have one of them alone, a file has both
     missing = [name for name in dict.fromkeys(needed) if name not in matched]
     if missing:
+        free = [name for name in names if name not in matched.values()]
         raise ContributionError(
             f'{path} has no column "{missing[0]}", which table "{table.qualified}" needs in every row',
             detail=", ".join(f'"{name}"' for name in missing) + " are missing" if len(missing) > 1 else "",
-            hint=_columns_text(names),
+            hint=f"{_meant(missing[0], free, table, told)} {_columns_text(names)}".strip(),
         )
+
+
+def _meant(name: str, free: Sequence[str], table: Table, told: Mapping[str, Mapping[str, str]]) -> str:
+    """Return which columns of a file may be one of the table: of a coordinate those that the file says to be it."""
+    coordinates = {}
+    if isinstance(table, DirectorTable):
+        coordinates = {table.ra.column: Coordinate.RA, table.dec.column: Coordinate.DEC}
+    if name not in coordinates:
+        return did_you_mean(name, free)
+    wanted = coordinates[name]
+    main = [other for other in free if is_main(wanted, told.get(other, {}).get("ucd", ""))]
+    alike = main or [other for other in free if is_named(wanted, other)]
+    return question(name[:_LONGEST_SHOWN] for name in alike[:_MEANT_SHOWN]) if alike else did_you_mean(name, free)
 
 
 def _columns_text(names: Sequence[str]) -> str:

@@ -67,6 +67,15 @@ _J2000 = re.compile(r"J?2000(\.0*)?", re.IGNORECASE)
 _UNITS = {PositionFormat.HMS: (HOUR, "h:m:s"), PositionFormat.DMS: ("deg", "d:m:s")}
 """Units that sexagesimal texts may be said to be in."""
 
+_CALLED = {
+    coordinate: re.compile(rf"(_|coord_|s_|mean_?)?({words})_?(j?2000|icrs|deg|mean|main)?")
+    for coordinate, words in (
+        (Coordinate.RA, "ra|alpha|right_?ascension"),
+        (Coordinate.DEC, "dec?|decl|delta|declination"),
+    )
+}
+"""Names of coordinates in catalogues, in lower case."""
+
 _CONVERT = "convert these before they are loaded"
 
 
@@ -110,11 +119,16 @@ def _unit_problem(coordinate: Coordinate, unit: str, form: PositionFormat, *, is
     return ""
 
 
-def is_coordinate(coordinate: Coordinate, ucd: str) -> bool:
-    """Tell whether a UCD says, and not only allows, that a column is the main coordinate of its table."""
-    words = _words(ucd)
-    is_main = "meta.main" in words and _RIGHT[coordinate] in words
-    return not _ucd_problem(coordinate, ucd) and (is_main or any(word.endswith("_main") for word in words))
+def is_main(coordinate: Coordinate, ucd: str) -> bool:
+    """Tell whether a UCD says that a column is the main coordinate of its table, not only that it may be."""
+    words = set(_words(ucd))
+    says = {_RIGHT[coordinate], "meta.main"} <= words or any(word.endswith("_main") for word in words)
+    return says and not _ucd_problem(coordinate, ucd)
+
+
+def is_named(coordinate: Coordinate, name: str) -> bool:
+    """Tell whether catalogues call a coordinate so: ``RAJ2000``, ``_DEJ2000``, ``ALPHA_J2000``, ``ra_deg``."""
+    return _CALLED[coordinate].fullmatch(name.lower()) is not None
 
 
 def _words(ucd: str) -> list[str]:

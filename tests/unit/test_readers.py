@@ -186,6 +186,27 @@ def test_columns_that_do_not_match(names: list[str], message: str) -> None:
     assert re.search(message, caught.value.render(), re.DOTALL)
 
 
+@pytest.mark.parametrize(
+    ("names", "ucds", "hint"),
+    [
+        (["Id", "raj2000", "dej2000", "radius"], {}, 'Did you mean "raj2000"? The file has "Id", "raj2000", '),
+        (["Id", "ra", "_DEJ2000", "delta_mag"], {}, 'Did you mean "_DEJ2000"? The file has'),
+        (["Id", "ALPHA_J2000", "dec"], {}, 'Did you mean "ALPHA_J2000"?'),
+        (["Id", "x", "y"], {"x": "pos.eq.ra;meta.main", "y": "pos.eq.dec;meta.main"}, 'Did you mean "x"?'),
+        (["Id", "raj2000", "best"], {"best": "POS_EQ_RA_MAIN", "raj2000": "POS_EQ_RA"}, 'Did you mean "best"?'),
+        (["Id", "wrong", "dec"], {"wrong": "stat.error;pos.eq.ra;meta.main"}, 'The file has "Id", "wrong", "dec".'),
+        (["Id", "raj2000", "RAJ2000", "_RA", "ra_deg"], {}, 'Did you mean "raj2000" or "RAJ2000" or "_RA"?'),
+        (["Idd", "ra", "dec"], {}, 'Did you mean "Idd"?'),
+        (["flux", "ra", "dec"], {}, 'The file has "flux", "ra", "dec".'),
+    ],
+)
+def test_columns_that_may_be_meant(names: list[str], ucds: dict[str, str], hint: str) -> None:
+    told = {name: {"ucd": ucd} for name, ucd in ucds.items()}
+    with pytest.raises(ContributionError, match='has no column "(ra|dec|Id)"') as caught:
+        match_columns(PATH, names, director(), ignore_extra=False, told=told)
+    assert caught.value.hint.startswith(hint)
+
+
 def test_positions_are_checked() -> None:
     rows = pa.record_batch(
         {
