@@ -11,7 +11,7 @@ from astropy import units
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.catalog.model import Column, DirectorTable, Position, PositionFormat
+from qserv_py.catalog.model import ChildTable, Column, DirectorTable, Position, PositionFormat
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.requests import InputOptions
@@ -173,3 +173,23 @@ def test_sexagesimal_texts_that_are_none() -> None:
         ([2], "no angle of the format hms"),
     ]
     assert found.columns["ra"].to_pylist() == [22.5, None, None]
+
+
+def test_a_child_s_own_position_is_converted_as_a_director_s() -> None:
+    columns = table().columns
+    child = ChildTable(
+        database="d",
+        name="S",
+        physical="s",
+        columns=columns,
+        director="T",
+        key="id",
+        ra=Position(column="ra", unit="hourangle"),
+        dec=Position(column="dec"),
+    )
+    rows = pa.record_batch({"id": [1, 2], "ra": [1.5, None], "dec": [0.5, None]})
+    told = {"dec": {"unit": "rad"}}
+    found = RowConverter("in.x", rows.schema.names, child, InputOptions(), told=told).convert(rows)
+    assert found.columns["ra"].to_pylist() == [22.5, None]
+    assert found.columns["dec"].to_pylist() == [(0.5 * units.rad).to_value("deg"), None]
+    assert not found.rejected
