@@ -29,12 +29,13 @@ def without_masks(reader: Reader, *, known: Iterable[str] = ()) -> Reader:
         Columns of the table that takes the rows; one that is called like a mask (in any case) is data.
     """
     columns = {name.lower() for name in known}
+    names = set(reader.names)
     typeless = all(pa.types.is_string(kind) for kind in reader.types.values())
     masks = {
         name.removesuffix(_SUFFIX): name
         for name in reader.names
         if name.endswith(_SUFFIX)
-        and name.removesuffix(_SUFFIX) in reader.names
+        and name.removesuffix(_SUFFIX) in names
         and name.lower() not in columns
         and name in reader.types
         and (typeless or pa.types.is_boolean(reader.types[name]))
@@ -48,8 +49,9 @@ class _MaskedReader:
     def __init__(self, inner: Reader, masks: Mapping[str, str]) -> None:
         self._inner = inner
         self._masks = masks
-        self.names: tuple[str, ...] = tuple(name for name in inner.names if name not in masks.values())
-        self.types: Mapping[str, pa.DataType] = {name: kind for name, kind in inner.types.items() if name in self.names}
+        hidden = set(masks.values())
+        self.names: tuple[str, ...] = tuple(name for name in inner.names if name not in hidden)
+        self.types: Mapping[str, pa.DataType] = {name: kind for name, kind in inner.types.items() if name not in hidden}
         self.total_rows = inner.total_rows
         self.malformed = inner.malformed
         self.described = inner.described

@@ -37,7 +37,7 @@ def open_reader(path: Path, format: InputFormat, options: InputOptions) -> Reade
         If an option says nothing about files of this format, or makes no sense.
     """
     _check_options(format, options)
-    if not path.is_file():
+    if not _translated(path, format, path.is_file):
         if path.is_dir():
             raise ContributionError(f"{path} is a directory")
         is_url = path.parts[:1] and path.parts[0].endswith(":")

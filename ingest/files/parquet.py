@@ -36,7 +36,13 @@ class ParquetReader:
         self._path = path
         self._bytes = decompressed(path) if compression_of(path) else None
         source = path if self._bytes is None else self._bytes.stream()
-        self._file = pq.ParquetFile(source, buffer_size=_READ_BYTES, pre_buffer=False, page_checksum_verification=True)
+        self._file = pq.ParquetFile(
+            source,
+            buffer_size=_READ_BYTES,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            coerce_int96_timestamp_unit="us",  # as nanoseconds, which is the default, years beyond 2262 wrap
+        )
         schema = self._file.schema_arrow
         self.names: tuple[str, ...] = check_names(path, schema.names)
         self._unread = {about.name: why for about in schema if (why := _why_not(about.type))}

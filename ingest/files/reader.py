@@ -25,6 +25,9 @@ ROWS_IN_BATCH = 1 << 17
 MOST_MALFORMED = 100_000
 """Lines of a file that may be no rows; with more of them it is another file than somebody thought."""
 
+MOST_COLUMNS = 10_000
+"""Columns of a file; the widest tables of surveys have some 1,500."""
+
 _LONGEST_KEPT = 1000
 """Characters of such a line."""
 
@@ -128,7 +131,9 @@ def not_single(path: Path, name: str, what: str) -> ContributionError:
 
 
 def check_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of a file's columns; ContributionError if one stands twice."""
+    """Return the names of a file's columns; ContributionError if one stands twice or there are too many."""
+    if len(names) > MOST_COLUMNS:
+        raise ContributionError(f"{path} has {len(names)} columns, at most {MOST_COLUMNS} are read")
     places: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if name in places:

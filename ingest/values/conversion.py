@@ -73,6 +73,8 @@ def _plain(values: pa.Array) -> pa.Array:
         values = values.combine_chunks()
     if pa.types.is_run_end_encoded(values.type):
         values = pc.run_end_decode(values)
+    if pa.types.is_float16(values.type):  # most of Arrow's functions do not know it
+        values = values.cast(pa.float32())
     return values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
 
 
@@ -100,6 +102,8 @@ def _arrow_type(datatype: DataType) -> pa.DataType:
 def _to_text(values: pa.Array, column: Column, rules: ValueRules) -> ConvertedColumn:
     if pa.types.is_duration(values.type):
         raise refuse(values.type, "texts")
+    if pa.types.is_floating(values.type) and not rules.keep_nan:
+        values = without(values, numpy_mask(pc.is_nan(values)))
     texts, garbled = as_texts(values)
     zero = numpy_mask(pc.match_substring(texts, "\0"))
     misfits = (*found(garbled, "not UTF-8 text"), *found(zero, "a text with a zero character"))

@@ -9,23 +9,28 @@ from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from qserv_py.catalog.model import ChildTable, Column, DirectorTable, MatchTable, Position, Table
 from qserv_py.catalog.positions import Coordinate, is_main, is_named
+from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean, question
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.values.conversion import convert_column
-from qserv_py.ingest.values.converted import ConvertedColumn, ValueRules
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, ValueRules, found, numpy_mask
 from qserv_py.ingest.values.positions import FilePositions
 from qserv_py.ingest.values.units import unit_notes
+from qserv_py.workers.chunk_tables import index_columns
 from qserv_py.workers.parts import arrow_field
 
 _LONGEST_SHOWN = 40
 _NAMES_SHOWN = 12
 _DELIMITERS = {";": "';'", "|": "'|'", "\t": "tab", " ": "' '"}
 _MEANT_SHOWN = 3
+_INDEX_BYTES = 2600
+"""What an entry of a b-tree of PostgreSQL may have: a third of a page, less what stands beside the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class RowConverter:
         about = {column: told[source] for column, source in self.sources.items() if told.get(source)}
         self._positions = _positions(path, table, about, wrap_ra=options.wrap_ra)
         self._unit_notes = unit_notes(table, about, except_for=_position_columns(table))
+        self._longest = _longest_indexed(table)
         self._rounded = 0
 
     def convert(self, rows: pa.RecordBatch) -> ConvertedRows:
@@ -88,13 +94,21 @@ class RowConverter:
                 converted[column.name] = pa.nulls(rows.num_rows, arrow_field(column).type)
                 continue
             result = self._convert(rows.column(self.sources[column.name]), column)
-            for misfits in result.misfits:
+            for misfits in (*result.misfits, *self._too_long(column, result.values)):
                 rejected.append(Rejected(np.flatnonzero(misfits.where), column.name, misfits.reason))
             self._rounded += result.rounded
             converted[column.name] = result.values
         if self._positions is not None:
             rejected += self._positions.check(converted)
         return ConvertedRows(converted, tuple(rejected))
+
+    def _too_long(self, column: Column, values: pa.Array) -> tuple[Misfits, ...]:
+        """Return the values of an indexed column that its index cannot hold."""
+        longest = self._longest.get(column.name)
+        if longest is None:
+            return ()
+        reason = f"longer than {longest} bytes, in a column that has an index"
+        return found(numpy_mask(pc.greater(pc.binary_length(values), longest)), reason)
 
     def notes(self) -> list[str]:
         """Return what was done to values and what looks odd about them so far."""
@@ -115,6 +129,17 @@ class RowConverter:
                 f"which cannot become {column.datatype.names.adql}",
                 detail=str(error),
             ) from error
+
+
+def _longest_indexed(table: Table) -> dict[str, int]:
+    """Return how many bytes the values of texts and byte strings in indexes may have."""
+    longest: dict[str, int] = {}
+    for names in index_columns(table):
+        for name in names:
+            datatype = table.column(name).datatype
+            if datatype.is_text or datatype is DataType.BINARY:
+                longest[name] = min(longest.get(name, _INDEX_BYTES), _INDEX_BYTES // len(names))
+    return longest
 
 
 def _positions(

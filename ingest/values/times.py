@@ -147,7 +147,14 @@ def _seconds(fields: pa.StructArray) -> pa.Array:
     hours, minutes = (_number(_field(fields, name)) for name in ("hours", "minutes"))
     sign = np.where(numpy_mask(pc.equal(_field(fields, "sign"), "-")), -1, 1)
     seconds = pc.subtract(seconds, pa.array(sign * (hours * 3600 + minutes * 60)))
-    return without(seconds, (hours > 23) | (minutes > 59))
+    of_a_minute = numpy_mask(
+        pc.and_(pc.less(pc.utf8_length(time), _WITH_SECONDS - _DAY_ALONE - 1), _has_fraction(fields))
+    )
+    return without(seconds, (hours > 23) | (minutes > 59) | of_a_minute)
+
+
+def _has_fraction(fields: pa.StructArray) -> pa.Array:
+    return pc.not_equal(_field(fields, "fraction"), "")
 
 
 def _second_of(text: str | None) -> int | None:

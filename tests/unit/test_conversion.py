@@ -210,6 +210,9 @@ def test_texts_that_are_times_and_some_that_are_none() -> None:
         ("1_000", DataType.LONG),
         ("2020-01-01T10", DataType.TIMESTAMP),
         ("2020-01-01T1030", DataType.TIMESTAMP),
+        ("2020-01-01T12:30.5", DataType.TIMESTAMP),
+        ("2020-01-01T12:30.55", DataType.TIMESTAMP),
+        ("2020-01-01T12:30.5Z", DataType.TIMESTAMP),
     ],
 )
 def test_what_arrow_takes_for_a_value_and_we_do_not(text: str, datatype: DataType) -> None:

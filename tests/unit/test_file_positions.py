@@ -11,7 +11,7 @@ from astropy import units
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.catalog.model import ChildTable, Column, DirectorTable, Position, PositionFormat
+from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Column, DirectorTable, Position, PositionFormat
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.requests import InputOptions
@@ -21,6 +21,7 @@ from qserv_py.ingest.values.row_converter import ConvertedRows, RowConverter
 def table(ra: Position | None = None, dec: Position | None = None) -> DirectorTable:
     columns = [Column(name="id", physical="id", datatype=DataType.LONG)]
     columns += [Column(name=name, physical=name, datatype=DataType.DOUBLE, unit="deg") for name in ("ra", "dec")]
+    columns.append(Column(name=HEALPIX_COLUMN, physical=HEALPIX_COLUMN, datatype=DataType.LONG, hidden=True))
     columns.append(Column(name="flux", physical="flux", datatype=DataType.FLOAT, unit="nJy"))
     return DirectorTable(
         database="d",

@@ -95,9 +95,12 @@ class CsvReader:
             raise
 
     def _arrow_reader(self, stream: BinaryIO, names: Sequence[str]) -> pa_csv.CSVStreamingReader:
-        # Row numbers of malformed lines are only known to the reader that does not use threads of its own.
+        # Row numbers of malformed lines are only known to the reader that does not use threads of its own. Empty lines
+        # are passed over: behind one pyarrow takes no mark of byte order off the first row, and before one it sees that
+        # nothing stands behind the last delimiter.
+        lines = cast(BinaryIO, io.BufferedReader(_Between(b"\n", stream, b"\n"), BLOCK))
         return pa_csv.open_csv(
-            pa.PythonFile(stream, "r"),
+            pa.PythonFile(lines, "r"),
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=LONGEST_RECORD, column_names=self.names),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._put_aside
@@ -130,7 +133,8 @@ class CsvReader:
         return numbers
 
     def _careful_rows(self, stream: BinaryIO, names: Sequence[str]) -> Iterator[tuple[IntArray, pa.RecordBatch]]:
-        places = [self.names.index(name) for name in names]
+        place_of = {name: place for place, name in enumerate(self.names)}
+        places = [place_of[name] for name in names]
         null = self._options.null.encode()
         records = enumerate(FieldReader(self._path, stream, delimiter=self._delimiter, null=null).records(), start=1)
         while some := list(islice(records, ROWS_IN_BATCH)):
@@ -207,6 +211,25 @@ def _read_all_of(stream: BinaryIO, size: int) -> bytes:
         pieces.append(piece)
         size -= len(piece)
     return b"".join(pieces)
+
+
+class _Between(io.RawIOBase):
+    """A stream with some bytes before and behind it."""
+
+    def __init__(self, before: bytes, stream: BinaryIO, behind: bytes) -> None:
+        self._parts: list[BinaryIO] = [io.BytesIO(before), stream, io.BytesIO(behind)]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while self._parts:
+            piece = self._parts[0].read(len(buffer))
+            if piece:
+                buffer[: len(piece)] = piece
+                return len(piece)
+            self._parts.pop(0)
+        return 0
 
 
 class _Transcoded(io.RawIOBase):

@@ -8,6 +8,7 @@ records is exact and pyarrow's rows are held against it; any other file is read 
 
 from __future__ import annotations
 
+import codecs
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -35,7 +36,8 @@ class RecordCount:
     """Records that are not empty lines; counted up to the first odd quote if there is one."""
 
     is_plain: bool
-    """Quotes stand around whole fields, are doubled inside, and the last one closes."""
+    """Quotes stand around whole fields, are doubled inside, and the last one closes. All is UTF-8, too: of a row of
+    another width that is not, pyarrow cannot tell."""
 
     spanning: int = 0
     """Line ends inside of fields."""
@@ -68,6 +70,7 @@ class _Counter:
         self._beside[[delimiter, _LF, _CR, _QUOTE]] = True
         self._open = False
         self._before = _LF
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._line = 0
         """Bytes of the line that is not yet at its end."""
 
@@ -81,7 +84,7 @@ class _Counter:
         quotes = np.flatnonzero(block == _QUOTE)
         ends = np.flatnonzero((block == _LF) | (block == _CR))
         was_open = self._open
-        self.is_plain = self._pairs(block, quotes)
+        self.is_plain = self._pairs(block, quotes) and self._is_utf8(block)
         if was_open or len(quotes):
             inside = self._is_open(ends, quotes, was_open)
             self._note_spanning(ends[inside], ends[~inside])
@@ -93,7 +96,7 @@ class _Counter:
         """Return the count at the end of the file."""
         return RecordCount(
             records=self._records + (1 if self._line else 0),
-            is_plain=self.is_plain and not self._open,
+            is_plain=self.is_plain and not self._open and self._is_utf8(np.empty(0, np.uint8), final=True),
             spanning=self._spanning,
             first_spanning=self._first_spanning,
         )
@@ -118,6 +121,15 @@ class _Counter:
             after[-1] = _LF
         self._open = bool((len(quotes) + self._open) % 2)
         return bool(np.all(self._beside[np.where(opens, before, after)]))
+
+    def _is_utf8(self, block: Bytes, *, final: bool = False) -> bool:
+        if not final and not self._decoder.getstate()[0] and not np.any(block & 0x80):
+            return True
+        try:
+            self._decoder.decode(block.tobytes(), final=final)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     @staticmethod
     def _is_open(places: IntArray, quotes: IntArray, was_open: bool) -> BoolArray:

@@ -25,7 +25,7 @@ INTEGERS: Mapping[str, pa.DataType] = {
 FLOATS: Mapping[str, pa.DataType] = {"float": pa.float32(), "double": pa.float64()}
 
 ENCODED = "\0"
-"""Begins the text of a cell that says it is in an encoding of its own (VOTable 1.0); no text of XML can hold it."""
+"""Begins a cell that is in an encoding of its own (VOTable 1.0) or has elements in it; no text of XML can hold it."""
 
 _ARRAY_SIZE = re.compile(r"(?:\d+x)*(?:\d+\*?|\*)", re.ASCII)
 

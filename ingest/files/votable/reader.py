@@ -47,7 +47,8 @@ class VotableReader:
         for name in names:
             if name in self._unread:
                 raise not_single(self._path, name, self._unread[name])
-        places = [self.names.index(name) for name in names]
+        place_of = {name: place for place, name in enumerate(self.names)}
+        places = [place_of[name] for name in names]
         source = source_of(self._path, self._head, places, encoding=self._options.encoding, malformed=self.malformed)
         document = Document(self._path, wanted=self._head.place, sink=source)
         is_empty = True

@@ -31,6 +31,8 @@ class TableData:
         self._depth += 1
         self._check_depth(self._depth)
         if not self._is_wanted or self._depth > 2:
+            if self._cell is not None:
+                self._cell.insert(0, ENCODED)  # a part of the value stands in another element
             return
         local = name.rpartition(":")[2]
         if self._depth == 1:

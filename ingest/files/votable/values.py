@@ -35,7 +35,7 @@ def values_of(texts: pa.Array, field: Field) -> ConvertedColumn:
         return column
     encoded = numpy_mask(pc.starts_with(texts, ENCODED))
     others = tuple(Misfits(one.where & ~encoded, one.reason) for one in column.misfits)
-    odd = found(encoded, "a cell in an encoding of its own")
+    odd = found(encoded, "a cell in an encoding of its own, or with elements in it")
     return ConvertedColumn(without(column.values, encoded), odd + tuple(one for one in others if one.where.any()))
 
 
