@@ -192,6 +192,13 @@ def test_the_only_frame_of_a_votable_is_that_of_its_positions(
         ({"EQUINOX": "J2000"}, ""),
         ({"EQUINOX": "B1950"}, "has the equinox B1950; positions are ICRS, or FK5 of J2000"),
         ({"TCTYP1": "ELON-TAN"}, "is in the frame ECLIPTIC"),
+        ({"TCTYP1": "GLAT-CAR", "RADESYS": "ICRS"}, "is in the frame GALACTIC"),
+        ({"TCTYP1": "HPLN-TAN"}, "is in the frame HPLN-TAN"),
+        ({"TCTYP1": "LINEAR", "RADESYS": "FK4"}, "is in the frame FK4"),
+        ({"TUCD1": "pos;meta.main", "RADESYS": "FK4"}, "is in the frame FK4"),
+        ({"TUCD1": "meta.main", "EQUINOX": 1950}, "is in the frame FK4"),
+        ({"RADESYS": "ICRS", "RADE1": "FK4"}, "is in the frame FK4"),
+        ({"RADESYS": "ICRS", "RADE3": "FK4"}, ""),
     ],
 )
 def test_the_frame_of_a_fits_table_is_that_of_its_positions(
@@ -211,3 +218,14 @@ def test_the_frame_of_a_fits_table_is_that_of_its_positions(
     with pytest.raises(ContributionError, match=f'column "ra" of x {refused}') as caught:
         take()
     assert caught.value.hint.startswith("The table takes it as a right ascension, ICRS; deg, rad, ")
+
+
+def test_a_frame_that_a_fits_table_names_twice(tmp_path: Path) -> None:
+    """Both values are told, so that neither is taken; what is no position has no frame."""
+    table = fits.table_to_hdu(Table({"ra": [1.0], "mag": [2.0]}))
+    table.header["TUCD2"] = "phot.mag"
+    table.header["RADESYS"] = "ICRS"
+    table.header.append(("RADESYS", "FK4"))
+    table.writeto(tmp_path / "x.fits")
+    told = FitsReader(tmp_path / "x.fits", InputOptions()).described
+    assert told == {"ra": {"frame": "ICRS or FK4"}, "mag": {"ucd": "phot.mag"}}

@@ -30,16 +30,17 @@ Array = npt.NDArray[Any]
 _BATCH_BYTES = 1 << 26
 """Bytes read together, of rows as of the heap; more only for a single row that has more."""
 
-_EQUATORIAL = re.compile(r"(RA--|DEC-).*")
-_OTHER_AXES = {
-    ("GLON", "GLAT"): "GALACTIC",
-    ("ELON", "ELAT"): "ECLIPTIC",
-    ("SLON", "SLAT"): "SUPER_GALACTIC",
-    ("HLON", "HLAT"): "HELIOECLIPTIC",
-}
-"""Beginnings of TCTYP of axes that are not equatorial, and the frames they are in."""
+_OTHER_AXIS = re.compile(r"([A-Z])LON.*|([A-Z])LAT.*|[A-Z]{2}L[NT].*")
+"""TCTYP of an axis that is not equatorial."""
+
+_FRAMES = {"G": "GALACTIC", "E": "ECLIPTIC", "S": "SUPER_GALACTIC", "H": "HELIOECLIPTIC"}
+"""Frames of axes, by their first letter."""
+
+_MAY_BE_POSITIONS = ("pos", "meta")
+"""What the UCDs of columns begin with that may be positions."""
 
 _FIRST_OF_FK5 = 1984.0
+_YEAR = re.compile(r"[0-9]+(\.[0-9]*)?")
 
 
 class FitsReader:
@@ -179,21 +180,30 @@ def _described(keywords: Keywords, number: int) -> dict[str, str]:
     return {key: text.strip() for key, text in told.items() if isinstance(text, str) and text.strip()}
 
 
-def _frame(keywords: Keywords, number: int) -> dict[str, object]:
+def _frame(keywords: Keywords, number: int) -> dict[str, str]:
     """Return the frame and the equinox of a coordinate, as far as the header says them.
 
     References
     ----------
     FITS 4.0 section 8.3: without RADESYS an equinox before 1984 means FK4, a later one FK5.
     """
-    values = keywords.values
-    axis, ucd = (str(values.get(f"{key}{number}", "")).strip() for key in ("TCTYP", "TUCD"))
-    if other := next((frame for axes, frame in _OTHER_AXES.items() if axis.startswith(axes)), ""):
-        return {"frame": other}
-    if not (_EQUATORIAL.fullmatch(axis) or (not axis and (not ucd or ucd.lower().startswith(("pos.eq", "pos_eq"))))):
+    axis, ucd = (_told(keywords, f"{key}{number}") for key in ("TCTYP", "TUCD"))
+    if other := _OTHER_AXIS.fullmatch(axis):
+        return {"frame": _FRAMES.get(other[1] or other[2], axis)}
+    if ucd and not ucd.lower().startswith(_MAY_BE_POSITIONS):
         return {}
-    frame = values.get(f"RADE{number}", values.get("RADESYS", values.get("RADECSYS")))
-    equinox = values.get(f"EQUI{number}", values.get("EQUINOX"))
-    if isinstance(equinox, bool) or not isinstance(equinox, int | float):
-        return {"frame": frame, "equinox": equinox}
-    return {"frame": frame or ("FK4" if equinox < _FIRST_OF_FK5 else "FK5"), "equinox": f"{equinox}"}
+    frame = _told(keywords, f"RADE{number}", "RADESYS", "RADECSYS")
+    equinox = _told(keywords, f"EQUI{number}", "EQUINOX")
+    if not frame and _YEAR.fullmatch(equinox):
+        frame = "FK4" if float(equinox) < _FIRST_OF_FK5 else "FK5"
+    return {"frame": frame, "equinox": equinox}
+
+
+def _told(keywords: Keywords, *names: str) -> str:
+    """Return the first of some keywords that is there, as text; both values of one that stands twice."""
+    for name in names:
+        if name in keywords.repeated:
+            return " or ".join(map(str, keywords.repeated[name]))
+        if text := str(keywords.values.get(name, "")).strip():
+            return text
+    return ""
