@@ -1,1 +1,1 @@
-"""FITS tables: headers by astropy, rows decoded here, so that no library's leniency stands between file and value."""
+"""FITS tables: headers and rows are read here, values of keywords by astropy; no library is lenient in between."""
