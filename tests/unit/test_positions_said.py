@@ -229,3 +229,13 @@ def test_a_frame_that_a_fits_table_names_twice(tmp_path: Path) -> None:
     table.writeto(tmp_path / "x.fits")
     told = FitsReader(tmp_path / "x.fits", InputOptions()).described
     assert told == {"ra": {"frame": "ICRS or FK4"}, "mag": {"ucd": "phot.mag"}}
+
+
+def test_a_unit_that_a_fits_header_says_twice_is_none(tmp_path: Path) -> None:
+    table = fits.table_to_hdu(Table({"ra": [1.0] * units.deg, "dec": [2.0]}))
+    table.header.append(("TUNIT1", "rad"), end=True)
+    table.writeto(tmp_path / "x.fits")
+    assert fits.getheader(tmp_path / "x.fits", 1).count("TUNIT1") == 2
+    told = FitsReader(tmp_path / "x.fits", InputOptions()).described
+    with pytest.raises(ContributionError, match='column "ra" of x has the unit "deg and rad", which no angle is in'):
+        FilePositions("x", Position(column="ra"), Position(column="dec"), told, needed=True, wrap_ra=False)

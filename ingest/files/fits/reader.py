@@ -172,12 +172,19 @@ def _parts(rows: Array, columns: Sequence[BinaryColumn | AsciiColumn], heap: Hea
 def _described(keywords: Keywords, number: int) -> dict[str, str]:
     """Return what the header says of a column."""
     told = {
-        "unit": keywords.values.get(f"TUNIT{number}"),
+        "unit": _unit(keywords, number),
         "ucd": keywords.values.get(f"TUCD{number}"),
         "description": keywords.values.get(f"TCOMM{number}"),
         **_frame(keywords, number),
     }
     return {key: text.strip() for key, text in told.items() if isinstance(text, str) and text.strip()}
+
+
+def _unit(keywords: Keywords, number: int) -> object:
+    """Return the unit of a column; both, which is none of angles, when the keyword stands twice."""
+    name = f"TUNIT{number}"
+    twice = keywords.repeated.get(name)
+    return " and ".join(str(unit).strip() for unit in twice) if twice else keywords.values.get(name)
 
 
 def _frame(keywords: Keywords, number: int) -> dict[str, str]:
