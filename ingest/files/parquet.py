@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qserv_py.ingest.files.decompressed import compression_of, decompressed
-from qserv_py.ingest.files.parquet_metadata import described_in
+from qserv_py.ingest.files.parquet_metadata import told_by
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows, RawBatch, check_names, not_single
 
 _NO_SINGLE_VALUES = {
@@ -52,9 +52,9 @@ class ParquetReader:
         }
         self.total_rows: int | None = self._file.metadata.num_rows
         self.malformed = MalformedRows()
-        stored = self._file.metadata.metadata or {}
-        self.described: Mapping[str, Mapping[str, str]] = described_in(path, schema, stored)
-        self.notes: Sequence[str] = ()
+        told = told_by(path, schema, self._file.metadata.metadata or {})
+        self.described: Mapping[str, Mapping[str, str]] = told.described
+        self.notes: Sequence[str] = told.notes
 
     def batches(self, names: Sequence[str]) -> Iterator[RawBatch]:
         """Give the rows."""

@@ -8,6 +8,7 @@ that contradict each other in one are refused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,8 +29,19 @@ _ALIASES = {"doc": "description"}
 Described = dict[str, dict[str, str]]
 
 
-def described_in(path: Path, schema: pa.Schema, stored: Mapping[bytes, bytes]) -> Described:
-    """Return what a file says of each of its columns.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a file says of itself."""
+
+    described: Described
+    """Of each of its columns, as ``Reader.described``."""
+
+    notes: tuple[str, ...]
+    """What the user should know, as ``Reader.notes``: that the file was cut off."""
+
+
+def told_by(path: Path, schema: pa.Schema, stored: Mapping[bytes, bytes]) -> Told:
+    """Return what a file says of its columns and of itself.
 
     Parameters
     ----------
@@ -39,17 +51,23 @@ def described_in(path: Path, schema: pa.Schema, stored: Mapping[bytes, bytes]) -
     Raises
     ------
     ContributionError
-        If a description cannot be read, or two of them contradict each other in the unit of an angle.
+        If a description cannot be read, two of them contradict each other in the unit of an angle, or the VOTable says
+        that the query failed.
     """
+    notes: list[str] = []
     customs: list[tuple[str, Mapping[str, Mapping[str, str]]]] = [("the field of Arrow", _of_fields(schema))]
     if _VOTABLE in stored:
-        customs.append(("the VOTable", _of_votable(path, stored[_VOTABLE])))
+        document = _votable(path, stored[_VOTABLE])
+        customs.append(("the VOTable", _of_votable(document)))
+        if document.overflow:
+            notes.append(f"the file holds only a part of its answer: {document.overflow}")
     if _ASTROPY in stored:
         what = f"{path}: {_ASTROPY.decode()}, which describes its columns,"
         customs.append((_ASTROPY.decode(), described_by(stored[_ASTROPY].decode(errors="replace"), what)))
     for name in schema.names:
         _check_alike(path, name, ((custom, of.get(name, {}).get("unit", "")) for custom, of in customs))
-    return {name: _merged(of.get(name, {}) for _, of in customs) for name in schema.names}
+    described = {name: _merged(of.get(name, {}) for _, of in customs) for name in schema.names}
+    return Told(described=described, notes=tuple(notes))
 
 
 def _of_fields(schema: pa.Schema) -> Described:
@@ -62,14 +80,18 @@ def _of_fields(schema: pa.Schema) -> Described:
     return found
 
 
-def _of_votable(path: Path, content: bytes) -> Mapping[str, Mapping[str, str]]:
-    """Return what the FIELDs of the first table say."""
+def _votable(path: Path, content: bytes) -> Elements:
     what = f"{path}: {_VOTABLE.decode()}"
     if len(content) > _LONGEST:
         raise ContributionError(f"{what} has {len(content)} bytes; at most {_LONGEST} are read")
-    elements = Elements(Path(what), wanted=0, sink=None)
-    elements.feed(content, is_last=True)
-    fields = elements.tables[0].fields if elements.tables else []
+    document = Elements(Path(what), wanted=0, sink=None)
+    document.feed(content, is_last=True)
+    return document
+
+
+def _of_votable(document: Elements) -> Described:
+    """Return what the FIELDs of the first table say; their types are Arrow's."""
+    fields = document.tables[0].fields if document.tables else []
     return {field.name: {key: text for key, text in field.described.items() if key != "datatype"} for field in fields}
 
 

@@ -89,6 +89,16 @@ def test_our_own_answers_without_the_metadata_of_fields(tmp_path: Path) -> None:
         }
 
 
+def test_an_answer_that_was_cut_off_is_told_as_such(tmp_path: Path) -> None:
+    columns = (column("ra", DataType.DOUBLE, unit="deg"),)
+    for is_cut, notes in ((True, ["the file holds only a part of its answer: "]), (False, [])):
+        (tmp_path / "own.parquet").write_bytes(written("parquet", columns, [(1.0,)], is_cut=is_cut))
+        assert [note[:42] for note in ParquetReader(tmp_path / "own.parquet").notes] == notes
+    failed = b"<VOTABLE><RESOURCE><INFO name='QUERY_STATUS' value='ERROR'>no rows</INFO></RESOURCE></VOTABLE>"
+    with pytest.raises(ContributionError, match="is the answer to a query that failed"):
+        ParquetReader(with_key(tmp_path, "IVOA.VOTable-Parquet.content", failed))
+
+
 def test_units_of_the_butler(tmp_path: Path) -> None:
     pq.write_table(astropy_to_arrow(Table(sky())), tmp_path / "sky.parquet")
     found, _ = degrees(tmp_path, tmp_path / "sky.parquet")
