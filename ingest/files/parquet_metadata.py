@@ -90,9 +90,9 @@ def _votable(path: Path, content: bytes) -> Elements:
 
 
 def _of_votable(document: Elements) -> Described:
-    """Return what the FIELDs of the first table say; their types are Arrow's."""
+    """Return what the FIELDs of the first table say."""
     fields = document.tables[0].fields if document.tables else []
-    return {field.name: {key: text for key, text in field.described.items() if key != "datatype"} for field in fields}
+    return {field.name: dict(field.described) for field in fields}
 
 
 def _check_alike(path: Path, name: str, units: Iterable[tuple[str, str]]) -> None:
@@ -106,8 +106,8 @@ def _check_alike(path: Path, name: str, units: Iterable[tuple[str, str]]) -> Non
 
 
 def _merged(described: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Return all that is said of a column; what is said first counts."""
+    """Return all that is said of a column but its type, which is Arrow's; what is said first counts."""
     merged: dict[str, str] = {}
     for about in described:
-        merged = {**{key: text for key, text in about.items() if text}, **merged}
+        merged = {**{key: text for key, text in about.items() if text and key != "datatype"}, **merged}
     return merged
