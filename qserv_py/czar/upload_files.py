@@ -21,6 +21,7 @@ from qserv_py.ingest.files.opened import open_reader
 from qserv_py.ingest.files.reader import RawBatch, Reader
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
 from qserv_py.ingest.values.conversion import convert_column
+from qserv_py.ingest.values.converted import as_texts, is_text
 
 
 def read_upload(
@@ -82,9 +83,21 @@ def _whole(path: Path, reader: Reader, batches: Iterable[RawBatch]) -> Iterable[
         for entry in batch.rejected:
             row = int(batch.numbers[entry.places[0]])
             raise ContributionError(f'{path}, row {row}, column "{entry.column}": {entry.reason}')
+        _check_texts(path, batch)
         yield batch.rows
     for malformed in reader.malformed.rows:
         raise ContributionError(f"{path}, row {malformed.number}: {malformed.reason}")
+
+
+def _check_texts(path: Path, batch: RawBatch) -> None:
+    """Refuse texts that are not UTF-8: files of Parquet may call any bytes so, and what reads the table would stop."""
+    for name, values in zip(batch.rows.schema.names, batch.rows.columns, strict=True):
+        plain = values.dictionary_decode() if pa.types.is_dictionary(values.type) else values
+        if is_text(plain.type):
+            _, garbled = as_texts(plain)
+            if garbled.any():
+                row = int(batch.numbers[garbled.argmax()])
+                raise ContributionError(f'{path}, row {row}, column "{name}": not UTF-8 text')
 
 
 def _described(path: Path, table: pa.Table, told: Mapping[str, Mapping[str, str]]) -> pa.Table:

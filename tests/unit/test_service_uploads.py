@@ -82,6 +82,24 @@ def test_other_formats_are_known_by_their_content(tmp_path: Path) -> None:
     assert kind_of(tmp_path / "f") is InputFormat.FITS
 
 
+@pytest.mark.parametrize("layout", ["plain", "dictionary", "large"])
+def test_texts_that_are_none(tmp_path: Path, layout: str) -> None:
+    texts = pa.array([b"x", None, b"\xff"]).view(pa.string())
+    layouts = {"plain": texts, "dictionary": texts.dictionary_encode(), "large": texts.cast(pa.large_string())}
+    pq.write_table(pa.table({"a": [1, 2, 3], "b": layouts[layout]}), tmp_path / "p")
+    with pytest.raises(UserError, match='row 3, column "b": not UTF-8 text') as caught:
+        read_uploads({"t": tmp_path / "p"})
+    assert str(tmp_path) not in caught.value.render()
+
+
+@pytest.mark.parametrize("key", ["IVOA.VOTable-Parquet.content", "table_meta_yaml"])
+def test_descriptions_that_cannot_be_read(tmp_path: Path, key: str) -> None:
+    pq.write_table(pa.table([[1]], schema=pa.schema([("a", pa.int64())], metadata={key: "<x>: ["})), tmp_path / "p")
+    with pytest.raises(UserError, match=f"{key}.*(no VOTable|not YAML)") as caught:
+        read_uploads({"t": tmp_path / "p"})
+    assert str(tmp_path) not in caught.value.render()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
