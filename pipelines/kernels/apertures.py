@@ -40,8 +40,8 @@ def aperture_fluxes(frame: Frame, x: npt.ArrayLike, y: npt.ArrayLike, radius: np
     Returns
     -------
     fluxes
-        Rows of ``FLUX``. Masked pixels and those off the image are replaced by the mean of the others; where less than
-        half is left, the flux is NaN.
+        Rows of ``FLUX``. Pixels that are masked or off the image have the light that ``frame.fill`` says, or that of
+        the opposite side of the circle; where less than half was seen, the flux is NaN.
     """
     at_x, at_y, half = vectors(x=x, y=y, radius=np.broadcast_to(radius, np.shape(x)))
     return _ellipses(frame, (at_x, at_y, half, half, np.zeros_like(half)), None)
@@ -68,7 +68,7 @@ def ellipse_fluxes(
     theta
         Of axis a, radian, from x towards y.
     segment
-        The sources' own segments; without it every pixel counts.
+        The sources' own segments; pixels of others have the light of the opposite side. Without it every pixel counts.
     """
     columns = vectors(x=x, y=y, a=a, b=b, theta=theta)
     return _ellipses(frame, columns, own_segments(segment, x))

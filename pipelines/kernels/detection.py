@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels._library import (
     Array,
+    FloatArray,
     FloatImage,
     MaskImage,
     check,
@@ -25,7 +27,7 @@ from qserv_py.pipelines.kernels._library import (
 from qserv_py.pipelines.kernels.planes import Plane
 
 UNDETECTABLE = Plane.BAD | Plane.CR | Plane.NO_DATA
-"""Planes of pixels that hold no light of a source; saturated ones do."""
+"""Planes of pixels whose light is not a source's, unless it was interpolated; saturated ones have a source's."""
 
 SOURCE = record_dtype("qk_source")
 """Fields of a detected source; ``c/kernels.h`` says what they are."""
@@ -46,13 +48,16 @@ class Flag(IntFlag):
     """Its footprint has more than a million pixels and was not divided."""
 
     MASKED = lib.QK_FLAG_MASKED
-    """Some of its pixels could not be used."""
+    """Some of its pixels could not be used; they were filled, or left out of a fit."""
 
     NO_DATA = lib.QK_FLAG_NO_DATA
     """Too few pixels, or a position off the image: the result is NaN."""
 
     NOT_CONVERGED = lib.QK_FLAG_NOT_CONVERGED
     """An iteration did not settle."""
+
+    NEIGHBOUR = lib.QK_FLAG_NEIGHBOUR
+    """Some of its pixels belong to another source's segment; they were filled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ def significance(
     Parameters
     ----------
     image
-        Background subtracted. Pixels that cannot be used count as zero and get 0.
+        Background subtracted. Pixels that cannot be used count as zero; they get what those around them say.
     noise
         Standard deviation of one pixel, everywhere or of each.
     kernel
@@ -103,7 +108,7 @@ def significance(
     mask
         Planes of each pixel.
     bad
-        Planes of pixels that cannot be used.
+        Planes of pixels that cannot be used, unless they have the plane INTRP.
     tolerance
         0 to 1.
 
@@ -179,6 +184,12 @@ def detect(
     max_sources
         A bound of the answer.
 
+    Returns
+    -------
+    detections
+        Pixels that cannot be used, interpolated or not, belong to the segments around them, and to their ``planes``. A
+        source is above the threshold by the pixels that can be used alone, too.
+
     Raises
     ------
     KernelArgumentError
@@ -213,4 +224,49 @@ def detect(
         ),
         hint="Raise the threshold or max_sources; a background that was not subtracted looks like one source or many.",
     )
-    return Detections(sources=sources[: found[0]].copy(), segments=segments, significance=filtered)
+    rows = sources[: found[0]]
+    doubtful = np.nonzero((rows["planes"] & bad) != 0)[0]
+    if len(doubtful):
+        alone = _significance_alone(pixels, planes, bad, noise, np.asarray(kernel, np.float64), rows[doubtful])
+        few = (alone >= threshold).sum(axis=1) < min(min_pixels, alone.shape[1])
+        rows, segments = _without(rows, segments, doubtful[few])
+    return Detections(sources=rows.copy(), segments=segments, significance=filtered)
+
+
+def _significance_alone(image: Array, mask: Array, bad: int, noise: Any, kernel: FloatArray, rows: Array) -> FloatArray:
+    """Return the significance of the peaks of sources and the pixels around by usable pixels alone, shape (n, 9).
+
+    The noise of interpolated pixels is that of their neighbours: both together look like more than they are.
+    """
+    half = kernel.shape[0] // 2
+    offset = np.arange(-half, half + 1)
+    variance = np.square(np.asarray(noise, np.float64))
+    each = []
+    for dy in (-1, 0, 1):
+        for dx in (-1, 0, 1):
+            y, x = np.broadcast_arrays(
+                (rows["peak_y"] + dy)[:, None, None] + offset[:, None], (rows["peak_x"] + dx)[:, None, None] + offset
+            )
+            on = (y >= 0) & (x >= 0) & (y < image.shape[0]) & (x < image.shape[1])
+            at = np.where(on, y, 0), np.where(on, x, 0)
+            light, spread = image[at], variance if variance.ndim == 0 else variance[at]
+            used = on & np.isfinite(light) & ((mask[at] & bad) == 0) & np.isfinite(spread) & (spread > 0)
+            weight = np.where(used, kernel, 0)
+            with np.errstate(all="ignore"):
+                signal = np.sum(weight * np.where(used, light, 0), axis=(1, 2))
+                each.append(signal / np.sqrt(np.sum(weight**2 * np.where(used, spread, 0), axis=(1, 2))))
+    return np.stack(each, axis=1)
+
+
+def _without(rows: Array, segments: MaskImage, dropped: Array) -> tuple[Array, MaskImage]:
+    """Return sources and segments without some, the others numbered anew."""
+    if not len(dropped):
+        return rows, segments
+    keep = np.ones(len(rows), bool)
+    keep[dropped] = False
+    number = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)]).astype(np.int32)
+    rows = rows[keep].copy()
+    _, rows["footprint"], count = np.unique(rows["footprint"], return_inverse=True, return_counts=True)
+    rows["siblings"] = count[rows["footprint"]] - 1
+    rows["flags"] &= np.where(rows["siblings"] == 0, ~np.int32(Flag.DEBLENDED), ~np.int32(0))
+    return rows, number[segments]

@@ -21,6 +21,8 @@ from qserv_py.pipelines.kernels.planes import Plane
 UNMEASURABLE = Plane.BAD | Plane.CR | Plane.NO_DATA
 """Planes of pixels that do not count."""
 
+_PLANES = (("variance", np.float32), ("mask", np.int32), ("segments", np.int32), ("fill", np.float32))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
@@ -53,9 +55,13 @@ class Frame:
     segments: npt.ArrayLike | None = None
     """Segments of ``Detections``: pixels of other sources do not count for a source whose segment is named."""
 
+    fill: npt.ArrayLike | None = None
+    """What stands for pixels with a plane of ``bad``, NaN where nothing is known. Without it interpolated pixels stand
+    for themselves, others have the light opposite to them."""
+
     def __post_init__(self) -> None:
         image = image_of(self.image, name="image")
-        for name, dtype in (("variance", np.float32), ("mask", np.int32), ("segments", np.int32)):
+        for name, dtype in _PLANES:
             object.__setattr__(self, name, like(getattr(self, name), image, name=name, dtype=dtype))
         object.__setattr__(self, "image", image)
 
@@ -65,6 +71,7 @@ class Frame:
         frame = ffi.new("qk_frame *")
         frame.image, frame.variance = pointer(image), pointer(self.variance)  # type: ignore[arg-type]
         frame.mask, frame.segments = pointer(self.mask), pointer(self.segments)  # type: ignore[arg-type]
+        frame.fill = pointer(self.fill)  # type: ignore[arg-type]
         frame.ny, frame.nx = image.shape
         frame.noise, frame.gain, frame.bad = self.noise, self.gain, self.bad
         return frame

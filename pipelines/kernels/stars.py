@@ -13,7 +13,7 @@ from qserv_py.pipelines.kernels._library import (
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.planes import Plane
 
-_UNCLEAN = Flag.EDGE | Flag.MASKED | Flag.NO_DATA | Flag.NOT_CONVERGED | Flag.TOO_LARGE
+_UNCLEAN = Flag.EDGE | Flag.MASKED | Flag.NEIGHBOUR | Flag.NO_DATA | Flag.NOT_CONVERGED | Flag.TOO_LARGE
 _MAD_TO_SIGMA = 1.4826
 
 

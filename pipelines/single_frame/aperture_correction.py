@@ -10,8 +10,11 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import FloatArray
+from qserv_py.pipelines.kernels.detection import Flag
 
 _CLIP = 4.0
+_DAMAGED = int(Flag.MASKED | Flag.EDGE)
+_LEAST_WHOLE = 3
 _ROUNDS = 10
 _MAD_TO_SIGMA = 1.4826
 
@@ -59,6 +62,11 @@ def fit_aperture_correction(
     order
         Of the polynomial; lower where a term would have fewer than five stars.
 
+    Returns
+    -------
+    correction
+        Of stars without damage in the aperture or under the model; of all where fewer than three are whole.
+
     Raises
     ------
     NoFitError
@@ -69,6 +77,9 @@ def fit_aperture_correction(
     with np.errstate(all="ignore"):
         ratio, noise = within / light, error / light
         used = np.isfinite(ratio) & np.isfinite(noise) & (light > 0) & (within > 0) & (noise > 0)
+    flags = {"psf": "psf", "gauss": "shape"}.get(flux, flux), aperture
+    whole = used & np.all([np.asarray(stars[f"{name}_flags"]) & _DAMAGED == 0 for name in flags], axis=0)
+    used = whole if whole.sum() >= _LEAST_WHOLE else used
     if not used.any():
         raise NoFitError(f"none of {len(stars)} stars has both fluxes {flux} and {aperture}")
     possible, used = used, used & _near_median(ratio, used)  # before a blend can tilt the plane

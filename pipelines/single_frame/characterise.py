@@ -6,7 +6,7 @@ would raise the sky under all faint sources.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf, terms_of
 from qserv_py.pipelines.kernels.psf_fit import fit_psf
 from qserv_py.pipelines.kernels.stars import select_stars
+from qserv_py.pipelines.single_frame.interpolation import interpolate
 
 _SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
 _FIRST_THRESHOLD = 20.0
@@ -112,19 +113,19 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
         If there are too few stars for a PSF.
     """
     check_usable(exposure)
+    exposure = interpolate(exposure)
     sky = background(exposure.image, mask=exposure.mask, mesh=options.mesh_pixels)
     if not sky.mean_noise > 0:
         raise UnusableImageError("the image has no noise: its pixels have one value")
-    image, mask = exposure.image, exposure.mask.copy()
-    hit = np.zeros(image.shape, bool)
+    hit = np.zeros(exposure.image.shape, bool)
     if options.cosmic_rays:
-        image, hit = _without_cosmic_rays(exposure, sky)
-        mask |= np.where(hit, np.int32(Plane.CR | Plane.INTRP), np.int32(0))
-    light = sky.subtract_from(image)
+        exposure, hit = _without_cosmic_rays(exposure, sky)
+    image, mask = exposure.image, exposure.mask.copy()
+    light = _finite(sky.subtract_from(image))
     fwhm = _fwhm(light, mask, sky, options)
     found = detect(light, noise=sky.mean_noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=options.threshold)
     sky = _sky_beside(found, image, mask, options)
-    light = sky.subtract_from(image)
+    light = _finite(sky.subtract_from(image))
     found = detect(light, noise=sky.mean_noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=options.threshold)
     mask |= np.where(found.segments > 0, np.int32(Plane.DETECTED), np.int32(0))
     frame = Frame(image=light, noise=sky.mean_noise, gain=1.0, mask=mask, segments=found.segments)
@@ -162,11 +163,17 @@ def check_usable(exposure: Exposure, *, least: float = 0.1) -> None:
         )
 
 
-def _without_cosmic_rays(exposure: Exposure, sky: Background) -> tuple[FloatImage, npt.NDArray[np.bool_]]:
+def _without_cosmic_rays(exposure: Exposure, sky: Background) -> tuple[Exposure, npt.NDArray[np.bool_]]:
+    """Return the image with its hits interpolated, not the median around them: that would cut the top of a star."""
     light = sky.subtract_from(exposure.image)
     rays = find_cosmic_rays(Frame(image=light, noise=sky.mean_noise, gain=1.0, mask=exposure.mask))
-    image: FloatImage = np.where(rays.hit, rays.clean + (exposure.image - light), exposure.image)
-    return image, rays.hit
+    mask = exposure.mask | np.where(rays.hit, np.int32(Plane.CR), np.int32(0))
+    return interpolate(replace(exposure, mask=mask)), rays.hit
+
+
+def _finite(light: FloatImage) -> FloatImage:
+    """Return the light with zero where nothing is known, which the mask says."""
+    return np.nan_to_num(light, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _fwhm(light: FloatImage, mask: MaskImage, sky: Background, options: Options) -> float:

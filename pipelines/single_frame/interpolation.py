@@ -1,6 +1,7 @@
-"""Pixels that cannot be used get a value from their neighbours along the row, and the plane INTRP.
+"""Pixels that cannot be used get a value from their neighbours, and the plane INTRP.
 
-The value is for the eye and for filters that cannot skip a pixel; the planes stay, so no measurement counts it.
+Detection sees these values: a star that a bad column crosses is one source. The planes stay, so whatever is measured
+there says so, and measurements put something better in their place where they know it (``filled_light``).
 """
 
 from __future__ import annotations
@@ -11,39 +12,63 @@ import numpy as np
 import numpy.typing as npt
 
 from qserv_py.pipelines.images.exposure import Exposure
+from qserv_py.pipelines.kernels._library import FloatImage
+from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
+from qserv_py.pipelines.kernels.interpolation import interpolated
 from qserv_py.pipelines.kernels.planes import Plane
 
 
-def interpolate(exposure: Exposure, *, planes: int = Plane.BAD | Plane.NO_DATA) -> Exposure:
-    """Return an image whose unusable pixels lie on a line between their usable neighbours in the row.
+def interpolate(exposure: Exposure) -> Exposure:
+    """Return an image whose unusable pixels have the values of their neighbours, as far as these are near.
 
     Parameters
     ----------
     exposure
-        Pixels that are not finite count as unusable.
-    planes
-        Of pixels to replace.
+        Pixels with a plane of ``UNMEASURABLE`` count as unusable, and so do those whose value or variance is not
+        finite: these get the plane NO_DATA where they have no other.
 
     Returns
     -------
     exposure
-        A row without a usable pixel is filled from the rows beside it; without any usable pixel nothing is changed.
-        The variance of a replaced pixel is that of its neighbours.
+        The same object where nothing is to be done. Pixels with the plane INTRP keep their values; what is farther from
+        usable pixels than ``LONGEST_GAP`` keeps its value, and is not INTRP.
     """
-    bad = ((exposure.mask & planes) != 0) | ~np.isfinite(exposure.image) | ~np.isfinite(exposure.variance)
-    if not bad.any() or bad.all():
+    finite = np.isfinite(exposure.image) & np.isfinite(exposure.variance)
+    marked = (exposure.mask & int(UNMEASURABLE)) != 0
+    wanted = (marked & ((exposure.mask & int(Plane.INTRP)) == 0)) | ~finite
+    if not wanted.any():
         return exposure
-    image, variance = exposure.image.copy(), exposure.variance.copy()
-    for plane in (image, variance):
-        _fill_rows(plane, bad)
-        _fill_rows(plane.T, np.broadcast_to(bad.all(axis=1), plane.T.shape))
-    mask = exposure.mask | np.where(bad, np.int32(Plane.INTRP), np.int32(0))
+    mask = exposure.mask | np.where(finite | marked, np.int32(0), np.int32(Plane.NO_DATA))
+    image, found = interpolated(exposure.image, wanted, mask=mask, bad=int(UNMEASURABLE))
+    variance, _ = interpolated(exposure.variance, wanted, mask=mask, bad=int(UNMEASURABLE), cubic=False)
+    mask |= np.where(found, np.int32(Plane.INTRP), np.int32(0))
+    mask &= np.where(wanted & ~found, ~np.int32(Plane.INTRP), ~np.int32(0))
     return replace(exposure, image=image, variance=variance, mask=mask)
 
 
-def _fill_rows(values: npt.NDArray[np.float32], bad: npt.NDArray[np.bool_]) -> None:
-    """Replace bad values in place, row by row where a row has both kinds."""
-    columns = np.arange(values.shape[1])
-    for row in np.nonzero(bad.any(axis=1) & ~bad.all(axis=1))[0]:
-        spoilt = bad[row]
-        values[row, spoilt] = np.interp(columns[spoilt], columns[~spoilt], values[row, ~spoilt])
+def filled_light(frame: Frame, residual: FloatImage) -> npt.NDArray[np.float32] | None:
+    """Return what stands for pixels that cannot be used: the sources' models, and what is left beside these pixels.
+
+    Parameters
+    ----------
+    frame
+        The image that was fitted.
+    residual
+        The image without the models of its sources, of ``psf_photometry``.
+
+    Returns
+    -------
+    fill
+        Of ``Frame``; None where every pixel can be used. What is left of the image is smooth where the image is not,
+        and interpolated across gaps that are short enough; farther inside there are only the models.
+    """
+    image, mask = np.asarray(frame.image), frame.mask
+    if mask is None:
+        return None
+    wanted = (np.asarray(mask) & frame.bad) != 0
+    if not wanted.any():
+        return None
+    left, found = interpolated(residual, wanted, mask=mask, bad=frame.bad, cubic=False)
+    fill = (image - residual).astype(np.float32)
+    fill[found] += left[found]
+    return fill

@@ -7,7 +7,7 @@ windowed position, and where that fails too, the mean of its footprint, with a f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.single_frame.characterise import Characterised
+from qserv_py.pipelines.single_frame.interpolation import filled_light
 
 _GRID = 6
 _SHAPES_ORDER = 3
@@ -58,13 +59,15 @@ def measure(image: Characterised, options: Options) -> Any:
     table["significance"] = rows["peak"].astype(np.float32)
     sigma = image.fwhm_pixels / np.sqrt(8 * np.log(2))
     window = windowed_positions(frame, rows["x"], rows["y"], sigma, segment=own)
-    psf_fluxes = psf_photometry(frame, psf, rows["x"], rows["y"]).fluxes
+    fitted = psf_photometry(frame, psf, rows["x"], rows["y"])
+    psf_fluxes, frame = fitted.fluxes, replace(frame, fill=filled_light(frame, fitted.residual))
     x, y = _add_positions(table, rows, window, psf_fluxes)
     _add_psf(table, psf_fluxes, psf, x, y)
     shapes = adaptive_moments(frame, x, y, sigma, segment=own)
     _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), image.sky.mean_noise)
     _add_apertures(table, frame, x, y, options.radii_pixels)
     _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
+    table["planes"] |= aperture_fluxes(frame, x, y, image.fwhm_pixels)["planes"]
     table["center_planes"] = planes_around(image.mask, x, y)
     table["sky"] = _sampled(image.sky.level_image(), x, y)
     table["variance"] = _sampled(image.variance, x, y)

@@ -138,12 +138,12 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
             out[f"apFlux_{radius}_0_flag"] = _bad_flux(measured, f"ap{radius}")
     for name, column in (("psf", "psfFlux"), ("gauss", "gaussianFlux"), ("kron", "kronFlux")):
         _add_flux(out, name, column, measured, njy)
-    out["psfFlux_flag"] = _has(measured["psf_flags"], Flag.NO_DATA)
+    out["psfFlux_flag"] = _bad_flux(measured, "psf")
     out["psfFlux_flag_edge"] = _has(measured["psf_flags"], Flag.EDGE)
     out["psfFlux_flag_noGoodPixels"] = _has(measured["psf_flags"], Flag.NO_DATA)
     out["psfFlux_apCorr"], out["psfFlux_apCorrErr"] = measured["psf_correction"], measured["psf_correction_error"]
     out["psfFlux_area"] = np.asarray(measured["psf_area"], np.float32)
-    out["gaussianFlux_flag"] = ~np.isfinite(measured["gauss_flux"])
+    out["gaussianFlux_flag"] = ~np.isfinite(measured["gauss_flux"]) | _bad_flux(measured, "shape")
     out["kronFlux_flag"] = _bad_flux(measured, "kron")
     out["kronRad"] = np.asarray(measured["kron_radius"], np.float32)
     out["invalidPsfFlag"] = ~np.isfinite(measured["psf_area"])
@@ -190,7 +190,8 @@ def _add_flags(out: Any, measured: Any) -> None:
 
 
 def _bad_flux(measured: Any, name: str) -> npt.NDArray[np.bool_]:
-    return _has(measured[f"{name}_flags"], Flag.NO_DATA)
+    """Return where a flux failed, or where some of its light could not be seen and was filled, or left out of a fit."""
+    return _has(measured[f"{name}_flags"], Flag.NO_DATA | Flag.MASKED | Flag.EDGE)
 
 
 def _has(values: Any, flag: int) -> npt.NDArray[np.bool_]:

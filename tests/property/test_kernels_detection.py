@@ -44,7 +44,10 @@ def test_the_filter_equals_numpys(
     ours = significance(image, noise=noise, kernel=kernel, mask=mask, tolerance=0.0)
     rows, columns = separable_terms(kernel, tolerance=0.0)
     terms = np.einsum("tj,ti->ji", rows.astype(float), columns.astype(float))
-    theirs = reference.significance(image, usable(image, mask, UNDETECTABLE), noise, terms)
+    seen = usable(image, mask, UNDETECTABLE)
+    if mask is not None:
+        seen |= np.isfinite(image) & ((mask & Plane.INTRP) != 0)
+    theirs = reference.significance(image, seen, noise, terms)
     scale = np.abs(np.where(np.isfinite(image), image, 0)).max()
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5 * scale)
     assert np.isfinite(ours).all()
@@ -96,8 +99,12 @@ def test_footprints_and_deblending_equal_the_slow_ones(data: st.DataObject, shap
 def test_any_image_is_survived(found: tuple[np.ndarray, np.ndarray | None]) -> None:
     image, mask = found
     answer = detect(image, mask=mask, noise=10.0, kernel=gaussian_kernel(2.5), threshold=3.0)
-    assert answer.segments.max() == len(answer.sources)
-    assert not answer.segments[~usable(image, mask, UNDETECTABLE)].any()
+    assert np.unique(answer.segments[answer.segments > 0]).tolist() == list(range(1, len(answer.sources) + 1))
+    for number, source in enumerate(answer.sources, 1):
+        inside = answer.segments == number
+        assert source["planes"] == (0 if mask is None else np.bitwise_or.reduce(mask[inside]))
+        assert source["pixels"] == inside.sum()
+        assert source["siblings"] == np.sum(answer.sources["footprint"] == source["footprint"]) - 1
     assert np.isfinite(answer.sources["x"]).all()
 
 
@@ -131,6 +138,10 @@ def test_flags() -> None:
     assert middle["planes"] == Plane.SAT | Plane.SUSPECT
     mask[11, 11] |= Plane.CR
     assert detect(image, noise=1.0, kernel=POINT, mask=mask).sources["pixels"].tolist() == [9, 8]
+    mask[11, 11] |= Plane.INTRP
+    edge, middle = detect(image, noise=1.0, kernel=POINT, mask=mask).sources
+    assert middle["pixels"] == 9
+    assert middle["planes"] == Plane.SAT | Plane.SUSPECT | Plane.CR | Plane.INTRP
 
 
 def test_a_huge_footprint_stays_whole() -> None:

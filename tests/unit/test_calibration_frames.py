@@ -15,6 +15,7 @@ from qserv_py.errors import CalibrationError, NoFitError, PipelineError, Unusabl
 from qserv_py.pipelines.images.exposure import Exposure, RawImage
 from qserv_py.pipelines.instrument.camera import Detector
 from qserv_py.pipelines.instrument.layout import make_camera
+from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.isr import MaskedImage
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs
@@ -128,22 +129,40 @@ def test_frames_of_another_shape_are_refused() -> None:
         without_signature(raw, detector, calibrations=Calibrations(flat=exposure_of(np.ones((3, 3)))), dark_s=0)
 
 
-def test_interpolation_follows_the_row_and_then_the_column() -> None:
-    image = np.tile(np.arange(8, dtype=np.float32), (6, 1))
-    exposure = exposure_of(image)
-    exposure.mask[2, 3:5] = Plane.BAD
-    exposure.mask[4] = Plane.BAD
-    exposure.image[1, 0] = np.nan
-    exposure.image[2, 3:5] = 1e6
-    exposure.image[4] = np.nan
+def test_interpolation_takes_the_shorter_way() -> None:
+    row, column = np.indices((40, 50), dtype=np.float32)
+    image = 100 + 2 * column + 3 * row
+    exposure = exposure_of(image.copy())
+    damage = np.zeros(image.shape, bool)
+    damage[5, 10:40] = damage[12:15, 20:22] = damage[30:32, :] = damage[:, 45] = damage[20:22, 0] = True
+    exposure.mask[damage] = Plane.BAD
+    exposure.image[damage] = 1e6
+    exposure.image[35, 5] = np.nan
     done = interpolate(exposure)
-    expected = image.copy()
-    expected[1, 0] = 1
-    assert done.image == pytest.approx(expected)
-    assert ((done.mask & Plane.INTRP) != 0).sum() == 11
+    damage[35, 5] = True
+    inside = damage.copy()
+    inside[20:22, 0] = False
+    assert done.image[~damage] == pytest.approx(image[~damage])
+    assert done.image[inside] == pytest.approx(image[inside], rel=1e-5)
+    assert done.image[20:22, 0] == pytest.approx(image[20:22, 0], rel=1e-5)  # along the column there are two sides
+    assert (((done.mask & Plane.INTRP) != 0) == damage).all()
+    assert done.mask[35, 5] == Plane.NO_DATA | Plane.INTRP
     assert (done.mask & Plane.BAD == exposure.mask & Plane.BAD).all()
+    assert interpolate(done) is done
+
+
+def test_interpolation_does_not_reach_into_a_dead_amplifier() -> None:
+    image = np.full((60, 80), 7.0, np.float32)
+    exposure = exposure_of(image)
+    exposure.mask[:, 30:70] = Plane.BAD
+    exposure.mask[:, 76:] = Plane.BAD
+    exposure.image[:, 30:70] = exposure.image[:, 76:] = 123.0
+    done = interpolate(exposure)
+    assert (done.image[:, 30:70] == 123.0).all()
+    assert not (done.mask[:, 30:70] & Plane.INTRP).any()
+    assert (done.image[:, 76:] == 7.0).all()  # at the border what is nearest goes on
     whole = replace(exposure, mask=np.full_like(exposure.mask, Plane.BAD))
-    assert interpolate(whole) is whole
+    assert (interpolate(whole).mask == Plane.BAD).all()
 
 
 @given(st.integers(1, 9), st.integers(0, 2**32), st.integers(1, 40))
@@ -250,7 +269,7 @@ def test_a_flat_needs_light_and_marks_what_is_blind() -> None:
         as_response(replace(frame, mask=np.full((4, 4), Plane.BAD, np.int32)))
 
 
-@given(st.integers(0, 2**32), st.integers(20, 60), st.floats(-0.05, 0.05), st.floats(-0.05, 0.05))
+@given(st.integers(0, 2**32), st.integers(30, 60), st.floats(-0.05, 0.05), st.floats(-0.05, 0.05))
 def test_aperture_corrections_follow_the_image_and_leave_blends_out(seed: int, count: int, a: float, b: float) -> None:
     random = np.random.default_rng(seed)
     x, y = random.uniform(0, 1000, (2, count))
@@ -259,8 +278,12 @@ def test_aperture_corrections_follow_the_image_and_leave_blends_out(seed: int, c
     stars = Table({"x": x, "y": y, "psf_flux": np.full(count, 1e5)})
     stars["ap12_flux"] = 1e5 * ratio * (1 + random.normal(0, 1e-4, count)) * np.where(blended, 1.5, 1.0)
     stars["ap12_flux_error"] = np.full(count, 100.0)
+    stars["psf_flags"] = stars["ap12_flags"] = np.zeros(count, np.int32)
+    damaged = np.arange(count) >= count - 5  # not enough to stand out
+    stars["ap12_flux"][damaged] *= 1.01
+    stars["ap12_flags"][damaged] = int(Flag.MASKED)
     fit = fit_aperture_correction(stars, flux="psf", aperture="ap12", shape=(1000, 1000))
-    assert not fit.used[blended].any()
+    assert not fit.used[blended | damaged].any()
     np.testing.assert_allclose(fit.at(x, y), ratio, atol=1e-3)
     assert fit.error < 1e-3
     assert fit.at([5000.0], [500.0]) == pytest.approx(fit.at([1000.0], [500.0]))
@@ -268,6 +291,7 @@ def test_aperture_corrections_follow_the_image_and_leave_blends_out(seed: int, c
 
 def test_an_aperture_correction_needs_a_star() -> None:
     none = Table({name: [np.nan] for name in ("x", "y", "psf_flux", "ap12_flux", "ap12_flux_error")})
+    none["psf_flags"] = none["ap12_flags"] = [0]
     with pytest.raises(NoFitError, match="none of 1 stars has both fluxes"):
         fit_aperture_correction(none, flux="psf", aperture="ap12", shape=(10, 10))
 

@@ -1,7 +1,7 @@
 /* Fluxes in ellipses with the exact overlap of every pixel, and Kron's radius. */
 #include "frame.h"
 
-static const double LEAST_AREA = 0.5; /* share of an aperture that must be usable */
+static const double LEAST_AREA = 0.5; /* share of an aperture that must have been seen */
 
 /* Area between two radii of the unit circle through p and q, signed: half the angle between them. */
 static double sector(double px, double py, double qx, double qy) {
@@ -60,34 +60,29 @@ static double overlap(const ellipse *e, double dx, double dy) {
 
 /* Sums over one aperture. */
 static qk_flux aperture(const qk_frame *f, const ellipse *e, int32_t segment) {
-    qk_flux out = {NAN, NAN, 0, 0, QK_FLAG_NO_DATA};
+    qk_flux out = {NAN, NAN, 0, 0, 0};
     qk_box box = qk_box_of(f, e->x, e->y, e->half_x + 0.5, e->half_y + 0.5);
-    double flux = 0, variance = 0, light = 0, area = 0, masked = 0;
+    double flux = 0, variance = 0, light = 0, opposite = 0, whole = acos(-1) * e->a * e->b;
     for (int64_t y = box.y0; y < box.y1; y++)
         for (int64_t x = box.x0; x < box.x1; x++) {
             double weight = overlap(e, (double)x - e->x, (double)y - e->y);
-            int64_t at = y * f->nx + x;
             if (weight <= 0) continue;
-            if (!qk_counts(f, at, segment)) {
-                masked += weight;
-                continue;
-            }
-            area += weight;
-            flux += weight * f->image[at];
-            light += weight * weight * f->image[at];
-            variance += weight * weight * qk_variance(f, at);
+            qk_light pixel = qk_light_at(f, e->x, e->y, x, y, segment);
+            if (pixel.flags == 0) out.area += weight;
+            else if (pixel.flags == QK_FLAG_NEIGHBOUR && pixel.known) opposite += weight;
+            out.flags |= pixel.flags;
+            if (f->mask && !(pixel.flags & QK_FLAG_EDGE)) out.planes |= f->mask[y * f->nx + x];
+            flux += weight * pixel.value;
+            light += weight * weight * pixel.value;
+            variance += weight * weight * pixel.variance;
         }
-    double whole = acos(-1) * e->a * e->b;
-    out.flags = (masked > 0 ? QK_FLAG_MASKED : 0) | (whole - area - masked > 1e-6 * whole ? QK_FLAG_EDGE : 0);
-    out.area = area;
-    if (area < LEAST_AREA * whole) {
+    if (out.area + opposite < LEAST_AREA * whole) {
         out.flags |= QK_FLAG_NO_DATA;
         return out;
     }
     if (!f->variance && f->gain > 0 && light > 0) variance += light / f->gain;
-    double scale = whole / area; /* what is missing shines like the rest */
-    out.flux = flux * scale;
-    out.error = sqrt(variance) * scale;
+    out.flux = flux;
+    out.error = sqrt(variance);
     return out;
 }
 
@@ -114,19 +109,16 @@ int qk_kron_radii(const qk_frame *f, const double *x, const double *y, const dou
         ellipse e = ellipse_of(x[i], y[i], a[i], b[i], theta[i]);
         qk_box box = qk_box_of(f, e.x, e.y, reach * e.half_x, reach * e.half_y);
         double sum = 0, moment = 0;
-        flags[i] = box.cut ? QK_FLAG_EDGE : 0;
+        flags[i] = 0;
         for (int64_t row = box.y0; row < box.y1; row++)
             for (int64_t column = box.x0; column < box.x1; column++) {
                 double dx = (double)column - e.x, dy = (double)row - e.y;
                 double u = e.xx * dx + e.xy * dy, v = e.yx * dx + e.yy * dy, r2 = u * u + v * v;
-                int64_t at = row * f->nx + column;
                 if (r2 > reach * reach) continue;
-                if (!qk_counts(f, at, segment ? segment[i] : 0)) {
-                    flags[i] |= QK_FLAG_MASKED;
-                    continue;
-                }
-                sum += f->image[at];
-                moment += sqrt(r2) * f->image[at];
+                qk_light pixel = qk_light_at(f, e.x, e.y, column, row, segment ? segment[i] : 0);
+                flags[i] |= pixel.flags;
+                sum += pixel.value;
+                moment += sqrt(r2) * pixel.value;
             }
         if (sum > 0 && moment > 0) radius[i] = moment / sum;
         else flags[i] |= QK_FLAG_NO_DATA;

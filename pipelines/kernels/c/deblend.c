@@ -285,7 +285,7 @@ static void add_pixel(const qk_field *f, int32_t pixel, qk_source *s) {
     if (x > s->x_max) s->x_max = x;
     if (y > s->y_max) s->y_max = y;
     s->pixels++;
-    s->flux += f->image[pixel];
+    if (isfinite(f->image[pixel])) s->flux += f->image[pixel];
     if (f->mask) s->planes |= f->mask[pixel];
 }
 

@@ -112,9 +112,10 @@ enum qk_flag {
     QK_FLAG_DEBLENDED = 1,   /* shares its footprint with other sources */
     QK_FLAG_EDGE = 2,        /* touches the border of the image */
     QK_FLAG_TOO_LARGE = 4,   /* its footprint has more pixels than are divided */
-    QK_FLAG_MASKED = 8,      /* some pixels could not be used */
+    QK_FLAG_MASKED = 8,      /* some pixels could not be used, and were filled or left out */
     QK_FLAG_NO_DATA = 16,    /* too few pixels, or a position off the image: the result is NaN */
-    QK_FLAG_NOT_CONVERGED = 32
+    QK_FLAG_NOT_CONVERGED = 32,
+    QK_FLAG_NEIGHBOUR = 64   /* some pixels belong to another source's segment, and were filled */
 };
 
 /* A detected source; moments are weighted by significance. */
@@ -133,12 +134,13 @@ typedef struct {
     int32_t flags;                    /* enum qk_flag */
 } qk_source;
 
-/* Image convolved with sum over t of kernel_y[t] kernel_x[t], in standard deviations of the result; pixels that cannot
- * be used count as zero and get 0. */
+/* Image convolved with sum over t of kernel_y[t] kernel_x[t], in standard deviations of the result. Pixels that are not
+ * finite count as zero, and so do those with a plane `bad` unless they were interpolated (QK_INTRP): every pixel gets what
+ * the others around it say, so a footprint goes on over the pixels that are missing in it. */
 int qk_significance(
     const float *image,               /* ny x nx, background subtracted */
     const int32_t *mask,              /* ny x nx, or NULL */
-    int32_t bad,                      /* planes of pixels that are not used */
+    int32_t bad,                      /* planes of pixels that are not used unless interpolated */
     const float *noise,               /* standard deviation of each pixel, ny x nx, or NULL */
     double noise_everywhere,          /* where noise is NULL */
     int64_t ny,
@@ -152,7 +154,7 @@ int qk_significance(
 /* Footprints of connected pixels at or above a threshold, divided into sources. */
 int qk_detect(
     const float *significance,        /* ny x nx, finite */
-    const float *image,               /* ny x nx, finite where significant */
+    const float *image,               /* ny x nx; what is not finite adds no flux */
     const int32_t *mask,              /* ny x nx, or NULL: only reported */
     int64_t ny,
     int64_t nx,
@@ -165,6 +167,22 @@ int qk_detect(
     int64_t capacity,
     int64_t *n_sources);              /* OUT */
 
+/* ---- missing pixels (interpolate.c) ---- */
+
+/* Values of pixels from the nearest usable ones on both sides along the row or the column, whichever gap is shorter; at
+ * the border of the image from the nearest on one side. */
+int qk_interpolate(
+    const float *image,               /* ny x nx */
+    const int32_t *mask,              /* ny x nx, or NULL */
+    int32_t bad,                      /* planes of pixels that say nothing */
+    int64_t ny,
+    int64_t nx,
+    const uint8_t *wanted,            /* ny x nx, not 0: pixels to fill */
+    int64_t longest,                  /* gap that is filled, pixels, 1 to QK_MAX_SIDE */
+    int cubic,                        /* not 0: a cubic across gaps of one and two pixels, where two stand on each side */
+    float *out,                       /* IN the image, OUT values where one was found */
+    uint8_t *found);                  /* OUT ny x nx, 1 where one was */
+
 /* ---- measurement (frame.c, aperture.c, moments.c) ---- */
 
 /* What measurements look at. */
@@ -173,17 +191,22 @@ typedef struct {
     const float *variance;            /* ny x nx, the unit of the image squared, or NULL: noise and gain say it */
     const int32_t *mask;              /* ny x nx, or NULL */
     const int32_t *segments;          /* ny x nx, or NULL: pixels of another source's segment do not count */
+    const float *fill;                /* ny x nx, or NULL: what stands for pixels with a plane `bad`; NaN for not known */
     int64_t ny, nx;
     double noise;                     /* standard deviation of the background in a pixel, where variance is NULL */
     double gain;                      /* electrons per unit of the image, 0 for no noise of the source itself */
     int32_t bad;                      /* planes of pixels that do not count */
 } qk_frame;
 
-/* A flux; what is masked or off the image is replaced by the mean of the rest. */
+/* Light that cannot be seen, in apertures and moments: an interpolated pixel has the value of `fill`, without it that of
+ * the image; any other the value at the opposite side of the source; where that cannot be seen either, that of `fill`; and
+ * at the last none. */
+
+/* A flux. */
 typedef struct {
     double flux, error;               /* unit of the image; NaN with QK_FLAG_NO_DATA */
-    double area;                      /* usable pixels */
-    int32_t unused;
+    double area;                      /* pixels that were seen */
+    int32_t planes;                   /* mask planes of any pixel in the aperture */
     int32_t flags;                    /* enum qk_flag */
 } qk_flux;
 

@@ -3,6 +3,7 @@
 
 enum { ROUNDS = 100 };
 static const double REACH = 4.0;       /* window's standard deviations */
+static const double LEAST_WEIGHT = 0.01; /* of a filled pixel that is worth a flag */
 static const double LEAST_SIZE = 0.05; /* pixel^2, of a second moment: less is a single pixel */
 
 typedef struct {
@@ -22,16 +23,12 @@ static sums sums_of(const qk_frame *f, const window *w, double x, double y, int3
     sums s = {0};
     double det = w->xx * w->yy - w->xy * w->xy;
     qk_box box = qk_box_of(f, x, y, REACH * sqrt(w->xx), REACH * sqrt(w->yy));
-    if (box.cut) s.flags |= QK_FLAG_EDGE;
     for (int64_t j = box.y0; j < box.y1; j++)
         for (int64_t i = box.x0; i < box.x1; i++) {
             double dx = (double)i - x, dy = (double)j - y;
-            int64_t at = j * f->nx + i;
-            if (!qk_counts(f, at, segment)) {
-                s.flags |= QK_FLAG_MASKED;
-                continue;
-            }
-            double v = weight_of(w, det, dx, dy) * f->image[at];
+            qk_light pixel = qk_light_at(f, x, y, i, j, segment);
+            double weight = weight_of(w, det, dx, dy), v = weight * pixel.value;
+            if (weight > LEAST_WEIGHT) s.flags |= pixel.flags;
             s.sum += v;
             s.x += v * dx;
             s.y += v * dy;
@@ -59,10 +56,9 @@ static void errors(const qk_frame *f, const window *w, const sums *s, int32_t se
     for (int64_t j = box.y0; j < box.y1; j++)
         for (int64_t i = box.x0; i < box.x1; i++) {
             double dx = (double)i - m->x, dy = (double)j - m->y;
-            int64_t at = j * f->nx + i;
-            if (!qk_counts(f, at, segment)) continue;
-            double weight = weight_of(w, det, dx, dy), variance = qk_variance(f, at);
-            if (!f->variance && f->gain > 0 && f->image[at] > 0) variance += f->image[at] / f->gain;
+            qk_light pixel = qk_light_at(f, m->x, m->y, i, j, segment);
+            double weight = weight_of(w, det, dx, dy), variance = pixel.variance;
+            if (!f->variance && f->gain > 0 && pixel.value > 0) variance += pixel.value / f->gain;
             double v = weight * weight * variance;
             ex += v * dx * dx;
             ey += v * dy * dy;

@@ -114,22 +114,22 @@ typedef struct {
     double *value, *weight; /* side x side */
 } stamp;
 
-/* Scratch of moving one star. */
+/* Scratch of moving one star; hole is 1 where `wide` holds a value that stands for a pixel that does not count. */
 typedef struct {
-    double *wide, *rows, *grid, *model, *shift;
+    double *wide, *hole, *rows, *grid, *model, *shift;
 } bench;
 
-/* Light that a pixel of the star shows: with a previous model, what is left of the image and the star's own model. */
-static void cut_out(const qk_frame *f, const qk_psf *before, int64_t px, int64_t py, int64_t half, double flux,
-                    int32_t segment, const bench *b) {
+/* Light that a pixel of the star shows: with a previous model, what is left of the image and the star's own model. A
+ * pixel that does not count shows the model, without one what fills it in every measurement. */
+static void cut_out(const qk_frame *f, const qk_psf *before, double x0, double y0, int64_t px, int64_t py, int64_t half,
+                    double flux, int32_t segment, const bench *b) {
     int64_t wide = 2 * half + 1, margin = before ? half - before->side / 2 : 0;
     for (int64_t j = 0; j < wide; j++)
         for (int64_t i = 0; i < wide; i++) {
-            int64_t x = px - half + i, y = py - half + j, at = y * f->nx + x;
+            qk_light pixel = qk_light_at(f, x0, y0, px - half + i, py - half + j, segment);
             double *to = b->wide + j * wide + i;
-            *to = NAN;
-            if (x < 0 || y < 0 || x >= f->nx || y >= f->ny || !qk_counts(f, at, segment)) continue;
-            *to = f->image[at];
+            b->hole[j * wide + i] = pixel.flags != 0;
+            *to = before && pixel.flags ? 0 : pixel.value;
             int64_t u = i - margin, v = j - margin;
             if (before && u >= 0 && v >= 0 && u < before->side && v < before->side) *to += flux * b->model[v * before->side + u];
         }
@@ -147,7 +147,7 @@ static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before
         py = ny;
         qk_psf_shift(b->grid, side, x - nx, y - ny, b->model, NULL, NULL, b->shift);
     }
-    cut_out(f, modelled ? before : NULL, (int64_t)px, (int64_t)py, half, flux, segment, b);
+    cut_out(f, modelled ? before : NULL, x, y, (int64_t)px, (int64_t)py, half, flux, segment, b);
     double whole_x = floor(x - px), whole_y = floor(y - py); /* 0 or -1 */
     qk_lagrange(x - px - whole_x, wx, NULL);
     qk_lagrange(y - py - whole_y, wy, NULL);
@@ -157,10 +157,7 @@ static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before
     for (int64_t j = 0; j < wide; j++)
         for (int64_t i = 0; i < side; i++) {
             double sum = 0;
-            for (int64_t k = 0; k < QK_TAPS; k++) {
-                double v = b->wide[j * wide + i + first_x + k];
-                sum += isnan(v) ? 0 : wx[k] * v;
-            }
+            for (int64_t k = 0; k < QK_TAPS; k++) sum += wx[k] * b->wide[j * wide + i + first_x + k];
             b->rows[j * side + i] = sum;
         }
     for (int64_t j = 0; j < side; j++)
@@ -169,7 +166,7 @@ static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before
             bool usable = true;
             for (int64_t k = 0; k < QK_TAPS; k++) sum += wy[k] * b->rows[(j + first_y + k) * side + i];
             for (int64_t v = 3; v <= 4; v++)
-                for (int64_t u = 3; u <= 4; u++) usable &= !isnan(b->wide[(j + first_y + v) * wide + i + first_x + u]);
+                for (int64_t u = 3; u <= 4; u++) usable &= b->hole[(j + first_y + v) * wide + i + first_x + u] == 0;
             if (usable) {
                 int64_t cx = (int64_t)px - half + i + first_x + 3, cy = (int64_t)py - half + j + first_y + 3;
                 light = modelled ? flux * b->grid[j * side + i] : sum;
@@ -223,13 +220,14 @@ int qk_psf_fit(const qk_frame *frame, const double *x, const double *y, const do
     for (int64_t i = 0; i < n; i++)
         if (!(flux[i] > 0) || !(x[i] > -0.5 && x[i] < (double)frame->nx - 0.5) || !(y[i] > -0.5 && y[i] < (double)frame->ny - 0.5))
             return qk_fail(QK_BAD_ARGUMENT, "star %lld of flux %g at (%g, %g)", (long long)i, flux[i], x[i], y[i]);
-    double *memory = qk_scratch(n * (2 * pixels + n_terms) + (wide + 1) * (wide + 1) * 2 + 4 * pixels, sizeof *memory);
+    double *memory = qk_scratch(n * (2 * pixels + n_terms) + (wide + 1) * (wide + 1) * 3 + 4 * pixels, sizeof *memory);
     stamp *stars = qk_scratch(n, sizeof *stars);
     int status = memory && stars ? QK_OK : QK_LIMIT;
     if (status == QK_OK) {
         double *next = memory;
         bench b;
         b.wide = next, next += (wide + 1) * (wide + 1);
+        b.hole = next, next += (wide + 1) * (wide + 1);
         b.rows = next, next += (wide + 1) * (wide + 1);
         b.grid = next, next += pixels;
         b.model = next, next += pixels;

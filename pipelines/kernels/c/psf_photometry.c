@@ -5,6 +5,8 @@
 #include "psf.h"
 
 enum { ROUNDS = 12 };
+static const double LEAST_INSIDE = 0.2; /* of the PSF on pixels that count, for a fit */
+static const double LEAST_SHARE = 0.005; /* of the PSF on pixels that do not count, that is worth a flag */
 
 /* Scratch of a fit. */
 typedef struct {
@@ -40,7 +42,7 @@ static void add_model(const qk_frame *f, const qk_psf *psf, const place *at, dou
 
 /* Normal equations of flux, flux * x and flux * y at the drawn PSF. */
 typedef struct {
-    double a[9], b[3], chi2, psf_inside;
+    double a[9], b[3], chi2, psf_inside, psf_off, psf_masked;
     int64_t pixels;
     int32_t flags;
 } normal;
@@ -51,11 +53,11 @@ static normal equations(const qk_frame *f, const qk_psf *psf, const place *at, d
         for (int64_t i = 0; i < psf->side; i++) {
             int64_t x = at->x + i, y = at->y + j, k = j * psf->side + i, pixel = y * f->nx + x;
             if (x < 0 || y < 0 || x >= f->nx || y >= f->ny) {
-                n.flags |= QK_FLAG_EDGE;
+                n.psf_off += fabs(b->value[k]);
                 continue;
             }
             if (!qk_counts(f, pixel, 0)) {
-                n.flags |= QK_FLAG_MASKED;
+                n.psf_masked += fabs(b->value[k]);
                 continue;
             }
             double model = flux * b->value[k], variance = qk_variance(f, pixel);
@@ -71,6 +73,8 @@ static normal equations(const qk_frame *f, const qk_psf *psf, const place *at, d
             n.psf_inside += b->value[k];
             n.pixels++;
         }
+    if (n.psf_off > LEAST_SHARE) n.flags |= QK_FLAG_EDGE;
+    if (n.psf_masked > LEAST_SHARE) n.flags |= QK_FLAG_MASKED;
     n.a[1] = n.a[3];
     n.a[2] = n.a[6];
     n.a[5] = n.a[7];
@@ -120,7 +124,7 @@ static bool fit(const qk_frame *f, const qk_psf *psf, double x0, double y0, doub
         double step[3];
         draw(psf, x, y, true, b, at);
         normal n = equations(f, psf, at, flux, b);
-        if (n.psf_inside < 0.5 || !step_of(&n, free_position, flux, step) || !isfinite(step[0] + step[1] + step[2])) return false;
+        if (n.psf_inside < LEAST_INSIDE || !step_of(&n, free_position, flux, step) || !isfinite(step[0] + step[1] + step[2])) return false;
         flux += step[0];
         x += limited(step[1]);
         y += limited(step[2]);

@@ -8,12 +8,12 @@ typedef float lanes __attribute__((vector_size(LANES * sizeof(float)), aligned(s
 
 static int64_t padded(int64_t n) { return (n + BLOCK - 1) / BLOCK * BLOCK; }
 
-/* The row with zeros where pixels cannot be used; the caller left zeros on both sides. */
+/* The row with zeros where there is nothing to see; the caller left zeros on both sides. */
 QK_CLONES static void load_row(const float *restrict image, const int32_t *restrict mask, int32_t bad, int64_t nx,
                                float *restrict row) {
     for (int64_t i = 0; i < nx; i++) row[i] = fabsf(image[i]) < INFINITY ? image[i] : 0;
     if (mask)
-        for (int64_t i = 0; i < nx; i++) row[i] = mask[i] & bad ? 0 : row[i];
+        for (int64_t i = 0; i < nx; i++) row[i] = (mask[i] & bad) && !(mask[i] & QK_INTRP) ? 0 : row[i];
 }
 
 /* out[x] = sum of weight[k] * from[k][x]: one block of pixels at a time, its sums in registers. */
@@ -36,15 +36,13 @@ QK_CLONES static void weighted_sum(const float *const *from, const float *weight
     }
 }
 
-QK_CLONES static void in_noise(const float *restrict sum, const float *restrict image, const int32_t *restrict mask,
-                               int32_t bad, const float *restrict noise, float scale, int64_t nx, float *restrict out) {
+QK_CLONES static void in_noise(const float *restrict sum, const float *restrict noise, float scale, int64_t nx,
+                               float *restrict out) {
     if (noise)
         for (int64_t i = 0; i < nx; i++) out[i] = noise[i] > 0 && noise[i] < INFINITY ? sum[i] * scale / noise[i] : 0;
     else
         for (int64_t i = 0; i < nx; i++) out[i] = sum[i] * scale;
-    for (int64_t i = 0; i < nx; i++) out[i] = fabsf(image[i]) < INFINITY && fabsf(out[i]) < INFINITY ? out[i] : 0;
-    if (mask)
-        for (int64_t i = 0; i < nx; i++) out[i] = mask[i] & bad ? 0 : out[i];
+    for (int64_t i = 0; i < nx; i++) out[i] = fabsf(out[i]) < INFINITY ? out[i] : 0;
 }
 
 /* Root of the sum of squares of the kernel that the terms add up to. */
@@ -99,8 +97,7 @@ int qk_significance(const float *image, const int32_t *mask, int32_t bad, const 
         for (int64_t t = 0; t < terms; t++) /* rows that are not there yet, before the first, are still zero */
             for (int64_t k = 0; k < side; k++) from[t * side + k] = ring + (t * side + (at - radius + k + side) % side) * width;
         weighted_sum(from, kernel_y, terms * side, width, sum);
-        in_noise(sum, image + at * nx, mask ? mask + at * nx : NULL, bad, noise ? noise + at * nx : NULL, scale, nx,
-                 out + at * nx);
+        in_noise(sum, noise ? noise + at * nx : NULL, scale, nx, out + at * nx);
     }
     free(row);
     free(ring);

@@ -12,14 +12,14 @@ from qserv_py.pipelines.kernels._library import Array
 Pixel = tuple[int, int]
 
 
-def significance(image: Array, usable: Array, noise: Array | float, kernel: Array) -> Array:
-    """Return the filtered image in standard deviations, in float64."""
+def significance(image: Array, seen: Array, noise: Array | float, kernel: Array) -> Array:
+    """Return the filtered image in standard deviations, in float64; pixels that are not seen count as zero."""
     side = kernel.shape[0]
-    padded = np.pad(np.where(usable, image, 0).astype(float), side // 2)
+    padded = np.pad(np.where(seen, image, 0).astype(float), side // 2)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
     filtered = np.einsum("yxji,ji->yx", windows, kernel) / np.sqrt((kernel**2).sum())
     with np.errstate(all="ignore"):
-        out: Array = np.where(usable & (np.asarray(noise) > 0) & np.isfinite(noise), filtered / noise, 0)
+        out: Array = np.where((np.asarray(noise) > 0) & np.isfinite(noise), filtered / noise, 0)
     return out
 
 

@@ -22,14 +22,11 @@ def overlap(shape: tuple[int, int], ellipse: tuple[float, float, float, float, f
 def ellipse_flux(
     image: Array, variance: Array, counts: Array, ellipse: tuple[float, float, float, float, float], *, side: int
 ) -> tuple[float, float, float]:
-    """Return flux, error and usable area."""
+    """Return flux, error and area of the pixels that count, on the image."""
     share = overlap(image.shape, ellipse, side=side) * counts
-    whole, area = np.pi * ellipse[2] * ellipse[3], share.sum()
-    if area < 0.5 * whole:
-        return np.nan, np.nan, area
     light = np.where(counts, image, 0).astype(float)
     noise = np.where(counts, variance, 0).astype(float)
-    return (share * light).sum() * whole / area, np.sqrt((share**2 * noise).sum()) * whole / area, area
+    return (share * light).sum(), np.sqrt((share**2 * noise).sum()), share.sum()
 
 
 def kron_radius(
