@@ -44,7 +44,8 @@ class Frame:
     """Standard deviation of the background in a pixel; where ``variance`` is None."""
 
     gain: float = 0.0
-    """Electrons per unit, for the noise of the source itself where ``variance`` is None; 0 leaves it out."""
+    """Electrons per unit; 0 for not known. Where ``variance`` is None, the noise of the source itself; where it is not,
+    this noise is in it, and fits put that of the model in its place."""
 
     mask: npt.ArrayLike | None = None
     """Planes of each pixel."""

@@ -51,7 +51,7 @@ def psf_photometry(
     Parameters
     ----------
     frame
-        Background subtracted, with its noise; segments are not used.
+        Background subtracted, with its noise or variance, to which the light of all models adds; segments are not used.
     psf
         Of the image.
     x, y

@@ -25,6 +25,7 @@ from qserv_py.pipelines.kernels.psf import Psf, terms_of
 from qserv_py.pipelines.kernels.psf_fit import fit_psf
 from qserv_py.pipelines.kernels.stars import select_stars
 from qserv_py.pipelines.single_frame.interpolation import interpolate
+from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
 
 _SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
 _FIRST_THRESHOLD = 20.0
@@ -68,7 +69,7 @@ class Characterised:
     """Electrons above the sky, cosmic rays replaced."""
 
     variance: FloatImage
-    """Electrons squared, as it came."""
+    """Electrons squared: as it came, but for cosmic rays; times ``noise.scale``."""
 
     mask: MaskImage
     """With the planes CR and DETECTED."""
@@ -81,6 +82,12 @@ class Characterised:
 
     psf: Psf
     """Of the image."""
+
+    noise: Noise
+    """How the variance plane was read."""
+
+    sky_noise: FloatImage
+    """Standard deviation of the sky in every pixel."""
 
     fwhm_pixels: float
     """Of the stars' median."""
@@ -96,9 +103,13 @@ class Characterised:
 
     @property
     def frame(self) -> Frame:
-        """The image as measurements take it; the noise is the sky's and that of the light itself."""
+        """The image as measurements take it."""
         return Frame(
-            image=self.light, noise=self.sky.mean_noise, gain=1.0, mask=self.mask, segments=self.found.segments
+            image=self.light,
+            variance=self.variance,
+            gain=self.noise.gain,
+            mask=self.mask,
+            segments=self.found.segments,
         )
 
 
@@ -108,7 +119,7 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     Raises
     ------
     UnusableImageError
-        If less than a tenth of the pixels can be used, or these have no noise.
+        If less than a tenth of the pixels can be used, or these have no noise, or less than half of them a variance.
     NoFitError
         If there are too few stars for a PSF.
     """
@@ -117,27 +128,34 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     sky = background(exposure.image, mask=exposure.mask, mesh=options.mesh_pixels)
     if not sky.mean_noise > 0:
         raise UnusableImageError("the image has no noise: its pixels have one value")
+    light = sky.subtract_from(exposure.image)
+    noise = noise_of(light, exposure.variance, exposure.mask, sky)
+    exposure = replace(exposure, variance=exposure.variance * np.float32(noise.scale))
     hit = np.zeros(exposure.image.shape, bool)
     if options.cosmic_rays:
-        exposure, hit = _without_cosmic_rays(exposure, sky)
-    image, mask = exposure.image, exposure.mask.copy()
+        exposure, hit = _without_cosmic_rays(exposure, light, noise)
+    image, variance, mask = exposure.image, exposure.variance, exposure.mask.copy()
     light = _finite(sky.subtract_from(image))
-    fwhm = _fwhm(light, mask, sky, options)
-    found = detect(light, noise=sky.mean_noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=options.threshold)
+    of_sky = sky_noise(light, variance, noise)
+    frame = Frame(image=light, variance=variance, gain=noise.gain, mask=mask)
+    fwhm = _fwhm(frame, of_sky, options)
+    found = _detected(light, of_sky, mask, fwhm, options.threshold)
     sky = _sky_beside(found, image, mask, options)
     light = _finite(sky.subtract_from(image))
-    found = detect(light, noise=sky.mean_noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=options.threshold)
+    found = _detected(light, of_sky, mask, fwhm, options.threshold)
     mask |= np.where(found.segments > 0, np.int32(Plane.DETECTED), np.int32(0))
-    frame = Frame(image=light, noise=sky.mean_noise, gain=1.0, mask=mask, segments=found.segments)
+    frame = replace(frame, image=light, mask=mask, segments=found.segments)
     candidate, fwhm = _stars(frame, found, fwhm, options.star_signal_to_noise)
     psf, used = _psf(frame, found.sources, candidate, options)
     return Characterised(
         light=light,
-        variance=exposure.variance,
+        variance=variance,
         mask=mask,
         sky=sky,
         found=found,
         psf=psf,
+        noise=noise,
+        sky_noise=of_sky,
         fwhm_pixels=fwhm,
         candidate=candidate,
         used=used,
@@ -163,10 +181,9 @@ def check_usable(exposure: Exposure, *, least: float = 0.1) -> None:
         )
 
 
-def _without_cosmic_rays(exposure: Exposure, sky: Background) -> tuple[Exposure, npt.NDArray[np.bool_]]:
+def _without_cosmic_rays(exposure: Exposure, light: FloatImage, noise: Noise) -> tuple[Exposure, npt.NDArray[np.bool_]]:
     """Return the image with its hits interpolated, not the median around them: that would cut the top of a star."""
-    light = sky.subtract_from(exposure.image)
-    rays = find_cosmic_rays(Frame(image=light, noise=sky.mean_noise, gain=1.0, mask=exposure.mask))
+    rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, gain=noise.gain, mask=exposure.mask))
     mask = exposure.mask | np.where(rays.hit, np.int32(Plane.CR), np.int32(0))
     return interpolate(replace(exposure, mask=mask)), rays.hit
 
@@ -176,12 +193,15 @@ def _finite(light: FloatImage) -> FloatImage:
     return np.nan_to_num(light, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _fwhm(light: FloatImage, mask: MaskImage, sky: Background, options: Options) -> float:
+def _detected(light: FloatImage, noise: FloatImage, mask: MaskImage, fwhm: float, threshold: float) -> Detections:
+    return detect(light, noise=noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=threshold)
+
+
+def _fwhm(frame: Frame, noise: FloatImage, options: Options) -> float:
     """Return the FWHM of the bright stars, from a first detection with the guess."""
-    kernel = gaussian_kernel(options.fwhm_guess_pixels)
-    found = detect(light, noise=sky.mean_noise, kernel=kernel, mask=mask, threshold=_FIRST_THRESHOLD)
-    frame = Frame(image=light, noise=sky.mean_noise, gain=1.0, mask=mask, segments=found.segments)
-    return _stars(frame, found, options.fwhm_guess_pixels, options.star_signal_to_noise)[1]
+    guess = options.fwhm_guess_pixels
+    found = _detected(np.asarray(frame.image), noise, np.asarray(frame.mask), guess, _FIRST_THRESHOLD)
+    return _stars(replace(frame, segments=found.segments), found, guess, options.star_signal_to_noise)[1]
 
 
 def _stars(frame: Frame, found: Detections, fwhm: float, signal_to_noise: float) -> tuple[npt.NDArray[np.bool_], float]:

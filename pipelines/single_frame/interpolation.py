@@ -33,17 +33,26 @@ def interpolate(exposure: Exposure) -> Exposure:
         The same object where nothing is to be done. Pixels with the plane INTRP keep their values; what is farther from
         usable pixels than ``LONGEST_GAP`` keeps its value, and is not INTRP.
     """
-    finite = np.isfinite(exposure.image) & np.isfinite(exposure.variance)
-    marked = (exposure.mask & int(UNMEASURABLE)) != 0
-    wanted = (marked & ((exposure.mask & int(Plane.INTRP)) == 0)) | ~finite
+    unknown = ~np.isfinite(exposure.image)
+    unknown |= ~np.isfinite(exposure.variance)
+    wanted = _marked(exposure.mask) | unknown
     if not wanted.any():
         return exposure
-    mask = exposure.mask | np.where(finite | marked, np.int32(0), np.int32(Plane.NO_DATA))
+    mask = exposure.mask.copy()
+    mask[unknown & ((mask & int(UNMEASURABLE)) == 0)] |= np.int32(Plane.NO_DATA)
     image, found = interpolated(exposure.image, wanted, mask=mask, bad=int(UNMEASURABLE))
     variance, _ = interpolated(exposure.variance, wanted, mask=mask, bad=int(UNMEASURABLE), cubic=False)
-    mask |= np.where(found, np.int32(Plane.INTRP), np.int32(0))
-    mask &= np.where(wanted & ~found, ~np.int32(Plane.INTRP), ~np.int32(0))
+    mask[wanted] &= ~np.int32(Plane.INTRP)
+    mask[found] |= np.int32(Plane.INTRP)
     return replace(exposure, image=image, variance=variance, mask=mask)
+
+
+def _marked(mask: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Return which pixels cannot be used and have not been interpolated."""
+    planes = mask & int(UNMEASURABLE | Plane.INTRP)
+    marked: npt.NDArray[np.bool_] = planes > 0
+    marked &= (planes & int(Plane.INTRP)) == 0
+    return marked
 
 
 def filled_light(frame: Frame, residual: FloatImage) -> npt.NDArray[np.float32] | None:

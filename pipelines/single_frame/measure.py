@@ -64,7 +64,8 @@ def measure(image: Characterised, options: Options) -> Any:
     x, y = _add_positions(table, rows, window, psf_fluxes)
     _add_psf(table, psf_fluxes, psf, x, y)
     shapes = adaptive_moments(frame, x, y, sigma, segment=own)
-    _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), image.sky.mean_noise)
+    noise = _sampled(image.sky_noise, x, y)
+    _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), noise, image.noise.gain)
     _add_apertures(table, frame, x, y, options.radii_pixels)
     _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
     table["planes"] |= aperture_fluxes(frame, x, y, image.fwhm_pixels)["planes"]
@@ -148,7 +149,7 @@ def _area_of(psf: Psf, x: FloatArray, y: FloatArray) -> FloatArray:
     return area
 
 
-def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: float) -> None:
+def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: Array, gain: float) -> None:
     for name, psf_moment in zip(("xx", "yy", "xy"), of_psf, strict=True):
         table[f"i{name}"], table[f"i{name}_error"] = shapes[name], shapes[f"{name}_error"]
         table[f"i{name}_psf"] = psf_moment
@@ -157,7 +158,7 @@ def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: float) -> 
     with np.errstate(invalid="ignore"):
         # Whose noise a Gaussian's flux has; its free shape doubles what a fixed one would have.
         area = 8 * np.pi * np.sqrt(shapes["xx"] * shapes["yy"] - shapes["xy"] ** 2)
-        table["gauss_flux_error"] = np.sqrt(noise**2 * area + np.maximum(shapes["flux"], 0))
+        table["gauss_flux_error"] = np.sqrt(noise**2 * area + (np.maximum(shapes["flux"], 0) / gain if gain else 0))
 
 
 def _add_apertures(table: Any, frame: Frame, x: FloatArray, y: FloatArray, radii: Sequence[float]) -> None:

@@ -188,4 +188,5 @@ class CalibrateImageTask(base.PipelineTask):
         self.metadata["fwhm_pixels"] = measured.image.fwhm_pixels
         self.metadata["sky_electrons"] = measured.image.sky.mean_level
         self.metadata["noise_electrons"] = measured.image.sky.mean_noise
+        self.metadata["variance_scale"] = measured.image.noise.scale
         return measured

@@ -67,11 +67,19 @@ static qk_flux aperture(const qk_frame *f, const ellipse *e, int32_t segment) {
         for (int64_t x = box.x0; x < box.x1; x++) {
             double weight = overlap(e, (double)x - e->x, (double)y - e->y);
             if (weight <= 0) continue;
-            qk_light pixel = qk_light_at(f, e->x, e->y, x, y, segment);
-            if (pixel.flags == 0) out.area += weight;
-            else if (pixel.flags == QK_FLAG_NEIGHBOUR && pixel.known) opposite += weight;
+            int64_t at;
+            if (qk_seen(f, x, y, segment, &at)) {
+                out.area += weight;
+                if (f->mask) out.planes |= f->mask[at];
+                flux += weight * f->image[at];
+                light += weight * weight * f->image[at];
+                variance += weight * weight * qk_variance(f, at);
+                continue;
+            }
+            qk_light pixel = qk_missing(f, e->x, e->y, x, y, segment);
+            if (pixel.flags == QK_FLAG_NEIGHBOUR && pixel.known) opposite += weight;
             out.flags |= pixel.flags;
-            if (f->mask && !(pixel.flags & QK_FLAG_EDGE)) out.planes |= f->mask[y * f->nx + x];
+            if (f->mask && !(pixel.flags & QK_FLAG_EDGE)) out.planes |= f->mask[at];
             flux += weight * pixel.value;
             light += weight * weight * pixel.value;
             variance += weight * weight * pixel.variance;

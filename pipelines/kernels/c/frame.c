@@ -24,6 +24,8 @@ qk_box qk_box_of(const qk_frame *f, double x, double y, double half_x, double ha
     return box;
 }
 
+static const double CUBIC_REACH = 8.0; /* pixels from the source: farther, light is smooth enough for a line */
+
 /* Weights of four samples, the second and third around a place `part` of a pixel beyond the second: a cubic. */
 static void cubic(double part, double *weight) {
     for (int k = 0; k < 4; k++) {
@@ -33,36 +35,34 @@ static void cubic(double part, double *weight) {
     }
 }
 
-/* The light at any place, by the 4 x 4 pixels around it, by the 2 x 2 where some of those do not count; false where of
- * these one does not. */
-static bool sample(const qk_frame *f, double x, double y, int32_t segment, qk_light *out) {
-    double weights[2][2][4] = {{{0}}};
-    int64_t left = (int64_t)floor(x) - 1, low = (int64_t)floor(y) - 1;
-    double u = x - floor(x), v = y - floor(y);
-    bool whole = true;
-    if (left < -1 || low < -1 || left + 2 > f->nx || low + 2 > f->ny) return false;
-    for (int64_t j = 0; j < 4; j++)
-        for (int64_t i = 0; i < 4; i++) {
-            int64_t column = left + i, row = low + j;
-            bool inner = i > 0 && i < 3 && j > 0 && j < 3 && !(i == 2 && u == 0) && !(j == 2 && v == 0);
-            bool counts = column >= 0 && row >= 0 && column < f->nx && row < f->ny && qk_counts(f, row * f->nx + column, segment);
-            if (inner && !counts) return false;
-            whole &= counts;
-        }
-    cubic(u, weights[1][0]);
-    cubic(v, weights[1][1]);
-    weights[0][0][1] = 1 - u, weights[0][0][2] = u;
-    weights[0][1][1] = 1 - v, weights[0][1][2] = v;
+/* Add n x n pixels from (left, low), weighted; false where one of weight does not count. */
+static bool weigh(const qk_frame *f, int64_t left, int64_t low, int n, const double *wx, const double *wy, int32_t segment,
+                  qk_light *out) {
     out->value = out->variance = 0;
-    for (int64_t j = 0; j < 4; j++)
-        for (int64_t i = 0; i < 4; i++) {
-            double weight = weights[whole][0][i] * weights[whole][1][j];
+    for (int j = 0; j < n; j++)
+        for (int i = 0; i < n; i++) {
+            double weight = wx[i] * wy[j];
+            int64_t at;
             if (weight == 0) continue;
-            int64_t at = (low + j) * f->nx + left + i;
+            if (!qk_seen(f, left + i, low + j, segment, &at)) return false;
             out->value += weight * f->image[at];
-            if (fabs(weight) > 0.1) out->variance += fabs(weight) * qk_variance(f, at);
+            if (weight > 0.1) out->variance += weight * qk_variance(f, at);
         }
     return true;
+}
+
+/* The light at any place: near the source by the 4 x 4 pixels around it, elsewhere, and where some of those do not count,
+ * by 2 x 2; false where of these one does not. */
+static bool sample(const qk_frame *f, double x, double y, bool near, int32_t segment, qk_light *out) {
+    if (!(x > -1 && y > -1 && x < (double)f->nx && y < (double)f->ny)) return false;
+    int64_t left = (int64_t)floor(x), low = (int64_t)floor(y);
+    double u = x - floor(x), v = y - floor(y), wx[4], wy[4], line_x[2] = {1 - u, u}, line_y[2] = {1 - v, v};
+    if (near) {
+        cubic(u, wx);
+        cubic(v, wy);
+        if (weigh(f, left - 1, low - 1, 4, wx, wy, segment, out)) return true;
+    }
+    return weigh(f, left, low, 2, line_x, line_y, segment, out);
 }
 
 /* The variance of a pixel; where it is not known, that of the sky, or none. */
@@ -86,7 +86,8 @@ qk_light qk_missing(const qk_frame *f, double x, double y, int64_t column, int64
             return out;
         }
     }
-    if (sample(f, 2 * x - (double)column, 2 * y - (double)row, segment, &out)) {
+    double dx = x - (double)column, dy = y - (double)row;
+    if (sample(f, x + dx, y + dy, dx * dx + dy * dy < CUBIC_REACH * CUBIC_REACH, segment, &out)) {
         out.variance *= 3; /* the pixel opposite counts twice, for itself and for this one: four times its variance */
         return out;
     }

@@ -30,12 +30,27 @@ typedef struct {
 /* The light of a pixel that does not count, on the image or off it, for a source at (x, y): see kernels.h. */
 qk_light qk_missing(const qk_frame *f, double x, double y, int64_t column, int64_t row, int32_t segment);
 
+/* Whether a pixel is on the image and counts for a source; its place. */
+QK_INLINE bool qk_seen(const qk_frame *f, int64_t column, int64_t row, int32_t segment, int64_t *at) {
+    *at = row * f->nx + column;
+    return column >= 0 && row >= 0 && column < f->nx && row < f->ny && qk_counts(f, *at, segment);
+}
+
 /* The light of any pixel for a source at (x, y). */
 QK_INLINE qk_light qk_light_at(const qk_frame *f, double x, double y, int64_t column, int64_t row, int32_t segment) {
-    int64_t at = row * f->nx + column;
-    if (column >= 0 && row >= 0 && column < f->nx && row < f->ny && qk_counts(f, at, segment))
-        return (qk_light){f->image[at], qk_variance(f, at), 0, true};
+    int64_t at;
+    if (qk_seen(f, column, row, segment, &at)) return (qk_light){f->image[at], qk_variance(f, at), 0, true};
     return qk_missing(f, x, y, column, row, segment);
+}
+
+/* Variance of a pixel whose light is known but for `rest`, what a fit left of the image there: the noise of the sky and of
+ * the model's light, not of what the pixel has by chance, which would make low pixels weigh more. The gain of a frame with
+ * variances says how much of a variance is the light's. Never below a quarter of what is stated: models may be wrong.
+ * per_unit is the variance of a unit of light, 1 / gain or 0. */
+QK_INLINE double qk_variance_with(const qk_frame *f, int64_t at, double rest, double per_unit) {
+    if (!f->variance) return f->noise * f->noise + (f->image[at] > rest ? (f->image[at] - rest) * per_unit : 0);
+    double stated = f->variance[at], expected = stated - rest * per_unit;
+    return expected > 0.25 * stated ? expected : 0.25 * stated;
 }
 
 /* Return QK_OK when the frame can be measured. */

@@ -194,7 +194,8 @@ typedef struct {
     const float *fill;                /* ny x nx, or NULL: what stands for pixels with a plane `bad`; NaN for not known */
     int64_t ny, nx;
     double noise;                     /* standard deviation of the background in a pixel, where variance is NULL */
-    double gain;                      /* electrons per unit of the image, 0 for no noise of the source itself */
+    double gain;                      /* electrons per unit of the image, 0 for not known: without variance the light has
+                                         no noise of its own; with it, fits cannot tell the light's part */
     int32_t bad;                      /* planes of pixels that do not count */
 } qk_frame;
 

@@ -26,9 +26,15 @@ static sums sums_of(const qk_frame *f, const window *w, double x, double y, int3
     for (int64_t j = box.y0; j < box.y1; j++)
         for (int64_t i = box.x0; i < box.x1; i++) {
             double dx = (double)i - x, dy = (double)j - y;
-            qk_light pixel = qk_light_at(f, x, y, i, j, segment);
-            double weight = weight_of(w, det, dx, dy), v = weight * pixel.value;
-            if (weight > LEAST_WEIGHT) s.flags |= pixel.flags;
+            double v = weight_of(w, det, dx, dy);
+            int64_t at;
+            if (qk_seen(f, i, j, segment, &at)) {
+                v *= f->image[at];
+            } else {
+                qk_light pixel = qk_missing(f, x, y, i, j, segment);
+                if (v > LEAST_WEIGHT) s.flags |= pixel.flags;
+                v *= pixel.value;
+            }
             s.sum += v;
             s.x += v * dx;
             s.y += v * dy;

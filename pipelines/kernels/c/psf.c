@@ -139,7 +139,7 @@ static void cut_out(const qk_frame *f, const qk_psf *before, double x0, double y
 static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before, double x, double y, double flux,
                       int32_t segment, double softening, const bench *b, stamp *out) {
     int64_t side = psf->side, half = side / 2 + QK_TAPS / 2, wide = 2 * half + 1;
-    double px = floor(x), py = floor(y), wx[QK_TAPS], wy[QK_TAPS];
+    double px = floor(x), py = floor(y), wx[QK_TAPS], wy[QK_TAPS], per_unit = f->variance && f->gain > 0 ? 1 / f->gain : 0;
     bool modelled = before && qk_psf_grid(before, x, y, b->grid);
     if (modelled) { /* the model stands around the nearest pixel, the samples around the one below */
         double nx = rint(x), ny = rint(y);
@@ -171,7 +171,7 @@ static void move_star(const qk_frame *f, const qk_psf *psf, const qk_psf *before
                 int64_t cx = (int64_t)px - half + i + first_x + 3, cy = (int64_t)py - half + j + first_y + 3;
                 light = modelled ? flux * b->grid[j * side + i] : sum;
                 if (light < 0) light = 0;
-                noise = qk_variance(f, cy * f->nx + cx);
+                noise = qk_variance_with(f, cy * f->nx + cx, modelled ? f->image[cy * f->nx + cx] : 0, per_unit);
                 if (!f->variance && f->gain > 0) noise += light / f->gain;
                 noise += softening * softening * light * light;
             }

@@ -49,6 +49,7 @@ typedef struct {
 
 static normal equations(const qk_frame *f, const qk_psf *psf, const place *at, double flux, const bench *b) {
     normal n = {0};
+    double per_unit = f->gain > 0 ? 1 / f->gain : 0;
     for (int64_t j = 0; j < psf->side; j++)
         for (int64_t i = 0; i < psf->side; i++) {
             int64_t x = at->x + i, y = at->y + j, k = j * psf->side + i, pixel = y * f->nx + x;
@@ -60,11 +61,9 @@ static normal equations(const qk_frame *f, const qk_psf *psf, const place *at, d
                 n.psf_masked += fabs(b->value[k]);
                 continue;
             }
-            double model = flux * b->value[k], variance = qk_variance(f, pixel);
-            if (!f->variance && f->gain > 0 && model > 0) variance += model / f->gain;
+            double rest = (double)b->left[pixel] - flux * b->value[k], variance = qk_variance_with(f, pixel, rest, per_unit);
             if (!(variance > 0)) continue;
             double weight = 1 / variance, p[3] = {b->value[k], b->by_x[k], b->by_y[k]};
-            double rest = (double)b->left[pixel] - model;
             for (int r = 0; r < 3; r++) {
                 n.b[r] += weight * p[r] * rest;
                 for (int c = 0; c <= r; c++) n.a[3 * r + c] += weight * p[r] * p[c];

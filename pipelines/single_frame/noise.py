@@ -1,0 +1,140 @@
+"""The noise of an image, from its variance plane: of the sky alone to detect, of the sky and the light to measure.
+
+A variance plane holds the noise of the sky and that of the sources' own light, and often it was made from the very
+pixels whose noise it states: a pixel that is too bright by chance has a larger variance, and counts less. So one more
+number is found from the image: how much variance a unit of light brings (the inverse of the gain, in whatever unit).
+With it the light's part is taken out for detection, and replaced by that of the model in fits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.errors import NoFitError, UnusableImageError
+from qserv_py.pipelines.kernels._library import FloatImage, MaskImage
+from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
+
+_MAD_TO_SIGMA = 1.4826
+_BRIGHT = 5.0  # standard deviations of the sky: pixels that tell the gain
+_LEAST_BRIGHT = 50  # of them
+_MOST_SPREAD = 0.5  # of variance over light, in units of itself: beyond, variance does not follow the light
+_LEAST_SHARE = 0.5  # of the mesh's variance that a pixel has in the core of a star
+_TOLERANCE = 1.25  # of the plane's noise against the pixels' before the plane is scaled
+_STEP = 4  # rows between those that are looked at for the pixels' noise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What the variance plane says, held against the pixels."""
+
+    scale: float
+    """What the plane was multiplied by; 1 where the pixels scatter as it says."""
+
+    gain: float
+    """Electrons per unit of the image; 0 where the variance does not follow the light."""
+
+    mesh: FloatImage
+    """The scaled variance of the sky in every pixel, smooth over the cells of the background."""
+
+
+def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Background) -> Noise:
+    """Return how a variance plane is to be read.
+
+    Parameters
+    ----------
+    light
+        Background subtracted.
+    variance
+        Its plane, the light's unit squared.
+    mask
+        Planes of each pixel.
+    sky
+        Of the image.
+
+    Raises
+    ------
+    UnusableImageError
+        If less than half of the usable pixels have a positive, finite variance.
+    """
+    used = (mask & int(UNUSABLE)) == 0
+    known = used & (variance > 0) & (variance < np.inf)
+    if known.sum() < 0.5 * used.sum() or not known.any():
+        raise UnusableImageError(
+            f"{100 * known.sum() / max(1, used.sum()):.1f} % of the usable pixels have a variance; 50 % are needed",
+            hint="Give the variance of every pixel, the unit of the image squared.",
+        )
+    mesh = _mesh(variance, mask if known.all() else np.where(known, mask, mask | _UNKNOWN), sky)
+    scale = _scale(light, variance, known, float(np.median(sky.noise / np.sqrt(mesh.level))))
+    smooth = mesh.level_image()
+    return Noise(scale=scale, gain=_gain(light, variance, known, smooth, scale), mesh=smooth * np.float32(scale))
+
+
+def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatImage:
+    """Return the standard deviation of the sky in every pixel, without the noise of the sources' light.
+
+    Parameters
+    ----------
+    light, variance
+        As of ``noise_of``, the plane scaled.
+    noise
+        What that gave.
+
+    Returns
+    -------
+    noise
+        Where nothing is known, that of the mesh.
+    """
+    of_sky = variance - light * np.float32(1 / noise.gain) if noise.gain > 0 else variance.copy()
+    np.maximum(of_sky, np.float32(_LEAST_SHARE) * noise.mesh, out=of_sky)
+    unknown = ~((of_sky < np.inf) & (variance > 0))
+    of_sky[unknown] = noise.mesh[unknown]
+    return np.sqrt(of_sky, out=of_sky)
+
+
+_UNKNOWN = np.int32(UNUSABLE & -UNUSABLE)  # any plane that the background leaves out
+
+
+def _gain(
+    light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], mesh: FloatImage, scale: float
+) -> float:
+    """Return the light over the variance that it brings, of bright pixels; 0 where these do not agree."""
+    with np.errstate(invalid="ignore"):
+        bright = known & (light > np.float32(_BRIGHT * np.sqrt(scale)) * np.sqrt(np.maximum(mesh, 0)))
+    if bright.sum() < _LEAST_BRIGHT:
+        return 0.0
+    ratio = scale * (variance[bright] - mesh[bright]) / light[bright]
+    middle = float(np.median(ratio))
+    agree = middle > 0 and _MAD_TO_SIGMA * float(np.median(np.abs(ratio - middle))) < _MOST_SPREAD * middle
+    return 1 / middle if agree else 0.0
+
+
+def _mesh(values: FloatImage, mask: MaskImage, sky: Background) -> Background:
+    """Return values outside sources on the mesh of the sky, never below the least positive cell."""
+    side = max(1, round(sky.shape[0] / sky.level.shape[0]))
+    try:
+        found = background(values, mask=mask, mesh=side)
+    except NoFitError:
+        found = background(values, mask=None, mesh=side, min_fraction=0.0)
+    level = np.where(found.level > 0, found.level, np.nan)
+    least = float(np.nanmin(level)) if np.isfinite(level).any() else 1.0
+    return Background(
+        level=np.where(np.isfinite(level), level, least), noise=found.noise, measured=found.measured, shape=found.shape
+    )
+
+
+def _scale(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], of_mesh: float) -> float:
+    """Return what to multiply the plane by: 1 while it lies between two that the pixels show.
+
+    Crowds of sources raise the scatter of pixels, ``of_mesh`` in units of what is stated; correlated noise lowers that
+    of the differences between neighbours. The truth is between.
+    """
+    rows, stated, both = light[::_STEP], variance[::_STEP], known[::_STEP, 1:] & known[::_STEP, :-1]
+    step = np.abs(rows[:, 1:] - rows[:, :-1])[both] / np.sqrt((stated[:, 1:] + stated[:, :-1])[both])
+    of_steps = _MAD_TO_SIGMA * float(np.median(step)) if step.size else of_mesh
+    low, high = min(of_steps, of_mesh), max(of_steps, of_mesh)
+    if high > 0 and high * _TOLERANCE < 1:
+        return high**2
+    return low**2 if low > _TOLERANCE else 1.0

@@ -1,0 +1,117 @@
+"""Noise that varies, on images that GalSim drew: errors are what the scatter is, everywhere and in every unit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from support.galsim_fields import READ_NOISE, SKY, draw, exposed, grid_of_stars, rows_near
+
+from qserv_py.errors import UnusableImageError
+from qserv_py.pipelines.images.exposure import Exposure
+from qserv_py.pipelines.single_frame.calibrate_image import Measured, Options, measure_image
+
+SHAPE = (420, 420)
+IMAGES = 3
+COLUMN = np.linspace(0, 1, SHAPE[1])[None, :]
+
+
+def gradient(light: np.ndarray, random: np.random.Generator) -> Exposure:
+    noise = np.broadcast_to(20 + 100 * COLUMN, SHAPE)
+    electrons = random.poisson(light) + random.normal(0, 1, SHAPE) * noise
+    return exposure_of(electrons, light + noise**2)
+
+
+def vignetted(light: np.ndarray, random: np.random.Generator) -> Exposure:
+    response = np.broadcast_to(1 - 0.8 * COLUMN, SHAPE)
+    counts = random.poisson((light + SKY) * response) + random.normal(0, READ_NOISE, SHAPE)
+    return exposure_of(counts / response, (np.maximum(counts, 0) + READ_NOISE**2) / response**2)
+
+
+def coadd(light: np.ndarray, random: np.random.Generator) -> Exposure:
+    exposures = np.where(COLUMN < 0.5, 16.0, 1.0) * np.ones(SHAPE)  # an edge, not a slope
+    counts = random.poisson((light + SKY) * exposures) / exposures
+    return exposure_of(counts, counts / exposures)
+
+
+def faint(light: np.ndarray, random: np.random.Generator) -> Exposure:
+    counts = random.poisson(light + 4.0) + random.normal(0, 1.5, SHAPE)  # the pixel's own electrons make its variance
+    return exposure_of(counts, np.maximum(counts, 0) + 1.5**2)
+
+
+def exposure_of(image: np.ndarray, variance: np.ndarray) -> Exposure:
+    return Exposure(
+        image=image.astype(np.float32), variance=variance.astype(np.float32), mask=np.zeros(image.shape, np.int32)
+    )
+
+
+@pytest.mark.parametrize("kind", [gradient, vignetted, coadd, faint])
+def test_errors_are_those_of_the_scatter_everywhere(kind: Any) -> None:
+    random = np.random.default_rng(11)
+    bright, weak = {coadd: (22, 23.5), faint: (22, 24)}.get(kind, (21, 22.5))
+    pulls: list[np.ndarray] = []
+    for _ in range(IMAGES):
+        truth = grid_of_stars(random, shape=SHAPE, step=30, bright=bright, faint=weak)
+        truth["flux"][::9] = 10 ** (-0.4 * (19.0 - 32.0))  # for the PSF
+        table = measure_image(kind(draw(truth, shape=SHAPE).light, random), Options()).table
+        near = rows_near(table, truth, within=4)
+        assert np.mean([len(found) == 1 for found in near]) > 0.97
+        assert len(table) <= 1.05 * len(truth)
+        row = table[[found[0] for found in near if len(found)]]
+        true = truth[[len(found) > 0 for found in near]]
+        scale = np.median(row["psf_flux"][::9] / true["flux"][::9])
+        flux = (row["psf_flux"] - scale * true["flux"]) / row["psf_flux_error"]
+        place = (row["x"] - true["x"]) / row["x_error"]
+        chosen = true["flux"] < 1e5
+        pulls.append(np.stack([true["x"], flux, place])[:, chosen])
+    x, flux, place = np.concatenate(pulls, axis=1)
+    for part in (x < SHAPE[1] / 2, x > SHAPE[1] / 2):
+        for pull in (flux, place):
+            width = 1.4826 * np.median(np.abs(pull[part] - np.median(pull[part])))
+            assert 0.85 < width < 1.17  # some 250 stars: 6 %
+        if kind is faint:  # elsewhere a percent of the sky, under so many stars, is more
+            assert abs(np.median(flux[part])) < 0.2
+
+
+def measured(exposure: Exposure) -> Measured:
+    return measure_image(exposure, Options())
+
+
+def test_the_unit_of_the_image_does_not_matter() -> None:
+    random = np.random.default_rng(12)
+    truth = grid_of_stars(random, shape=SHAPE, step=35, bright=18, faint=23)
+    exposure = exposed(draw(truth, shape=SHAPE), random)
+    nanojansky = replace(
+        exposure,
+        image=(0.02 * exposure.image).astype(np.float32),
+        variance=(4e-4 * exposure.variance).astype(np.float32),
+    )
+    one, other = measured(exposure), measured(nanojansky)
+    assert one.image.noise.gain == pytest.approx(1, rel=0.02)
+    assert other.image.noise.gain == pytest.approx(50, rel=0.02)
+    assert len(one.table) == len(other.table) >= len(truth) - 2
+    for name in ("psf_flux", "ap12_flux", "kron_flux", "gauss_flux"):
+        for column in (name, f"{name}_error"):
+            np.testing.assert_allclose(other.table[column], 0.02 * one.table[column], rtol=2e-3, err_msg=column)
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.5, 30.0])
+def test_a_variance_that_the_pixels_deny_is_scaled(factor: float) -> None:
+    random = np.random.default_rng(13)
+    truth = grid_of_stars(random, shape=SHAPE, step=35, bright=18, faint=22)
+    exposure = exposed(draw(truth, shape=SHAPE), random)
+    wrong = measured(replace(exposure, variance=(factor * exposure.variance).astype(np.float32)))
+    right = measured(exposure)
+    assert right.image.noise.scale == 1.0
+    assert wrong.image.noise.scale == pytest.approx(1 / factor, rel=0.25)
+    assert abs(len(wrong.table) - len(right.table)) <= 1
+    assert np.median(wrong.table["psf_flux_error"]) == pytest.approx(np.median(right.table["psf_flux_error"]), rel=0.12)
+
+
+def test_an_image_without_variance_is_refused() -> None:
+    random = np.random.default_rng(14)
+    exposure = exposed(draw(grid_of_stars(random, shape=SHAPE, step=60, bright=18, faint=20), shape=SHAPE), random)
+    with pytest.raises(UnusableImageError, match="0.0 % of the usable pixels have a variance"):
+        measured(replace(exposure, variance=np.zeros_like(exposure.variance)))
