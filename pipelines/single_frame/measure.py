@@ -21,12 +21,14 @@ from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positi
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.interpolation import filled_light
 
 _GRID = 6
 _SHAPES_ORDER = 3
 _FAILED = int(Flag.NO_DATA | Flag.NOT_CONVERGED)
+_SPREAD_SCALE = 2 / 15  # FWHM: of the disk that galaxies are told by; those at the limit of detection are as large
 _NEAR = 1  # pixels: flags of the centre look at 3 x 3 of them
 
 
@@ -60,12 +62,14 @@ def measure(image: Characterised, options: Options) -> Any:
     sigma = image.fwhm_pixels / np.sqrt(8 * np.log(2))
     window = windowed_positions(frame, rows["x"], rows["y"], sigma, segment=own)
     fitted = psf_photometry(frame, psf, rows["x"], rows["y"])
+    spread, spread_error = spread_model(frame, psf, fitted, scale=_SPREAD_SCALE * image.fwhm_pixels)
     psf_fluxes, frame = fitted.fluxes, replace(frame, fill=filled_light(frame, fitted.residual))
     x, y = _add_positions(table, rows, window, psf_fluxes)
     _add_psf(table, psf_fluxes, psf, x, y)
     shapes = adaptive_moments(frame, x, y, sigma, segment=own)
     noise = _sampled(image.sky_noise, x, y)
     _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), noise, image.noise.gain)
+    table["spread"], table["spread_error"] = spread, spread_error
     _add_apertures(table, frame, x, y, options.radii_pixels)
     _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
     table["planes"] |= aperture_fluxes(frame, x, y, image.fwhm_pixels)["planes"]

@@ -22,7 +22,9 @@ from qserv_py.pipelines.single_frame.calibrate import NJY_ZERO_POINT
 from qserv_py.pipelines.single_frame.identifiers import source_ids
 from qserv_py.pipelines.single_frame.wcs_columns import wcs_of_row
 
-_POINT_LIKE = 0.985  # PSF flux over the flux of a Gaussian of free shape: below, a source is extended, as Rubin has it
+# A source is extended when its spread is above so many of its errors; the limit is never below what an imperfect PSF
+# gives a star, nor above half of what a galaxy at the limit of detection has: beyond, errors do not say what is likely.
+_SPREAD_ERRORS, _LEAST_SPREAD, _MOST_SPREAD = 2.2, 0.003, 0.009
 _COUNTS = (12, 17, 35, 50)  # apertures of which DP1 has counts too
 _FAILED = int(Flag.NO_DATA | Flag.NOT_CONVERGED)
 _PIXEL_FLAGS = {
@@ -150,12 +152,18 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
     out["sky"] = np.asarray(measured["sky"], float) * njy
     out["variance_value"] = np.asarray(measured["variance"], float) * njy**2
     out["variance_flag"] = ~np.isfinite(out["variance_value"])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.asarray(measured["psf_flux"]) / np.asarray(measured["gauss_flux"])
-        # A star whose top is cut off is no point for its PSF, but no galaxy either.
-        told = np.isfinite(ratio) & ~_has(measured["center_planes"], Plane.SAT)
-        extended = np.where(told, (ratio < _POINT_LIKE).astype(float), np.nan)
-    out["extendedness"], out["extendedness_flag"] = extended, ~np.isfinite(extended)
+    _add_extendedness(out, measured)
+
+
+def _add_extendedness(out: Any, measured: Any) -> None:
+    spread, error = (np.asarray(measured[name], float) for name in ("spread", "spread_error"))
+    # A star whose top is cut off is no point for its PSF, but no galaxy either.
+    told = np.isfinite(spread) & np.isfinite(error) & ~_has(measured["center_planes"], Plane.SAT)
+    with np.errstate(invalid="ignore"):
+        limit = np.clip(_SPREAD_ERRORS * error, _LEAST_SPREAD, _MOST_SPREAD)
+        out["extendedness"] = np.where(told, (spread > limit).astype(float), np.nan)
+    out["extendedness_flag"] = ~told
+    out["spreadModel"], out["spreadModelErr"] = spread.astype(np.float32), error.astype(np.float32)
 
 
 def _add_flux(out: Any, name: str, column: str, measured: Any, njy: FloatArray) -> None:

@@ -181,7 +181,7 @@ def test_columns_are_those_of_dp1_in_name_and_type(calibrated: Calibrated) -> No
     }
     for name, table in made.items():
         known = {column["name"]: DP1_TYPES[column["datatype"]] for column in tables[name]}
-        ours = {"kronFlux", "kronFluxErr", "kronFlux_flag", "kronRad", "shape_flag"}
+        ours = {"kronFlux", "kronFluxErr", "kronFlux_flag", "kronRad", "shape_flag", "spreadModel", "spreadModelErr"}
         assert set(table.colnames) - set(known) <= ours
         for column in set(table.colnames) & set(known):
             assert known[column] in str(table[column].dtype), column

@@ -13,8 +13,8 @@ from qserv_py.errors import UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.single_frame.calibrate_image import Measured, Options, measure_image
 
-SHAPE = (420, 420)
-IMAGES = 3
+SHAPE = (360, 360)
+IMAGES = 2
 COLUMN = np.linspace(0, 1, SHAPE[1])[None, :]
 
 
@@ -70,9 +70,9 @@ def test_errors_are_those_of_the_scatter_everywhere(kind: Any) -> None:
     for part in (x < SHAPE[1] / 2, x > SHAPE[1] / 2):
         for pull in (flux, place):
             width = 1.4826 * np.median(np.abs(pull[part] - np.median(pull[part])))
-            assert 0.85 < width < 1.17  # some 250 stars: 6 %
+            assert 0.8 < width < 1.22  # some 120 stars: 9 %
         if kind is faint:  # elsewhere a percent of the sky, under so many stars, is more
-            assert abs(np.median(flux[part])) < 0.2
+            assert abs(np.median(flux[part])) < 0.25
 
 
 def measured(exposure: Exposure) -> Measured:
@@ -97,7 +97,7 @@ def test_the_unit_of_the_image_does_not_matter() -> None:
             np.testing.assert_allclose(other.table[column], 0.02 * one.table[column], rtol=2e-3, err_msg=column)
 
 
-@pytest.mark.parametrize("factor", [0.01, 0.5, 30.0])
+@pytest.mark.parametrize("factor", [0.01, 30.0])
 def test_a_variance_that_the_pixels_deny_is_scaled(factor: float) -> None:
     random = np.random.default_rng(13)
     truth = grid_of_stars(random, shape=SHAPE, step=35, bright=18, faint=22)
