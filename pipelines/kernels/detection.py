@@ -45,7 +45,7 @@ class Flag(IntFlag):
     """Touches the border of the image."""
 
     TOO_LARGE = lib.QK_FLAG_TOO_LARGE
-    """Its footprint has more than a million pixels and was not divided."""
+    """Its footprint has more than a million pixels, and no peaks by which it could be divided."""
 
     MASKED = lib.QK_FLAG_MASKED
     """Some of its pixels could not be used; they were filled, or left out of a fit."""
@@ -55,6 +55,9 @@ class Flag(IntFlag):
 
     NOT_CONVERGED = lib.QK_FLAG_NOT_CONVERGED
     """An iteration did not settle."""
+
+    CROWD = lib.QK_FLAG_CROWD
+    """Its footprint is a crowd, and was divided by peaks."""
 
     NEIGHBOUR = lib.QK_FLAG_NEIGHBOUR
     """Some of its pixels belong to another source's segment; they were filled."""
@@ -180,7 +183,8 @@ def detect(
     levels
         Of deblending, in equal ratios from the threshold to a footprint's peak; 1 to leave footprints whole.
     contrast
-        Share of a footprint's flux that a part must have above its level to be a source.
+        Share of a footprint's flux that a part must have above its level to be a source. Footprints that are crowds, of
+        2,048 pixels and a peak in 400 of them, are divided by their peaks instead, and larger ones than a million.
     max_sources
         A bound of the answer.
 
@@ -217,6 +221,7 @@ def detect(
             min_pixels,
             levels,
             contrast,
+            _reach(kernel),
             pointer(segments),
             records(sources, "qk_source"),
             len(sources),
@@ -231,6 +236,13 @@ def detect(
         few = (alone >= threshold).sum(axis=1) < min(min_pixels, alone.shape[1])
         rows, segments = _without(rows, segments, doubtful[few])
     return Detections(sources=rows.copy(), segments=segments, significance=filtered)
+
+
+def _reach(kernel: npt.ArrayLike) -> int:
+    """Return two standard deviations of the Gaussian that has a kernel's area, pixels."""
+    values = np.asarray(kernel, np.float64)
+    area = float(np.sum(values) ** 2 / np.sum(values**2))
+    return max(1, min(int(lib.QK_MAX_SIDE), round(2 * float(np.sqrt(area / (4 * np.pi))))))
 
 
 def _significance_alone(image: Array, mask: Array, bad: int, noise: Any, kernel: FloatArray, rows: Array) -> FloatArray:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.galsim_fields import TRUTH, draw, rows_near
 from support.pixels import masked_images, shapes, usable
 
 from qserv_py.errors import KernelArgumentError, LimitError
@@ -144,12 +145,31 @@ def test_flags() -> None:
     assert middle["planes"] == Plane.SAT | Plane.SUSPECT | Plane.CR | Plane.INTRP
 
 
-def test_a_huge_footprint_stays_whole() -> None:
+def test_a_huge_footprint_is_divided_by_its_peaks() -> None:
     image = np.full((1100, 1000), 100.0)
-    image[5, 5] = image[900, 900] = 1e6
+    image[5, 5] = 100.5  # does not stand out
     (source,) = detect(image, noise=1.0, kernel=POINT).sources
     assert source["pixels"] == image.size
     assert source["flags"] == Flag.EDGE | Flag.TOO_LARGE
+    image[5, 5] = image[900, 900] = 1e6
+    found = detect(image, noise=1.0, kernel=POINT)
+    assert found.sources["peak_x"].tolist() == [5, 900]
+    assert found.sources["pixels"].sum() == image.size
+    assert (found.sources["flags"] == Flag.EDGE | Flag.CROWD | Flag.DEBLENDED).all()
+
+
+def test_a_crowd_is_divided_by_its_peaks() -> None:
+    random = np.random.default_rng(3)
+    y, x = np.mgrid[5:195:10, 5:195:10]  # stars of GalSim, four standard deviations apart, on a pedestal
+    truth = np.zeros(x.size, TRUTH)
+    truth["x"], truth["y"] = x.ravel() + random.uniform(-1, 1, x.size), y.ravel() + random.uniform(-1, 1, x.size)
+    truth["flux"], truth["star"] = 10 ** random.uniform(4, 5.5, x.size), True
+    light = draw(truth, shape=(200, 200)).light + 2000
+    found = detect(light + random.normal(0, 10, light.shape), noise=10.0, kernel=gaussian_kernel(3.75))
+    near = [len(rows) for rows in rows_near(found.sources, truth, within=2.5)]
+    assert np.mean(np.array(near) == 1) > 0.9
+    assert len(found.sources) < 1.05 * x.size
+    assert (found.sources["flags"] & Flag.CROWD).all()
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,17 @@
  *
  * Levels stand between the threshold and the footprint's peak in equal ratios. A part of a level joins parts of the level
  * above; where two or more of those are sources of their own, each holding a share `contrast` of the footprint's flux
- * above their level, the part is divided. Pixels go to the source from which water of falling level reaches them first. */
+ * above their level, the part is divided. Pixels go to the source from which water of falling level reaches them first.
+ *
+ * In a crowd a star has no such share of the flux of all. A large footprint with many peaks, or one beyond MOST_PIXELS, is
+ * divided by its peaks instead: pixels above all around that stand out from a ring as wide as the filter. */
 #include "detect.h"
 
-static const int64_t MOST_PIXELS = 1 << 20; /* of a footprint that is divided: bounds the scratch to 100 MB */
+static const int64_t MOST_PIXELS = 1 << 20; /* of a footprint that is divided by levels: bounds the scratch to 100 MB */
+static const int64_t CROWD_PIXELS = 2048;   /* of a footprint that may be a crowd, */
+static const int64_t PIXELS_A_PEAK = 400;   /* with a peak in so many of them */
+/* Of a peak above its ring: standard deviations, and in addition a share of itself, or of the noise of bright light. */
+static const double LEAST_RISE = 3, LEAST_SHARE = 0.1, PHOTONS = 1.5;
 
 bool qk_blend_open(qk_blend *b, int64_t capacity) {
     int64_t n = capacity < MOST_PIXELS ? capacity : MOST_PIXELS;
@@ -14,9 +21,9 @@ bool qk_blend_open(qk_blend *b, int64_t capacity) {
     b->order = qk_scratch(n, sizeof *b->order);
     b->active = qk_scratch(n, sizeof *b->active);
     b->next_kid = qk_scratch(n, sizeof *b->next_kid);
-    b->object_peak = qk_scratch(n, sizeof *b->object_peak);
+    b->object_peak = qk_scratch(capacity, sizeof *b->object_peak);
     b->next_object = qk_scratch(n, sizeof *b->next_object);
-    b->heap = qk_scratch(n, sizeof *b->heap);
+    b->heap = qk_scratch(capacity, sizeof *b->heap);
     b->label = qk_scratch(capacity, sizeof *b->label);
     b->level = qk_scratch(n, sizeof *b->level);
     b->part = qk_scratch(n, sizeof *b->part);
@@ -233,6 +240,40 @@ static void flood(const qk_field *f, qk_blend *b) {
     }
 }
 
+/* Whether a pixel is above all others in a box, the first of equals, and stands out from a ring. */
+static bool is_peak(const qk_field *f, int32_t pixel) {
+    int64_t x = pixel % f->nx, y = pixel / f->nx, reach = f->reach, box = (2 * reach + 1) / 3, part = (7 * reach + 5) / 10;
+    float value = f->significance[pixel];
+    for (int64_t j = y > box ? -box : -y; j <= box && y + j < f->ny; j++)
+        for (int64_t i = x > box ? -box : -x; i <= box && x + i < f->nx; i++) {
+            float other = f->significance[pixel + j * f->nx + i];
+            if (other > value || (other == value && (j < 0 || (j == 0 && i < 0)))) return false;
+        }
+    const int64_t ring[8][2] = {{-reach, 0}, {reach, 0}, {0, -reach}, {0, reach}, {-part, -part}, {part, -part}, {-part, part}, {part, part}};
+    double sum = 0, least = LEAST_SHARE * value, photons = PHOTONS * sqrt(value);
+    int n = 0;
+    for (int k = 0; k < 8; k++) {
+        int64_t i = x + ring[k][0], j = y + ring[k][1];
+        if (i < 0 || j < 0 || i >= f->nx || j >= f->ny) continue;
+        sum += f->significance[j * f->nx + i];
+        n++;
+    }
+    return n > 0 && value - sum / n >= LEAST_RISE + (least < photons ? least : photons);
+}
+
+/* Peaks of a footprint, the highest first, to the front of object_peak; returns how many. */
+static int32_t peaks_of(const qk_field *f, qk_blend *b) {
+    int32_t n = 0;
+    for (int64_t k = 0; k < b->n; k++)
+        if (is_peak(f, b->pixels[k])) push(f, b, n++, (int32_t)k);
+    for (int32_t i = 0; i < n; i++) {
+        b->object_peak[i] = b->heap[0];
+        b->heap[0] = b->heap[n - 1 - i];
+        sift_down(f, b, n - 1 - i);
+    }
+    return n;
+}
+
 /* Peaks of the objects, the highest first, to the front of object_peak. */
 static void take_peaks(const qk_field *f, qk_blend *b, const qk_part *whole) {
     int32_t n = 0;
@@ -260,7 +301,15 @@ void qk_deblend(const qk_field *f, int32_t *pixels, int64_t n, qk_blend *b) {
         total += value;
         if (value > peak) peak = value;
     }
-    if (f->levels < 2 || n < 2 * f->min_pixels || n > b->capacity || !many_summits(f, b)) return;
+    if (f->levels < 2 || n < 2 * f->min_pixels || !many_summits(f, b)) return;
+    int32_t peaks = n >= CROWD_PIXELS ? peaks_of(f, b) : 0;
+    if (n > b->capacity ? peaks > 1 : peaks * PIXELS_A_PEAK > n) {
+        b->flags = QK_FLAG_CROWD;
+        b->n_peaks = peaks;
+        flood(f, b);
+        return;
+    }
+    if (n > b->capacity) return;
     heights_of(f, peak, height);
     sort_by_level(f, b, height);
     const qk_part *whole = build(f, b, height, f->contrast * total);

@@ -163,14 +163,15 @@ static int detect(const qk_field *field, run_list *runs, qk_source *sources, int
 }
 
 int qk_detect(const float *significance, const float *image, const int32_t *mask, int64_t ny, int64_t nx, double threshold,
-              int64_t min_pixels, int64_t levels, double contrast, int32_t *segments, qk_source *sources, int64_t capacity,
-              int64_t *n_sources) {
+              int64_t min_pixels, int64_t levels, double contrast, int64_t reach, int32_t *segments, qk_source *sources,
+              int64_t capacity, int64_t *n_sources) {
     if (qk_check_shape(ny, nx)) return QK_BAD_ARGUMENT;
     if (!(threshold > 0) || !isfinite(threshold)) return qk_fail(QK_BAD_ARGUMENT, "a threshold of %g", threshold);
-    if (min_pixels < 1 || levels < 1 || levels > QK_MAX_LEVELS || !(contrast >= 0 && contrast <= 1) || capacity < 0)
+    if (min_pixels < 1 || levels < 1 || levels > QK_MAX_LEVELS || !(contrast >= 0 && contrast <= 1) || capacity < 0 || reach < 1 ||
+        reach > QK_MAX_SIDE)
         return qk_fail(QK_BAD_ARGUMENT, "%lld pixels at least, %lld levels, contrast %g, %lld sources",
                        (long long)min_pixels, (long long)levels, contrast, (long long)capacity);
-    qk_field field = {significance, image, mask, ny, nx, (float)threshold, min_pixels, levels, contrast, segments};
+    qk_field field = {significance, image, mask, ny, nx, (float)threshold, min_pixels, levels, contrast, reach, segments};
     run_list runs = {0};
     memset(segments, 0, (size_t)(ny * nx) * sizeof *segments);
     *n_sources = 0;

@@ -11,6 +11,7 @@ typedef struct {
     float threshold;
     int64_t min_pixels, levels;
     double contrast;
+    int64_t reach;
     int32_t *segments; /* 0 outside footprints; while a footprint is divided: 1 + place in its list of pixels */
 } qk_field;
 

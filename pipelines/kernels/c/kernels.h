@@ -111,10 +111,11 @@ enum { QK_MAX_TERMS = 8, QK_MAX_SIDE = 127, QK_MAX_LEVELS = 128 };
 enum qk_flag {
     QK_FLAG_DEBLENDED = 1,   /* shares its footprint with other sources */
     QK_FLAG_EDGE = 2,        /* touches the border of the image */
-    QK_FLAG_TOO_LARGE = 4,   /* its footprint has more pixels than are divided */
+    QK_FLAG_TOO_LARGE = 4,   /* its footprint has more pixels than are divided, and no peaks that stand out */
     QK_FLAG_MASKED = 8,      /* some pixels could not be used, and were filled or left out */
     QK_FLAG_NO_DATA = 16,    /* too few pixels, or a position off the image: the result is NaN */
     QK_FLAG_NOT_CONVERGED = 32,
+    QK_FLAG_CROWD = 128,     /* its footprint is a crowd, and was divided by peaks */
     QK_FLAG_NEIGHBOUR = 64   /* some pixels belong to another source's segment, and were filled */
 };
 
@@ -162,6 +163,8 @@ int qk_detect(
     int64_t min_pixels,               /* of a footprint and of a source in it */
     int64_t levels,                   /* of deblending, 1 (none) to QK_MAX_LEVELS */
     double contrast,                  /* share of the footprint's flux that makes a source of its own */
+    int64_t reach,                    /* pixels around a peak that it must stand out from, in crowds: two widths (sigma) of
+                                         the filter */
     int32_t *segments,                /* OUT ny x nx: 0, or 1 + number of the source */
     qk_source *sources,               /* OUT capacity */
     int64_t capacity,
