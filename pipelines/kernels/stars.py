@@ -18,7 +18,13 @@ _MAD_TO_SIGMA = 1.4826
 
 
 def select_stars(
-    shapes: Array, *, flux: npt.ArrayLike, error: npt.ArrayLike, planes: npt.ArrayLike, least: float = 50.0
+    shapes: Array,
+    *,
+    flux: npt.ArrayLike,
+    error: npt.ArrayLike,
+    planes: npt.ArrayLike,
+    least: float = 50.0,
+    neighbours: bool = False,
 ) -> npt.NDArray[np.bool_]:
     """Return which sources are stars that a PSF can be made from.
 
@@ -35,6 +41,8 @@ def select_stars(
         Of their segments; saturated and suspect ones are left out.
     least
         Flux over error.
+    neighbours
+        Whether sources that others touch may be stars, as they must in crowds.
 
     Raises
     ------
@@ -44,7 +52,8 @@ def select_stars(
     light, noise = vectors(flux=flux, error=error)
     spoilt = int(Plane.SAT | Plane.SUSPECT | Plane.BAD | Plane.CR)
     with np.errstate(invalid="ignore"):
-        clean = (shapes["flags"] & int(_UNCLEAN) == 0) & (light > least * noise) & (np.asarray(planes) & spoilt == 0)
+        unclean = int(_UNCLEAN) & ~(int(Flag.NEIGHBOUR) if neighbours else 0)
+        clean = (shapes["flags"] & unclean == 0) & (light > least * noise) & (np.asarray(planes) & spoilt == 0)
     if clean.sum() < 3:
         raise NoFitError(
             f"{clean.sum()} of {len(shapes)} sources are bright and clean enough for a PSF; 3 are needed",

@@ -46,6 +46,11 @@ class ApertureCorrection:
         return ratio
 
 
+def no_correction(shape: tuple[int, int]) -> ApertureCorrection:
+    """Return a correction that changes nothing, and whose error is not known: of an image without stars."""
+    return ApertureCorrection(coefficients=np.ones(1), order=0, shape=shape, error=float("nan"), used=np.zeros(0, bool))
+
+
 def fit_aperture_correction(
     stars: Any, *, flux: str, aperture: str, shape: tuple[int, int], order: int = 1
 ) -> ApertureCorrection:

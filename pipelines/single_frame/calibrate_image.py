@@ -20,7 +20,11 @@ from qserv_py.pipelines.kernels.background import Background
 from qserv_py.pipelines.single_frame import calibrate as fits
 from qserv_py.pipelines.single_frame import characterise as characters
 from qserv_py.pipelines.single_frame import measure as measures
-from qserv_py.pipelines.single_frame.aperture_correction import ApertureCorrection, fit_aperture_correction
+from qserv_py.pipelines.single_frame.aperture_correction import (
+    ApertureCorrection,
+    fit_aperture_correction,
+    no_correction,
+)
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.references import References
 from qserv_py.pipelines.single_frame.summary import Fiducials, summarise
@@ -85,15 +89,18 @@ def measure_image(exposure: Exposure, options: Options) -> Measured:
     UnusableImageError
         If nothing of it can be used.
     NoFitError
-        If it has too few stars for a PSF.
+        If none of the PSF's stars has a flux.
     """
     image = characters.characterise(exposure, options.characterise)
     radii = sorted({*options.measure.radii_pixels, CALIBRATION_RADIUS})
     table = measures.measure(image, replace(options.measure, radii_pixels=tuple(radii)))
     stars = table[image.used]
     for flux in _CORRECTED:
-        correction = fit_aperture_correction(
-            stars, flux=flux, aperture=measures.aperture_name(CALIBRATION_RADIUS), shape=image.light.shape
+        aperture, shape = measures.aperture_name(CALIBRATION_RADIUS), image.light.shape
+        correction = (
+            fit_aperture_correction(stars, flux=flux, aperture=aperture, shape=shape)
+            if len(stars)
+            else no_correction(shape)
         )
         ratio = correction.at(table["x"], table["y"])
         table[f"{flux}_flux"] *= ratio

@@ -13,23 +13,18 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError, UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
-from qserv_py.pipelines.kernels._library import Array, FloatImage, MaskImage
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels._library import FloatImage, MaskImage
 from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
 from qserv_py.pipelines.kernels.cosmic_rays import find_cosmic_rays
 from qserv_py.pipelines.kernels.detection import Detections, detect, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.kernels.psf import Psf, terms_of
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
-from qserv_py.pipelines.kernels.stars import select_stars
+from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
+from qserv_py.pipelines.single_frame.psf_model import find_psf, find_stars
 
-_SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
 _FIRST_THRESHOLD = 20.0
-_STAR_APERTURE = 1.6  # FWHM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +47,7 @@ class Options:
     """Of stars for the PSF."""
 
     least_stars: int = 12
-    """Fewer stars than this make no PSF."""
+    """Fewer stars than this make no PSF: it is a Gaussian, and fluxes under it have their flags."""
 
     psf_side: int = 25
     """Pixels along a side of the model, odd."""
@@ -81,7 +76,7 @@ class Characterised:
     """All sources."""
 
     psf: Psf
-    """Of the image."""
+    """Of the image; a Gaussian where no source is ``used``."""
 
     noise: Noise
     """How the variance plane was read."""
@@ -120,8 +115,6 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     ------
     UnusableImageError
         If less than a tenth of the pixels can be used, or these have no noise, or less than half of them a variance.
-    NoFitError
-        If there are too few stars for a PSF.
     """
     check_usable(exposure)
     exposure = interpolate(exposure)
@@ -129,7 +122,7 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     if not sky.mean_noise > 0:
         raise UnusableImageError("the image has no noise: its pixels have one value")
     light = sky.subtract_from(exposure.image)
-    noise = noise_of(light, exposure.variance, exposure.mask, sky)
+    noise = noise_of(light, exposure.variance, exposure.mask, sky, side=options.mesh_pixels)
     exposure = replace(exposure, variance=exposure.variance * np.float32(noise.scale))
     hit = np.zeros(exposure.image.shape, bool)
     if options.cosmic_rays:
@@ -145,20 +138,27 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
     mask |= np.where(found.segments > 0, np.int32(Plane.DETECTED), np.int32(0))
     frame = replace(frame, image=light, mask=mask, segments=found.segments)
-    candidate, fwhm = _stars(frame, found, fwhm, options.star_signal_to_noise)
-    psf, used = _psf(frame, found.sources, candidate, options)
+    model = find_psf(
+        frame,
+        found,
+        fwhm,
+        signal_to_noise=options.star_signal_to_noise,
+        least_stars=options.least_stars,
+        side=options.psf_side,
+        order=options.psf_order,
+    )
     return Characterised(
         light=light,
         variance=variance,
         mask=mask,
         sky=sky,
         found=found,
-        psf=psf,
+        psf=model.psf,
         noise=noise,
         sky_noise=of_sky,
-        fwhm_pixels=fwhm,
-        candidate=candidate,
-        used=used,
+        fwhm_pixels=model.stars.fwhm_pixels,
+        candidate=model.stars.candidate,
+        used=model.used,
         cosmic_ray_pixels=int(hit.sum()),
     )
 
@@ -201,18 +201,13 @@ def _fwhm(frame: Frame, noise: FloatImage, options: Options) -> float:
     """Return the FWHM of the bright stars, from a first detection with the guess."""
     guess = options.fwhm_guess_pixels
     found = _detected(np.asarray(frame.image), noise, np.asarray(frame.mask), guess, _FIRST_THRESHOLD)
-    return _stars(replace(frame, segments=found.segments), found, guess, options.star_signal_to_noise)[1]
-
-
-def _stars(frame: Frame, found: Detections, fwhm: float, signal_to_noise: float) -> tuple[npt.NDArray[np.bool_], float]:
-    """Return which sources are stars, and the median of their FWHM in pixels."""
-    rows: Array = found.sources
-    own = np.arange(len(rows)) + 1
-    shapes = adaptive_moments(frame, rows["x"], rows["y"], fwhm / _SIGMA_TO_FWHM, segment=own)
-    light = aperture_fluxes(frame, rows["x"], rows["y"], _STAR_APERTURE * fwhm)
-    stars = select_stars(shapes, flux=light["flux"], error=light["error"], planes=rows["planes"], least=signal_to_noise)
-    square = shapes["xx"] * shapes["yy"] - shapes["xy"] ** 2
-    return stars, float(_SIGMA_TO_FWHM * np.median(square[stars]) ** 0.25)
+    return find_stars(
+        replace(frame, segments=found.segments),
+        found,
+        guess,
+        signal_to_noise=options.star_signal_to_noise,
+        neighbours=True,
+    ).fwhm_pixels
 
 
 def _sky_beside(found: Detections, image: FloatImage, mask: MaskImage, options: Options) -> Background:
@@ -222,22 +217,3 @@ def _sky_beside(found: Detections, image: FloatImage, mask: MaskImage, options: 
         return background(image, mask=beside, mesh=options.mesh_pixels, bad=int(UNUSABLE | Plane.DETECTED))
     except NoFitError:
         return background(image, mask=mask, mesh=options.mesh_pixels)
-
-
-def _psf(
-    frame: Frame, rows: Array, candidate: npt.NDArray[np.bool_], options: Options
-) -> tuple[Psf, npt.NDArray[np.bool_]]:
-    """Return the PSF and its stars; its order falls until each term has four stars."""
-    count = int(candidate.sum())
-    if count < options.least_stars:
-        raise NoFitError(
-            f"{count} stars for a PSF; {options.least_stars} are needed",
-            hint="Lower the stars' least signal to noise, or leave this detector out.",
-        )
-    order = options.psf_order
-    while order > 0 and count < 4 * terms_of(order):
-        order -= 1
-    fit = fit_psf(frame, rows["x"], rows["y"], star=candidate, side=options.psf_side, order=order)
-    if fit.used.sum() < options.least_stars // 2:
-        raise NoFitError(f"{fit.used.sum()} of {count} stars look alike; the PSF needs {options.least_stars // 2}")
-    return fit.psf, fit.used

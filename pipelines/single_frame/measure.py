@@ -77,6 +77,7 @@ def measure(image: Characterised, options: Options) -> Any:
     table["sky"] = _sampled(image.sky.level_image(), x, y)
     table["variance"] = _sampled(image.variance, x, y)
     table["psf_candidate"], table["psf_used"] = image.candidate, image.used
+    table["psf_modelled"] = np.full(len(table), bool(image.used.any()))
     return table
 
 

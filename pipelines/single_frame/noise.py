@@ -23,6 +23,7 @@ _LEAST_BRIGHT = 50  # of them
 _MOST_SPREAD = 0.5  # of variance over light, in units of itself: beyond, variance does not follow the light
 _LEAST_SHARE = 0.5  # of the mesh's variance that a pixel has in the core of a star
 _TOLERANCE = 1.25  # of the plane's noise against the pixels' before the plane is scaled
+_FOURTH = (1.0, -4.0, 6.0, -4.0, 1.0)  # differences
 _STEP = 4  # rows between those that are looked at for the pixels' noise
 
 
@@ -40,7 +41,7 @@ class Noise:
     """The scaled variance of the sky in every pixel, smooth over the cells of the background."""
 
 
-def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Background) -> Noise:
+def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Background, *, side: int) -> Noise:
     """Return how a variance plane is to be read.
 
     Parameters
@@ -53,6 +54,8 @@ def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Back
         Planes of each pixel.
     sky
         Of the image.
+    side
+        Pixels along a cell of its mesh.
 
     Raises
     ------
@@ -66,7 +69,7 @@ def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Back
             f"{100 * known.sum() / max(1, used.sum()):.1f} % of the usable pixels have a variance; 50 % are needed",
             hint="Give the variance of every pixel, the unit of the image squared.",
         )
-    mesh = _mesh(variance, mask if known.all() else np.where(known, mask, mask | _UNKNOWN), sky)
+    mesh = _mesh(variance, mask if known.all() else np.where(known, mask, mask | _UNKNOWN), side)
     scale = _scale(light, variance, known, float(np.median(sky.noise / np.sqrt(mesh.level))))
     smooth = mesh.level_image()
     return Noise(scale=scale, gain=_gain(light, variance, known, smooth, scale), mesh=smooth * np.float32(scale))
@@ -111,9 +114,8 @@ def _gain(
     return 1 / middle if agree else 0.0
 
 
-def _mesh(values: FloatImage, mask: MaskImage, sky: Background) -> Background:
+def _mesh(values: FloatImage, mask: MaskImage, side: int) -> Background:
     """Return values outside sources on the mesh of the sky, never below the least positive cell."""
-    side = max(1, round(sky.shape[0] / sky.level.shape[0]))
     try:
         found = background(values, mask=mask, mesh=side)
     except NoFitError:
@@ -128,12 +130,20 @@ def _mesh(values: FloatImage, mask: MaskImage, sky: Background) -> Background:
 def _scale(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], of_mesh: float) -> float:
     """Return what to multiply the plane by: 1 while it lies between two that the pixels show.
 
-    Crowds of sources raise the scatter of pixels, ``of_mesh`` in units of what is stated; correlated noise lowers that
-    of the differences between neighbours. The truth is between.
+    Crowds of sources raise the scatter of pixels, ``of_mesh`` in units of what is stated. Fourth differences along a
+    row see little of a source and all of white noise, but not of a correlated one. The truth is between.
     """
-    rows, stated, both = light[::_STEP], variance[::_STEP], known[::_STEP, 1:] & known[::_STEP, :-1]
-    step = np.abs(rows[:, 1:] - rows[:, :-1])[both] / np.sqrt((stated[:, 1:] + stated[:, :-1])[both])
-    of_steps = _MAD_TO_SIGMA * float(np.median(step)) if step.size else of_mesh
+    rows, stated, used = light[::_STEP], variance[::_STEP], known[::_STEP]
+    if rows.shape[1] < len(_FOURTH):
+        return 1.0
+    end = rows.shape[1] - len(_FOURTH) + 1
+    parts = [slice(k, k + end) for k in range(len(_FOURTH))]
+    both = np.logical_and.reduce([used[:, part] for part in parts])
+    step = np.tensordot(_FOURTH, [rows[:, part] for part in parts], axes=1)
+    spread = np.tensordot(np.square(_FOURTH), [stated[:, part] for part in parts], axes=1)
+    if not both.any():
+        return 1.0
+    of_steps = _MAD_TO_SIGMA * float(np.median(np.abs(step[both]) / np.sqrt(spread[both])))
     low, high = min(of_steps, of_mesh), max(of_steps, of_mesh)
     if high > 0 and high * _TOLERANCE < 1:
         return high**2

@@ -140,7 +140,8 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
             out[f"apFlux_{radius}_0_flag"] = _bad_flux(measured, f"ap{radius}")
     for name, column in (("psf", "psfFlux"), ("gauss", "gaussianFlux"), ("kron", "kronFlux")):
         _add_flux(out, name, column, measured, njy)
-    out["psfFlux_flag"] = _bad_flux(measured, "psf")
+    no_psf = ~np.asarray(measured["psf_modelled"], bool)
+    out["psfFlux_flag"] = _bad_flux(measured, "psf") | no_psf
     out["psfFlux_flag_edge"] = _has(measured["psf_flags"], Flag.EDGE)
     out["psfFlux_flag_noGoodPixels"] = _has(measured["psf_flags"], Flag.NO_DATA)
     out["psfFlux_apCorr"], out["psfFlux_apCorrErr"] = measured["psf_correction"], measured["psf_correction_error"]
@@ -148,7 +149,7 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
     out["gaussianFlux_flag"] = ~np.isfinite(measured["gauss_flux"]) | _bad_flux(measured, "shape")
     out["kronFlux_flag"] = _bad_flux(measured, "kron")
     out["kronRad"] = np.asarray(measured["kron_radius"], np.float32)
-    out["invalidPsfFlag"] = ~np.isfinite(measured["psf_area"])
+    out["invalidPsfFlag"] = ~np.isfinite(measured["psf_area"]) | no_psf
     out["sky"] = np.asarray(measured["sky"], float) * njy
     out["variance_value"] = np.asarray(measured["variance"], float) * njy**2
     out["variance_flag"] = ~np.isfinite(out["variance_value"])
@@ -158,7 +159,8 @@ def _add_fluxes(out: Any, measured: Any, njy: FloatArray) -> None:
 def _add_extendedness(out: Any, measured: Any) -> None:
     spread, error = (np.asarray(measured[name], float) for name in ("spread", "spread_error"))
     # A star whose top is cut off is no point for its PSF, but no galaxy either.
-    told = np.isfinite(spread) & np.isfinite(error) & ~_has(measured["center_planes"], Plane.SAT)
+    told = np.asarray(measured["psf_modelled"], bool)
+    told &= np.isfinite(spread) & np.isfinite(error) & ~_has(measured["center_planes"], Plane.SAT)
     with np.errstate(invalid="ignore"):
         limit = np.clip(_SPREAD_ERRORS * error, _LEAST_SPREAD, _MOST_SPREAD)
         out["extendedness"] = np.where(told, (spread > limit).astype(float), np.nan)

@@ -70,7 +70,7 @@ class CharacteriseConfig(pex.Config):
     threshold = pex.RangeField(dtype=float, default=5.0, min=1.0, doc="Of detection, standard deviations")
     cosmic_rays = pex.Field(dtype=bool, default=True, doc="Look for cosmic rays?")
     star_signal_to_noise = pex.RangeField(dtype=float, default=50.0, min=5.0, doc="Of stars for the PSF")
-    least_stars = pex.RangeField(dtype=int, default=12, min=4, doc="Fewer stars make no PSF")
+    least_stars = pex.RangeField(dtype=int, default=12, min=4, doc="Fewer stars make no PSF: a Gaussian is used")
     psf_side = pex.Field(dtype=int, default=25, doc="Pixels along a side of the PSF", check=lambda n: n % 2 and n >= 5)
     psf_order = pex.RangeField(dtype=int, default=2, min=0, max=4, doc="Of the PSF's polynomial")
 

@@ -27,6 +27,7 @@ from qserv_py.pipelines.single_frame.calibrate_image import (
     calibrate,
     measure_image,
 )
+from qserv_py.pipelines.single_frame.characterise import Options as CharacteriseOptions
 from qserv_py.pipelines.single_frame.references import References, references_at
 from qserv_py.pipelines.single_frame.source_table import njy_per_electron, source_table, visit_source_table
 from qserv_py.pipelines.single_frame.summary import Fiducials, effective_time, limiting_magnitude
@@ -248,8 +249,18 @@ def test_what_cannot_be_measured_says_why(frame: Simulated) -> None:
         measure_image(flat, Options())
     random = np.random.default_rng(1)
     empty = replace(good, image=random.normal(1000, 30, good.image.shape).astype(np.float32))
-    with pytest.raises(NoFitError, match="sources are bright and clean enough"):
-        measure_image(empty, Options())
+    assert len(measure_image(empty, Options()).table) <= 2
+
+
+def test_an_image_without_a_psf_is_calibrated_all_the_same(frame: Simulated) -> None:
+    options = Options(characterise=CharacteriseOptions(least_stars=10_000))
+    made = calibrate(frame.exposure, measure_image(frame.exposure, options), references_of(frame), options)
+    rows = source_table(made.table, made.summary[0])
+    assert made.summary["nPsfStar"][0] == 0
+    assert rows["psfFlux_flag"].all()
+    true, mine = stars_of(frame, rows, 18, 20)
+    assert len(true) > 10
+    assert abs(np.median(31.4 - 2.5 * np.log10(mine["psfFlux"]) - true["mag"])) < 0.03
 
 
 def test_references_that_do_not_fit_say_why(frame: Simulated, measured: Measured) -> None:

@@ -1,0 +1,149 @@
+"""The PSF of an image from its stars, and what stands for it where there are too few.
+
+Stars are looked for among isolated sources first, then among crowded ones, then among fainter ones. Where that fails
+the PSF is a Gaussian as wide as the compact sources: everything is measured all the same, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from qserv_py.errors import NoFitError
+from qserv_py.pipelines.kernels._library import Array
+from qserv_py.pipelines.kernels.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.detection import Detections, gaussian_kernel
+from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.stars import select_stars
+
+_SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
+_STAR_APERTURE = 1.6  # FWHM
+_ATTEMPTS = ((1.0, False), (1.0, True), (0.4, True))
+"""Share of the wanted signal to noise, and whether sources with neighbours may be stars."""
+_LEAST_SIGNAL, _COMPACT = (
+    10.0,
+    25.0,
+)  # to noise, of sources, and per cent of their sizes that say how wide a Gaussian is
+_WIDTHS = (1.0, 20.0)  # pixels: FWHM of a Gaussian
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stars:
+    """Which sources look like stars."""
+
+    candidate: npt.NDArray[np.bool_]
+    """Of all sources; none where they could not be told."""
+
+    fwhm_pixels: float
+    """Median of theirs, of the compact sources where there are none, or what it was thought to be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PsfModel:
+    """The PSF and where it is from."""
+
+    psf: Psf
+    """Of the image."""
+
+    stars: Stars
+    """That were looked at."""
+
+    used: npt.NDArray[np.bool_]
+    """Sources that the PSF is from; none where it is a Gaussian."""
+
+    @property
+    def modelled(self) -> bool:
+        """Whether the PSF is from stars."""
+        return bool(self.used.any())
+
+
+def find_stars(frame: Frame, found: Detections, fwhm: float, *, signal_to_noise: float, neighbours: bool) -> Stars:
+    """Return the stars of an image.
+
+    Parameters
+    ----------
+    frame
+        With the segments of ``found``.
+    found
+        Its sources.
+    fwhm
+        Of the PSF as it is thought to be, pixels.
+    signal_to_noise
+        At least, of stars.
+    neighbours
+        Whether sources that others touch may be stars.
+    """
+    rows: Array = found.sources
+    own = np.arange(len(rows)) + 1
+    shapes = adaptive_moments(frame, rows["x"], rows["y"], fwhm / _SIGMA_TO_FWHM, segment=own)
+    light = aperture_fluxes(frame, rows["x"], rows["y"], _STAR_APERTURE * fwhm)
+    with np.errstate(invalid="ignore"):
+        widths = _SIGMA_TO_FWHM * (shapes["xx"] * shapes["yy"] - shapes["xy"] ** 2) ** 0.25
+        told = np.isfinite(widths) & (light["flux"] > _LEAST_SIGNAL * light["error"])
+    flux, error = light["flux"], light["error"]
+    try:
+        stars = select_stars(
+            shapes, flux=flux, error=error, planes=rows["planes"], least=signal_to_noise, neighbours=neighbours
+        )
+    except NoFitError:
+        width = float(np.percentile(widths[told], _COMPACT)) if told.any() else fwhm
+        return Stars(candidate=np.zeros(len(rows), bool), fwhm_pixels=float(np.clip(width, *_WIDTHS)))
+    return Stars(candidate=stars, fwhm_pixels=float(np.clip(np.median(widths[stars]), *_WIDTHS)))
+
+
+def find_psf(
+    frame: Frame, found: Detections, fwhm: float, *, signal_to_noise: float, least_stars: int, side: int, order: int
+) -> PsfModel:
+    """Return the PSF of an image.
+
+    Parameters
+    ----------
+    frame, found, fwhm, signal_to_noise
+        As of ``find_stars``.
+    least_stars
+        Fewer make no PSF.
+    side
+        Pixels along a side of the model, odd.
+    order
+        Of its polynomial; lower where a term would have fewer than four stars.
+    """
+    tried: list[Stars] = []
+    for share, neighbours in _ATTEMPTS:
+        stars = find_stars(frame, found, fwhm, signal_to_noise=share * signal_to_noise, neighbours=neighbours)
+        tried.append(stars)
+        count = int(stars.candidate.sum())
+        if count < least_stars:
+            continue
+        fitting = order
+        while fitting > 0 and count < 4 * terms_of(fitting):
+            fitting -= 1
+        rows = found.sources
+        try:
+            fit = fit_psf(frame, rows["x"], rows["y"], star=stars.candidate, side=side, order=fitting)
+        except NoFitError:
+            continue
+        if fit.used.sum() >= least_stars // 2:
+            return PsfModel(psf=fit.psf, stars=stars, used=fit.used)
+    best = max(tried, key=lambda stars: int(stars.candidate.sum()))
+    ny, nx = np.asarray(frame.image).shape
+    psf = Psf(
+        coefficients=_gaussian(best.fwhm_pixels, side)[None],
+        order=0,
+        x0=nx / 2,
+        y0=ny / 2,
+        scale_x=nx / 2,
+        scale_y=ny / 2,
+    )
+    return PsfModel(psf=psf, stars=best, used=np.zeros(len(found.sources), bool))
+
+
+def _gaussian(fwhm: float, side: int) -> Array:
+    """Return a Gaussian on a stamp of some side."""
+    kernel = gaussian_kernel(fwhm)
+    over = (kernel.shape[0] - side) // 2
+    return np.ascontiguousarray(kernel[over:-over, over:-over]) if over > 0 else np.pad(kernel, -over)
