@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from qserv_py.pipelines.kernels._library import image_of, like
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.kernels.wcs import Wcs
 
@@ -28,7 +29,16 @@ class RawImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """An image without its instrument's signature, and what is known of it so far."""
+    """An image without its instrument's signature, and what is known of it so far.
+
+    Planes may come in any type of number and any order of bytes, and are kept as the types below say; pixels that
+    numpy.ma masks are NaN.
+
+    Raises
+    ------
+    KernelArgumentError
+        If a plane is not an image of numbers, or the planes' shapes differ.
+    """
 
     image: npt.NDArray[np.float32]
     """Electrons, or nJy where ``njy_per_unit`` is 1; shape (rows, columns)."""
@@ -37,7 +47,7 @@ class Exposure:
     """The image's unit squared."""
 
     mask: npt.NDArray[np.int32]
-    """Planes of ``kernels.planes.Plane``."""
+    """Planes of ``kernels.planes.Plane``; of booleans, True is BAD."""
 
     header: Mapping[str, HeaderValue] = field(default_factory=dict)
     """Cards that came with the raw, and those that tasks add."""
@@ -50,3 +60,9 @@ class Exposure:
 
     njy_per_unit: float | None = None
     """Nanojansky of one unit of ``image``; None until the photometric calibration."""
+
+    def __post_init__(self) -> None:
+        image = image_of(self.image, name="image")
+        object.__setattr__(self, "image", image)
+        for name, dtype in (("variance", np.float32), ("mask", np.int32)):
+            object.__setattr__(self, name, like(getattr(self, name), image, name=name, dtype=dtype))

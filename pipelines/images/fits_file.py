@@ -42,18 +42,16 @@ def write_exposure(exposure: Exposure, path: Path) -> None:
     Parameters
     ----------
     exposure
-        Planes of one shape, in the types that ``Exposure`` names.
+        What to write.
     path
         Overwritten.
 
     Raises
     ------
     ImageFileError
-        If planes, header or WCS are such that FITS cannot give them back.
+        If header, WCS or PSF are such that FITS cannot give them back.
     """
     planes = {"IMAGE": exposure.image, "VARIANCE": exposure.variance, "MASK": exposure.mask}
-    for name, plane in planes.items():
-        _check_plane(name, plane, exposure.image.shape)
     unit = str(exposure.header.get("BUNIT", "electron")) if exposure.njy_per_unit != 1 else "nJy"
     cards = {} if exposure.wcs is None else wcs_cards(exposure.wcs)
     if exposure.njy_per_unit is not None:
@@ -182,13 +180,6 @@ def _native(key: str, plane: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
     if plane.dtype.newbyteorder("=") != _TYPES[key]:
         raise ImageFileError(f"{key} of {name} has pixels of type {plane.dtype.name}, not {_TYPES[key].name}")
     return np.ascontiguousarray(plane, dtype=_TYPES[key])
-
-
-def _check_plane(key: str, plane: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-    if plane.dtype.newbyteorder("=") != _TYPES[key]:
-        raise ImageFileError(f"{key} of an exposure has {_TYPES[key].name} pixels, not {plane.dtype.name}")
-    if plane.ndim != 2 or plane.size == 0 or plane.shape != shape:
-        raise ImageFileError(f"{key} of an exposure has the shape {plane.shape}; the image has {shape}, not empty")
 
 
 def _header(hdus: fits.HDUList, _name: str, _bbox: object) -> dict[str, HeaderValue]:

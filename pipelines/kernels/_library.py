@@ -34,7 +34,7 @@ MaskImage = npt.NDArray[np.int32]
 FloatArray = npt.NDArray[np.float64]
 
 __all__ = ["Array", "FloatArray", "FloatImage", "MaskImage", "check", "ffi", "image_of", "lib", "like", "pointer"]
-__all__ += ["record_dtype", "records", "vectors"]
+__all__ += ["record_dtype", "records", "unmasked", "vectors"]
 
 _ERRORS = {
     lib.QK_BAD_ARGUMENT: KernelArgumentError,
@@ -52,9 +52,11 @@ def check(status: int, *, hint: str = "") -> None:
 
 
 def pointer(array: npt.NDArray[Any] | None) -> Any:
-    """Return a C pointer to a contiguous array, NULL for None; the array must outlive the call."""
+    """Return a C pointer to a contiguous array of this machine's bytes, NULL for None; it must outlive the call."""
     if array is None:
         return ffi.NULL
+    if not array.dtype.isnative or not array.flags.c_contiguous:
+        raise InternalError(f"an array of {array.dtype} and strides {array.strides} on its way to C")
     return ffi.cast(f"{_C_NAMES[array.dtype.str[1:]]} *", ffi.from_buffer(array))
 
 
@@ -83,8 +85,11 @@ def _numpy_type(c_type: Any) -> Any:
 
 
 def image_of(values: npt.ArrayLike, *, name: str, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
-    """Return a 2-D contiguous array of a type that the kernels read; values that do not fit are refused."""
-    array = np.asarray(values)
+    """Return a 2-D contiguous array of a type that the kernels read; values that do not fit are refused.
+
+    Masked elements of numpy.ma are NaN in images of floating point, and refused in others.
+    """
+    array = unmasked(values, name=name, dtype=dtype)
     if array.ndim != 2 or array.size == 0:
         raise KernelArgumentError(f"{name} has the shape {array.shape}; an image has rows and columns")
     if array.dtype.kind not in "fiub":
@@ -100,6 +105,26 @@ def image_of(values: npt.ArrayLike, *, name: str, dtype: npt.DTypeLike = np.floa
     return np.ascontiguousarray(array, dtype=wanted)
 
 
+def unmasked(values: npt.ArrayLike, *, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array without numpy.ma's mask: NaN stands for what it hides, which only floating point can say.
+
+    Raises
+    ------
+    KernelArgumentError
+        If elements are masked and the type that is wanted has no NaN.
+    """
+    if not isinstance(values, np.ma.MaskedArray):
+        return np.asarray(values)
+    if not np.ma.getmaskarray(values).any():
+        return np.asarray(values.data)
+    if np.dtype(dtype).kind != "f" or values.dtype.kind not in "fiub":
+        raise KernelArgumentError(
+            f"{name} has masked elements, which {np.dtype(dtype)} cannot say", hint="Fill them before: x.filled(value)."
+        )
+    kind = values.dtype if values.dtype.kind == "f" else np.dtype(np.float64)
+    return np.asarray(np.ma.filled(values.astype(kind), np.nan))
+
+
 def like(values: npt.ArrayLike | None, image: npt.NDArray[Any], *, name: str, dtype: npt.DTypeLike) -> Any:
     """Return an image of the same shape as ``image``, None for None."""
     if values is None:
@@ -113,7 +138,8 @@ def like(values: npt.ArrayLike | None, image: npt.NDArray[Any], *, name: str, dt
 def vectors(**named: npt.ArrayLike) -> Sequence[FloatArray]:
     """Return 1-D float64 arrays of one length."""
     try:
-        arrays = [np.ascontiguousarray(values, dtype=np.float64).reshape(-1) for values in named.values()]
+        plain = [unmasked(values, name=name, dtype=np.float64) for name, values in named.items()]
+        arrays = [np.ascontiguousarray(values, dtype=np.float64).reshape(-1) for values in plain]
     except (TypeError, ValueError) as problem:
         raise KernelArgumentError(f"{', '.join(named)}: numbers are needed", detail=str(problem)) from problem
     lengths = {array.size for array in arrays}

@@ -54,6 +54,8 @@ def find_cosmic_rays(
     ------
     KernelArgumentError
         If the noise is not known or a number is out of range.
+    LimitError
+        If more than one pixel in 20 is as sharp as a ray: the noise is understated, or the stars are as sharp.
 
     References
     ----------
@@ -64,5 +66,8 @@ def find_cosmic_rays(
     native.bad = int(frame.bad) | int(skip)
     found, clean = np.empty(image.shape, np.int32), np.empty_like(image)
     count = ffi.new("int64_t *")
-    check(lib.qk_cosmic_rays(native, sigma, share, contrast, rounds, pointer(found), pointer(clean), count))
+    check(
+        lib.qk_cosmic_rays(native, sigma, share, contrast, rounds, pointer(found), pointer(clean), count),
+        hint="Look at the noise or the variance of the image; where stars are so sharp, do not look for rays.",
+    )
     return CosmicRays(hit=found.astype(bool), clean=clean)

@@ -90,7 +90,8 @@ def own_segments(segment: npt.ArrayLike | None, x: npt.ArrayLike) -> Array | Non
     """Return the segments that sources name as their own, None for None."""
     if segment is None:
         return None
-    own = np.ascontiguousarray(segment, dtype=np.int32).reshape(-1)
+    given = np.asanyarray(segment).reshape(1, -1)
+    own: Array = image_of(given, name="segment", dtype=np.int32)[0] if given.size else np.empty(0, np.int32)
     if own.size != np.size(x):
         raise KernelArgumentError(f"segment and x have the lengths {own.size}, {np.size(x)}")
     return own

@@ -15,6 +15,7 @@ from qserv_py.pipelines.kernels._library import (
     ffi,
     lib,
     pointer,
+    unmasked,
     vectors,
 )
 
@@ -24,7 +25,7 @@ class Psf:
     """A PSF that varies over the image: pixels times a polynomial of the position."""
 
     coefficients: FloatArray
-    """Shape (terms, side, side): term u**i v**j for j = 0 to order, i = 0 to order - j."""
+    """Shape (terms, side, side), of any type of number: term u**i v**j for j = 0 to order, i = 0 to order - j."""
 
     order: int
     """Of the polynomial."""
@@ -40,6 +41,12 @@ class Psf:
 
     scale_y: float
     """Pixels."""
+
+    def __post_init__(self) -> None:
+        plain = unmasked(self.coefficients, name="coefficients", dtype=np.float64)
+        if plain.dtype.kind not in "fiu":
+            raise KernelArgumentError(f"coefficients have the type {plain.dtype}; numbers are needed")
+        object.__setattr__(self, "coefficients", np.ascontiguousarray(plain, np.float64))
 
     @property
     def side(self) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from qserv_py.errors import NoFitError, UnusableImageError
+from qserv_py.errors import LimitError, NoFitError, UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.kernels._library import FloatImage, MaskImage
 from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
@@ -25,6 +25,7 @@ from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
 from qserv_py.pipelines.single_frame.psf_model import find_psf, find_stars
 
 _FIRST_THRESHOLD = 20.0
+_MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +183,16 @@ def check_usable(exposure: Exposure, *, least: float = 0.1) -> None:
 
 
 def _without_cosmic_rays(exposure: Exposure, light: FloatImage, noise: Noise) -> tuple[Exposure, npt.NDArray[np.bool_]]:
-    """Return the image with its hits interpolated, not the median around them: that would cut the top of a star."""
-    rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, gain=noise.gain, mask=exposure.mask))
+    """Return the image with its hits interpolated, not the median around them: that would cut the top of a star.
+
+    Where more is hit than rays can hit, it is stars that are as sharp: then nothing is taken for a ray.
+    """
+    try:
+        rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, gain=noise.gain, mask=exposure.mask))
+    except LimitError:
+        return exposure, np.zeros(light.shape, bool)
+    if rays.hit.mean() > _MOST_RAYS:
+        return exposure, np.zeros(light.shape, bool)
     mask = exposure.mask | np.where(rays.hit, np.int32(Plane.CR), np.int32(0))
     return interpolate(replace(exposure, mask=mask)), rays.hit
 

@@ -4,7 +4,7 @@
  * not, only around pixels where the Laplacian alone is large enough. The result is the same. */
 #include "frame.h"
 
-enum { WIDE = 7 };
+enum { WIDE = 7, LEAST_LOOKS = 10000, LOOKS_SHARE = 20 }; /* pixels of a round that may be looked at closely: one in 20 */
 
 /* The image as cleaned so far and which pixels count. */
 typedef struct {
@@ -134,10 +134,11 @@ static void least_noise(const qk_frame *f, double *least, double *scratch) {
     }
 }
 
-/* Mark the hits of one round; returns how many are new. */
-static int64_t mark(search *s, const double *least, uint8_t *sharp, int64_t *hits) {
+/* Mark the hits of one round; returns how many are new, -1 where more pixels are sharp than may be looked at: what a hit
+ * costs is medians of medians, and where everything is sharp the noise is wrong. */
+static int64_t mark(search *s, const double *least, uint8_t *sharp, int32_t *hits) {
     const qk_frame *f = s->frame;
-    int64_t n = 0;
+    int64_t n = 0, looked_at = 0, most = LEAST_LOOKS + f->ny * f->nx / LOOKS_SHARE;
     for (int64_t y = 0; y < f->ny; y++) {
         double noise = f->variance ? least[y] : f->noise;
         /* sum / 4 / (2 noise) > sigma, with a margin for the rounding of float */
@@ -150,15 +151,16 @@ static int64_t mark(search *s, const double *least, uint8_t *sharp, int64_t *hit
         for (int64_t x = 0; x < f->nx; x++) {
             if (!sharp[x] || !usable(s, x, y) || s->found[y * f->nx + x]) continue;
             if (!(laplacian(s, x, y) > 2 * noise * s->sigma) || !(edge(s, x, y) > s->sigma)) continue;
+            if (++looked_at > most) return -1;
             double value = sharpness(s, x, y);
-            if (value > s->sigma && value / fine_structure(s, x, y) > s->contrast) hits[n++] = y * f->nx + x;
+            if (value > s->sigma && value / fine_structure(s, x, y) > s->contrast) hits[n++] = (int32_t)(y * f->nx + x);
         }
     }
     return n;
 }
 
 /* Neighbours of hits that are sharp enough are hits too; returns how many hits there are then. */
-static int64_t grow(search *s, int64_t *hits, int64_t n, double limit) {
+static int64_t grow(search *s, int32_t *hits, int64_t n, double limit) {
     const qk_frame *f = s->frame;
     int64_t before = n;
     for (int64_t k = 0; k < before; k++)
@@ -167,14 +169,14 @@ static int64_t grow(search *s, int64_t *hits, int64_t n, double limit) {
                 if (!usable(s, i, j) || s->found[j * f->nx + i]) continue;
                 if (sharpness(s, i, j) > limit) {
                     s->found[j * f->nx + i] = 1;
-                    hits[n++] = j * f->nx + i;
+                    hits[n++] = (int32_t)(j * f->nx + i);
                 }
             }
     return n;
 }
 
 /* Put the median of what was not hit around them into hits. */
-static void repair(search *s, const int64_t *hits, int64_t n) {
+static void repair(search *s, const int32_t *hits, int64_t n) {
     const qk_frame *f = s->frame;
     for (int64_t k = 0; k < n; k++) {
         double value = local_median(s, hits[k] % f->nx, hits[k] / f->nx, 2, true);
@@ -193,17 +195,20 @@ int qk_cosmic_rays(const qk_frame *frame, double sigma, double share, double con
     qk_frame whole = *frame;
     whole.segments = NULL;
     search s = {&whole, clean, found, sigma, share, contrast};
-    int64_t *hits = qk_scratch(pixels, sizeof *hits); /* a pixel is hit once at the most */
+    int32_t *hits = qk_scratch(pixels, sizeof *hits); /* a pixel is hit once at the most */
     double *least = qk_scratch(2 * frame->ny, sizeof *least);
     uint8_t *sharp = qk_scratch(frame->nx, sizeof *sharp);
     int status = hits && least && sharp ? QK_OK : QK_LIMIT;
-    memcpy(clean, frame->image, (size_t)pixels * sizeof *clean);
-    memset(found, 0, (size_t)pixels * sizeof *found);
-    *n_found = 0;
+    if (status == QK_OK) {
+        memcpy(clean, frame->image, (size_t)pixels * sizeof *clean);
+        memset(found, 0, (size_t)pixels * sizeof *found);
+        *n_found = 0;
+    }
     if (status == QK_OK && frame->variance) least_noise(&whole, least, least + frame->ny);
     for (int64_t round = 0; round < rounds && status == QK_OK; round++) {
         int64_t n = mark(&s, least, sharp, hits);
-        if (n == 0) break;
+        if (n < 0) status = qk_fail(QK_LIMIT, "more than one pixel in %d is as sharp as a cosmic ray", LOOKS_SHARE);
+        if (n <= 0) break;
         for (int64_t k = 0; k < n; k++) found[hits[k]] = 1;
         n = grow(&s, hits, n, sigma);
         n = grow(&s, hits, n, sigma * share);
