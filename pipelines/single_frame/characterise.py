@@ -124,7 +124,8 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
         raise UnusableImageError("the image has no noise: its pixels have one value")
     light = sky.subtract_from(exposure.image)
     noise = noise_of(light, exposure.variance, exposure.mask, sky, side=options.mesh_pixels)
-    exposure = replace(exposure, variance=exposure.variance * np.float32(noise.scale))
+    if noise.scale is not None:
+        exposure = replace(exposure, variance=exposure.variance * noise.scale)
     hit = np.zeros(exposure.image.shape, bool)
     if options.cosmic_rays:
         exposure, hit = _without_cosmic_rays(exposure, light, noise)

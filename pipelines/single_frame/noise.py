@@ -8,13 +8,13 @@ With it the light's part is taken out for detection, and replaced by that of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from qserv_py.errors import NoFitError, UnusableImageError
-from qserv_py.pipelines.kernels._library import FloatImage, MaskImage
+from qserv_py.pipelines.kernels._library import FloatArray, FloatImage, MaskImage
 from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
 
 _MAD_TO_SIGMA = 1.4826
@@ -24,6 +24,7 @@ _MOST_SPREAD = 0.5  # of variance over light, in units of itself: beyond, varian
 _LEAST_SHARE = 0.5  # of the mesh's variance that a pixel has in the core of a star
 _TOLERANCE = 1.25  # of the plane's noise against the pixels' before the plane is scaled
 _FOURTH = (1.0, -4.0, 6.0, -4.0, 1.0)  # differences
+_LEAST_STEPS = 50  # of them in a cell
 _STEP = 4  # rows between those that are looked at for the pixels' noise
 
 
@@ -31,8 +32,11 @@ _STEP = 4  # rows between those that are looked at for the pixels' noise
 class Noise:
     """What the variance plane says, held against the pixels."""
 
-    scale: float
-    """What the plane was multiplied by; 1 where the pixels scatter as it says."""
+    scales: FloatArray
+    """What the plane was multiplied by in every cell of the background; 1 where the pixels scatter as it says."""
+
+    scale: FloatImage | None
+    """The same in every pixel; None for 1."""
 
     gain: float
     """Electrons per unit of the image; 0 where the variance does not follow the light."""
@@ -70,9 +74,12 @@ def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Back
             hint="Give the variance of every pixel, the unit of the image squared.",
         )
     mesh = _mesh(variance, mask if known.all() else np.where(known, mask, mask | _UNKNOWN), side)
-    scale = _scale(light, variance, known, float(np.median(sky.noise / np.sqrt(mesh.level))))
-    smooth = mesh.level_image()
-    return Noise(scale=scale, gain=_gain(light, variance, known, smooth, scale), mesh=smooth * np.float32(scale))
+    scales = _scales(light, variance, known, sky.noise / np.sqrt(mesh.level))
+    smooth, scale = mesh.level_image(), None
+    if (scales != 1).any():
+        scale = np.clip(replace(mesh, level=scales).level_image(), scales.min(), scales.max()).astype(np.float32)
+        variance, smooth = variance * scale, smooth * scale
+    return Noise(scales=scales, scale=scale, gain=_gain(light, variance, known, smooth), mesh=smooth)
 
 
 def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatImage:
@@ -100,15 +107,13 @@ def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatIma
 _UNKNOWN = np.int32(UNUSABLE & -UNUSABLE)  # any plane that the background leaves out
 
 
-def _gain(
-    light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], mesh: FloatImage, scale: float
-) -> float:
+def _gain(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], mesh: FloatImage) -> float:
     """Return the light over the variance that it brings, of bright pixels; 0 where these do not agree."""
     with np.errstate(invalid="ignore"):
-        bright = known & (light > np.float32(_BRIGHT * np.sqrt(scale)) * np.sqrt(np.maximum(mesh, 0)))
+        bright = known & (light > np.float32(_BRIGHT) * np.sqrt(np.maximum(mesh, 0)))
     if bright.sum() < _LEAST_BRIGHT:
         return 0.0
-    ratio = scale * (variance[bright] - mesh[bright]) / light[bright]
+    ratio = (variance[bright] - mesh[bright]) / light[bright]
     middle = float(np.median(ratio))
     agree = middle > 0 and _MAD_TO_SIGMA * float(np.median(np.abs(ratio - middle))) < _MOST_SPREAD * middle
     return 1 / middle if agree else 0.0
@@ -127,24 +132,37 @@ def _mesh(values: FloatImage, mask: MaskImage, side: int) -> Background:
     )
 
 
-def _scale(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], of_mesh: float) -> float:
-    """Return what to multiply the plane by: 1 while it lies between two that the pixels show.
+def _scales(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], of_mesh: FloatArray) -> FloatArray:
+    """Return what to multiply the plane by in every cell: 1 while it lies between two that the pixels show.
 
     Crowds of sources raise the scatter of pixels, ``of_mesh`` in units of what is stated. Fourth differences along a
     row see little of a source and all of white noise, but not of a correlated one. The truth is between.
     """
-    rows, stated, used = light[::_STEP], variance[::_STEP], known[::_STEP]
-    if rows.shape[1] < len(_FOURTH):
-        return 1.0
-    end = rows.shape[1] - len(_FOURTH) + 1
+    of_steps = _differences(light[::_STEP], variance[::_STEP], known[::_STEP], of_mesh.shape)
+    of_steps = np.where(np.isfinite(of_steps), of_steps, of_mesh)
+    low, high = np.minimum(of_steps, of_mesh), np.maximum(of_steps, of_mesh)
+    scale = np.where(low > _TOLERANCE, low**2, 1.0)
+    return np.where((high > 0) & (high * _TOLERANCE < 1), high**2, scale)
+
+
+def _differences(
+    light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], cells: tuple[int, ...]
+) -> FloatArray:
+    """Return the scatter of fourth differences along rows, in units of what is stated, of each cell; NaN for none."""
+    found = np.full(cells, np.nan)
+    end = light.shape[1] - len(_FOURTH) + 1
+    if end < 1:
+        return found
     parts = [slice(k, k + end) for k in range(len(_FOURTH))]
-    both = np.logical_and.reduce([used[:, part] for part in parts])
-    step = np.tensordot(_FOURTH, [rows[:, part] for part in parts], axes=1)
-    spread = np.tensordot(np.square(_FOURTH), [stated[:, part] for part in parts], axes=1)
-    if not both.any():
-        return 1.0
-    of_steps = _MAD_TO_SIGMA * float(np.median(np.abs(step[both]) / np.sqrt(spread[both])))
-    low, high = min(of_steps, of_mesh), max(of_steps, of_mesh)
-    if high > 0 and high * _TOLERANCE < 1:
-        return high**2
-    return low**2 if low > _TOLERANCE else 1.0
+    step = np.abs(np.tensordot(_FOURTH, [light[:, part] for part in parts], axes=1))
+    with np.errstate(all="ignore"):
+        step /= np.sqrt(np.tensordot(np.square(_FOURTH), [variance[:, part] for part in parts], axes=1))
+    step[~np.logical_and.reduce([known[:, part] for part in parts])] = np.nan
+    rows, columns = (np.linspace(0, size, n + 1).astype(int) for size, n in zip(step.shape, cells, strict=True))
+    for j in range(cells[0]):
+        for i in range(cells[1]):
+            values = step[rows[j] : rows[j + 1], columns[i] : columns[i + 1]]
+            values = values[np.isfinite(values)]
+            if len(values) >= _LEAST_STEPS:
+                found[j, i] = _MAD_TO_SIGMA * np.median(values)
+    return found

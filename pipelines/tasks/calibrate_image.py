@@ -6,6 +6,7 @@ from typing import Any
 
 import lsst.pex.config as pex
 import lsst.pipe.base as base
+import numpy as np
 from lsst.pipe.base.connectionTypes import Input, Output, PrerequisiteInput
 from lsst.utils.timer import timeMethod
 
@@ -188,5 +189,5 @@ class CalibrateImageTask(base.PipelineTask):
         self.metadata["fwhm_pixels"] = measured.image.fwhm_pixels
         self.metadata["sky_electrons"] = measured.image.sky.mean_level
         self.metadata["noise_electrons"] = measured.image.sky.mean_noise
-        self.metadata["variance_scale"] = measured.image.noise.scale
+        self.metadata["variance_scale"] = float(np.median(measured.image.noise.scales))
         return measured

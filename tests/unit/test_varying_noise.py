@@ -104,8 +104,8 @@ def test_a_variance_that_the_pixels_deny_is_scaled(factor: float) -> None:
     exposure = exposed(draw(truth, shape=SHAPE), random)
     wrong = measured(replace(exposure, variance=(factor * exposure.variance).astype(np.float32)))
     right = measured(exposure)
-    assert right.image.noise.scale == 1.0
-    assert wrong.image.noise.scale == pytest.approx(1 / factor, rel=0.25)
+    assert right.image.noise.scale is None
+    assert np.median(wrong.image.noise.scales) == pytest.approx(1 / factor, rel=0.25)
     assert abs(len(wrong.table) - len(right.table)) <= 1
     assert np.median(wrong.table["psf_flux_error"]) == pytest.approx(np.median(right.table["psf_flux_error"]), rel=0.12)
 
@@ -115,3 +115,14 @@ def test_an_image_without_variance_is_refused() -> None:
     exposure = exposed(draw(grid_of_stars(random, shape=SHAPE, step=60, bright=18, faint=20), shape=SHAPE), random)
     with pytest.raises(UnusableImageError, match="0.0 % of the usable pixels have a variance"):
         measured(replace(exposure, variance=np.zeros_like(exposure.variance)))
+
+
+def test_a_variance_that_is_wrong_in_a_part_is_scaled_there() -> None:
+    random = np.random.default_rng(15)
+    right = np.arange(512) >= 256
+    image = random.normal(500, np.where(right, 30.0, 10.0), (512, 512))
+    found = measured(exposure_of(image, np.full(image.shape, 100.0)))
+    assert len(found.table) <= 1
+    assert np.median(found.image.noise.scales[:, :3]) == 1
+    assert np.median(found.image.noise.scales[:, 5:]) == pytest.approx(9, rel=0.1)
+    assert np.median(found.image.sky_noise[:, 400:]) == pytest.approx(30, rel=0.05)
