@@ -30,9 +30,6 @@ from qserv_py.pipelines.single_frame.references import References
 from qserv_py.pipelines.single_frame.summary import Fiducials, summarise
 from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns
 
-CALIBRATION_RADIUS = 12.0
-"""Pixels: fluxes mean what falls within, as DP1's calibFlux."""
-
 _CORRECTED = ("psf", "gauss")
 
 
@@ -92,13 +89,13 @@ def measure_image(exposure: Exposure, options: Options) -> Measured:
         If none of the PSF's stars has a flux.
     """
     image = characters.characterise(exposure, options.characterise)
-    radii = sorted({*options.measure.radii_pixels, CALIBRATION_RADIUS})
+    radii = sorted({*options.measure.radii_pixels, measures.CALIBRATION_RADIUS})
     table = measures.measure(image, replace(options.measure, radii_pixels=tuple(radii)))
     stars = table[image.used]
     for flux in _CORRECTED:
-        aperture, shape = measures.aperture_name(CALIBRATION_RADIUS), image.light.shape
+        shape = image.light.shape
         correction = (
-            fit_aperture_correction(stars, flux=flux, aperture=aperture, shape=shape)
+            fit_aperture_correction(stars, flux=flux, aperture="alone", shape=shape)
             if len(stars)
             else no_correction(shape)
         )

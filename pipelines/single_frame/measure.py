@@ -20,10 +20,13 @@ from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.interpolation import filled_light
+
+CALIBRATION_RADIUS = 12.0
+"""Pixels: fluxes mean what falls within, as DP1's calibFlux."""
 
 _GRID = 6
 _SHAPES_ORDER = 3
@@ -63,6 +66,7 @@ def measure(image: Characterised, options: Options) -> Any:
     window = windowed_positions(frame, rows["x"], rows["y"], sigma, segment=own)
     fitted = psf_photometry(frame, psf, rows["x"], rows["y"])
     spread, spread_error = spread_model(frame, psf, fitted, scale=_SPREAD_SCALE * image.fwhm_pixels)
+    _add_alone(table, frame, psf, fitted, image.used)
     psf_fluxes, frame = fitted.fluxes, replace(frame, fill=filled_light(frame, fitted.residual))
     x, y = _add_positions(table, rows, window, psf_fluxes)
     _add_psf(table, psf_fluxes, psf, x, y)
@@ -171,6 +175,24 @@ def _add_apertures(table: Any, frame: Frame, x: FloatArray, y: FloatArray, radii
         name, fluxes = aperture_name(radius), aperture_fluxes(frame, x, y, radius)
         table[f"{name}_flux"], table[f"{name}_flux_error"] = fluxes["flux"], fluxes["error"]
         table[f"{name}_flags"] = fluxes["flags"].astype(np.int32)
+
+
+def _add_alone(table: Any, frame: Frame, psf: Psf, fitted: PsfPhotometry, used: Array) -> None:
+    """Add the flux of the PSF's stars within the calibration radius without their neighbours, which fill it in crowds.
+
+    It is what is left of the image there, and the star's own model; NaN for all other sources.
+    """
+    rows, middle = fitted.fluxes[used], np.array([psf.side // 2], float)
+    left = aperture_fluxes(
+        replace(frame, image=fitted.residual, segments=None), rows["x"], rows["y"], CALIBRATION_RADIUS
+    )
+    inside = [
+        aperture_fluxes(Frame(image=stamp), middle, middle, CALIBRATION_RADIUS)["flux"][0]
+        for stamp in psf.at(rows["x"], rows["y"])
+    ]
+    (flux, error), flags = np.full((2, len(used)), np.nan), np.zeros(len(used), np.int32)
+    flux[used], error[used], flags[used] = left["flux"] + rows["flux"] * inside, left["error"], left["flags"]
+    table["alone_flux"], table["alone_flux_error"], table["alone_flags"] = flux, error, flags
 
 
 def _axes(rows: Array, shapes: Array) -> tuple[Array, Array, Array]:
