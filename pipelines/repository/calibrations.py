@@ -12,6 +12,7 @@ from pathlib import Path
 from lsst.daf.butler import Butler, DataCoordinate, Timespan
 
 from qserv_py.errors import ImageFileError, NotFoundError, QservError
+from qserv_py.hints import did_you_mean
 from qserv_py.pipelines.images.fits_file import read_exposure
 from qserv_py.pipelines.instrument.camera import Camera
 from qserv_py.pipelines.instrument.qcam import QCam
@@ -104,7 +105,11 @@ def certify_run(butler: Butler, run: str, timespan: Timespan, *, types: Sequence
         If others are valid at that time; nothing is certified then.
     """
     if not has_collection(butler, run):
-        raise NotFoundError(f'the repository has no collection "{run}"', hint="qserv pipeline status lists them.")
+        known = list(butler.collections.query("*"))
+        listing = "`qserv pipeline show` lists them."
+        raise NotFoundError(
+            f'the repository has no collection "{run}"', hint=f"{did_you_mean(run, known)} {listing}".strip()
+        )
     refs = []
     for name in types:
         kind = dataset_type(butler, name)

@@ -230,7 +230,8 @@ def _graph_error(directory: Path) -> PipelineError:
             "there is nothing to do: no data in the input collections fit the pipeline and the condition",
             hint=f"Ask with fewer conditions; {log} has the query to try.",
         )
-    detail = telling[-1].strip() if telling else ""
+    # The exception's class is Rubin's business; what it says is the user's.
+    detail = re.sub(r"^(?:[\w.]+\.)?\w*(?:Error|Exception): ", "", telling[-1].strip()) if telling else ""
     return PipelineError("the graph of the run cannot be built", detail=detail, hint=f"{log} says more.")
 
 

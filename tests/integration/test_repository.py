@@ -386,8 +386,10 @@ def test_calibrations_are_found_by_time(empty: Butler, survey: Path, tmp_path: P
     with pytest.raises(RepositoryError, match="of QCam/calib/old is valid"):
         certify_run(empty, "QCam/calib/third", spans["old"], types=["bias"])
     assert certify_run(empty, "QCam/calib/new", spans["new"]).kept == 4
-    with pytest.raises(NotFoundError, match='no collection "QCam/calib/none"'):
-        certify_run(empty, "QCam/calib/none", spans["old"])
+    with pytest.raises(NotFoundError, match='no collection "QCam/calib/nwe"') as missing:
+        certify_run(empty, "QCam/calib/nwe", spans["old"])
+    assert missing.value.hint.startswith('Did you mean "QCam/calib/new"')
+    assert missing.value.hint.endswith("`qserv pipeline show` lists them.")
     with pytest.raises(NotFoundError, match="has none of dark"):
         certify_run(empty, "QCam/calib/old", spans["old"], types=["dark"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from lsst.ctrl.bps import (
 from qserv_py.errors import PipelineError
 from qserv_py.pipelines.workflow.generic import plan_of
 from qserv_py.pipelines.workflow.plan import Job, JobKind, load_plan
+from qserv_py.pipelines.workflow.submission import _graph_error
 
 
 def gw_job(name: str, label: str = "label", **settings: Any) -> GenericWorkflowJob:
@@ -133,3 +135,11 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Any) -> None:
     assert load_plan(tmp_path) == plan
     assert plan.jobs[-1].kind is JobKind.FINAL
     assert len({job.directory for job in plan.jobs}) == len(plan.jobs)
+
+
+def test_what_a_graph_says_is_said_without_the_names_of_classes(tmp_path: Path) -> None:
+    said = "lsst.daf.butler._exceptions.InvalidQueryError: Unrecognized identifier 'visti'."
+    (tmp_path / "quantumGraphGeneration.out").write_text(f"INFO begin\nTraceback\n{said}\n")
+    error = _graph_error(tmp_path)
+    assert error.detail == "Unrecognized identifier 'visti'."
+    assert str(tmp_path) in error.hint
