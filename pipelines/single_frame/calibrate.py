@@ -98,6 +98,11 @@ def fit_astrometry(table: Any, references: References, guess: Wcs, options: Opti
             hint="Is the reference catalogue loaded for this part of the sky, and the pointing in the header right?",
         )
     rows = np.nonzero(point_sources(table, signal_to_noise=options.star_signal_to_noise))[0]
+    if len(rows) < options.least_references:
+        raise NoFitError(
+            f"{len(rows)} of {len(table)} sources are bright and clean enough for coordinates;"
+            f" {options.least_references} are needed"
+        )
     rows = rows[np.argsort(-np.asarray(table["psf_flux"])[rows])]
     x, y = (np.asarray(table[axis])[rows] for axis in ("x", "y"))
     fit = _solve(guess, (x, y), references, options)

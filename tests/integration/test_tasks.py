@@ -97,7 +97,7 @@ def test_rows_are_where_and_how_bright_the_truth_is(survey: CalibratedSurvey, bu
         distance, at = cKDTree(np.stack([true["x"], true["y"]], axis=1)).query(np.stack([mine["x"], mine["y"]], axis=1))
         assert np.mean(distance < 4) > 0.93
         chosen = (distance < 2) & true["star"][at] & (true["mag"][at] > 17) & (true["mag"][at] < 20.5)
-        chosen &= ~np.asarray(mine["pixelFlags_saturated"]) & (np.asarray(mine["parentSourceId"]) == 0)
+        chosen &= ~np.asarray(mine["pixelFlags_saturated"] | mine["psfFlux_flag"] | (mine["parentSourceId"] != 0))
         at, mine = at[chosen], mine[chosen]
         off = 31.4 - 2.5 * np.log10(mine["psfFlux"]) - true["mag"][at]
         assert abs(np.median(off)) < 0.008
@@ -211,7 +211,11 @@ def test_what_is_broken_fails_by_itself_and_the_rest_goes_on(
             ("isr", VISITS[3], 0): f"header of exposure {VISITS[3]}, detector 0 is that of exposure {VISITS[3]},"
             " detector 7",
             ("isr", VISITS[2], 0): f"header of exposure {VISITS[2]}, detector 0: EXPTIME is -3.0",
-            ("calibrateImage", VISITS[1], 1): "0 of 0 sources are bright and clean enough for a PSF; 3 are needed",
+            (
+                "calibrateImage",
+                VISITS[1],
+                1,
+            ): "0 of 0 sources are bright and clean enough for coordinates; 5 are needed",
             ("calibrateImage", VISITS[2], 1): "0 reference stars on this image; 5 are needed",
         }
         run_pipeline(survey.repository, "drp-single-frame.yaml#step2", output="QCam/broken", where=SCIENCE)
