@@ -18,7 +18,7 @@ from qserv_py.pipelines.kernels.detection import Detections, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments
 from qserv_py.pipelines.kernels.psf import Psf, terms_of
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.psf_fit import PsfFit, fit_psf
 from qserv_py.pipelines.kernels.stars import select_stars
 
 _SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
@@ -119,12 +119,8 @@ def find_psf(
         count = int(stars.candidate.sum())
         if count < least_stars:
             continue
-        fitting = order
-        while fitting > 0 and count < 4 * terms_of(fitting):
-            fitting -= 1
-        rows = found.sources
         try:
-            fit = fit_psf(frame, rows["x"], rows["y"], star=stars.candidate, side=side, order=fitting)
+            fit = _fit(frame, found.sources, stars.candidate, side=side, order=order)
         except NoFitError:
             continue
         if fit.used.sum() >= least_stars // 2:
@@ -140,6 +136,17 @@ def find_psf(
         scale_y=ny / 2,
     )
     return PsfModel(psf=psf, stars=best, used=np.zeros(len(found.sources), bool))
+
+
+def _fit(frame: Frame, rows: Array, star: npt.NDArray[np.bool_], *, side: int, order: int) -> PsfFit:
+    """Return the PSF of the greatest order that has stars enough: four a term to begin with, three in the end."""
+    while order > 0 and star.sum() < 4 * terms_of(order):
+        order -= 1
+    while True:
+        fit = fit_psf(frame, rows["x"], rows["y"], star=star, side=side, order=order)
+        if order == 0 or fit.used.sum() >= 3 * terms_of(order):
+            return fit
+        order -= 1
 
 
 def _gaussian(fwhm: float, side: int) -> Array:
