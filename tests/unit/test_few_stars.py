@@ -42,16 +42,16 @@ def test_few_stars_have_rows_with_flags() -> None:
 
 def test_stars_of_a_crowd_make_a_psf() -> None:
     random = np.random.default_rng(32)
-    truth = sources(random, shape=(240, 240), n_stars=580, brightest=17, faintest=22)
-    measured = measure_image(exposed(draw(truth, shape=(240, 240)), random), Options())
-    assert measured.image.used.sum() > 30
+    truth = sources(random, shape=(190, 190), n_stars=360, brightest=17, faintest=22)
+    measured = measure_image(exposed(draw(truth, shape=(190, 190)), random), Options())
+    assert measured.image.used.sum() > 15
     bright = truth["flux"] > 10 ** (-0.4 * (19.5 - 32.0))
     near = rows_near(measured.table, truth[bright], within=2)
     assert np.mean([len(rows) > 0 for rows in near]) > 0.8  # 3,000 in a million pixels are as bright or brighter
     rows = measured.table[[rows[0] for rows in near if len(rows)]]
     true = truth["flux"][bright][[len(rows) > 0 for rows in near]]
     assert np.median(rows["psf_flux"] / true) == pytest.approx(1, abs=0.1)
-    assert np.median(rows["ap12_flux"] / true) > 1.5  # neighbours fill the aperture
+    assert np.nanmedian(rows["ap12_flux"] / true) > 1.5  # neighbours fill the aperture
 
 
 @pytest.mark.parametrize("name", ["emmi-small", "gc-2mass-h", "m13-1", "m67-plate", "spitzer-irac"])
@@ -64,7 +64,7 @@ def test_real_images_have_rows(name: str) -> None:
         pixels = fits.getdata(path).astype(np.float32)
     if name != "m13-1":  # which has few stars
         middle = pixels.shape[0] // 2
-        pixels = pixels[max(0, middle - 130) : middle + 130, :260]
+        pixels = pixels[max(0, middle - 90) : middle + 90, :180]
     middle = np.nanmedian(pixels)
     noise = 1.4826 * np.nanmedian(np.abs(pixels - middle))
     number = []

@@ -140,12 +140,12 @@ def test_noise_beside_interpolated_pixels_makes_no_sources() -> None:
     mask = bad_columns((400, 400), range(5, 400, 11))
     mask |= bad_columns((400, 400), range(9, 400, 37), width=6)
     false = {"whole": 0, "damaged": 0}
-    for _ in range(40):
+    for _ in range(25):
         image = random.normal(0, 5, (400, 400)).astype(np.float32)
         variance = np.full_like(image, 25.0)
         damaged = interpolate(Exposure(image=image, variance=variance, mask=mask))
         kernel = gaussian_kernel(3.75)
         for kind, one in (("whole", Exposure(image=image, variance=variance, mask=0 * mask)), ("damaged", damaged)):
             false[kind] += len(detect(one.image, noise=5.0, kernel=kernel, mask=one.mask, threshold=4.0).sources)
-    assert false["whole"] > 10
+    assert false["whole"] > 5
     assert false["damaged"] <= 2 * false["whole"]
