@@ -10,11 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 
 from qserv_py.catalog.model import HEALPIX_COLUMN, Column, DirectorTable, Position
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import ContributionError, NotFoundError
 from qserv_py.ingest.files.opened import open_reader
+from qserv_py.ingest.files.votable import elements
 from qserv_py.ingest.requests import InputFormat, InputOptions, format_of
 from qserv_py.ingest.values.conversion import convert_column
 from qserv_py.ingest.values.row_converter import RowConverter
@@ -146,3 +148,23 @@ def test_names_that_no_file_can_have(tmp_path: Path) -> None:
         with pytest.raises((ContributionError, NotFoundError)) as caught:
             open_reader(path, InputFormat.CSV, InputOptions())
         assert os.fspath(path) in caught.value.message
+
+
+def test_a_row_of_a_votable_that_does_not_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cell of 600 MB, in a packed file of 2.7 MB, took 2.2 GB."""
+    monkeypatch.setattr(elements, "_LONGEST_ROW", 1 << 24)
+    path = tmp_path / "a.vot"
+    field = '<FIELD name="t" datatype="char" arraysize="*"/>'
+    head = f"<VOTABLE><RESOURCE><TABLE>{field}<DATA><TABLEDATA><TR><TD>"
+    path.write_text(head + "x" * (20 << 20) + "</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>")
+    with pytest.raises(ContributionError, match="holds a row of more than 16777216 characters: line 1"):
+        read(path, t=DataType.TEXT)
+
+
+def test_zero_bytes_in_numbers_of_an_ascii_table(tmp_path: Path) -> None:
+    r"""``\0   12`` was 0."""
+    path = tmp_path / "a.fits"
+    column = fits.Column(name="n", format="I6", array=np.array([12, 34]), ascii=True)
+    fits.TableHDU.from_columns([column]).writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"    12", b"\0   12"))
+    assert read(path, n=DataType.INT) == ({"n": [None, 34]}, {1: "a number with a zero byte"}, 0)

@@ -67,7 +67,8 @@ class AsciiColumn:
 
     def decode(self, rows: Array, source: Source) -> Decoded:
         """Return the values of some rows; ``rows`` are characters, shape (n, width of a line)."""
-        texts = source.texts.fixed(cells_of(rows, at=self.at, width=self.width))
+        cells = cells_of(rows, at=self.at, width=self.width)
+        texts = source.texts.fixed(cells)
         if self.letter == "A":
             if self.null is None:
                 return texts
@@ -79,7 +80,8 @@ class AsciiColumn:
         numbers, unfit = (self._whole if self.letter == "I" else self._real)(fields, blank, absent)
         result = self.scaling.decode(numbers)
         gone = Unfit(absent, "")
-        return Decoded(without(result.values, (gone, *unfit)), (*texts.unfit, *unfit, *result.unfit))
+        zero = _found(Unfit((cells == 0).any(axis=1), "a number with a zero byte"))
+        return Decoded(without(result.values, (gone, *unfit, *zero)), (*texts.unfit, *zero, *unfit, *result.unfit))
 
     def _whole(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Unfit, ...]]:
         plain = truth_of(pc.match_substring_regex(fields, _PLAIN_WHOLE)) & ~absent

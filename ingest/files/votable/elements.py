@@ -25,6 +25,9 @@ _MOST_FIELDS = 1 << 17
 _LONGEST_TAG = 1 << 23
 """Bytes of one tag or comment; expat looks at them again with every piece of the file."""
 
+_LONGEST_ROW = 1 << 25
+"""Characters of the cells of one row, which is kept until it ends."""
+
 _PLAIN_ENCODINGS = frozenset({"utf-8", "us-ascii", "ascii", "iso-8859-1"})
 
 
@@ -157,6 +160,10 @@ class Elements:
         if depth > _DEEPEST:
             self._refuse(f"elements that are nested more than {_DEEPEST} deep")
 
+    def _check_length(self, length: int) -> None:
+        if length > _LONGEST_ROW:
+            self._refuse(f"a row of more than {_LONGEST_ROW} characters")
+
     def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
         encoding = (encoding or "utf-8").lower()
         self._encoding = {"latin-1": "iso-8859-1", "utf8": "utf-8"}.get(encoding, encoding)
@@ -249,7 +256,11 @@ class Elements:
             return
         self.head_is_read = True
         self.rows_are_plain = name == local and self._encoding in _PLAIN_ENCODINGS
-        self._rows = TableData(is_wanted=self._wanting_sink() is not None, check_depth=self._check_depth)
+        self._rows = TableData(
+            is_wanted=self._wanting_sink() is not None,
+            check_depth=self._check_depth,
+            check_length=self._check_length,
+        )
         self._parser.StartElementHandler = self._rows.start
         self._parser.EndElementHandler = self._end_in_rows
         self._parser.CharacterDataHandler = self._rows.text if self._wanting_sink() is not None else None

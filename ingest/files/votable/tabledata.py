@@ -16,12 +16,18 @@ class TableData:
         Whether rows are kept.
     check_depth
         Called with the number of elements that are open inside of TABLEDATA.
+    check_length
+        Called with the characters of a row.
     """
 
-    def __init__(self, *, is_wanted: bool, check_depth: Callable[[int], None]) -> None:
+    def __init__(
+        self, *, is_wanted: bool, check_depth: Callable[[int], None], check_length: Callable[[int], None]
+    ) -> None:
         self.rows: list[list[str]] = []
         self._is_wanted = is_wanted
         self._check_depth = check_depth
+        self._check_length = check_length
+        self._length = 0
         self._row: list[str] | None = None
         self._cell: list[str] | None = None
         self._depth = 0
@@ -37,6 +43,7 @@ class TableData:
         local = name.rpartition(":")[2]
         if self._depth == 1:
             self._row = [] if local == "TR" else None
+            self._length = 0
             return
         self._cell = [] if local == "TD" and self._row is not None else None
         if self._cell is not None and attributes.get("encoding", "none") != "none":
@@ -59,3 +66,5 @@ class TableData:
         """Take characters; those of elements inside of a cell are not its own."""
         if self._depth == 2 and self._cell is not None:
             self._cell.append(text)
+            self._length += len(text)
+            self._check_length(self._length)
