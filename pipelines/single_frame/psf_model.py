@@ -1,7 +1,8 @@
 """The PSF of an image from its stars, and what stands for it where there are too few.
 
-Stars are looked for among isolated sources first, then among crowded ones, then among fainter ones. Where that fails
-the PSF is a Gaussian as wide as the compact sources: everything is measured all the same, and says so.
+Stars are looked for among isolated sources first, then, if these are few, among crowded ones, and if there are none,
+among fainter ones. Where that fails the PSF is a Gaussian as wide as the compact sources: everything is measured all
+the same, and says so.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ def find_psf(
         Of its polynomial; lower where a term would have fewer than four stars.
     """
     tried: list[Stars] = []
+    model: PsfModel | None = None
     for share, neighbours in _ATTEMPTS:
+        if model is not None and share < 1:
+            break
         stars = find_stars(frame, found, fwhm, signal_to_noise=share * signal_to_noise, neighbours=neighbours)
         tried.append(stars)
         count = int(stars.candidate.sum())
@@ -123,8 +127,12 @@ def find_psf(
             fit = _fit(frame, found.sources, stars.candidate, side=side, order=order)
         except NoFitError:
             continue
-        if fit.used.sum() >= least_stars // 2:
-            return PsfModel(psf=fit.psf, stars=stars, used=fit.used)
+        if fit.used.sum() >= max(least_stars // 2, 1 if model is None else int(model.used.sum()) + 1):
+            model = PsfModel(psf=fit.psf, stars=stars, used=fit.used)
+        if model is not None and model.used.sum() >= 2 * least_stars:
+            return model
+    if model is not None:
+        return model
     best = max(tried, key=lambda stars: int(stars.candidate.sum()))
     ny, nx = np.asarray(frame.image).shape
     psf = Psf(

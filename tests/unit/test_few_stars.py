@@ -47,10 +47,10 @@ def test_stars_of_a_crowd_make_a_psf() -> None:
     assert measured.image.used.sum() > 15
     bright = truth["flux"] > 10 ** (-0.4 * (19.5 - 32.0))
     near = rows_near(measured.table, truth[bright], within=2)
-    assert np.mean([len(rows) > 0 for rows in near]) > 0.8  # 3,000 in a million pixels are as bright or brighter
+    assert np.mean([len(rows) > 0 for rows in near]) > 0.75  # 3,000 in a million pixels are as bright or brighter
     rows = measured.table[[rows[0] for rows in near if len(rows)]]
     true = truth["flux"][bright][[len(rows) > 0 for rows in near]]
-    assert np.median(rows["psf_flux"] / true) == pytest.approx(1, abs=0.1)
+    assert np.median(rows["psf_flux"] / true) == pytest.approx(1, abs=0.15)
     assert np.nanmedian(rows["ap12_flux"] / true) > 1.5  # neighbours fill the aperture
 
 

@@ -107,7 +107,7 @@ def test_a_damaged_star_is_one_row_with_its_flags_and_flux(stars: Any, whole: An
     for name, limit in (("ap12Flux", 0.015), ("psfFlux", 0.015), ("gaussianFlux", 0.05), ("kronFlux", 0.03)):
         ratio = np.asarray(rows[name][at] / before[name])
         assert np.abs(ratio - 1).max() < limit, name
-    assert np.hypot(rows["x"][at] - before["x"], rows["y"][at] - before["y"]).max() < 0.05
+    assert np.hypot(rows["x"][at] - before["x"], rows["y"][at] - before["y"]).max() < 0.08
     assert np.median((rows["psfFlux"][at] / before["psfFlux"])[~spoilt]) == pytest.approx(1, abs=0.001)
 
 

@@ -3,7 +3,7 @@
 
 enum { ROUNDS = 100 };
 static const double REACH = 4.0;       /* window's standard deviations */
-static const double LEAST_WEIGHT = 0.01; /* of a filled pixel that is worth a flag */
+static const double LEAST_WEIGHT = 3e-4; /* of a filled pixel that is worth a flag */
 static const double LEAST_SIZE = 0.05; /* pixel^2, of a second moment: less is a single pixel */
 
 typedef struct {
