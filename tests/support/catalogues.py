@@ -13,6 +13,7 @@ from qserv_py.catalog.model import Database
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.felis_schema import read_schema
 
@@ -74,7 +75,7 @@ def load_catalogue(
         for table, rows in tables.items():
             path = scratch / f"{name}-{table}.parquet"
             pq.write_table(rows, path)
-            run_ingest(destination, database=name, table=table, files=[path])
+            run_ingest(destination, database=name, table=table, files=[path], options=InputOptions(keep_nan=True))
         publish_database(destination, name)
     _loaded[place] = Loaded(database, tables)
     return _loaded[place]
