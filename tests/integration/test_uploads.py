@@ -57,6 +57,17 @@ def scratch_tables(cluster: Cluster) -> list[str]:
     return found
 
 
+def workers_with_sources(cluster: Cluster) -> int:
+    """Return how many workers have rows of field.Source: on a cluster that other tests fill, too, it may not be all."""
+    relations = "SELECT count(*) FROM pg_tables WHERE schemaname = 'field' AND tablename LIKE 'source\\_%'"
+    found = 0
+    for conninfo in cluster.admin.values():
+        with psycopg.connect(conninfo) as connection:
+            row = connection.execute(relations).fetchone()
+            found += bool(row and row[0])
+    return found
+
+
 def rows_of(result: qserv_py.Result) -> list[tuple]:
     return sorted(zip(*(column.to_pylist() for column in result.to_arrow().columns), strict=True))
 
@@ -284,7 +295,7 @@ def test_nothing_is_left_after_a_cancel_or_an_error(cluster: Cluster, session: S
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert wait_until(lambda: len(scratch_tables(cluster)) >= 3, seconds=60)
+        assert wait_until(lambda: len(scratch_tables(cluster)) >= workers_with_sources(cluster) > 0, seconds=60)
     finally:
         answer.cancel()
     reader.join(30)
@@ -365,7 +376,7 @@ def test_what_a_killed_czar_left_is_swept(cluster: Cluster, field: Loaded) -> No
     """Killed in the middle of its statements: the servers notice, and the next start of the cluster sweeps."""
     czar = subprocess.Popen([sys.executable, "-c", KILLED, str(cluster.config.directory)])
     # a process of its own takes its time to begin on a busy machine
-    assert wait_until(lambda: len(scratch_tables(cluster)) >= 6, seconds=90)
+    assert wait_until(lambda: len(scratch_tables(cluster)) >= 2 * workers_with_sources(cluster) > 0, seconds=90)
     czar.kill()
     czar.wait()
     assert scratch_tables(cluster)
