@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.fits.columns import Source
 from qserv_py.ingest.files.fits.forms import column_name
-from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, Unfit, cells_of, truth_of, without
+from qserv_py.ingest.files.fits.numbers import Scaling, cells_of, without_misfits
 from qserv_py.ingest.files.fits.units import Keywords
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, numpy_mask
 
 Array = npt.NDArray[Any]
 
@@ -65,26 +66,28 @@ class AsciiColumn:
         """Type of its values."""
         return pa.string() if self.letter == "A" else pa.from_numpy_dtype(self.scaling.kind)
 
-    def decode(self, rows: Array, source: Source) -> Decoded:
+    def decode(self, rows: Array, source: Source) -> ConvertedColumn:
         """Return the values of some rows; ``rows`` are characters, shape (n, width of a line)."""
         cells = cells_of(rows, at=self.at, width=self.width)
         texts = source.texts.fixed(cells)
         if self.letter == "A":
             if self.null is None:
                 return texts
-            absent = truth_of(pc.equal(texts.values, self.null))
-            return Decoded(without(texts.values, (Unfit(absent, ""),)), texts.unfit)
+            absent = numpy_mask(pc.equal(texts.values, self.null))
+            return ConvertedColumn(without_misfits(texts.values, (Misfits(absent, ""),)), texts.misfits)
         fields = pc.fill_null(pc.ascii_trim(texts.values, characters=" "), "")
-        blank = truth_of(pc.equal(fields, ""))
-        absent = np.zeros(len(fields), dtype=np.bool_) if self.null is None else truth_of(pc.equal(fields, self.null))
+        blank = numpy_mask(pc.equal(fields, ""))
+        absent = np.zeros(len(fields), dtype=np.bool_) if self.null is None else numpy_mask(pc.equal(fields, self.null))
         numbers, unfit = (self._whole if self.letter == "I" else self._real)(fields, blank, absent)
         result = self.scaling.decode(numbers)
-        gone = Unfit(absent, "")
-        zero = _found(Unfit((cells == 0).any(axis=1), "a number with a zero byte"))
-        return Decoded(without(result.values, (gone, *unfit, *zero)), (*texts.unfit, *zero, *unfit, *result.unfit))
+        gone = Misfits(absent, "")
+        zero = _found(Misfits((cells == 0).any(axis=1), "a number with a zero byte"))
+        return ConvertedColumn(
+            without_misfits(result.values, (gone, *unfit, *zero)), (*texts.misfits, *zero, *unfit, *result.misfits)
+        )
 
-    def _whole(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Unfit, ...]]:
-        plain = truth_of(pc.match_substring_regex(fields, _PLAIN_WHOLE)) & ~absent
+    def _whole(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Misfits, ...]]:
+        plain = numpy_mask(pc.match_substring_regex(fields, _PLAIN_WHOLE)) & ~absent
         numbers = pc.if_else(pa.array(plain), fields, "0").cast(pa.int64()).to_numpy().copy()
         odd, large = np.zeros(len(fields), dtype=np.bool_), np.zeros(len(fields), dtype=np.bool_)
         for place in np.flatnonzero(~plain & ~absent & ~blank):
@@ -94,11 +97,11 @@ class AsciiColumn:
             large[place] = not -(1 << 63) <= value < 1 << 63
             numbers[place] = 0 if large[place] else value
         return numbers, _found(
-            Unfit(odd, "not a whole number"), Unfit(large, f"outside {-(1 << 63)} to {(1 << 63) - 1}")
+            Misfits(odd, "not a whole number"), Misfits(large, f"outside {-(1 << 63)} to {(1 << 63) - 1}")
         )
 
-    def _real(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Unfit, ...]]:
-        plain = truth_of(pc.match_substring_regex(fields, _PLAIN_REAL)) & ~absent
+    def _real(self, fields: pa.Array, blank: Array, absent: Array) -> tuple[Array, tuple[Misfits, ...]]:
+        plain = numpy_mask(pc.match_substring_regex(fields, _PLAIN_REAL)) & ~absent
         with_e = pc.replace_substring_regex(pc.ascii_ltrim(fields, characters="+"), "[dD]", "e")
         numbers = pc.if_else(pa.array(plain), with_e, "0").cast(pa.float64()).to_numpy().copy()
         odd = np.zeros(len(fields), dtype=np.bool_)
@@ -107,11 +110,11 @@ class AsciiColumn:
             value = self._number(fields[int(place)].as_py())
             odd[place] = value is None
             numbers[place] = 0.0 if value is None else value
-        large = np.isinf(numbers) & truth_of(pc.match_substring_regex(fields, "[0-9]"))
+        large = np.isinf(numbers) & numpy_mask(pc.match_substring_regex(fields, "[0-9]"))
         return numbers, _found(
-            Unfit(odd, "not a number"),
-            Unfit(large, "outside the range of an 8-byte floating point number"),
-            Unfit(unclear, "a blank number: 0 by the standard, missing to many readers; TNULL = '' says the latter"),
+            Misfits(odd, "not a number"),
+            Misfits(large, "outside the range of an 8-byte floating point number"),
+            Misfits(unclear, "a blank number: 0 by the standard, missing to many readers; TNULL = '' says the latter"),
         )
 
     def _number(self, text: str) -> float | None:
@@ -181,5 +184,5 @@ def _scaling(keywords: Keywords, number: int, letter: str) -> Scaling:
     return Scaling(stored=np.dtype("i8" if letter == "I" else "f8"), scale=scale, zero=zero)
 
 
-def _found(*unfit: Unfit) -> tuple[Unfit, ...]:
+def _found(*unfit: Misfits) -> tuple[Misfits, ...]:
     return tuple(each for each in unfit if each.where.any())

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.files.fits.heap import Heap, byte_sizes
-from qserv_py.ingest.files.fits.numbers import Decoded, Scaling, bits, cells_of, truths, without
+from qserv_py.ingest.files.fits.numbers import Scaling, bits, cells_of, truths, without_misfits
 from qserv_py.ingest.files.fits.texts import TextDecoder
+from qserv_py.ingest.values.converted import ConvertedColumn
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -62,7 +63,7 @@ class BinaryColumn:
             return pa.string()
         return pa.bool_() if self.scaling is None else pa.from_numpy_dtype(self.scaling.kind)
 
-    def decode(self, rows: Bytes, source: Source) -> Decoded:
+    def decode(self, rows: Bytes, source: Source) -> ConvertedColumn:
         """Return the values of some rows.
 
         Parameters
@@ -86,13 +87,13 @@ class BinaryColumn:
         found = heap.descriptors(cells, letter=self.descriptor, bits=BITS[self.letter])
         return byte_sizes(found.counts, BITS[self.letter])
 
-    def _from_heap(self, cells: Bytes, source: Source) -> Decoded:
+    def _from_heap(self, cells: Bytes, source: Source) -> ConvertedColumn:
         found = source.heap.descriptors(cells, letter=self.descriptor, bits=BITS[self.letter])
         if self.letter == "A":
             texts = source.texts.decode(*source.heap.gather(found.places, found.counts))
-            return Decoded(without(texts.values, found.unfit), (*found.unfit, *texts.unfit))
+            return ConvertedColumn(without_misfits(texts.values, found.misfits), (*found.misfits, *texts.misfits))
         wrong = found.counts != 1
-        for unfit in found.unfit:
+        for unfit in found.misfits:
             wrong &= ~unfit.where
         if wrong.any():
             raise NotSingleError(f"arrays of {_numbered(found.counts)} elements")
@@ -101,9 +102,9 @@ class BinaryColumn:
         elements = np.zeros((len(cells), size), dtype=np.uint8)
         elements[sizes > 0] = source.heap.gather(found.places, sizes)[1].reshape(-1, size)
         values = self._elements(elements)
-        return Decoded(without(values.values, found.unfit), (*found.unfit, *values.unfit))
+        return ConvertedColumn(without_misfits(values.values, found.misfits), (*found.misfits, *values.misfits))
 
-    def _elements(self, cells: Bytes) -> Decoded:
+    def _elements(self, cells: Bytes) -> ConvertedColumn:
         """Return values of one element, of their bytes."""
         if self.letter in "LX":
             return truths(cells[:, 0]) if self.letter == "L" else bits(cells[:, 0])

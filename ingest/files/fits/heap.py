@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.files.decompressed import FileBytes
-from qserv_py.ingest.files.fits.numbers import Unfit
 from qserv_py.ingest.files.slices import slices_of
+from qserv_py.ingest.values.converted import Misfits
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +37,7 @@ class Descriptors:
     places: IntArray
     """Bytes from the begin of the heap."""
 
-    unfit: tuple[Unfit, ...]
+    misfits: tuple[Misfits, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Heap:
         outside |= (counts > 0) & ((places < 0) | (places > self.size - sizes))
         large = ~outside & (sizes > _MOST_BYTES)
         unfit = (
-            Unfit(outside, f"its descriptor points outside of the heap of {self.size} bytes"),
-            Unfit(large, f"it has more than {_MOST_BYTES} bytes"),
+            Misfits(outside, f"its descriptor points outside of the heap of {self.size} bytes"),
+            Misfits(large, f"it has more than {_MOST_BYTES} bytes"),
         )
         bad = outside | large
         counts, places = np.where(bad, 0, counts), np.where(bad | (counts <= 0), 0, places)

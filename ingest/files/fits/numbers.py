@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import BoolArray
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, without
 
 Array = npt.NDArray[Any]
 
@@ -27,22 +27,6 @@ INTEGERS = {"B": "u1", "I": "i2", "J": "i4", "K": "i8"}
 FLOATS = {"E": "f4", "D": "f8"}
 CONVENTIONS = {("B", -(1 << 7)): "i1", ("I", 1 << 15): "u2", ("J", 1 << 31): "u4", ("K", 1 << 63): "u8"}
 _EXACT_IN_DOUBLE = 1 << 53
-
-
-@dataclass(frozen=True, slots=True)
-class Unfit:
-    """Values of a column that cannot be given, and why."""
-
-    where: BoolArray
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """The values of a column, NULL where they are unfit."""
-
-    values: pa.Array
-    unfit: tuple[Unfit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +61,7 @@ class Scaling:
         least, most = (int(limit) + int(self.zero) for limit in _limits(self.stored))
         return np.dtype("u8" if least >= 0 and most > np.iinfo("i8").max else "i8")
 
-    def decode(self, stored: Array) -> Decoded:
+    def decode(self, stored: Array) -> ConvertedColumn:
         """Return the numbers.
 
         Parameters
@@ -92,22 +76,16 @@ class Scaling:
             return _shifted(stored, int(self.zero), self.kind, absent)
         return self._scaled(stored, absent)
 
-    def _scaled(self, stored: Array, absent: BoolArray) -> Decoded:
+    def _scaled(self, stored: Array, absent: BoolArray) -> ConvertedColumn:
         numbers = stored.astype("f8")
         with np.errstate(over="ignore", invalid="ignore"):
             values = numbers * float(self.scale) + float(self.zero)
         outside = ~absent & ~np.isfinite(values) & np.isfinite(numbers)
-        unfit = [Unfit(outside, "scaled, it is outside the range of an 8-byte floating point number")]
+        unfit = [Misfits(outside, "scaled, it is outside the range of an 8-byte floating point number")]
         if self.stored.itemsize == np.dtype("i8").itemsize and self.stored.kind == "i":
             large = (stored > _EXACT_IN_DOUBLE) | (stored < -_EXACT_IN_DOUBLE)
-            unfit.append(Unfit(~absent & large, "beyond 2^53 a whole number cannot be scaled exactly"))
+            unfit.append(Misfits(~absent & large, "beyond 2^53 a whole number cannot be scaled exactly"))
         return decoded(values, absent, *unfit)
-
-
-def truth_of(found: pa.Array) -> BoolArray:
-    """Return truth values of Arrow, NULL as false."""
-    truth: BoolArray = pc.fill_null(found, False).to_numpy(zero_copy_only=False)
-    return truth
 
 
 def cells_of(rows: Array, *, at: int, width: int) -> Array:
@@ -141,40 +119,40 @@ def scaling_of(letter: str, *, scale: int | float, zero: int | float, null: int 
     return Scaling(stored=stored, scale=scale, zero=zero, null=null, convention=convention)
 
 
-def decoded(values: Array, absent: BoolArray, *unfit: Unfit) -> Decoded:
+def decoded(values: Array, absent: BoolArray, *unfit: Misfits) -> ConvertedColumn:
     """Return an array that is NULL where values are absent or unfit."""
     found = tuple(each for each in unfit if each.where.any())
     for each in found:
         absent = absent | each.where
-    return Decoded(pa.array(values, mask=absent if absent.any() else None), found)
+    return ConvertedColumn(pa.array(values, mask=absent if absent.any() else None), found)
 
 
-def without(values: pa.Array, unfit: tuple[Unfit, ...]) -> pa.Array:
-    """Return values with NULL in place of the unfit ones."""
+def without_misfits(values: pa.Array, unfit: tuple[Misfits, ...]) -> pa.Array:
+    """Return values with NULL in place of those that cannot be given."""
     for each in unfit:
-        values = pc.if_else(pa.array(each.where), pa.scalar(None, values.type), values)
+        values = without(values, each.where)
     return values
 
 
-def truths(stored: Array) -> Decoded:
+def truths(stored: Array) -> ConvertedColumn:
     """Return truth values of the bytes T and F; a zero byte is NULL."""
     true, absent = stored == ord("T"), stored == 0
     odd = ~(true | absent | (stored == ord("F")))
-    return decoded(true, absent, Unfit(odd, "a truth value that is neither T, F nor a zero byte"))
+    return decoded(true, absent, Misfits(odd, "a truth value that is neither T, F nor a zero byte"))
 
 
-def bits(stored: Array) -> Decoded:
+def bits(stored: Array) -> ConvertedColumn:
     """Return the first bit of each byte as a truth value."""
     return decoded(stored >= 1 << 7, np.zeros(len(stored), dtype=np.bool_))
 
 
-def _shifted(stored: Array, zero: int, kind: np.dtype[Any], absent: BoolArray) -> Decoded:
+def _shifted(stored: Array, zero: int, kind: np.dtype[Any], absent: BoolArray) -> ConvertedColumn:
     """Return whole numbers plus ``zero``, exactly: modulo 2^64, and only where the sum is in range."""
     least, most = _limits(kind)
     outside = ~absent & ((stored < least - zero) | (stored > most - zero))
     sums = stored.astype("i8").view("u8") + np.uint64(zero % (1 << 64))
     wide = sums.view("i8") if kind.kind == "i" else sums
-    return decoded(wide.astype(kind), absent, Unfit(outside, f"with TZERO it is outside {least} to {most}"))
+    return decoded(wide.astype(kind), absent, Misfits(outside, f"with TZERO it is outside {least} to {most}"))
 
 
 def _limits(kind: np.dtype[Any]) -> tuple[int, int]:

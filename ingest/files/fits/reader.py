@@ -130,7 +130,7 @@ class FitsReader:
             except NotSingleError as error:
                 raise not_single(self._path, column.name, str(error)) from error
             values.append(decoded.values)
-            rejected += [Rejected(np.flatnonzero(unfit.where), column.name, unfit.reason) for unfit in decoded.unfit]
+            rejected += [Rejected(np.flatnonzero(unfit.where), column.name, unfit.reason) for unfit in decoded.misfits]
         numbers = np.arange(first + 1, first + len(rows) + 1)
         return RawBatch(numbers, pa.record_batch(values, names=[column.name for column in columns]), tuple(rejected))
 

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.errors import UserError
-from qserv_py.ingest.files.fits.numbers import Decoded, Unfit, truth_of
+from qserv_py.ingest.values.converted import ConvertedColumn, Misfits, numpy_mask
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +53,7 @@ class TextDecoder:
         except UnicodeError:
             self._keeps_ascii = False
 
-    def fixed(self, cells: Array) -> Decoded:
+    def fixed(self, cells: Array) -> ConvertedColumn:
         """Return texts of one width.
 
         Parameters
@@ -65,7 +65,7 @@ class TextDecoder:
         offsets = np.arange(count + 1, dtype=np.int64) * width
         return self.decode(offsets, cells.reshape(-1), is_filled=True)
 
-    def decode(self, offsets: Array, data: Array, *, is_filled: bool = False) -> Decoded:
+    def decode(self, offsets: Array, data: Array, *, is_filled: bool = False) -> ConvertedColumn:
         """Return texts of any lengths.
 
         Parameters
@@ -87,14 +87,14 @@ class TextDecoder:
         absent = np.zeros(count, dtype=np.bool_)
         filled = np.flatnonzero(offsets[1:] > offsets[:-1])
         absent[filled] = data[offsets[filled]] == 0
-        odd = truth_of(pc.match_substring(trimmed, "\0"))
+        odd = numpy_mask(pc.match_substring(trimmed, "\0"))
         if self._keeps_ascii:
-            odd |= ~truth_of(pc.string_is_ascii(trimmed))
+            odd |= ~numpy_mask(pc.string_is_ascii(trimmed))
         else:
             odd[:] = True
         return self._mended(trimmed, absent, np.flatnonzero(odd & ~absent))
 
-    def _mended(self, trimmed: pa.Array, absent: Array, odd: Array) -> Decoded:
+    def _mended(self, trimmed: pa.Array, absent: Array, odd: Array) -> ConvertedColumn:
         """Return the texts, those at the places ``odd`` decoded one by one."""
         bad = np.zeros(len(trimmed), dtype=np.bool_)
         mended: list[str | None] = []
@@ -111,4 +111,4 @@ class TextDecoder:
         if absent.any():
             trimmed = pc.if_else(pa.array(absent), pa.scalar(None, pa.string()), trimmed)
         reason = f"a text that is not {self._encoding}; --encoding latin-1 reads any"
-        return Decoded(trimmed, (Unfit(bad, reason),) if bad.any() else ())
+        return ConvertedColumn(trimmed, (Misfits(bad, reason),) if bad.any() else ())
