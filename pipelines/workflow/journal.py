@@ -127,6 +127,16 @@ def read_journal(directory: Path) -> list[Event]:
         text = path.read_bytes()
     except FileNotFoundError:
         return []
+    try:
+        return _events(path, text)
+    except PipelineError:
+        # A new runner may have cut half a line off while we read: the first bytes are of before, the rest of after.
+        if (now := path.read_bytes()) == text:
+            raise
+        return _events(path, now)
+
+
+def _events(path: Path, text: bytes) -> list[Event]:
     events = []
     for number, line in enumerate(_whole_lines(text).splitlines(), 1):
         try:

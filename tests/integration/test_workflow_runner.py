@@ -271,6 +271,24 @@ def test_wrong_places_and_damaged_files_are_told(tmp_path: Path) -> None:
         look_at(run)
 
 
+def test_half_a_line_that_is_cut_off_during_the_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new runner cuts off what a kill left; who reads just then gets the first bytes of before, the rest of after."""
+    run = prepared(tmp_path, job("a"))
+    launch(run)
+    over(run)
+    whole = (run / JOURNAL_FILE).read_bytes()
+    torn = b'{"event":"JobEn'
+    reads = iter([torn + whole[len(torn) :], whole])
+    monkeypatch.setattr(Path, "read_bytes", lambda path: next(reads))
+    assert [type(event).__name__ for event in read_journal(run)][::3] == ["RunnerStarted", "RunEnded"]
+    damaged = torn + whole[len(torn) :]
+    monkeypatch.setattr(Path, "read_bytes", lambda path: damaged)
+    with pytest.raises(PipelineError, match="line 1 is damaged"):
+        read_journal(run)
+
+
 def test_a_run_of_another_machine_is_not_judged_from_here(tmp_path: Path) -> None:
     run = prepared(tmp_path, job("a"))
     launch(run)
