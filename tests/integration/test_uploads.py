@@ -57,14 +57,18 @@ def scratch_tables(cluster: Cluster) -> list[str]:
     return found
 
 
-def workers_with_sources(cluster: Cluster) -> int:
-    """Return how many workers have rows of field.Source: on a cluster that other tests fill, too, it may not be all."""
+def workers_with_sources(cluster: Cluster) -> list[str]:
+    """Return the connections to the workers that have rows of field.Source.
+
+    They need not be all: the cluster is one that other tests fill, too.
+    """
     relations = "SELECT count(*) FROM pg_tables WHERE schemaname = 'field' AND tablename LIKE 'source\\_%'"
-    found = 0
+    found = []
     for conninfo in cluster.admin.values():
         with psycopg.connect(conninfo) as connection:
             row = connection.execute(relations).fetchone()
-            found += bool(row and row[0])
+            if row and row[0]:
+                found.append(conninfo)
     return found
 
 
@@ -295,7 +299,7 @@ def test_nothing_is_left_after_a_cancel_or_an_error(cluster: Cluster, session: S
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert wait_until(lambda: len(scratch_tables(cluster)) >= workers_with_sources(cluster) > 0, seconds=60)
+        assert wait_until(lambda: len(scratch_tables(cluster)) >= len(workers_with_sources(cluster)) > 0, seconds=60)
     finally:
         answer.cancel()
     reader.join(30)
@@ -340,14 +344,17 @@ def test_scratch_is_bounded(cluster: Cluster, session: Session, monkeypatch: pyt
 
 def test_a_dead_czar_is_swept_up_after(cluster: Cluster, session: Session) -> None:
     """A table whose czar holds no lock goes when the next czar comes; that of a living one stays."""
-    conninfo = next(iter(cluster.admin.values()))
+    conninfo = workers_with_sources(cluster)[0]
     with psycopg.connect(conninfo, autocommit=True) as living, psycopg.connect(conninfo, autocommit=True) as connection:
         living.execute("SELECT pg_advisory_lock(hashtext('qserv scratch'), 7)")
         for name in ("q00000007_a", "q00000008_a", "other"):
             connection.execute(f"CREATE UNLOGGED TABLE qserv_scratch.{name} (x int)")
-        list(session.answer(JOINED, uploads={"many": MANY}).batches())
-        assert wait_until(lambda: sorted(scratch_tables(cluster)) == ["other", "q00000007_a"])
-        connection.execute("DROP TABLE qserv_scratch.other, qserv_scratch.q00000007_a")
+        try:
+            list(session.answer(JOINED, uploads={"many": MANY}).batches())
+            assert wait_until(lambda: sorted(scratch_tables(cluster)) == ["other", "q00000007_a"])
+        finally:
+            for name in ("q00000007_a", "q00000008_a", "other"):
+                connection.execute(f"DROP TABLE IF EXISTS qserv_scratch.{name}")
 
 
 def test_rows_that_are_too_wide_are_refused(session: Session) -> None:
@@ -376,7 +383,7 @@ def test_what_a_killed_czar_left_is_swept(cluster: Cluster, field: Loaded) -> No
     """Killed in the middle of its statements: the servers notice, and the next start of the cluster sweeps."""
     czar = subprocess.Popen([sys.executable, "-c", KILLED, str(cluster.config.directory)])
     # a process of its own takes its time to begin on a busy machine
-    assert wait_until(lambda: len(scratch_tables(cluster)) >= 2 * workers_with_sources(cluster) > 0, seconds=90)
+    assert wait_until(lambda: len(scratch_tables(cluster)) >= 2 * len(workers_with_sources(cluster)) > 0, seconds=90)
     czar.kill()
     czar.wait()
     assert scratch_tables(cluster)
