@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qserv_py.cli.butler_commands import butler
-from qserv_py.cli.options import cluster_option, file_options, reject_options, say
+from qserv_py.cli.options import cluster_option, file_options, input_options, reject_options, say
 from qserv_py.cli.progress import stage_progress
 
 if TYPE_CHECKING:
@@ -40,12 +40,7 @@ def run(
     files: tuple[Path, ...],
     database: str,
     table: str,
-    file_format: str | None,
-    delimiter: str | None,
-    null: str,
-    encoding: str,
-    table_name: str | None,
-    hdu: int | None,
+    reading: dict[str, Any],
     keep_nan: bool,
     exact_times: bool,
     wrap_ra: bool,
@@ -63,16 +58,10 @@ def run(
     """
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.ingest_destination import open_destination
-    from qserv_py.ingest.requests import InputFormat, InputOptions
     from qserv_py.ingest.run import run_ingest
 
-    options = InputOptions(
-        format=InputFormat(file_format) if file_format else None,
-        delimiter=delimiter,
-        null=null,
-        encoding=encoding,
-        table_name=table_name,
-        hdu=hdu,
+    options = input_options(
+        reading,
         keep_nan=keep_nan,
         exact_times=exact_times,
         wrap_ra=wrap_ra,

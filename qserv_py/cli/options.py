@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from qserv_py.config import cluster_directory
+
+if TYPE_CHECKING:
+    from qserv_py.ingest.requests import InputOptions
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -114,25 +118,49 @@ def reject_options(most: str) -> Callable[[Function], Function]:
     return add
 
 
-def file_options(function: Function) -> Function:
-    """Give a command the options that say how a file is read; they are the fields of ``InputOptions``."""
-    for option in (
-        click.option("--hdu", metavar="N", type=click.IntRange(0), help="The same by number; the primary HDU is 0."),
-        click.option("--table-name", metavar="NAME", help="Table of a FITS or VOTable file that holds several."),
-        click.option(
-            "--encoding",
-            metavar="NAME",
-            default="utf-8",
-            show_default=True,
-            help="How texts of CSV and FITS files are written.",
-        ),
-        click.option(
-            "--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty."
-        ),
-        click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma."),
-        click.option(
-            "--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix."
-        ),
-    ):
-        function = option(function)
-    return function
+def reading_options(function: Callable[..., object]) -> Callable[..., object]:
+    """Give a command the options that say how files are read; ``input_options`` makes what they mean of ``reading``."""
+
+    @wraps(function)
+    def command(*args: Any, **values: Any) -> object:
+        reading = {name: values.pop(name) for name in ("file_format", *_READING) if name in values}
+        return function(*args, reading=reading, **values)
+
+    for option in reversed(_READING.values()):
+        command = option(command)
+    return command
+
+
+def file_options(function: Callable[..., object]) -> Callable[..., object]:
+    """Give a command ``reading_options`` and ``--format``."""
+    return click.option(
+        "--format", "file_format", type=click.Choice(FORMATS), help="Format; default by the file's suffix."
+    )(reading_options(function))
+
+
+def input_options(reading: Mapping[str, Any], **more: Any) -> InputOptions:
+    """Return what ``reading_options`` were given as, with further fields of ``InputOptions``."""
+    from qserv_py.ingest.requests import InputFormat, InputOptions
+
+    fields = dict(reading)
+    file_format = fields.pop("file_format", None)
+    return InputOptions(format=InputFormat(file_format) if file_format else None, **fields, **more)
+
+
+_READING = {
+    "delimiter": click.option("--delimiter", metavar="CHAR", help="Between the fields of a CSV file; default a comma."),
+    "null": click.option(
+        "--null", metavar="TEXT", default="", help="Unquoted text that means NULL in a CSV file; default empty."
+    ),
+    "encoding": click.option(
+        "--encoding",
+        metavar="NAME",
+        default="utf-8",
+        show_default=True,
+        help="How texts of CSV and FITS files are written.",
+    ),
+    "table_name": click.option(
+        "--table-name", metavar="NAME", help="Table of a FITS or VOTable file that holds several."
+    ),
+    "hdu": click.option("--hdu", metavar="N", type=click.IntRange(0), help="The same by number; the primary HDU is 0."),
+}

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from qserv_py.cli.options import cluster_option, say
+from qserv_py.cli.options import cluster_option, input_options, reading_options, say
 from qserv_py.cli.progress import query_progress
 from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
-from qserv_py.errors import ConfigError, ContributionError, UserError
+from qserv_py.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,7 @@ class _UploadFile(click.ParamType[tuple[str, Path]]):
 
 
 def upload_option(function: Callable[..., object]) -> Callable[..., object]:
-    """Give a command the tables that its query brings along."""
+    """Give a command the tables that its query brings along, and the options by which their files are read."""
     return click.option(
         "--upload",
         "uploads",
@@ -70,29 +70,19 @@ def upload_option(function: Callable[..., object]) -> Callable[..., object]:
         multiple=True,
         metavar="NAME=FILE",
         help="Bring a table along, TAP_UPLOAD.NAME in the query: a CSV, VOTable, FITS or Parquet file. Repeatable.",
-    )(function)
+    )(reading_options(function))
 
 
-def read_uploads(files: Sequence[tuple[str, Path]]) -> dict[str, pa.Table]:
+def read_uploads(files: Sequence[tuple[str, Path]], reading: Mapping[str, Any]) -> dict[str, pa.Table]:
     """Return the tables of ``upload_option``; UserError if one cannot be read."""
+    from qserv_py.czar.upload_files import read_upload
+
     names = [name for name, _ in files]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f'two uploaded tables are called "{name}"', hint="Give each a name of its own.")
-    return {name: _read_upload(path) for name, path in files}
-
-
-def _read_upload(path: Path) -> pa.Table:
-    """Return a table; where an option would read it, the error names the command that has it."""
-    from qserv_py.czar.upload_files import read_upload
-
-    try:
-        return read_upload(path, tell=say)
-    except ContributionError as error:
-        if "--" not in f"{error.message} {error.detail} {error.hint}":
-            raise
-        hint = "--upload has no options of its own: qserv table put takes --delimiter, --encoding, --table-name, --hdu."
-        raise ContributionError(error.message, detail=error.detail, hint=hint) from error
+    options = input_options(reading)
+    return {name: read_upload(path, options=options, tell=say) for name, path in files}
 
 
 @click.command()
@@ -117,6 +107,7 @@ def query(
     file: Path | None,
     cluster_dir: Path,
     uploads: tuple[tuple[str, Path], ...],
+    reading: dict[str, Any],
     row_format: Format | None,
     output: Path | None,
     maxrec: int | None,
@@ -133,7 +124,7 @@ def query(
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
     if not chosen.is_text and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
-    tables = read_uploads(uploads)
+    tables = read_uploads(uploads, reading)
     if url:
         _ask_service(url, text, chosen, tables, output, maxrec, timing)
         return
@@ -189,14 +180,20 @@ def _ask_service(
 @text_options
 @cluster_option
 @upload_option
-def explain(adql: str | None, file: Path | None, cluster_dir: Path, uploads: tuple[tuple[str, Path], ...]) -> None:
+def explain(
+    adql: str | None,
+    file: Path | None,
+    cluster_dir: Path,
+    uploads: tuple[tuple[str, Path], ...],
+    reading: dict[str, Any],
+) -> None:
     """Show how a query would be answered: regions, chunks kept, chunk query, merge query."""
     text = query_text(adql, file)
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.session import Session
 
     with Session(open_cluster(cluster_dir)) as session:
-        click.echo(session.explain(text, uploads=read_uploads(uploads)))
+        click.echo(session.explain(text, uploads=read_uploads(uploads, reading)))
 
 
 def query_text(adql: str | None, file: Path | None) -> str:

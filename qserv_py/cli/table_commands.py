@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from qserv_py.cli.options import cluster_option, file_options, format_option, say
+from qserv_py.cli.options import cluster_option, file_options, format_option, input_options, say
 from qserv_py.cli.rows import print_rows
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def put(
     file: Path,
     user: str,
     description: str,
-    file_format: str | None,
-    delimiter: str | None,
-    null: str,
-    encoding: str,
-    table_name: str | None,
-    hdu: int | None,
+    reading: dict[str, Any],
     cluster_dir: Path,
 ) -> None:
     """Make a table of a Parquet, CSV, FITS or VOTable file, within the user's space.
@@ -81,17 +76,8 @@ def put(
     """
     from qserv_py.czar.settings_file import read_settings
     from qserv_py.czar.upload_files import read_upload
-    from qserv_py.ingest.requests import InputFormat, InputOptions
 
-    options = InputOptions(
-        format=InputFormat(file_format) if file_format else None,
-        delimiter=delimiter,
-        null=null,
-        encoding=encoding,
-        table_name=table_name,
-        hdu=hdu,
-    )
-    rows = read_upload(file, options=options, tell=say)
+    rows = read_upload(file, options=input_options(reading), tell=say)
     with _acting(cluster_dir, "user_table_put", user, name) as (tables, identity):
         limits = read_settings(cluster_dir).limits.limits_for(identity)
         batches = (rows.schema, rows.to_batches())

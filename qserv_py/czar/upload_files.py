@@ -59,7 +59,8 @@ def read_upload(
     if chosen is InputFormat.CSV and len(names) == 1 and set(names[0]) & set(";\t|"):
         raise ContributionError(
             f'"{names[0][:_LONGEST_SHOWN]}" is the only column of {path}',
-            hint="Commas part the fields of a CSV file, tabs those of one that is called .tsv.",
+            hint="Commas part the fields of a CSV file, tabs those of one that is called .tsv; "
+            "on the command line --delimiter names another sign.",
         )
     if not names:
         raise ContributionError(f"{path} has no column of single values", detail=", ".join(reader.names))

@@ -128,6 +128,21 @@ def test_uploads(db: RemoteConnection, tap: TapServer, tmp_path: Path, capfd: py
     assert capfd.readouterr().out.split() == ["tag,objectId", f"x,{ids[0]}"]
 
 
+@pytest.mark.parametrize("asked", ["service", "cluster"])
+def test_files_that_are_brought_along_are_read_as_told(
+    tap: TapServer, cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str], asked: str
+) -> None:
+    (tmp_path / "m.csv").write_bytes("id;tag\n1;M\xfcller\n2;-\n".encode("latin-1"))
+    where = ["--url", tap.root] if asked == "service" else ["--cluster", str(cluster.config.directory)]
+    options = [*where, "--upload", f"mine={tmp_path / 'm.csv'}", "--format", "csv"]
+    adql = "SELECT id, tag FROM TAP_UPLOAD.mine ORDER BY id"
+    reading = ["--delimiter", ";", "--encoding", "latin-1", "--null", "-"]
+    assert run(["query", *options, *reading, adql]) == 0
+    assert capfd.readouterr().out.splitlines() == ["id,tag", "1,Müller", "2,"]
+    assert run(["query", *options, adql]) == 1
+    assert "on the command line --delimiter names another sign" in capfd.readouterr().err
+
+
 def test_metadata(db: RemoteConnection) -> None:
     assert {"clustered.Object", "tap_schema.tables"} <= set(db.tables())
     assert "chunks" in db.explain(TOP)
