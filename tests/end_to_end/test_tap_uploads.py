@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from astropy.io.votable import parse
 from astropy.table import Table
 from support.tap_server import TapServer
 
@@ -39,6 +40,20 @@ def test_a_table_is_joined(tap: TapServer, ids: list[int], make: object) -> None
     assert tap.wait(path) == "COMPLETED"
     assert tap.get(f"{path}/results/result").text.splitlines() == expected
     tap.post(path, data={"ACTION": "DELETE"})
+
+
+def test_an_upload_that_is_a_part_of_its_answer_is_told(tap: TapServer, ids: list[int]) -> None:
+    status = b'<INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+    content = votable(ids).replace(b"</TABLE>", b"</TABLE>" + status)
+    assert status in content
+    data = {"QUERY": JOIN, "UPLOAD": "mine,param:p"}
+    reply = tap.post("/tap/sync", data=data, files={"p": ("p", content)})
+    told = {info.name: info.value for info in parse(io.BytesIO(reply.content)).resources[0].infos}
+    assert 'uploaded table "mine"' in told["WARNING"]
+    assert "OVERFLOW" in told["WARNING"]
+    assert "/" not in told["WARNING"], "no path of the server"
+    whole = tap.post("/tap/sync", data=data, files={"p": ("p", votable(ids))})
+    assert "WARNING" not in whole.text
 
 
 def test_a_table_posted_to_a_pending_job(tap: TapServer, ids: list[int]) -> None:

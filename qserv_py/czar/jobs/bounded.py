@@ -59,12 +59,13 @@ class BoundedQuery:
         self._reason: QservError | None = None
         self._ended = False
         self._stages: dict[str, Progress] = {}
+        self._notes: list[str] = []
         self._answer = session.answer(
             request.adql,
             identity,
             maxrec=request.maxrec,
             on_progress=self._note,
-            uploads=read_uploads(uploads) if uploads else None,
+            uploads=read_uploads(uploads, tell=self._notes.append) if uploads else None,
         )
 
     @property
@@ -98,7 +99,8 @@ class BoundedQuery:
         QservError
             The reason for which the query was stopped, or its own error; before the first bytes, or later.
         """
-        stream = self._answer.stream(("QUERY", self.request.adql), *infos)
+        warnings = [("WARNING", note) for note in self._notes]
+        stream = self._answer.stream(("QUERY", self.request.adql), *infos, *warnings)
         ucds = self.request.ucds
         columns = [replace(column, ucd=ucds.get(column.name, column.ucd)) for column in stream.columns]
         stream = replace(stream, columns=columns, batches=self._read(), is_cut=lambda: self.overflow)

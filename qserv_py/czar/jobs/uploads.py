@@ -7,7 +7,7 @@ compressed, compressed FITS. What a file may become in memory is bounded by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 from xml.parsers import expat
@@ -51,8 +51,17 @@ def upload_sources(values: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def read_uploads(files: Mapping[str, Path]) -> dict[str, pa.Table]:
+def read_uploads(
+    files: Mapping[str, Path], *, tell: Callable[[str], object] = lambda note: None
+) -> dict[str, pa.Table]:
     """Return the tables of some files, by the same names.
+
+    Parameters
+    ----------
+    files
+        The file of each table.
+    tell
+        Called with what the user should know of a file although it was read: that it is a part of an answer.
 
     Raises
     ------
@@ -61,16 +70,17 @@ def read_uploads(files: Mapping[str, Path]) -> dict[str, pa.Table]:
     LimitError
         If a table is too large.
     """
-    return {name: _read(name, path) for name, path in files.items()}
+    return {name: _read(name, path, tell) for name, path in files.items()}
 
 
-def _read(name: str, path: Path) -> pa.Table:
+def _read(name: str, path: Path, tell: Callable[[str], object]) -> pa.Table:
     kind = kind_of(path)
     if kind is InputFormat.VOTABLE:
         with open(path, "rb") as file:
             check_votable(file)
     try:
-        table = read_upload(path, format=kind)
+        told = f'uploaded table "{name}"'
+        table = read_upload(path, format=kind, tell=lambda note: tell(note.replace(str(path), told)))
     except ContributionError as error:
         message, detail = (text.replace(str(path), "it") for text in (error.message, error.detail))
         raise UserError(f'uploaded table "{name}" cannot be read as {kind}: {message}', detail=detail) from error
