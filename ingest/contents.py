@@ -12,7 +12,7 @@ from qserv_py.catalog.model import DirectorTable, RefTable, Table
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import InputFile
-from qserv_py.ingest.placing import checked_key
+from qserv_py.ingest.places.locators import checked_key
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.contents import AGAIN_HINT, check_contents
 

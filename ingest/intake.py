@@ -18,7 +18,7 @@ from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.masks import without_masks
 from qserv_py.ingest.files.reader import RawBatch, Reader
 from qserv_py.ingest.inputs import Input
-from qserv_py.ingest.placing import Locator
+from qserv_py.ingest.places.locators import Locator
 from qserv_py.ingest.prefetch import read_ahead
 from qserv_py.ingest.rejects import RejectLog, reject_paths, texts_of
 from qserv_py.ingest.requests import InputOptions

@@ -15,13 +15,20 @@ from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Database, DirectorTable, Table
 from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
 from qserv_py.catalog.snapshot import FamilyState, IntArray
-from qserv_py.ingest.chunk_growth import ChunkPlan, plan_chunks
 from qserv_py.ingest.destination import Destination
-from qserv_py.ingest.director_ids import IdSorter
 from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import ROW_COLUMN, InputFile, Intake, check_rejects
-from qserv_py.ingest.orphans import orphan_keys, orphan_locator
-from qserv_py.ingest.placing import DirectorLocator, Locator, checked_key, following_locator, known_ids, ref_locator
+from qserv_py.ingest.places.chunk_growth import ChunkPlan, plan_chunks
+from qserv_py.ingest.places.director_ids import IdSorter
+from qserv_py.ingest.places.locators import (
+    DirectorLocator,
+    Locator,
+    checked_key,
+    following_locator,
+    known_ids,
+    ref_locator,
+)
+from qserv_py.ingest.places.orphans import orphan_keys, orphan_locator
 from qserv_py.ingest.progress import RowCounter
 from qserv_py.ingest.requests import IngestStage, InputOptions, ProgressListener
 from qserv_py.ingest.spool import Spool

@@ -11,7 +11,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.ingest.director_ids import IdSorter, ids_of
+from qserv_py.ingest.places.director_ids import IdSorter, ids_of
 from qserv_py.ingest.spool import Spool
 
 LARGEST = 2**63 - 1

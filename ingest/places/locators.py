@@ -19,7 +19,7 @@ from qserv_py.catalog.part import PartRole
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.errors import InternalError
 from qserv_py.ingest.destination import Destination
-from qserv_py.ingest.director_ids import IdSorter, ids_of
+from qserv_py.ingest.places.director_ids import IdSorter, ids_of
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.values.positions import coordinates
 from qserv_py.partitioner.director_index import DirectorIndex, IdArray, IndexRun

@@ -17,8 +17,8 @@ from qserv_py.catalog.part import PartRole
 from qserv_py.catalog.snapshot import BoolArray, IntArray
 from qserv_py.errors import InternalError
 from qserv_py.ingest.destination import Destination
-from qserv_py.ingest.director_ids import IDS_IN_RUN, ids_of
-from qserv_py.ingest.placing import NOWHERE, Located, known_ids
+from qserv_py.ingest.places.director_ids import IDS_IN_RUN, ids_of
+from qserv_py.ingest.places.locators import NOWHERE, Located, known_ids
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.values.positions import coordinates
 from qserv_py.partitioner.director_index import DirectorIndex, IdArray, IndexRun
