@@ -21,6 +21,10 @@ class Builder(Protocol):
     def failures(self) -> Failures:
         """Makes the errors."""
 
+    @property
+    def strict(self) -> bool:
+        """Whether only ADQL 2.1 is taken."""
+
     def build(self, node: Any) -> Expr:
         """Return our expression for one of sqlglot's."""
 

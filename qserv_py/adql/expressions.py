@@ -66,10 +66,13 @@ class ExpressionBuilder:
         What names mean.
     subquery
         Resolves a query inside an expression, in the scope around it.
+    strict
+        Whether only ADQL 2.1 is taken.
     """
 
-    def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Query]) -> None:
+    def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Query], *, strict: bool = False) -> None:
         self.scope = scope
+        self.strict = strict
         self.failures: Failures = scope.failures
         self._subquery = subquery
         self._nesting = 0

@@ -40,6 +40,9 @@ class ParsedQuery:
     tree: Any
     """``sqlglot.exp.Query``."""
 
+    mode: Mode = Mode.LENIENT
+    """What was taken for ADQL; some of what only types and keys can tell is lenient, too."""
+
 
 def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     """Parse one ADQL query.
@@ -89,7 +92,7 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     tree = trees[0]
     if not isinstance(tree, exp.Query):
         raise AdqlSyntaxError("expected a query", text=text, offset=tokens[0].start)
-    return ParsedQuery(text, tree)
+    return ParsedQuery(text, tree, mode)
 
 
 def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:

@@ -13,10 +13,10 @@ from sqlglot import exp
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.conditions import conjuncts
 from qserv_py.adql.from_clause import read_from
-from qserv_py.adql.grouping import check_groups, forbid_aggregates, forbid_windows
+from qserv_py.adql.grouping import check_distinct_order, forbid_aggregates, forbid_windows, with_freed
 from qserv_py.adql.metadata import output_columns
 from qserv_py.adql.node_parts import parts_besides
-from qserv_py.adql.parse import ParsedQuery
+from qserv_py.adql.parse import Mode, ParsedQuery
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.resolving import CommonTables, Resolving
 from qserv_py.adql.result_clauses import group_keys, offset, order_items, top
@@ -49,7 +49,7 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     LimitError
         If it has too many tables, columns or sub-queries, or nests too deeply.
     """
-    resolving = Resolving(Failures(parsed.text), catalog, _resolve)
+    resolving = Resolving(Failures(parsed.text), catalog, _resolve, strict=parsed.mode is Mode.STRICT)
     try:
         query = resolving.query(parsed.tree, None, {})
     except RecursionError:
@@ -108,8 +108,8 @@ def _resolve_block(node: Any, scope: Scope, resolving: Resolving) -> Select:
     )
     for condition in select.having:
         forbid_windows(condition, "HAVING", failures)
-    check_groups(select, failures)
-    return select
+    check_distinct_order(select, failures)
+    return with_freed(select, failures, strict=resolving.strict)
 
 
 def _where(node: Any, builder: Builder) -> list[Expr]:

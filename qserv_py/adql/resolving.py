@@ -33,6 +33,9 @@ class Resolving:
     _resolve: Callable[[Any, Scope | None, CommonTables, Resolving], Query]
     """Resolves a query inside the scope of the one around it."""
 
+    strict: bool = False
+    """Whether only ADQL 2.1 is taken."""
+
     ids: Iterator[int] = field(default_factory=itertools.count)
     _blocks: int = 0
     _tables: int = 0
@@ -43,7 +46,9 @@ class Resolving:
 
     def expressions(self, scope: Scope) -> ExpressionBuilder:
         """Return what builds the expressions of a block."""
-        return ExpressionBuilder(scope, lambda node, around: self.query(node, around, around.tables))
+        return ExpressionBuilder(
+            scope, lambda node, around: self.query(node, around, around.tables), strict=self.strict
+        )
 
     def count_block(self, node: Any) -> None:
         """Count one more block, and refuse too many."""

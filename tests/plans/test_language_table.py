@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.catalogs import plan
+from support.catalogs import catalog, plan
 
 from qserv_py.adql.parse import Mode, parse
+from qserv_py.adql.resolve import resolve
 from qserv_py.errors import QservError
 from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage
 from qserv_py.planner.slots import SpatialSlot, Template
@@ -65,7 +66,7 @@ def merges(found: QueryPlan) -> str:
 
 @pytest.mark.parametrize("line", LINES, ids=[line.feature for line in LINES])
 def test_each_line_says_what_is_so(line: Line) -> None:
-    assert is_taken(lambda: parse(line.example, mode=Mode.STRICT)) == line.strict
+    assert is_taken(lambda: resolve(parse(line.example, mode=Mode.STRICT), catalog())) == line.strict
     assert is_taken(lambda: plan(line.example)) == line.lenient
     if line.lenient == "no":
         assert (line.pruned, line.pushed) == ("", "")
