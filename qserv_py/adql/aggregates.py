@@ -15,12 +15,16 @@ from qserv_py.adql.functions import AggregateFunction, Kind
 from qserv_py.adql.operands import as_double, check_number, mismatch, typed
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Aggregate, Expr, Literal
+from qserv_py.adql.truth import as_number, is_truth
 from qserv_py.adql.typing_rules import sum_type
 from qserv_py.adql.walks import contains_aggregate
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
 
 BASIC_NODES = {exp.Count: "COUNT", exp.Sum: "SUM", exp.Avg: "AVG", exp.Min: "MIN", exp.Max: "MAX"}
+
+_OF_CONDITIONS = {"MIN": "BOOL_AND", "MAX": "BOOL_OR"}
+"""Extremes of what is true or false: PostgreSQL has them under other names."""
 
 
 def basic_aggregate(node: Any, builder: Builder) -> Expr:
@@ -42,6 +46,9 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
         raise failures.error(UnknownFunctionError, f"{name} needs an argument", node)
     operand = builder.value(inner)
     _check_not_nested(name, operand, failures)
+    if name in _OF_CONDITIONS and is_truth(operand) and not builder.strict:
+        return Aggregate(type=DataType.BOOLEAN, name=_OF_CONDITIONS[name], operand=operand, offset=operand.offset)
+    operand = as_number(operand, builder) if name in {"SUM", "AVG"} else operand
     kind = _basic_type(name, operand, node, failures)
     return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
 
@@ -87,7 +94,7 @@ def further_aggregate(function: AggregateFunction, parts: Sequence[Any], place: 
 
 def _operand(function: AggregateFunction, part: Any, place: int | None, builder: Builder) -> Expr:
     condition = function.operand is Kind.CONDITION
-    operand = builder.condition(part, function.name) if condition else builder.value(part)
+    operand = builder.condition(part, function.name) if condition else as_number(builder.value(part), builder)
     _check_not_nested(function.name, operand, builder.failures)
     if not accepts(function.operand, operand.type):
         raise mismatch(f"{function.name} needs {function.operand.value}", operand, place, builder.failures)

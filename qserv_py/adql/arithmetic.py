@@ -11,6 +11,7 @@ from qserv_py.adql.functions import FUNCTIONS
 from qserv_py.adql.operands import as_double, check_number, check_text, mismatch, typed, unfilled
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Arithmetic, Call, Cast, Expr, Literal, Negate
+from qserv_py.adql.truth import as_number
 from qserv_py.adql.typing_rules import arithmetic_type, literal_type
 from qserv_py.adql.wording import describe
 from qserv_py.catalog.types import DataType
@@ -27,7 +28,7 @@ BITWISE = {
 
 def negate(node: Any, builder: Builder) -> Expr:
     """Return minus a number; of a constant, the constant."""
-    operand = builder.value(node.this)
+    operand = as_number(builder.value(node.this), builder)
     check_number(operand, "unary minus", node, builder.failures)
     if isinstance(operand, Literal) and isinstance(operand.value, (int, float)) and not isinstance(operand.value, bool):
         value = -operand.value
@@ -41,7 +42,7 @@ def arithmetic(node: Any, builder: Builder) -> Expr:
     """Return a sum, a difference, a product, a quotient or a remainder."""
     operator = ARITHMETIC[type(node)]
     _check_complement(node, builder.failures)
-    left, right = builder.value(node.left), builder.value(node.right)
+    left, right = (as_number(builder.value(side), builder) for side in (node.left, node.right))
     kind = arithmetic_type(left.type, right.type)
     if kind is None:
         culprit = left if left.type is not None and not left.type.is_numeric else right
@@ -70,7 +71,7 @@ def _check_complement(node: Any, failures: Failures) -> None:
 def bitwise(node: Any, builder: Builder) -> Expr:
     """Return an operator of the bits of whole numbers."""
     operator = BITWISE[type(node)]
-    left, right = builder.value(node.left), builder.value(node.right)
+    left, right = (as_number(builder.value(side), builder) for side in (node.left, node.right))
     for side in (left, right):
         if side.type is not None and not side.type.is_integer:
             hint = "Write POWER(x, y) for a power." if operator == "#" else ""

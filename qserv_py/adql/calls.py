@@ -50,7 +50,7 @@ def _argument(function: Function, index: int, argument: Expr, failures: Failures
         argument = time_constant(argument, failures)
     argument = unfilled(argument)
     if not accepts(kind, argument.type):
-        hint = f"Write {function.signature}."
+        hint = "" if argument.type is DataType.BOOLEAN else f"Write {function.signature}."
         raise mismatch(f"{function.name} needs {kind.value}", argument, argument.offset, failures, hint=hint)
     if kind is Kind.VALUE:
         return argument

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from qserv_py.adql.builder import Builder
@@ -9,6 +10,7 @@ from qserv_py.adql.conditions import compared
 from qserv_py.adql.operands import common_operand_type
 from qserv_py.adql.places import offset_of
 from qserv_py.adql.tree import Case, Coalesce, Expr, Literal, ScalarQuery
+from qserv_py.adql.truth import as_number
 from qserv_py.errors import TypeMismatchError
 
 
@@ -20,19 +22,27 @@ def case(node: Any, builder: Builder) -> Expr:
         if subject is None:
             when = builder.condition(branch.this, "WHEN")
         else:
-            when = compared("=", subject, builder.value(branch.this), branch, builder.failures)
+            when = compared("=", subject, builder.value(branch.this), branch, builder)
         branches.append((when, builder.value(branch.args["true"])))
     default = node.args.get("default")
     otherwise = builder.value(default) if default is not None else Literal(type=None, value=None)
-    kind = common_operand_type([*(then for _, then in branches), otherwise], "CASE", node, builder.failures)
-    return Case(type=kind, branches=tuple(branches), otherwise=otherwise, offset=offset_of(node))
+    *thens, otherwise = _with_numbers([*(then for _, then in branches), otherwise], builder)
+    kind = common_operand_type([*thens, otherwise], "CASE", node, builder.failures)
+    chosen = tuple((when, then) for (when, _), then in zip(branches, thens, strict=True))
+    return Case(type=kind, branches=chosen, otherwise=otherwise, offset=offset_of(node))
 
 
 def coalesce(node: Any, builder: Builder) -> Expr:
     """Return COALESCE."""
-    values = [builder.value(part) for part in [node.this, *node.expressions]]
+    values = _with_numbers([builder.value(part) for part in [node.this, *node.expressions]], builder)
     kind = common_operand_type(values, "COALESCE", node, builder.failures)
     return Coalesce(type=kind, operands=tuple(values), offset=values[0].offset)
+
+
+def _with_numbers(values: Sequence[Expr], builder: Builder) -> list[Expr]:
+    """Return values of which conditions are 1 or 0 if numbers are among them."""
+    numbers = any(value.type is not None and value.type.is_numeric for value in values)
+    return [as_number(value, builder) for value in values] if numbers else list(values)
 
 
 def scalar_query(node: Any, builder: Builder) -> Expr:

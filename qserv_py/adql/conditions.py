@@ -12,7 +12,6 @@ from qserv_py.adql.operands import check_text, mismatch, type_of, unfilled
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
     Between,
-    Cast,
     Comparison,
     ExistsQuery,
     Expr,
@@ -22,8 +21,8 @@ from qserv_py.adql.tree import (
     Like,
     Literal,
     Logic,
-    Not,
 )
+from qserv_py.adql.truth import as_number, comparable_truth, is_truth, negated, truth_test
 from qserv_py.adql.typing_rules import comparable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
@@ -58,48 +57,30 @@ def conjuncts(expr: Expr) -> list[Expr]:
 
 def negation(node: Any, builder: Builder) -> Expr:
     """Return NOT."""
-    return _negated(builder.condition(node.this, "NOT"))
-
-
-def _negated(operand: Expr) -> Expr:
-    if isinstance(operand, Not):
-        return operand.operand
-    return Not(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+    return negated(builder.condition(node.this, "NOT"))
 
 
 def comparison(node: Any, builder: Builder) -> Expr:
     """Return ``=``, ``<`` and so on."""
     left, right = builder.value(node.left), builder.value(node.right)
-    return compared(COMPARISONS[type(node)], left, right, node, builder.failures)
+    return compared(COMPARISONS[type(node)], left, right, node, builder)
 
 
-def compared(operator: str, left: Expr, right: Expr, node: Any, failures: Failures) -> Expr:
+def compared(operator: str, left: Expr, right: Expr, node: Any, builder: Builder) -> Expr:
     """Return the comparison of two values; a constant stands at the right."""
     if isinstance(left, Literal) and not isinstance(right, Literal):
         left, right, operator = right, left, _MIRROR[operator]
-    flag = _truth_test(operator, left, right)
+    flag = truth_test(operator, left, right, strict=builder.strict)
     if flag is not None:
         return flag
-    left, right = _comparable_pair(left, right, node, failures)
+    left, right = _comparable_pair(left, right, node, builder)
     return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
 
 
-def _truth_test(operator: str, left: Expr, right: Expr) -> Expr | None:
-    """Turn ``CONTAINS(...) = 1`` and ``boolean column = 0`` into conditions; None when it is neither."""
-    if operator not in {"=", "<>"} or not isinstance(right, Literal) or isinstance(right.value, bool):
-        return None
-    if right.value not in {0, 1} or not isinstance(right.value, int):
-        return None
-    wanted = (right.value == 1) == (operator == "=")
-    if isinstance(left, Cast) and left.operand.type is DataType.BOOLEAN:
-        return left.operand if wanted else _negated(left.operand)
-    if left.type is DataType.BOOLEAN:
-        return left if wanted else _negated(left)
-    return None
-
-
-def _comparable_pair(left: Expr, right: Expr, node: Any, failures: Failures) -> tuple[Expr, Expr]:
+def _comparable_pair(left: Expr, right: Expr, node: Any, builder: Builder) -> tuple[Expr, Expr]:
     """Both sides brought to types that can be compared; ``node`` is the place that an error names."""
+    failures = builder.failures
+    left, right = comparable_truth(left, right, node, builder)
     left, right = (unfilled(side) for side in _with_times(left, right, failures))
     if not comparable(left.type, right.type):
         what = f"{type_of(left)} and {type_of(right)} cannot be compared"
@@ -117,6 +98,8 @@ def _with_times(left: Expr, right: Expr, failures: Failures) -> tuple[Expr, Expr
 
 
 def _quote_hint(left: Expr, right: Expr) -> str:
+    if is_truth(left) or is_truth(right):
+        return "What is true or false compares with TRUE, FALSE, 1, 0, 'true', 'false' and with numbers."
     number = left.type is not None and left.type.is_numeric
     if number and isinstance(right, Literal) and isinstance(right.value, str):
         return f"Write {right.value} without quotes." if right.value.replace(".", "").isdigit() else ""
@@ -132,17 +115,17 @@ def is_null(node: Any, builder: Builder) -> Expr:
     if not isinstance(node.expression, exp.Null):
         raise builder.failures.unsupported("IS can be followed only by NULL or NOT NULL", node)
     null = IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
-    return _negated(null) if node.args.get("negate") else null
+    return negated(null) if node.args.get("negate") else null
 
 
 def between(node: Any, builder: Builder) -> Expr:
     """Return ``BETWEEN low AND high``."""
     if node.args.get("symmetric"):
         raise builder.failures.unsupported("BETWEEN SYMMETRIC is not ADQL", node)
-    operand = builder.value(node.this)
+    operand = as_number(builder.value(node.this), builder)
     bounds = []
     for part in (node.args["low"], node.args["high"]):
-        operand, bound = _comparable_pair(operand, builder.value(part), part, builder.failures)
+        operand, bound = _comparable_pair(operand, builder.value(part), part, builder)
         bounds.append(bound)
     return Between(type=DataType.BOOLEAN, operand=operand, low=bounds[0], high=bounds[1], offset=operand.offset)
 
@@ -154,12 +137,17 @@ def membership(node: Any, builder: Builder) -> Expr:
         return _in_query(operand, node, builder)
     if node.args.get("unnest") is not None or node.args.get("field") is not None:
         raise builder.failures.unsupported("this form of IN is not ADQL", node)
+    values = [builder.value(part) for part in node.expressions]
+    if is_truth(operand) and not all(isinstance(value, Literal) or is_truth(value) for value in values):
+        operand = as_number(operand, builder)
     items = []
-    for part in node.expressions:
-        operand, item = _comparable_pair(operand, builder.value(part), part, builder.failures)
+    for part, value in zip(node.expressions, values, strict=True):
+        operand, item = _comparable_pair(operand, value, part, builder)
         items.append(item)
     if not items:
-        raise builder.failures.error(AdqlSyntaxError, "IN needs at least one value", node)
+        raise builder.failures.error(
+            AdqlSyntaxError, "IN needs at least one value", node, hint="Write IN (value, ...) or IN (SELECT ...)."
+        )
     return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
 
 
@@ -169,8 +157,17 @@ def _in_query(operand: Expr, node: Any, builder: Builder) -> Expr:
         raise builder.failures.error(
             TypeMismatchError, f"the sub-query of IN has {len(inner.items)} columns, it needs one", node
         )
-    if not comparable(operand.type, inner.items[0].expr.type):
-        raise mismatch("IN compares different types", operand, node, builder.failures)
+    kind = inner.items[0].expr.type
+    if kind is not None and kind.is_numeric:
+        operand = as_number(operand, builder)
+    if not comparable(operand.type, kind):
+        raise mismatch(
+            "IN compares different types",
+            operand,
+            node,
+            builder.failures,
+            hint="CAST one side to the type of the other.",
+        )
     return InQuery(type=DataType.BOOLEAN, operand=operand, query=inner, offset=operand.offset)
 
 
@@ -185,4 +182,4 @@ def like(node: Any, builder: Builder) -> Expr:
     check_text((operand, pattern), "LIKE", node, builder.failures)
     fold = isinstance(node, exp.ILike)
     built = Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
-    return _negated(built) if node.args.get("negate") else built
+    return negated(built) if node.args.get("negate") else built

@@ -12,13 +12,15 @@ from qserv_py.adql.builder import Handler
 from qserv_py.adql.casts import cast
 from qserv_py.adql.named_calls import call
 from qserv_py.adql.node_parts import unread_parts
+from qserv_py.adql.operands import mismatch
 from qserv_py.adql.places import Failures
 from qserv_py.adql.scope import Scope
-from qserv_py.adql.tree import Call, Cast, Comparison, Expr, InShape, Query
+from qserv_py.adql.tree import Expr, Query
+from qserv_py.adql.truth import as_condition
 from qserv_py.adql.windows import window
 from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError
+from qserv_py.errors import AdqlSyntaxError, LimitError
 
 MAX_NESTING = 200
 """Operators and calls inside one another; whatever walks our tree recurses."""
@@ -55,6 +57,16 @@ _HANDLERS: dict[type, Handler] = {
     exp.Window: window,
 }
 """What builds each kind of sqlglot's nodes; a kind that is not here is refused."""
+
+
+def _condition_hint(value: Expr) -> str:
+    if value.type is not None and value.type.is_numeric:
+        return "Compare the number: x <> 0."
+    if value.type is not None and value.type.is_text:
+        return "Compare the text: x = 'y', or x LIKE 'y%'."
+    if value.type is not None and value.type.is_shape:
+        return "Write CONTAINS(point, shape) or INTERSECTS(shape, shape)."
+    return "Write a comparison, or IS NOT NULL."
 
 
 class ExpressionBuilder:
@@ -98,12 +110,10 @@ class ExpressionBuilder:
     def condition(self, node: Any, clause: str) -> Expr:
         """Return an expression that is true or false."""
         built = self.build(node)
-        if built.type not in {DataType.BOOLEAN, None}:
-            hint = ""
-            if isinstance(built, Cast) and isinstance(built.operand, (InShape, Call, Comparison)):
-                hint = "CONTAINS and INTERSECTS answer 1 or 0: write 1 = CONTAINS(...)."
-            raise self.failures.error(TypeMismatchError, f"{clause} needs a condition, found a value", node, hint=hint)
-        return built
+        condition = as_condition(built)
+        if condition is None:
+            raise mismatch(f"{clause} needs a condition", built, node, self.failures, hint=_condition_hint(built))
+        return condition
 
     def value(self, node: Any) -> Expr:
         """Return an expression that is a value."""

@@ -16,6 +16,8 @@ from qserv_py.errors import TypeMismatchError
 def mismatch(message: str, culprit: Expr, node: Any, failures: Failures, *, hint: str = "") -> Exception:
     """Return the error that an operand has the wrong type; ``node`` is its place where it has none of its own."""
     place = culprit.offset if culprit.offset is not None else node
+    if not hint and culprit.type is DataType.BOOLEAN:
+        hint = "CAST(x AS INTEGER) makes 1 and 0 of what is true or false."
     return failures.error(TypeMismatchError, f"{message}, found {type_of(culprit)}", place, hint=hint)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.aggregates import BASIC_NODES
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.metadata import meaning_of
 from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.places import offset_of
 from qserv_py.adql.scope import Merged, Scope, shown_columns
 from qserv_py.adql.tokens import MARK
-from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Source
+from qserv_py.adql.tree import ColumnRef, Expr, Item, Source
 from qserv_py.catalog.model import physical_name
 from qserv_py.errors import LimitError
 
@@ -74,8 +75,8 @@ def _item_name(expr: Expr, node: Any, position: int) -> str:
         return expr.name
     if isinstance(node, exp.Anonymous):
         return str(node.this).removeprefix(MARK).lower()
-    if isinstance(expr, Aggregate):
-        return expr.name.lower()
+    if isinstance(node, tuple(BASIC_NODES)):
+        return BASIC_NODES[type(node)].lower()
     return f"col{position}"
 
 

@@ -84,3 +84,91 @@ def test_a_key_frees_the_columns_of_its_table(keyed: Servers, text: str) -> None
 )
 def test_what_equals_the_key_is_the_key(keyed: Servers, adql: str, sql: str) -> None:
     check(keyed, adql.replace("{from}", _JOINED), sql.replace("{from}", _JOINED))
+
+
+_FLAG = "CAST(isPrimary AS integer)"
+
+
+@pytest.mark.parametrize(
+    ("adql", "sql"),
+    [
+        (condition, f"{_FLAG} {meant}")
+        for condition, meant in [
+            ("isPrimary", "= 1"),
+            ("NOT isPrimary", "= 0"),
+            ("isPrimary = 1", "= 1"),
+            ("0 = isPrimary", "= 0"),
+            ("isPrimary <> 0", "<> 0"),
+            ("isPrimary != 1", "<> 1"),
+            ("isPrimary > 0", "> 0"),
+            ("isPrimary < 1.0", "< 1"),
+            ("isPrimary >= 0", ">= 0"),
+            ("isPrimary = 'true'", "= 1"),
+            ("isPrimary <> ' F '", "<> 0"),
+            ("isPrimary IN (0, 1)", "IN (0, 1)"),
+            ("isPrimary NOT IN (0)", "NOT IN (0)"),
+            ("isPrimary IN ('true', FALSE)", "IN (0, 1)"),
+            ("isPrimary IN (0, k)", "IN (0, k)"),
+            ("isPrimary BETWEEN 1 AND 3", "BETWEEN 1 AND 3"),
+            ("isPrimary < k", "< k"),
+            ("k - 1 > isPrimary", "< k - 1"),
+            ("gFlux > isPrimary", "< gFlux"),
+            ("isPrimary IN (SELECT visit FROM clustered.Visit)", "IN (SELECT visit FROM clustered.visit)"),
+            ("(isPrimary) = (k > 0)", "= CAST(k > 0 AS integer)"),
+            ("isPrimary = 1 AND NOT k > 0", "= 1 AND k <= 0"),
+            ("CASE isPrimary WHEN 1 THEN k ELSE 5 END > 1", "= 1 AND k > 1 OR NOT coalesce(isPrimary, FALSE)"),
+            ("isPrimary + (k > 0) = 2", "= 1 AND k > 0"),
+            ("-isPrimary < 0", "> 0"),
+            ("isPrimary | (k > 0) = 1", "= 1 OR k > 0 AND isPrimary IS NOT NULL"),
+            ("COALESCE(isPrimary, 0) = 0", "= 0 OR isPrimary IS NULL"),
+        ]
+    ],
+)
+def test_what_is_true_counts_one(servers: Servers, adql: str, sql: str) -> None:
+    text = "SELECT objectId FROM clustered.Object WHERE "
+    check(servers, text + adql, text + sql)
+
+
+@pytest.mark.parametrize("groups", ["", " GROUP BY {k}", " GROUP BY {id}", " GROUP BY {k} HAVING SUM({f}) > 2"])
+def test_what_is_true_is_summed(servers: Servers, groups: str) -> None:
+    """In chunks, by the key, and where the merge puts partial answers together or has the rows."""
+    adql = "SELECT SUM({f}), AVG({f}), SUM(k > 0), MIN({f}), MAX({f}), STDDEV_POP({f}) FROM clustered.Object" + groups
+    names = {"k": "k", "id": "objectId"}
+    sql = (
+        "SELECT SUM({f}), AVG({f})::float8, SUM((k > 0)::int), MIN({f})::boolean, MAX({f})::boolean,"
+        " STDDEV_POP({f})::float8 FROM clustered.Object"
+    ) + groups
+    check(servers, adql.format(f="isPrimary", **names), sql.format(f=_FLAG, **names))
+    with_rows = adql.replace("STDDEV_POP({f})", "COUNT(DISTINCT n)").format(f="isPrimary", **names)
+    check(servers, with_rows, sql.replace("STDDEV_POP({f})::float8", "COUNT(DISTINCT n)").format(f=_FLAG, **names))
+
+
+def test_sums_of_what_is_true_in_windows_joins_and_sub_queries(servers: Servers) -> None:
+    for adql in (
+        "SELECT objectId, SUM({f}) OVER (PARTITION BY k ORDER BY objectId) FROM clustered.Object",
+        "SELECT s.band, SUM({f}) FROM clustered.Object o JOIN clustered.Source s ON s.objectId = o.objectId"
+        " GROUP BY s.band",
+        "SELECT n FROM clustered.Object p WHERE n > (SELECT AVG({f}) FROM clustered.Object)",
+        "SELECT SUM(b + {f2}) FROM (SELECT k AS a, SUM({f}) AS b, {m} AS c FROM clustered.Object GROUP BY k) AS t",
+    ):
+        ours = adql.format(f="isPrimary", f2="c", m="MAX(isPrimary)")
+        check(servers, ours, adql.format(f=_FLAG, f2="c::int", m="BOOL_OR(isPrimary)").replace("SUM(b", "SUM((b)::int"))
+
+
+@pytest.mark.parametrize(
+    ("adql", "sql"),
+    [
+        ("CONTAINS(POINT(coord_ra, coord_dec), CIRCLE({0}))", "oracle.separation(coord_ra, coord_dec, {0}) <= 0.4"),
+        ("scisql_s2PtInCircle(coord_ra, coord_dec, {0})", "oracle.separation(coord_ra, coord_dec, {0}) <= 0.4"),
+        ("qserv_areaspec_circle({0})", "oracle.separation(coord_ra, coord_dec, {0}) <= 0.4"),
+        ("ivo_nocasematch(label, 'B%')", "label ILIKE 'b%'"),
+    ],
+)
+@pytest.mark.parametrize("around", ["{0}", "NOT {0}", "{0} OR k > 1", "NOT ({0} AND isPrimary)"])
+def test_what_answers_one_is_a_condition(servers: Servers, adql: str, sql: str, around: str) -> None:
+    place = servers.plain.execute("SELECT coord_ra, coord_dec FROM clustered.object LIMIT 1").fetchone()
+    assert place is not None
+    at = f"{place[0]!r}, {place[1]!r}"
+    text = "SELECT objectId FROM clustered.Object WHERE " + around
+    radius = "" if "nocase" in adql else ", 0.4"
+    check(servers, text.format(adql.format(at + radius)), text.format(f"({sql.format(at)})"))

@@ -123,6 +123,7 @@ MORE_MATHS = (
         "qserv.interval_overlaps({0}, {1}, {2}, {3})",
         "qserv_interval_overlaps({0}, {1}, {2}, {3})",
         "1 if the intervals [a, b] and [c, d] have a point in common, else 0; one with a > b has no points.",
+        answers_truth=True,
     ),
     _normal_random("ivo_normal_random", "A random number of the normal distribution of mean mu and deviation sigma."),
     _normal_random("gavo_normal_random", "The same as ivo_normal_random."),

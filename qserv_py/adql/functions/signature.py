@@ -60,6 +60,9 @@ class Function:
     volatile: bool = False
     """Whether two calls with the same arguments may differ."""
 
+    answers_truth: bool = False
+    """Whether the answer is 1 or 0, as something is so or not."""
+
     @property
     def signature(self) -> str:
         """How the function is written, for messages and documents."""
@@ -94,6 +97,7 @@ def function(
     *,
     unit: str | None = None,
     volatile: bool = False,
+    answers_truth: bool = False,
 ) -> Function:
     """Return a function with one form; ``parameters`` are the kinds, separated by commas."""
     kinds = tuple(Kind(part.strip()) for part in parameters.split(",") if part.strip())
@@ -106,6 +110,7 @@ def function(
         doc=doc,
         unit=unit,
         volatile=volatile,
+        answers_truth=answers_truth,
     )
 
 

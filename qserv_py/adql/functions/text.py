@@ -14,7 +14,13 @@ def _flag(name: str, doc: str) -> Function:
     """Return one of the IVOA's functions of two texts that answer 1 or 0."""
     called = name.removeprefix("ivo_")
     return function(
-        name, "text, text", DataType.INT, f"qserv.{called}({{0}}, {{1}})", f"qserv_{called}({{0}}, {{1}})", doc
+        name,
+        "text, text",
+        DataType.INT,
+        f"qserv.{called}({{0}}, {{1}})",
+        f"qserv_{called}({{0}}, {{1}})",
+        doc,
+        answers_truth=True,
     )
 
 
