@@ -82,12 +82,15 @@ def further_aggregate(function: AggregateFunction, parts: Sequence[Any], place: 
             UnknownFunctionError, f"{function.name} does not take {what}", place, hint=f"Write {function.signature}."
         )
     operand = _operand(function, parts[0], place, builder)
+    parameters = tuple(_parameter(function, index, part, builder) for index, part in enumerate(parts[1:]))
+    if function.returns is DataType.COUNTS and parameters[0] == parameters[1]:
+        raise failures.error(TypeMismatchError, f"the two borders of {function.name} are the same number", parts[2])
     return Aggregate(
         type=function.returns or operand.type,
         name=function.name.upper(),
         operand=operand,
         distinct=distinct and function.repeats_matter,
-        parameters=tuple(_parameter(function, index, part, builder) for index, part in enumerate(parts[1:])),
+        parameters=parameters,
         offset=place,
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qserv_py.adql.casts import time_constant
+from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import Function, Kind
 from qserv_py.adql.operands import as_double, common_operand_type, mismatch, typed, unfilled
 from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Cast, Expr, Literal
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import UnknownFunctionError
+from qserv_py.errors import TypeMismatchError, UnknownFunctionError
 
 TYPE_OF_NULL = {
     Kind.NUMBER: DataType.DOUBLE,
@@ -34,6 +35,7 @@ def checked_call(function: Function, arguments: Sequence[Expr], place: int | Non
             place,
             hint=f"Write {function.signature}.",
         )
+    _check_constants(function, arguments, place, failures)
     passed = [_argument(function, index, argument, failures) for index, argument in enumerate(arguments)]
     if Kind.VALUE in function.parameters:
         common = common_operand_type(passed, function.name, place, failures) or TYPE_OF_NULL[Kind.VALUE]
@@ -42,6 +44,24 @@ def checked_call(function: Function, arguments: Sequence[Expr], place: int | Non
         ]
     kind_of_result = function.returns or (passed[0].type if passed else None)
     return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
+
+
+def _check_constants(function: Function, arguments: Sequence[Expr], place: int | None, failures: Failures) -> None:
+    """Refuse a constant that is no HEALPix order, and NULL where the function does not take it."""
+    for index in function.needed:
+        if _is_null(arguments[index]):
+            message = f"argument {index + 1} of {function.name} is NULL"
+            raise failures.error(TypeMismatchError, message, arguments[index].offset or place)
+    order = constant_number(arguments[0]) if function.max_order is not None else None
+    if order is not None and not 0 <= order <= (function.max_order or 0):
+        message = f"the HEALPix order {order:g} is not in 0 to {function.max_order}"
+        raise failures.error(TypeMismatchError, message, arguments[0].offset or place)
+
+
+def _is_null(expr: Expr) -> bool:
+    while isinstance(expr, Cast):
+        expr = expr.operand
+    return isinstance(expr, Literal) and expr.value is None
 
 
 def _argument(function: Function, index: int, argument: Expr, failures: Failures) -> Expr:

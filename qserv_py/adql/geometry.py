@@ -12,19 +12,15 @@ from collections.abc import Sequence
 from qserv_py.adql.calls import checked_call
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import FORMS
-from qserv_py.adql.functions.positions import (
-    DISTANCE,
-    HEALPIX_INDEX,
-    HEALPIX_PARENT,
-    IN_ELLIPSE,
-    TURN,
-)
+from qserv_py.adql.functions.positions import DISTANCE, HEALPIX_INDEX, HEALPIX_PARENT, IN_ELLIPSE, TURN
+from qserv_py.adql.functions.shapes import CONVEX
 from qserv_py.adql.measures import MEASURES, Measures
 from qserv_py.adql.operands import as_double
 from qserv_py.adql.places import Failures
 from qserv_py.adql.relations import Relations, doubles
 from qserv_py.adql.scope import Scope, table_ref
-from qserv_py.adql.shapes import as_point, build_shape, check_hemisphere
+from qserv_py.adql.shapes import as_point, build_shape, check_hemisphere, constant_shape
+from qserv_py.adql.sphere import is_convex
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -109,7 +105,23 @@ class GeometricForms:
         kind = ShapeKind.CIRCLE if region == "CIRCLE" else ShapeKind.POLYGON
         shape = doubles(build_shape(kind, numbers, self.failures, place))
         check_hemisphere(shape, self.failures)
-        return Relations(self.failures).contains(point, shape, place)
+        convex = shape if region == "CIRCLE" or name == "Q3C_POLY_QUERY" else self._convex(name, shape, place)
+        return Relations(self.failures).contains(point, convex, place)
+
+    def _convex(self, name: str, shape: Shape, place: int | None) -> Expr:
+        """Return a polygon of sciSQL's, which is convex; corners of rows that are not make no shape."""
+        corners = constant_shape(shape)
+        if corners is None:
+            return Call(type=shape.type, function=CONVEX, arguments=(shape,), offset=place)
+        if not is_convex(corners):
+            raise self.failures.error(
+                TypeMismatchError,
+                f"{_SIGNATURES[name].name} takes a convex polygon, and the corners make none in this order",
+                place,
+                hint="Give the corners in their order around the polygon. CONTAINS(POINT(...), POLYGON(...)) = 1 takes "
+                "any polygon.",
+            )
+        return shape
 
     def _closer(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return the condition that two positions are closer than a radius."""
@@ -184,10 +196,8 @@ class GeometricForms:
             point = as_point(argument)
             numbers += point.numbers if point is not None else [argument]
         order = constant_number(numbers[0]) if len(numbers) == 3 else None
-        if order is None or not order.is_integer():
+        if order is None or not order.is_integer() or not 0 <= order <= 29:
             return checked_call(HEALPIX_INDEX, numbers, place, self.failures)
-        if not 0 <= order <= 29:
-            raise self.failures.error(TypeMismatchError, f"the HEALPix order {order:g} is not in 0 to 29", place)
         source = self._director_of(numbers[1], "ra")
         if source is None or self._director_of(numbers[2], "dec") is not source:
             return checked_call(HEALPIX_INDEX, numbers, place, self.failures)

@@ -76,6 +76,50 @@ def body_of(numbers: Numbers) -> tuple[float, ...] | None:
     return (*centre, reach + BORDER, *(number for vertex in vertices for number in vertex))
 
 
+def is_convex(numbers: Numbers) -> bool:
+    """Whether a polygon is convex, as far as rounding lets one tell.
+
+    Corners may repeat, stand on a side and go either way round. Great circles are straight lines in the gnomonic plane
+    around the middle of the corners: there all turns go one way, and the border turns once in all.
+    """
+    body = body_of(numbers)
+    if body is None:
+        return False
+    steps = _steps(body)
+    turned, ways = 0.0, set()
+    for (x, y, near), (x2, y2, _) in zip(steps, [*steps[1:], *steps[:1]], strict=True):
+        along, across = x * x2 + y * y2, x * y2 - y * x2
+        turned += abs(math.atan2(across, along))
+        if abs(across) > near * (abs(x) + abs(y) + abs(x2) + abs(y2)):
+            ways.add(across > 0)
+    return len(ways) < 2 and turned < 3 * math.pi
+
+
+def _steps(body: Numbers) -> list[Vector]:
+    """Return the sides of a polygon in the gnomonic plane, each with how near to its end is on it."""
+    centre = _head(body)
+    east = _east(centre)
+    north = _times(centre, east)
+    places = []
+    for number in range(_count(body)):
+        vertex = _vertex(body, number)
+        depth = _dot(vertex, centre)
+        places.append((_dot(vertex, east) / depth, _dot(vertex, north) / depth))
+    steps = []
+    for (x, y), (x2, y2) in zip(places, [*places[1:], places[0]], strict=True):
+        near = BORDER * (1 + x2 * x2 + y2 * y2)
+        if abs(x2 - x) + abs(y2 - y) > 2 * near:
+            steps.append((x2 - x, y2 - y, near))
+    return steps
+
+
+def _east(centre: Vector) -> Vector:
+    """Return a direction at right angles to another."""
+    x, y, z = centre
+    length = math.sqrt(x * x + y * y) if abs(z) < 0.9 else math.sqrt(y * y + z * z)
+    return (-y / length, x / length, 0.0) if abs(z) < 0.9 else (0.0, -z / length, y / length)
+
+
 def contains(inner: Numbers, outer: Numbers) -> bool:
     """Whether the outer body holds the inner one, borders included."""
     if len(outer) == 4 and outer[3] >= math.pi:
@@ -149,9 +193,7 @@ def border_distance(body: Numbers, point: Vector) -> float:
     x, y, z = _head(body)
     ahead = _dot((x, y, z), point) > 0
     # the sides that the half circle from the point to the east meets tell whether it is inside
-    length = math.sqrt(x * x + y * y) if abs(z) < 0.9 else math.sqrt(y * y + z * z)
-    east = (-y / length, x / length, 0.0) if abs(z) < 0.9 else (0.0, -z / length, y / length)
-    level = _times(point, east)
+    level = _times(point, _east((x, y, z)))
     inside, nearest = False, math.pi
     a = _vertex(body, _count(body) - 1)
     above = _dot(level, _minus(a, point))

@@ -96,10 +96,12 @@ def _transformed(shape: Shape, source: str, target: str) -> Shape:
     return sphere.rotated(shape, between(source, target))
 
 
+def _convex(shape: Shape) -> Shape | None:
+    return shape if sphere.is_convex(tuple(shape)) else None
+
+
 def _healpix_center(order: int, cell: int) -> Shape | None:
-    if not 0 <= order <= 29:
-        raise ValueError(f"the HEALPix order {order} is not in 0 to 29")
-    return astrometry.healpix_center(order, cell)
+    return astrometry.healpix_center(order, cell) if 0 <= order <= 29 else None
 
 
 def _epoch_prop_pos(
@@ -113,7 +115,7 @@ def _epoch_prop_pos(
     out_epoch: float | None,
 ) -> Shape | None:
     if ra is None or dec is None or ref_epoch is None or out_epoch is None:
-        return None
+        raise ValueError("a coordinate or an epoch of ivo_epoch_prop_pos is NULL")
     return astrometry.epoch_prop_pos(ra, dec, parallax, pmra, pmdec, radial_velocity, ref_epoch, out_epoch)
 
 
@@ -122,6 +124,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], list[str], str]] = {
     "qserv_intersects": (_intersects, ["DOUBLE[]", "DOUBLE[]"], "BOOLEAN"),
     "qserv_area": (_area, ["DOUBLE[]"], "DOUBLE"),
     "qserv_centroid": (_centroid, ["DOUBLE[]"], "DOUBLE[]"),
+    "qserv_convex": (_convex, ["DOUBLE[]"], "DOUBLE[]"),
     "qserv_polygon": (_polygon, ["DOUBLE[]"], "DOUBLE[]"),
     "qserv_box": (_box, ["DOUBLE"] * 4, "DOUBLE[]"),
     "qserv_region": (_region, ["VARCHAR", "VARCHAR"], "DOUBLE[]"),

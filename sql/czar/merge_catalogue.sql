@@ -4,6 +4,21 @@
 -- Fields are written (v).name: in HAVING DuckDB reads v.name as a column.
 -- Parameters: none.   Returns: nothing.   Used by: executor.merge
 
+-- Products, quotients and powers of ten that are too large are NULL, those that are too small 0.
+CREATE OR REPLACE MACRO qserv_product(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN (v).b = 0 OR ((v).b < 1 AND (v).a < 5e-324::DOUBLE / (v).b) THEN 0
+             WHEN (v).b <= 1 OR (v).a <= 1.797693134862315e308::DOUBLE / (v).b THEN (v).a * (v).b END)[1];
+
+CREATE OR REPLACE MACRO qserv_quotient(a, b) AS
+    list_transform([{'a': a, 'b': b}], lambda v:
+        CASE WHEN (v).a = 0 OR ((v).b > 1 AND (v).a < 5e-324::DOUBLE * (v).b) THEN 0
+             WHEN (v).b >= 1 OR (v).a <= 1.797693134862315e308::DOUBLE * (v).b THEN (v).a / (v).b END)[1];
+
+CREATE OR REPLACE MACRO qserv_power_of_ten(x) AS
+    list_transform([x], lambda v:
+        CASE WHEN v < -323.6 THEN 0 WHEN v <= 308.2547155599167 THEN pow(10::DOUBLE, v) END)[1];
+
 CREATE OR REPLACE MACRO qserv_ab_mag(flux, zero) AS
     list_transform([flux], lambda v:
         CASE WHEN v > 0 AND v < 'Infinity'::DOUBLE THEN -2.5::DOUBLE * log10(v) + zero END)[1];
@@ -11,18 +26,18 @@ CREATE OR REPLACE MACRO qserv_ab_mag(flux, zero) AS
 CREATE OR REPLACE MACRO qserv_ab_mag_sigma(flux, sigma, zero) AS
     list_transform([{'f': flux, 's': sigma}], lambda v:
         CASE WHEN (v).f > 0 AND (v).f < 'Infinity'::DOUBLE AND (v).s >= 0 AND (v).s < 'Infinity'::DOUBLE
-             THEN qserv_divide(qserv_times(1.0857362047581296::DOUBLE, (v).s), (v).f) END)[1];
+             THEN qserv_quotient(qserv_product((v).s, 1.0857362047581296::DOUBLE), (v).f) END)[1];
 
 CREATE OR REPLACE MACRO qserv_ab_flux(mag, zero) AS
     list_transform([mag], lambda v:
         CASE WHEN v > '-Infinity'::DOUBLE AND v < 'Infinity'::DOUBLE
-             THEN qserv_power(10::DOUBLE, -0.4::DOUBLE * (v - zero)) END)[1];
+             THEN qserv_power_of_ten(-0.4::DOUBLE * (v - zero)) END)[1];
 
 CREATE OR REPLACE MACRO qserv_ab_flux_sigma(mag, sigma, zero) AS
     list_transform([{'m': mag, 's': sigma}], lambda v:
         CASE WHEN (v).m > '-Infinity'::DOUBLE AND (v).m < 'Infinity'::DOUBLE AND (v).s >= 0 AND (v).s < 'Infinity'::DOUBLE
-             THEN qserv_times((v).s, qserv_times(qserv_power(10::DOUBLE, -0.4::DOUBLE * ((v).m - zero)),
-                                               0.9210340371976183::DOUBLE)) END)[1];
+             THEN qserv_product((v).s, qserv_product(qserv_power_of_ten(-0.4::DOUBLE * ((v).m - zero)),
+                                                     0.9210340371976183::DOUBLE)) END)[1];
 
 CREATE OR REPLACE MACRO qserv_interval_overlaps(a, b, c, d) AS
     list_transform([{'a': a, 'b': b, 'c': c, 'd': d}], lambda v:
@@ -32,7 +47,7 @@ CREATE OR REPLACE MACRO qserv_interval_overlaps(a, b, c, d) AS
 CREATE OR REPLACE MACRO qserv_turn(angle) AS list_transform([angle], lambda v: v - 360 * floor(v / 360))[1];
 
 CREATE OR REPLACE MACRO qserv_in_ellipse(ra, "dec", ra0, dec0, major, minor, angle) AS
-    list_transform(list_transform(list_transform(
+    CASE WHEN qserv_is_place(ra, "dec") THEN list_transform(list_transform(list_transform(
         [{'lon': radians(ra - ra0), 'lat': radians("dec"), 'lat0': radians(dec0), 'angle': radians(angle),
           'major': radians(major / 3600), 'minor': radians(minor / 3600)}],
         lambda v: {'north': cos((v).lat0) * sin((v).lat) - sin((v).lat0) * cos((v).lat) * cos((v).lon),
@@ -40,7 +55,7 @@ CREATE OR REPLACE MACRO qserv_in_ellipse(ra, "dec", ra0, dec0, major, minor, ang
         lambda v: {'x': sin((v).angle) * (v).east + cos((v).angle) * (v).north,
                    'y': cos((v).angle) * (v).east - sin((v).angle) * (v).north,
                    'major': (v).major, 'minor': (v).minor}),
-        lambda v: pow((v).x * (v).minor, 2) + pow((v).y * (v).major, 2) <= pow((v).major * (v).minor, 2))[1];
+        lambda v: pow((v).x * (v).minor, 2) + pow((v).y * (v).major, 2) <= pow((v).major * (v).minor, 2))[1] END;
 
 CREATE OR REPLACE MACRO qserv_spread_bits(n) AS
     list_transform(list_transform(list_transform(list_transform(list_transform([n],
@@ -79,39 +94,32 @@ CREATE OR REPLACE MACRO qserv_quarter_turns(turns) AS
 CREATE OR REPLACE MACRO qserv_healpix_index(cell_order, ra, "dec") AS
     list_transform(
         list_transform([{'o': CAST(cell_order AS BIGINT), 'ra': ra, 'dec': "dec"}], lambda v:
-            CASE WHEN (v).ra IS NULL OR (v).dec IS NULL THEN NULL
-                 WHEN (v).o NOT BETWEEN 0 AND 29
-                 THEN error('the HEALPix order ' || (v).o || ' is not in 0 to 29')
-                 WHEN NOT ((v).dec BETWEEN -90 AND 90 AND (v).ra > '-Infinity'::DOUBLE AND (v).ra < 'Infinity'::DOUBLE)
-                 THEN NULL
-                 ELSE {'o': (v).o, 'place': qserv_healpix_place(
+            CASE WHEN (v).o BETWEEN 0 AND 29 AND qserv_is_place((v).ra, (v).dec)
+                 THEN {'o': (v).o, 'place': qserv_healpix_place(
                      (v).o, 1::BIGINT << (v).o, sin(radians((v).dec)), cos(radians((v).dec)),
                      qserv_quarter_turns(radians((v).ra) * 0.6366197723675814::DOUBLE))} END),
         lambda v: ((v).place.face << (2 * (v).o)) | qserv_spread_bits((v).place.x) | (qserv_spread_bits((v).place.y) << 1))[1];
 
 CREATE OR REPLACE MACRO qserv_gaia_healpix_index(cell_order, source_id) AS
     list_transform([{'o': CAST(cell_order AS BIGINT), 'id': CAST(source_id AS BIGINT)}], lambda v:
-        CASE WHEN (v).id IS NOT NULL AND (v).o NOT BETWEEN 0 AND 12
-             THEN error('the HEALPix order ' || (v).o || ' is not in 0 to 12')
-             ELSE (v).id >> (59 - 2 * (v).o) END)[1];
+        CASE WHEN (v).o BETWEEN 0 AND 12 THEN (v).id >> (59 - 2 * (v).o) END)[1];
 
-CREATE OR REPLACE MACRO qserv_sexagesimal(written, per_degree) AS
+CREATE OR REPLACE MACRO qserv_sexagesimal(written, unit, per_degree) AS
     list_transform(
-        list_transform([written], lambda t: {'t': t, 'p': regexp_extract(t,
-            '^[ \t\n\f\r]*([+-]?)([0-9]{1,3})(?:[: \t\n\f\r]|h[ \t\n\f\r]*|d[ \t\n\f\r]*)([0-9]{1,2})(?:[: \t\n\f\r]|m[ \t\n\f\r]*|''[ \t\n\f\r]*)([0-9]{1,2}(?:\.[0-9]*)?)[s"]?[ \t\n\f\r]*$',
-            ['sign', 'whole', 'minutes', 'seconds'])}),
-        lambda v: CASE
-            WHEN (v).t IS NULL THEN NULL
-            WHEN (v).p.whole = '' OR TRY_CAST((v).p.minutes AS DOUBLE) >= 60 OR TRY_CAST((v).p.seconds AS DOUBLE) >= 60
-                 OR (per_degree = 240 AND ((v).p.sign = '-' OR TRY_CAST((v).p.whole AS DOUBLE) >= 24))
-            THEN error('invalid sexagesimal angle: "' || (v).t || '"')
-            ELSE CASE WHEN (v).p.sign = '-' THEN -1 ELSE 1 END
-                 * ((TRY_CAST((v).p.whole AS DOUBLE) * 3600 + TRY_CAST((v).p.minutes AS DOUBLE) * 60
-                     + TRY_CAST((v).p.seconds AS DOUBLE)) / per_degree) END)[1];
+        list_transform([written], lambda t: regexp_extract(t,
+            '(?i)^[ \t\n\f\r]*([+-]?)(?:([0-9]{1,3})(?:[ \t\n\f\r]*[:' || unit || '][ \t\n\f\r]*|[ \t\n\f\r]+)([0-9]{1,2})(?:[ \t\n\f\r]*[:m''][ \t\n\f\r]*|[ \t\n\f\r]+)([0-9]{1,2}(?:\.[0-9]*)?)[s"]?|([0-9]{2})([0-9]{2})([0-9]{2}(?:\.[0-9]*)?))[ \t\n\f\r]*$',
+            ['sign', 'whole', 'minutes', 'seconds', 'hh', 'mm', 'ss'])),
+        lambda v: list_transform([{
+            'sign': CASE WHEN (v).sign = '-' THEN -1 ELSE 1 END,
+            'whole': TRY_CAST((v).whole || (v).hh AS DOUBLE), 'minutes': TRY_CAST((v).minutes || (v).mm AS DOUBLE),
+            'seconds': TRY_CAST(((v).seconds || (v).ss)[:40] AS DOUBLE)}],
+            lambda n: CASE WHEN (n).minutes < 60 AND (n).seconds < 60
+                                AND (per_degree <> 240 OR ((n).sign > 0 AND (n).whole < 24))
+                           THEN (n).sign * (((n).whole * 3600 + (n).minutes * 60 + (n).seconds) / per_degree) END)[1])[1];
 
-CREATE OR REPLACE MACRO qserv_hms_to_degrees(written) AS qserv_sexagesimal(written, 240::DOUBLE);
+CREATE OR REPLACE MACRO qserv_hms_to_degrees(written) AS qserv_sexagesimal(written, 'h', 240::DOUBLE);
 
-CREATE OR REPLACE MACRO qserv_dms_to_degrees(written) AS qserv_sexagesimal(written, 3600::DOUBLE);
+CREATE OR REPLACE MACRO qserv_dms_to_degrees(written) AS qserv_sexagesimal(written, 'd', 3600::DOUBLE);
 
 -- Texts. PostgreSQL counts positions before the first character, and refuses a negative length.
 CREATE OR REPLACE MACRO qserv_substring_from(t, p) AS
@@ -192,7 +200,7 @@ CREATE OR REPLACE MACRO qserv_width_bucket(x, a, b, n) AS
 
 CREATE OR REPLACE MACRO qserv_histogram(xs, a, b, n) AS
     list_transform([{'c': len(xs), 'm': list_aggregate(
-            list_transform(xs, lambda x: CASE WHEN isnan(x) THEN n + 1 ELSE qserv_width_bucket(x, a, b, n) END), 'histogram'
+            list_transform(xs, lambda x: CASE WHEN x IS NULL THEN 0 WHEN isnan(x) THEN n + 1 ELSE qserv_width_bucket(x, a, b, n) END), 'histogram'
         )}], lambda v: CASE WHEN (v).c > 0
                             THEN list_transform(range(n + 2), lambda i: COALESCE(CAST((v).m[i] AS BIGINT), 0)) END)[1];
 

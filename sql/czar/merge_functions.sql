@@ -2,23 +2,36 @@
 -- The functions of sql/worker/functions.sql for the czar's DuckDB, with the same arithmetic, and PostgreSQL's meaning
 -- of division. DuckDB's dialect; every statement can be repeated.
 -- Parameters: none.   Returns: nothing.   Used by: executor.merge
+CREATE OR REPLACE MACRO qserv_is_place(ra, "dec") AS "dec" BETWEEN -90 AND 90 AND abs(ra) < 1e300;
+
 CREATE OR REPLACE MACRO qserv_distance(ra1, dec1, ra2, dec2) AS
-    degrees(2 * asin(least(1.0::DOUBLE + 0 * (ra1 + dec1 + ra2 + dec2), sqrt(
+    CASE WHEN qserv_is_place(ra1, dec1) AND qserv_is_place(ra2, dec2) THEN degrees(2 * asin(least(1.0::DOUBLE, sqrt(
         pow(sin(radians(dec2 - dec1) / 2), 2)
-        + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2)))));
+        + cos(radians(dec1)) * cos(radians(dec2)) * pow(sin(radians(ra2 - ra1) / 2), 2))))) END;
 
 CREATE OR REPLACE MACRO qserv_in_circle(ra, "dec", ra0, dec0, radius) AS
-    qserv_distance(ra, "dec", ra0, dec0) <= radius;
+    CASE WHEN radius >= 0 AND radius < 'Infinity'::DOUBLE THEN qserv_distance(ra, "dec", ra0, dec0) <= radius END;
 
 CREATE OR REPLACE MACRO qserv_in_box(ra, "dec", ra0, dec0, width, height) AS
-    abs(degrees(atan2(
+    CASE WHEN qserv_is_place(ra, "dec") AND qserv_is_place(ra0, dec0)
+              AND width >= 0 AND width < 180 AND height >= 0 AND height < 180 THEN
+    CASE WHEN 2 * abs(degrees(atan2(
         cos(radians("dec")) * sin(radians(ra - ra0)),
         cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
-    ))) <= width / 2
-    AND abs(degrees(atan2(
+    ))) <= width
+    THEN 2 * abs(degrees(atan2(
         cos(radians(dec0)) * sin(radians("dec")) - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)),
         cos(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0)) + sin(radians(dec0)) * sin(radians("dec"))
-    ))) <= height / 2;
+    ))) <= height ELSE false END END;
+
+CREATE OR REPLACE MACRO qserv_area_of_circle(radius) AS
+    list_transform([radius], lambda r: CASE WHEN r >= 0 AND r < 'Infinity'::DOUBLE
+        THEN degrees(degrees(4 * pi() * pow(sin(radians(least(r, 180)) / 2), 2))) END)[1];
+
+CREATE OR REPLACE MACRO qserv_area_of_box(width, height) AS
+    list_transform([{'w': width, 'h': height}], lambda v:
+        CASE WHEN (v).w >= 0 AND (v).w < 180 AND (v).h >= 0 AND (v).h < 180
+             THEN degrees(degrees(4 * asin(sin(radians((v).w) / 2) * sin(radians((v).h) / 2)))) END)[1];
 
 -- Depth, then plane coordinates, of a position in the gnomonic plane around (ra0, dec0).
 CREATE OR REPLACE MACRO qserv_depth(ra, "dec", ra0, dec0) AS
@@ -55,7 +68,7 @@ CREATE OR REPLACE MACRO qserv_sides_at(x, y, xs, ys) AS
         for i in range(1, len(xs) + 1)]);
 
 CREATE OR REPLACE MACRO qserv_in_polygon(ra, "dec", ra0, dec0, xs, ys) AS
-    CASE WHEN ra IS NULL OR "dec" IS NULL THEN NULL
+    CASE WHEN NOT COALESCE(qserv_is_place(ra, "dec"), false) THEN NULL
          WHEN qserv_depth(ra, "dec", ra0, dec0) <= 1e-12 THEN false
          ELSE list_transform([{'x': qserv_plane_x(ra, "dec", ra0, dec0), 'y': qserv_plane_y(ra, "dec", ra0, dec0)}],
              lambda v: qserv_crossings((v).x, (v).y, xs, ys) % 2 = 1 OR qserv_sides_at((v).x, (v).y, xs, ys) > 0)[1] END;
@@ -138,6 +151,14 @@ CREATE OR REPLACE MACRO qserv_log10(a) AS
 CREATE OR REPLACE MACRO qserv_sqrt(a) AS
     list_transform([a], lambda v:
         CASE WHEN v < 0 THEN error('cannot take square root of a negative number') ELSE sqrt(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_degrees(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN isinf(degrees(v)) AND NOT isinf(v) THEN error('value out of range: overflow') ELSE degrees(v) END)[1];
+
+CREATE OR REPLACE MACRO qserv_radians(a) AS
+    list_transform([a], lambda v:
+        CASE WHEN radians(v) = 0 AND v <> 0 THEN error('value out of range: underflow') ELSE radians(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_acos(a) AS
     list_transform([a], lambda v:

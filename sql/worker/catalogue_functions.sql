@@ -3,6 +3,26 @@
 -- The same arithmetic and the same errors stand in sql/czar/merge_catalogue.sql.
 -- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
 
+-- Product and quotient of numbers that are not negative: NULL where it is too large for a double, 0 where it is too
+-- small. PostgreSQL's own operators end the query there.
+CREATE OR REPLACE FUNCTION qserv.product(a float8, b float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN b = 0 OR (b < 1 AND a < 5e-324::float8 / b) THEN 0
+                WHEN b <= 1 OR a <= 1.797693134862315e308::float8 / b THEN a * b END
+$$;
+
+CREATE OR REPLACE FUNCTION qserv.quotient(a float8, b float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN a = 0 OR (b > 1 AND a < 5e-324::float8 * b) THEN 0
+                WHEN b >= 1 OR a <= 1.797693134862315e308::float8 * b THEN a / b END
+$$;
+
+-- Ten to the power of x, likewise.
+CREATE OR REPLACE FUNCTION qserv.power_of_ten(x float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN x < -323.6 THEN 0 WHEN x <= 308.2547155599167 THEN power(10::float8, x) END
+$$;
+
 -- AB magnitude of a flux; zero is the magnitude of flux 1.
 CREATE OR REPLACE FUNCTION qserv.ab_mag(flux float8, zero float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -13,21 +33,21 @@ $$;
 CREATE OR REPLACE FUNCTION qserv.ab_mag_sigma(flux float8, sigma float8, zero float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN flux > 0 AND flux < 'Infinity' AND sigma >= 0 AND sigma < 'Infinity'
-                THEN 1.0857362047581296::float8 * sigma / flux END
+                THEN qserv.quotient(qserv.product(sigma, 1.0857362047581296::float8), flux) END
 $$;
 
 -- Flux of an AB magnitude.
 CREATE OR REPLACE FUNCTION qserv.ab_flux(mag float8, zero float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN mag > '-Infinity' AND mag < 'Infinity'
-                THEN power(10::float8, -0.4::float8 * (mag - zero)) END
+                THEN qserv.power_of_ten(-0.4::float8 * (mag - zero)) END
 $$;
 
 -- Error of that flux: ln(10) / 2.5 times flux and error of the magnitude.
 CREATE OR REPLACE FUNCTION qserv.ab_flux_sigma(mag float8, sigma float8, zero float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN mag > '-Infinity' AND mag < 'Infinity' AND sigma >= 0 AND sigma < 'Infinity'
-                THEN sigma * (power(10::float8, -0.4::float8 * (mag - zero)) * 0.9210340371976183::float8) END
+                THEN qserv.product(sigma, qserv.product(qserv.power_of_ten(-0.4::float8 * (mag - zero)), 0.9210340371976183::float8)) END
 $$;
 
 -- 1 when [a, b] and [c, d] have a point in common, else 0.
@@ -38,7 +58,7 @@ $$;
 
 -- An angle brought to [0, 360).
 CREATE OR REPLACE FUNCTION qserv.turn(angle float8) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT angle - 360 * floor(angle / 360) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT angle - 360 * floor(qserv.calm(angle) / 360) $$;
 
 -- Whether a position is in sciSQL's ellipse: semi-axes in arcseconds, position angle in degrees, east of north. A
 -- position and its antipode are not told apart.
@@ -46,12 +66,22 @@ CREATE OR REPLACE FUNCTION qserv.in_ellipse(
     ra float8, "dec" float8, ra0 float8, dec0 float8, major float8, minor float8, angle float8
 ) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
-    north float8 := cos(radians(dec0)) * sin(radians("dec"))
-                    - sin(radians(dec0)) * cos(radians("dec")) * cos(radians(ra - ra0));
-    east float8 := cos(radians("dec")) * sin(radians(ra - ra0));
-    x float8 := sin(radians(angle)) * east + cos(radians(angle)) * north;
-    y float8 := cos(radians(angle)) * east - sin(radians(angle)) * north;
+    lon float8;
+    lat float8;
+    north float8;
+    east float8;
+    x float8;
+    y float8;
 BEGIN
+    IF NOT qserv.is_place(ra, "dec") THEN
+        RETURN NULL;
+    END IF;
+    lon := radians(qserv.calm(ra - ra0));
+    lat := radians(qserv.calm("dec"));
+    north := qserv.calm(cos(radians(dec0)) * sin(lat) - sin(radians(dec0)) * cos(lat) * cos(lon));
+    east := qserv.calm(cos(lat) * sin(lon));
+    x := qserv.calm(sin(radians(angle)) * east + cos(radians(angle)) * north);
+    y := qserv.calm(cos(radians(angle)) * east - sin(radians(angle)) * north);
     RETURN (x * radians(minor / 3600)) ^ 2 + (y * radians(major / 3600)) ^ 2
            <= (radians(major / 3600) * radians(minor / 3600)) ^ 2;
 END
@@ -70,7 +100,7 @@ BEGIN
 END
 $$;
 
--- The HEALPix cell (NESTED) that holds a position; NULL when it is no place on the sky. Gorski et al. 2005, ApJ 622, 759.
+-- The HEALPix cell (NESTED) that holds a position; NULL when it is no place on the sky, or there is no such order. Gorski et al. 2005, ApJ 622, 759.
 CREATE OR REPLACE FUNCTION qserv.healpix_index(cell_order bigint, ra float8, "dec" float8) RETURNS bigint
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
@@ -86,16 +116,13 @@ DECLARE
     ix bigint;
     iy bigint;
 BEGIN
-    IF cell_order NOT BETWEEN 0 AND 29 THEN
-        RAISE EXCEPTION 'the HEALPix order % is not in 0 to 29', cell_order USING ERRCODE = '22023';
-    END IF;
-    IF NOT ("dec" BETWEEN -90 AND 90 AND ra > '-Infinity' AND ra < 'Infinity') THEN
+    IF cell_order NOT BETWEEN 0 AND 29 OR NOT qserv.is_place(ra, "dec") THEN
         RETURN NULL;
     END IF;
     nside := 1::bigint << cell_order::integer;
-    z := sin(radians("dec"));
+    z := sin(radians(qserv.calm("dec")));
     za := abs(z);
-    turns := radians(ra) * 0.6366197723675814::float8;
+    turns := radians(qserv.calm(ra)) * 0.6366197723675814::float8;
     turns := turns - 4 * floor(turns / 4);
     IF turns >= 4 THEN
         turns := 0;
@@ -131,38 +158,35 @@ $$;
 
 -- The cell that a source_id of Gaia names: its bits from 35 on are a cell of order 12.
 CREATE OR REPLACE FUNCTION qserv.gaia_healpix_index(cell_order bigint, source_id bigint) RETURNS bigint
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
-BEGIN
-    IF cell_order NOT BETWEEN 0 AND 12 THEN
-        RAISE EXCEPTION 'the HEALPix order % is not in 0 to 12', cell_order USING ERRCODE = '22023';
-    END IF;
-    RETURN source_id >> (59 - 2 * cell_order)::integer;
-END
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN cell_order BETWEEN 0 AND 12 THEN source_id >> (59 - 2 * cell_order)::integer END
 $$;
 
--- Degrees of an angle written in sixtieths, from its fields; the pattern is that of ingest.sexagesimal.
-CREATE OR REPLACE FUNCTION qserv.sexagesimal(written text, per_degree float8) RETURNS float8
+-- Degrees of an angle written in sixtieths; NULL when the text is none. unit is the letter that may follow the first
+-- field, h or d. Six digits before the point are three fields.
+CREATE OR REPLACE FUNCTION qserv.sexagesimal(written text, unit text, per_degree float8) RETURNS float8
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
 DECLARE
     parts text[] := regexp_match(written,
-        '^[ \t\n\f\r]*([+-]?)([0-9]{1,3})(?:[: \t\n\f\r]|h[ \t\n\f\r]*|d[ \t\n\f\r]*)([0-9]{1,2})'
-        '(?:[: \t\n\f\r]|m[ \t\n\f\r]*|''[ \t\n\f\r]*)([0-9]{1,2}(?:\.[0-9]*)?)[s"]?[ \t\n\f\r]*$');
-    seconds float8;
+        '(?i)^[ \t\n\f\r]*([+-]?)(?:([0-9]{1,3})(?:[ \t\n\f\r]*[:' || unit || '][ \t\n\f\r]*|[ \t\n\f\r]+)([0-9]{1,2})'
+        '(?:[ \t\n\f\r]*[:m''][ \t\n\f\r]*|[ \t\n\f\r]+)([0-9]{1,2}(?:\.[0-9]*)?)[s"]?'
+        '|([0-9]{2})([0-9]{2})([0-9]{2}(?:\.[0-9]*)?))[ \t\n\f\r]*$');
+    whole float8 := coalesce(parts[2], parts[5])::float8;
+    minutes float8 := coalesce(parts[3], parts[6])::float8;
+    seconds float8 := left(coalesce(parts[4], parts[7]), 40)::float8;
 BEGIN
-    IF parts IS NULL OR parts[3]::float8 >= 60 OR parts[4]::float8 >= 60
-       OR (per_degree = 240 AND (parts[1] = '-' OR parts[2]::float8 >= 24)) THEN
-        RAISE EXCEPTION 'invalid sexagesimal angle: "%"', written USING ERRCODE = '22P02';
+    IF minutes >= 60 OR seconds >= 60 OR (per_degree = 240 AND (parts[1] = '-' OR whole >= 24)) THEN
+        RETURN NULL;
     END IF;
-    seconds := (parts[2]::float8 * 3600 + parts[3]::float8 * 60 + parts[4]::float8) / per_degree;
-    RETURN CASE WHEN parts[1] = '-' THEN -seconds ELSE seconds END;
+    RETURN CASE WHEN parts[1] = '-' THEN -1 ELSE 1 END * ((whole * 3600 + minutes * 60 + seconds) / per_degree);
 END
 $$;
 
 CREATE OR REPLACE FUNCTION qserv.hms_to_degrees(written text) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 240) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 'h', 240) $$;
 
 CREATE OR REPLACE FUNCTION qserv.dms_to_degrees(written text) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 3600) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT qserv.sexagesimal(written, 'd', 3600) $$;
 
 -- 1 when a text is like a pattern, letters of ASCII folded, else 0.
 CREATE OR REPLACE FUNCTION qserv.nocasematch(t text, pattern text) RETURNS integer
@@ -204,18 +228,17 @@ BEGIN
 END
 $$;
 
--- How many values stand in each of the bins 0 to n + 1 of width_bucket; NaN counts as the largest number.
+-- How many values stand in each of the bins 0 to n + 1 of width_bucket; NaN counts as the largest number, NULL as one
+-- below the first border, as the IVOA's catalogue says.
 CREATE OR REPLACE FUNCTION qserv.histogram_step(counts bigint[], x float8, a float8, b float8, n bigint)
     RETURNS bigint[] LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    bin integer := CASE WHEN x = 'NaN' THEN n + 2 ELSE qserv.width_bucket(x, a, b, n) + 1 END;
+    bin integer := CASE WHEN x IS NULL THEN 1 WHEN x = 'NaN' THEN n + 2 ELSE qserv.width_bucket(x, a, b, n) + 1 END;
 BEGIN
     IF counts IS NULL THEN
         counts := array_fill(0::bigint, ARRAY[n::integer + 2]);
     END IF;
-    IF bin IS NOT NULL THEN
-        counts[bin] := counts[bin] + 1;
-    END IF;
+    counts[bin] := counts[bin] + 1;
     RETURN counts;
 END
 $$;

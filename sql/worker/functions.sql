@@ -8,34 +8,40 @@ CREATE SCHEMA IF NOT EXISTS qserv;
 CREATE OR REPLACE FUNCTION qserv.calm(x float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT CASE WHEN abs(x) < 1e-30 THEN 0 ELSE x END $$;
 
+-- Whether numbers are a place on the sky. What is none has no sine in PostgreSQL, which would end the whole query.
+CREATE OR REPLACE FUNCTION qserv.is_place(ra float8, "dec" float8) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT "dec" BETWEEN -90 AND 90 AND abs(ra) < 1e300 $$;
+
 -- Angle between two positions by the haversine formula, exact down to milliarcseconds and below.
--- least() passes over a NULL, so its other side must be NULL too when a coordinate is missing.
 CREATE OR REPLACE FUNCTION qserv.distance(ra1 float8, dec1 float8, ra2 float8, dec2 float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra1 + dec1 + ra2 + dec2), sqrt(
+    SELECT CASE WHEN qserv.is_place(ra1, dec1) AND qserv.is_place(ra2, dec2) THEN degrees(2 * asin(least(1.0::float8, sqrt(
         sin(radians(qserv.calm(dec2 - dec1)) / 2) ^ 2
-        + cos(radians(qserv.calm(dec1))) * cos(radians(qserv.calm(dec2))) * sin(radians(qserv.calm(ra2 - ra1)) / 2) ^ 2))))
+        + cos(radians(qserv.calm(dec1))) * cos(radians(qserv.calm(dec2))) * sin(radians(qserv.calm(ra2 - ra1)) / 2) ^ 2)))) END
 $$;
 
 -- Whether a position lies within radius of a centre, the border included.
 CREATE OR REPLACE FUNCTION qserv.in_circle(ra float8, "dec" float8, ra0 float8, dec0 float8, radius float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT degrees(2 * asin(least(1.0::float8 + 0 * (ra + "dec" + ra0 + dec0), sqrt(
-        sin(radians(qserv.calm(dec0 - "dec")) / 2) ^ 2
-        + cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm(ra0 - ra)) / 2) ^ 2)))) <= radius
+    SELECT CASE WHEN qserv.is_place(ra, "dec") AND qserv.is_place(ra0, dec0) AND radius >= 0 AND radius < 'Infinity'
+        THEN degrees(2 * asin(least(1.0::float8, sqrt(
+            sin(radians(qserv.calm(dec0 - "dec")) / 2) ^ 2
+            + cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm(ra0 - ra)) / 2) ^ 2)))) <= radius END
 $$;
 
 -- Whether a position lies in ADQL's BOX: the angles along the two great circles that are the arms of its cross.
 CREATE OR REPLACE FUNCTION qserv.in_box(ra float8, "dec" float8, ra0 float8, dec0 float8, width float8, height float8)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT abs(degrees(atan2(
+    SELECT CASE WHEN qserv.is_place(ra, "dec") AND qserv.is_place(ra0, dec0)
+                     AND width >= 0 AND width < 180 AND height >= 0 AND height < 180 THEN
+           CASE WHEN 2 * abs(degrees(atan2(
                cos(radians(qserv.calm("dec"))) * sin(radians(qserv.calm(ra - ra0))),
                cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))) + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")))
-           ))) <= width / 2
-       AND abs(degrees(atan2(
+           ))) <= width
+           THEN 2 * abs(degrees(atan2(
                cos(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec"))) - sin(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))),
                cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0))) + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")))
-           ))) <= height / 2
+           ))) <= height ELSE false END END
 $$;
 
 -- Whether a position lies in a polygon that a hemisphere around (ra0, dec0) holds. Great circles are straight lines in
@@ -45,17 +51,18 @@ CREATE OR REPLACE FUNCTION qserv.in_polygon(
     ra float8, "dec" float8, ra0 float8, dec0 float8, xs float8[], ys float8[]
 ) RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
 DECLARE
-    depth float8 := cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0)))
-                    + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")));
+    depth float8;
     x float8;
     y float8;
     near float8;
     inside boolean := false;
     j integer := array_length(xs, 1);
 BEGIN
-    IF depth IS NULL THEN
+    IF qserv.is_place(ra, "dec") IS NOT TRUE THEN
         RETURN NULL;
     END IF;
+    depth := cos(radians(qserv.calm(dec0))) * cos(radians(qserv.calm("dec"))) * cos(radians(qserv.calm(ra - ra0)))
+             + sin(radians(qserv.calm(dec0))) * sin(radians(qserv.calm("dec")));
     IF depth <= 1e-12 THEN
         RETURN false;
     END IF;
@@ -78,6 +85,19 @@ BEGIN
     END LOOP;
     RETURN inside;
 END
+$$;
+
+-- Areas of a circle and of a box, square degrees: a box is the solid angle of a pyramid with those angles at its tip.
+CREATE OR REPLACE FUNCTION qserv.area_of_circle(radius float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN radius >= 0 AND radius < 'Infinity'
+                THEN degrees(degrees(4 * pi() * sin(radians(qserv.calm(least(radius, 180))) / 2) ^ 2)) END
+$$;
+
+CREATE OR REPLACE FUNCTION qserv.area_of_box(width float8, height float8) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN width >= 0 AND width < 180 AND height >= 0 AND height < 180
+                THEN degrees(degrees(4 * asin(sin(radians(qserv.calm(width)) / 2) * sin(radians(qserv.calm(height)) / 2)))) END
 $$;
 
 -- Remainder of a division, for doubles; the sign is that of a.

@@ -276,6 +276,71 @@ BEGIN
 END
 $$;
 
+-- A polygon when it is convex, as far as rounding lets one tell; NULL when it is not.
+CREATE OR REPLACE FUNCTION qserv.convex(numbers float8[]) RETURNS float8[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT AS $$
+DECLARE
+    body float8[] := qserv.body(numbers);
+    n integer := cardinality(numbers) / 2;
+    polar boolean := abs(body[3]) >= 0.9;
+    size float8 := CASE WHEN polar THEN sqrt(body[2] * body[2] + body[3] * body[3])
+                        ELSE sqrt(body[1] * body[1] + body[2] * body[2]) END;
+    ex float8 := CASE WHEN polar THEN 0 ELSE qserv.calm(-body[2] / size) END;
+    ey float8 := qserv.calm(CASE WHEN polar THEN -body[3] / size ELSE body[1] / size END);
+    ez float8 := CASE WHEN polar THEN qserv.calm(body[2] / size) ELSE 0 END;
+    nx float8 := qserv.calm(body[2] * ez) - qserv.calm(body[3] * ey);
+    ny float8 := qserv.calm(body[3] * ex) - qserv.calm(body[1] * ez);
+    nz float8 := qserv.calm(body[1] * ey) - qserv.calm(body[2] * ex);
+    depth float8;
+    xs float8[] := '{}';
+    ys float8[] := '{}';
+    sx float8[] := '{}';
+    sy float8[] := '{}';
+    near float8[] := '{}';
+    x float8;
+    y float8;
+    m integer;
+    j integer;
+    along float8;
+    across float8;
+    turned float8 := 0;
+    lefts integer := 0;
+    rights integer := 0;
+BEGIN
+    IF body IS NULL THEN
+        RETURN NULL;
+    END IF;
+    FOR i IN 0 .. n - 1 LOOP
+        depth := body[5 + 3 * i] * body[1] + body[6 + 3 * i] * body[2] + body[7 + 3 * i] * body[3];
+        xs := xs || (body[5 + 3 * i] * ex + body[6 + 3 * i] * ey + body[7 + 3 * i] * ez) / depth;
+        ys := ys || (body[5 + 3 * i] * nx + body[6 + 3 * i] * ny + body[7 + 3 * i] * nz) / depth;
+    END LOOP;
+    FOR i IN 1 .. n LOOP
+        j := i % n + 1;
+        x := qserv.calm(xs[j] - xs[i]);
+        y := qserv.calm(ys[j] - ys[i]);
+        size := 2e-13 * (1 + qserv.calm(xs[j]) * qserv.calm(xs[j]) + qserv.calm(ys[j]) * qserv.calm(ys[j]));
+        IF abs(x) + abs(y) > 2 * size THEN
+            sx := sx || x;
+            sy := sy || y;
+            near := near || size;
+        END IF;
+    END LOOP;
+    m := cardinality(sx);
+    FOR i IN 1 .. m LOOP
+        j := i % m + 1;
+        along := sx[i] * sx[j] + sy[i] * sy[j];
+        across := sx[i] * sy[j] - sy[i] * sx[j];
+        turned := turned + abs(atan2(across, along));
+        IF abs(across) > near[i] * (abs(sx[i]) + abs(sy[i]) + abs(sx[j]) + abs(sy[j])) THEN
+            lefts := lefts + (across > 0)::integer;
+            rights := rights + (across < 0)::integer;
+        END IF;
+    END LOOP;
+    RETURN CASE WHEN (lefts = 0 OR rights = 0) AND turned < 3 * pi() THEN numbers END;
+END
+$$;
+
 -- Angle, radians, from a direction to the shorter arc from a to b.
 CREATE OR REPLACE FUNCTION qserv.side_distance(
     ax float8, ay float8, az float8, bx float8, "by" float8, bz float8, px float8, py float8, pz float8
@@ -630,7 +695,7 @@ DECLARE
     cap bigint;
 BEGIN
     IF cell_order NOT BETWEEN 0 AND 29 THEN
-        RAISE EXCEPTION 'the HEALPix order % is not in 0 to 29', cell_order USING ERRCODE = '22023';
+        RETURN NULL;
     END IF;
     nside := 1::bigint << cell_order::integer;
     IF cell < 0 OR cell >= 12 * nside * nside THEN
@@ -676,8 +741,11 @@ DECLARE
     north float8;
     away float8;
 BEGIN
+    IF ra IS NULL OR "dec" IS NULL OR years IS NULL THEN
+        RAISE EXCEPTION 'a coordinate or an epoch of ivo_epoch_prop_pos is NULL' USING ERRCODE = '22004';
+    END IF;
     -- larger numbers, NaN and infinities belong to no star
-    IF qserv.point(ra, "dec") IS NULL OR (abs(years) < 1e6) IS NOT TRUE
+    IF qserv.point(ra, "dec") IS NULL OR NOT abs(years) < 1e6
        OR NOT (abs(coalesce(parallax, 0)) < 1e6 AND abs(coalesce(pmra, 0)) < 1e6 AND abs(coalesce(pmdec, 0)) < 1e6
                AND abs(coalesce(radial_velocity, 0)) < 1e6) THEN
         RETURN NULL;

@@ -207,6 +207,15 @@ def test_aggregates(engines: Engines, name: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("distinct", ["", "DISTINCT "])
+def test_null_counts_below_the_first_border_of_a_histogram(engines: Engines, distinct: str) -> None:
+    numbers = [[None, 0.5, 0.5, None, -3.0], [9.5, float("nan")], [], [None, 10.0]]
+    parts: list[list[Row]] = [[(1, number, None, None, None) for number in part] for part in numbers]
+    found = answers(engines, f"SELECT ivo_histogram({distinct}rFlux, 0, 10, 2) AS x FROM Object", parts)
+    expected = [2, 1, 1, 2] if distinct else [4, 2, 1, 2]
+    assert found.postgres == found.duckdb == found.sharded == [(expected,)]
+
+
 _IN_GROUPS = {
     Kind.NUMBER: "SUM(rFlux)",
     Kind.ANY_NUMBER: "SUM(nObs)",

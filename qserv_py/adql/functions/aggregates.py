@@ -178,7 +178,8 @@ _ALL = (
     _joined("ivo_string_agg", "The texts with a delimiter between them, in the order of their characters."),
     _joined("STRING_AGG", "The same as ivo_string_agg."),
     _histogram(
-        "ivo_histogram", "How many values lie below a, in each of n bins of one width from a to b, and from b on."
+        "ivo_histogram",
+        "How many values lie below a, in each of n bins of one width from a to b, and from b on; NULL lies below a.",
     ),
     _histogram("gavo_histogram", "The same as ivo_histogram."),
 )

@@ -1,7 +1,4 @@
-"""sciSQL's conversions between fluxes and AB magnitudes; what has no answer is NULL, as in sciSQL.
-
-Beyond the range of DOUBLE PRECISION they fail, as POWER does, where sciSQL answers NULL.
-"""
+"""sciSQL's conversions between fluxes and AB magnitudes; what has no answer is NULL, as in sciSQL."""
 
 from __future__ import annotations
 

@@ -29,6 +29,7 @@ HEALPIX_INDEX = function(
     "qserv.healpix_index({0}, {1}, {2})",
     "qserv_healpix_index({0}, {1}, {2})",
     "Number of the HEALPix cell (NESTED) of an order, 0 to 29, that holds a position; takes a POINT too.",
+    max_order=29,
 )
 
 HEALPIX_PARENT = function(
@@ -60,8 +61,8 @@ AREA_OF_CIRCLE = function(
     "AREA",
     "number",
     DataType.DOUBLE,
-    "degrees(degrees(4 * pi() * sin(radians({0}) / 2) ^ 2))",
-    "degrees(degrees(4 * pi() * pow(sin(radians({0}) / 2), 2)))",
+    "qserv.area_of_circle({0})",
+    "qserv_area_of_circle({0})",
     "Area of a circle of a radius, square degrees.",
     unit="deg**2",
 )
@@ -71,19 +72,25 @@ AREA_OF_BOX = function(
     "AREA",
     "number, number",
     DataType.DOUBLE,
-    "degrees(degrees(4 * asin(sin(radians({0}) / 2) * sin(radians({1}) / 2))))",
-    "degrees(degrees(4 * asin(sin(radians({0}) / 2) * sin(radians({1}) / 2))))",
+    "qserv.area_of_box({0}, {1})",
+    "qserv_area_of_box({0}, {1})",
     "Area of a box of a width and a height, square degrees.",
     unit="deg**2",
 )
-"""AREA of a BOX: the solid angle of a pyramid with those angles at its tip."""
+"""AREA of a BOX."""
 
 
 def _epoch_prop_pos(name: str, doc: str) -> Function:
     arguments = ", ".join(f"{{{number}}}" for number in range(8))
     kinds = ", ".join(["number"] * 8)
     return function(
-        name, kinds, DataType.POINT, f"qserv.epoch_prop_pos({arguments})", f"qserv_epoch_prop_pos({arguments})", doc
+        name,
+        kinds,
+        DataType.POINT,
+        f"qserv.epoch_prop_pos({arguments})",
+        f"qserv_epoch_prop_pos({arguments})",
+        doc,
+        needed=(0, 1, 6, 7),
     )
 
 
@@ -96,6 +103,7 @@ POSITIONS = (
         "qserv.gaia_healpix_index({0}, {1})",
         "qserv_gaia_healpix_index({0}, {1})",
         "Number of the HEALPix cell (NESTED) of an order, 0 to 12, that a source_id of Gaia names.",
+        max_order=12,
     ),
     function(
         "ivo_hms_to_degrees",
@@ -103,7 +111,8 @@ POSITIONS = (
         DataType.DOUBLE,
         "qserv.hms_to_degrees({0})",
         "qserv_hms_to_degrees({0})",
-        "Degrees of hours, minutes and seconds: `'10:31:02.5'`, `'10 31 02.5'` or `'10h31m02.5s'`.",
+        "Degrees of hours, minutes and seconds: `'10:31:02.5'`, `'10 31 02.5'`, `'103102.5'` or `'10h31m02.5s'`, in "
+        "small letters or capitals; NULL for any other text, and from 24 hours on.",
         unit="deg",
     ),
     function(
@@ -112,7 +121,8 @@ POSITIONS = (
         DataType.DOUBLE,
         "qserv.dms_to_degrees({0})",
         "qserv_dms_to_degrees({0})",
-        "Degrees of degrees, minutes and seconds: `'-0:31:02.5'`, `'-0 31 02.5'` or `'-0d31m02.5s'`.",
+        "Degrees of degrees, minutes and seconds: `'-0:31:02.5'`, `'-0 31 02.5'`, `'-003102.5'` or `'-0d31m02.5s'`, in "
+        "small letters or capitals; NULL for any other text.",
         unit="deg",
     ),
     function(
@@ -122,12 +132,14 @@ POSITIONS = (
         "qserv.healpix_center({0}, {1})",
         "qserv_healpix_center({0}, {1})",
         "The middle, a POINT, of a HEALPix cell (NESTED) of an order, 0 to 29; NULL when there is no such cell.",
+        max_order=29,
     ),
     _epoch_prop_pos(
         "ivo_epoch_prop_pos",
         "The POINT where a star stands at another epoch: ra, dec, parallax (mas), pmra, pmdec (mas/yr), radial "
         "velocity (km/s), the epoch of these and the other one (Julian years). It moves straight on in space; NULL for "
-        "the parallax, a motion or the velocity counts as 0, as a negative parallax does.",
+        "the parallax, a motion or the velocity counts as 0, as a negative parallax does. NULL for a coordinate or an "
+        "epoch is an error, as the IVOA's catalogue says.",
     ),
     _epoch_prop_pos("epoch_prop_pos", "The same as ivo_epoch_prop_pos, under the name of Gaia's archive."),
 )
@@ -176,7 +188,7 @@ FORMS = (
     ),
     Form(
         "scisql_s2PtInCPoly(ra, dec, ra1, dec1, ra2, dec2, ra3, dec3, ...)",
-        "1 if a position lies in a polygon, else 0.",
+        "1 if a position lies in a convex polygon, else 0; the corners go either way round.",
     ),
     Form(
         "qserv_areaspec_circle(ra0, dec0, radius)",

@@ -27,6 +27,15 @@ MEETING = function(
     "Whether two shapes have a point in common.",
 )
 
+CONVEX = function(
+    "scisql_s2PtInCPoly",
+    "shape",
+    None,
+    "qserv.convex({0})",
+    "qserv_convex({0})",
+    "The polygon itself when it is convex; NULL when it is not.",
+)
+
 AREA_OF_SHAPE = function(
     "AREA",
     "shape",

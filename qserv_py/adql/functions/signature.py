@@ -63,6 +63,12 @@ class Function:
     answers_truth: bool = False
     """Whether the answer is 1 or 0, as something is so or not."""
 
+    max_order: int | None = None
+    """Largest HEALPix order that the first argument may be, where it is one."""
+
+    needed: tuple[int, ...] = ()
+    """Places of the arguments that may not be NULL."""
+
     @property
     def signature(self) -> str:
         """How the function is written, for messages and documents."""
@@ -98,6 +104,8 @@ def function(
     unit: str | None = None,
     volatile: bool = False,
     answers_truth: bool = False,
+    max_order: int | None = None,
+    needed: tuple[int, ...] = (),
 ) -> Function:
     """Return a function with one form; ``parameters`` are the kinds, separated by commas."""
     kinds = tuple(Kind(part.strip()) for part in parameters.split(",") if part.strip())
@@ -111,6 +119,8 @@ def function(
         unit=unit,
         volatile=volatile,
         answers_truth=answers_truth,
+        max_order=max_order,
+        needed=needed,
     )
 
 
