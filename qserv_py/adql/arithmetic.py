@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.functions import FUNCTIONS
-from qserv_py.adql.operands import as_double, check_number, check_text, mismatch, typed, unfilled
+from qserv_py.adql.operands import as_double, check_number, mismatch, typed, unfilled
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Arithmetic, Call, Cast, Expr, Literal, Negate
 from qserv_py.adql.truth import as_number
@@ -54,6 +55,29 @@ def arithmetic(node: Any, builder: Builder) -> Expr:
     return Arithmetic(type=kind, operator=operator, left=left, right=right, offset=left.offset)
 
 
+def whole_division(node: Any, builder: Builder) -> Expr:
+    """Return DIV between two numbers."""
+    left, right = (as_number(builder.value(side), builder) for side in (node.left, node.right))
+    for side in (left, right):
+        check_number(side, "DIV", node, builder.failures)
+    return whole_quotient(left, right)
+
+
+def whole_quotient(left: Expr, right: Expr) -> Expr:
+    """Return the quotient of two numbers without its fraction, a BIGINT; exact for whole numbers."""
+    if any(side.type is not None and not side.type.is_integer for side in (left, right)):
+        arguments = (as_double(left), as_double(right))
+        return Call(type=DataType.LONG, function=FUNCTIONS["DIV"], arguments=arguments, offset=left.offset)
+    left, right = (_as_long(side) for side in (left, right))
+    return Arithmetic(type=DataType.LONG, operator="/", left=left, right=right, offset=left.offset)
+
+
+def _as_long(expr: Expr) -> Expr:
+    if isinstance(expr, Literal) and expr.value is not None:
+        return replace(expr, type=DataType.LONG)
+    return expr if expr.type is DataType.LONG else Cast(type=DataType.LONG, operand=expr, offset=expr.offset)
+
+
 def _check_complement(node: Any, failures: Failures) -> None:
     """Refuse ``~a + b``: it is ``~(a + b)`` in PostgreSQL and ``(~a) + b`` in most languages."""
     part = node.left
@@ -97,6 +121,9 @@ def complement(node: Any, builder: Builder) -> Expr:
 
 def concatenation(node: Any, builder: Builder) -> Expr:
     """Return two texts as one."""
-    left, right = unfilled(builder.value(node.left)), unfilled(builder.value(node.right))
-    check_text((left, right), '"||"', node, builder.failures)
+    left, right = (unfilled(builder.value(side)) for side in (node.left, node.right))
+    for side in (left, right):
+        if side.type is not None and not side.type.is_text:
+            hint = "It joins texts, CAST(x AS VARCHAR) makes one; between conditions write OR."
+            raise mismatch('"||" needs text', side, node, builder.failures, hint=hint)
     return Arithmetic(type=DataType.TEXT, operator="||", left=left, right=right, offset=left.offset)

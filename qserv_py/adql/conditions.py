@@ -1,7 +1,9 @@
-"""Conditions: comparisons, IN, BETWEEN, LIKE, IS NULL, EXISTS, and what AND, OR and NOT make of them."""
+"""Conditions: comparisons, IN, BETWEEN, LIKE, IS, EXISTS, and what AND, OR and NOT make of them."""
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -12,18 +14,26 @@ from qserv_py.adql.operands import check_text, mismatch, type_of, unfilled
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
     Between,
+    Call,
+    Cast,
+    ColumnRef,
     Comparison,
     ExistsQuery,
     Expr,
     InList,
     InQuery,
     IsNull,
+    Joined,
     Like,
     Literal,
     Logic,
+    SameOrNull,
+    ScalarQuery,
 )
 from qserv_py.adql.truth import as_number, comparable_truth, is_truth, negated, truth_test
 from qserv_py.adql.typing_rules import comparable
+from qserv_py.adql.walks import nullable, walk
+from qserv_py.catalog.model import Column
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
 
@@ -109,13 +119,73 @@ def _quote_hint(left: Expr, right: Expr) -> str:
     return ""
 
 
-def is_null(node: Any, builder: Builder) -> Expr:
-    """Return ``IS NULL`` or ``IS NOT NULL``."""
-    operand = builder.value(node.this)
-    if not isinstance(node.expression, exp.Null):
-        raise builder.failures.unsupported("IS can be followed only by NULL or NOT NULL", node)
-    null = IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
-    return negated(null) if node.args.get("negate") else null
+def null_safe(node: Any, builder: Builder) -> Expr:
+    """Return ``<=>``, which is ``IS NOT DISTINCT FROM``, or ``IS DISTINCT FROM``."""
+    left, right = builder.value(node.left), builder.value(node.right)
+    if isinstance(left, Literal) and not isinstance(right, Literal):
+        left, right = right, left
+    same = _same(left, right, node, builder)
+    return negated(same) if isinstance(node, exp.NullSafeNEQ) else same
+
+
+def _same(left: Expr, right: Expr, node: Any, builder: Builder) -> Expr:
+    """Return that two values are equal or both NULL; beside a constant with a plain comparison, as that prunes."""
+    if isinstance(right, Literal) and right.value is None:
+        return IsNull(type=DataType.BOOLEAN, operand=left, offset=left.offset)
+    if isinstance(right, Literal) and _is_repeatable(left):
+        equal = compared("=", left, right, node, builder)
+        known = negated(IsNull(type=DataType.BOOLEAN, operand=left, offset=left.offset))
+        return Logic(type=DataType.BOOLEAN, operator="AND", operands=(equal, known), offset=left.offset)
+    left, right = _comparable_pair(left, right, node, builder)
+    return SameOrNull(type=DataType.BOOLEAN, left=left, right=right, offset=left.offset)
+
+
+def plain_equalities(joined: Joined | None, where: Sequence[Expr]) -> tuple[Joined | None, tuple[Expr, ...]]:
+    """Return joins and conditions in which ``a <=> b`` is ``a = b`` where neither is ever NULL: so keys meet."""
+    missing = nullable(joined)
+    plain = None if joined is None else _plain_joins(joined)
+    return plain, tuple(_plain(condition, missing) for condition in where)
+
+
+def _plain_joins(joined: Joined) -> Joined:
+    left, right = (_plain_joins(side) if isinstance(side, Joined) else side for side in (joined.left, joined.right))
+    missing = nullable(left) | nullable(right)
+    return replace(joined, left=left, right=right, on=tuple(_plain(condition, missing) for condition in joined.on))
+
+
+def _plain(condition: Expr, missing: Container[int]) -> Expr:
+    if not isinstance(condition, SameOrNull):
+        return condition
+    left, right = condition.left, condition.right
+    for side in (left, right):
+        known = isinstance(side, ColumnRef) and isinstance(side.about, Column) and not side.about.nullable
+        if not known or not isinstance(side, ColumnRef) or side.source in missing:
+            return condition
+    return Comparison(type=DataType.BOOLEAN, operator="=", left=left, right=right, offset=condition.offset)
+
+
+def _is_repeatable(expr: Expr) -> bool:
+    """Whether an expression may be written twice: it is cheap, and the same each time."""
+    costly = (InQuery, ExistsQuery, ScalarQuery)
+    return not any(
+        isinstance(part, costly) or (isinstance(part, Call) and part.function.volatile) for part in walk(expr)
+    )
+
+
+def is_test(node: Any, builder: Builder) -> Expr:
+    """Return ``IS NULL``, ``IS TRUE`` or ``IS FALSE``, or what NOT makes of them."""
+    if isinstance(node.expression, exp.Boolean):
+        found = _same(builder.condition(node.this, "IS"), builder.value(node.expression), node, builder)
+    elif isinstance(node.expression, exp.Null):
+        operand = builder.value(node.this)
+        found = IsNull(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+    else:
+        raise builder.failures.unsupported(
+            "IS can be followed only by NULL, TRUE, FALSE or DISTINCT FROM, and NOT before them",
+            node,
+            hint="Write = for a comparison.",
+        )
+    return negated(found) if node.args.get("negate") else found
 
 
 def between(node: Any, builder: Builder) -> Expr:
@@ -176,9 +246,16 @@ def exists(node: Any, builder: Builder) -> Expr:
     return ExistsQuery(type=DataType.BOOLEAN, query=builder.subquery(node.this), offset=offset_of(node))
 
 
+def _has_text(kind: DataType) -> bool:
+    """Whether values of a type have a text that LIKE can look at: that of CAST."""
+    return kind.is_numeric or kind is DataType.TIMESTAMP
+
+
 def like(node: Any, builder: Builder) -> Expr:
     """Return LIKE or ILIKE."""
     operand, pattern = builder.value(node.this), builder.value(node.expression)
+    if not builder.strict and operand.type is not None and _has_text(operand.type):
+        operand = Cast(type=DataType.TEXT, operand=operand, offset=operand.offset)
     check_text((operand, pattern), "LIKE", node, builder.failures)
     fold = isinstance(node, exp.ILike)
     built = Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)

@@ -84,7 +84,7 @@ def with_freed(select: Select, failures: Failures, *, strict: bool) -> Select:
                 TypeMismatchError,
                 f'column "{ref.name}" must stand in GROUP BY or inside an aggregate',
                 ref.offset,
-                hint=_hint(ref, source, freed=freed),
+                hint=_hint(ref, source, select, freed=freed),
             )
     return replace(select, group_by=(*select.group_by, *loose))
 
@@ -149,7 +149,9 @@ def _keys(source: Source) -> list[tuple[str, ...]]:
     return [tuple(table.column(name).physical for name in key) for key in dict.fromkeys(keys)]
 
 
-def _hint(ref: ColumnRef, source: Source, *, freed: bool) -> str:
+def _hint(ref: ColumnRef, source: Source, select: Select, *, freed: bool) -> str:
+    if any(item.name.lower() == ref.name.lower() and contains_aggregate(item.expr) for item in select.items):
+        return f'"{ref.name}" means the column here: give the aggregate in the select list another name.'
     usual = f"Add it to GROUP BY, or write MIN({ref.name})"
     if freed:
         return f"{usual}; lenient mode takes it, as the table's key stands in GROUP BY."

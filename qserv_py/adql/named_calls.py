@@ -8,10 +8,12 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.aggregates import further_aggregate
+from qserv_py.adql.arithmetic import whole_quotient
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.calls import checked_call
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
+from qserv_py.adql.functions.text import HEX_OF_TEXT
 from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.in_unit import in_unit
 from qserv_py.adql.places import offset_of
@@ -41,6 +43,14 @@ def call(node: Any, builder: Builder) -> Expr:
         raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
     if function is HEALPIX_INDEX:
         return GeometricForms(builder.scope).healpix_index(arguments, place)
+    if (
+        name == "DIV"
+        and len(arguments) == 2
+        and all(argument.type is not None and argument.type.is_integer for argument in arguments)
+    ):
+        return whole_quotient(arguments[0], arguments[1])
+    if name == "HEX" and arguments and arguments[0].type is not None and arguments[0].type.is_text:
+        function = HEX_OF_TEXT
     return checked_call(function, arguments, place, builder.failures)
 
 

@@ -15,7 +15,7 @@ from sqlglot.errors import ParseError
 
 from qserv_py.adql.strict import check_strict
 from qserv_py.adql.token_checks import check_bounds, check_start, check_tokens, one_statement
-from qserv_py.adql.tokens import DIALECT, MARK, for_parser, tokenize
+from qserv_py.adql.tokens import BACKTICK, DIALECT, MARK, for_parser, tokenize
 from qserv_py.errors import AdqlSyntaxError, LimitError
 
 MAX_TEXT = 1_000_000
@@ -92,7 +92,17 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     tree = trees[0]
     if not isinstance(tree, exp.Query):
         raise AdqlSyntaxError("expected a query", text=text, offset=tokens[0].start)
+    if BACKTICK in text:
+        _free_case(tree, text)
     return ParsedQuery(text, tree, mode)
+
+
+def _free_case(tree: Any, text: str) -> None:
+    """Let names between backticks be found whatever their case, as MySQL finds columns."""
+    for name in tree.find_all(exp.Identifier):
+        start = name.meta.get("start")
+        if start is not None and text[start] == BACKTICK:
+            name.set("quoted", False)
 
 
 def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.builder import Builder
-from qserv_py.adql.conditions import conjuncts
+from qserv_py.adql.conditions import conjuncts, plain_equalities
 from qserv_py.adql.from_clause import read_from
 from qserv_py.adql.grouping import check_distinct_order, forbid_aggregates, forbid_windows, with_freed
 from qserv_py.adql.metadata import output_columns
@@ -90,15 +90,17 @@ def _resolve_block(node: Any, scope: Scope, resolving: Resolving) -> Select:
     _check_clauses(node, failures)
     joined, conditions = read_from(node, scope, resolving)
     builder = resolving.expressions(scope)
-    conditions += _where(node, builder)
+    scope.aliases = frozenset(part.alias.lower() for part in node.expressions if isinstance(part, exp.Alias))
+    joined, where = plain_equalities(joined, [*conditions, *_where(node, builder)])
     items = select_items(node, builder)
+    scope.items = () if resolving.strict else items
     group_by = group_keys(node, items, builder)
     having = node.args.get("having")
     select = Select(
         items=items,
         sources=tuple(scope.sources),
         joined=joined,
-        where=tuple(conditions),
+        where=where,
         group_by=group_by,
         having=tuple(conjuncts(builder.condition(having.this, "HAVING"))) if having is not None else (),
         order_by=order_items(node, items, builder),

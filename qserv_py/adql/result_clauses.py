@@ -10,7 +10,7 @@ from qserv_py.adql.builder import Builder
 from qserv_py.adql.grouping import forbid_aggregates
 from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.places import Failures
-from qserv_py.adql.scope import Scope, refs
+from qserv_py.adql.scope import Scope, item_named, refs
 from qserv_py.adql.select_list import check_count
 from qserv_py.adql.tree import Expr, Item, OrderItem
 from qserv_py.errors import AdqlSyntaxError, UnknownColumnError
@@ -110,10 +110,7 @@ def _item_named(part: Any, items: Items, scope: Scope | None, failures: Failures
     name, exact = part.this.name, bool(part.this.args.get("quoted"))
     if scope is not None and any(refs(source, name, exact=exact, offset=None) for source in scope.sources):
         return None
-    found = [item for item in items if item.name == name or (not exact and item.name.lower() == name.lower())]
-    if len({item.expr for item in found}) > 1:
-        raise failures.error(UnknownColumnError, f'column "{name}" of the result is ambiguous', part)
-    return found[0] if found else None
+    return item_named(items, name, exact=exact, node=part, failures=failures)
 
 
 def top(node: Any, failures: Failures) -> int | None:

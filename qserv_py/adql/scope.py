@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +45,12 @@ class Scope:
 
     tables: Mapping[str, CommonTable] = field(default_factory=dict)
     """Tables that WITH names, by folded name."""
+
+    aliases: frozenset[str] = frozenset()
+    """Names that the select list gives, folded; most clauses do not know them."""
+
+    items: tuple[Item, ...] = ()
+    """The select list, where its names are known: in GROUP BY, HAVING and ORDER BY, to the block itself."""
 
     def add(self, source: Source, node: Any) -> None:
         """Add a source; its alias must be new in the block."""
@@ -94,7 +100,14 @@ class Scope:
             )
         if qualifier is None and self.outer is not None and self.outer.knows_column(name, exact=exact):
             return self.outer.column(name, exact=exact, qualifier=None, node=node, offset=offset)
+        item = self.item(name, exact=exact, node=node) if qualifier is None else None
+        if item is not None:
+            return item.expr
         raise self._unknown(name, exact=exact, places=places, node=node)
+
+    def item(self, name: str, *, exact: bool, node: Any) -> Item | None:
+        """Return the item of the select list that a name means, where its names are known; None without one."""
+        return item_named(self.items, name, exact=exact, node=node, failures=self.failures)
 
     def knows_column(self, name: str, *, exact: bool) -> bool:
         """Whether a column here or further out has a name."""
@@ -105,9 +118,24 @@ class Scope:
         known = [column for source in places for column in column_names(source)]
         where = f'"{places[0].alias}"' if len(places) == 1 else "the tables of this query"
         hint = did_you_mean(name, known)
+        if name.lower() in self.aliases:
+            hint = "The select list's names are not known here: write the expression, or put the query in FROM (...)."
         if exact and not hint.startswith("Did"):
             hint = "Names between double quotes must be spelled exactly."
         return self.failures.error(UnknownColumnError, f'{where} has no column "{name}"', node, hint=hint)
+
+
+def item_named(items: Iterable[Item], name: str, *, exact: bool, node: Any, failures: Failures) -> Item | None:
+    """Return the item that a name means; None without one."""
+    found = [item for item in items if item.name == name or (not exact and item.name.lower() == name.lower())]
+    if len({item.expr for item in found}) > 1:
+        raise failures.error(
+            UnknownColumnError,
+            f'column "{name}" of the result is ambiguous',
+            node,
+            hint="Give the columns different names with AS.",
+        )
+    return found[0] if found else None
 
 
 def refs(source: Source, name: str, *, exact: bool, offset: int | None) -> list[ColumnRef]:

@@ -31,7 +31,11 @@ class ExpressionReader(CallReader):
     def _no_condition(self, clause: str, place: int) -> AdqlError:
         if self.words[self.at] in FOREIGN_WORDS:
             return self.unexpected("a comparison")
-        hint = "Compare it: = 1." if self.words[place] in {"CONTAINS", "INTERSECTS"} else "Compare it with something."
+        hint = (
+            "Compare it: = 1; lenient mode takes it alone."
+            if self.words[place] in {"CONTAINS", "INTERSECTS"}
+            else "Compare it with something."
+        )
         return self.error(f"{clause} needs a condition, found a value", at=place, hint=hint)
 
     def value(self) -> Form:
@@ -125,7 +129,9 @@ class ExpressionReader(CallReader):
     def _is_null(self, left: Form, place: int) -> None:
         self.accept("NOT")
         if self.words[self.at] in {"DISTINCT", "TRUE", "FALSE", "UNKNOWN"}:
-            raise self.error(f"IS {self.words[self.at]} is not ADQL 2.1", hint="IS is followed by NULL or NOT NULL.")
+            raise self.error(
+                f"IS {self.words[self.at]} is not ADQL 2.1", hint="IS is followed by [NOT] NULL; lenient mode takes it."
+            )
         self.expect("NULL")
         if left is not Form.COLUMN:
             raise self.error(

@@ -115,7 +115,8 @@ class Steps:
             word = self.words[place] if place >= 0 else ""
             if word in FOREIGN_WORDS and (place == self.at or word not in RESERVED):
                 return self.error(f"{word} is not ADQL 2.1", at=place, hint=FOREIGN_WORDS[word])
-        return self.error(f"expected {expected}, found {self.tokens.shown(self.at)}")
+        hint = "Write MOD(x, y); lenient mode takes x MOD y." if self.words[self.at] == "MOD" else ""
+        return self.error(f"expected {expected}, found {self.tokens.shown(self.at)}", hint=hint)
 
     def error(
         self, message: str, *, at: int | None = None, kind: type[AdqlError] = AdqlSyntaxError, hint: str = ""

@@ -17,6 +17,8 @@ from qserv_py.errors import AdqlSyntaxError
 MARK = "adql__"
 """Put before function names."""
 
+BACKTICK = "`"
+
 _ORDINARY_WORDS = {"GLOB", "NOTNULL", "PARTITIONED_BY", "REGEXP", "RETURNING", "RLIKE", "UNCACHE", "XOR"}
 """Keywords of other dialects that ADQL does not reserve: columns may be called so."""
 
@@ -25,7 +27,9 @@ class Adql(Postgres):  # type: ignore[misc]
     """PostgreSQL's dialect with TOP. Only the tokenizer differs: the compiled sqlglot allows no other subclass."""
 
     class Tokenizer(Postgres.Tokenizer):  # type: ignore[misc]
-        """PostgreSQL's tokenizer with TOP."""
+        """PostgreSQL's tokenizer with TOP, and with MySQL's names between backticks."""
+
+        IDENTIFIERS: ClassVar = ['"', BACKTICK]
 
         KEYWORDS: ClassVar = {
             **{word: kind for word, kind in Postgres.Tokenizer.KEYWORDS.items() if word not in _ORDINARY_WORDS},
@@ -66,7 +70,7 @@ def tokenize(text: str) -> list[Token]:
 
 def _open_quote(text: str) -> int:
     """Return where the quote starts that never ends; 0 when it cannot be told."""
-    for quote in ("'", '"'):
+    for quote in ("'", '"', BACKTICK):
         if text.count(quote) % 2:
             return text.rfind(quote)
     return max(0, text.rfind("/*"))
@@ -74,17 +78,43 @@ def _open_quote(text: str) -> int:
 
 def for_parser(tokens: list[Token]) -> list[Token]:
     """Return the tokens as sqlglot is to read them."""
-    return _mark_functions(_exclusive_or(_join_strings(tokens)))
+    return _mark_functions(_other_operators(_join_strings(tokens)))
 
 
-def _exclusive_or(tokens: list[Token]) -> list[Token]:
-    """Return the tokens with "^" made PostgreSQL's "#": in ADQL's drafts and in Qserv it is no power."""
-    return [
-        Token(TokenType.HASH, token.text, line=token.line, col=token.col, start=token.start, end=token.end)
-        if token.token_type is TokenType.CARET
-        else token
-        for token in tokens
-    ]
+_OTHER_KINDS = {TokenType.CARET: TokenType.HASH, TokenType.DAMP: TokenType.AND}
+"""What MySQL's symbols mean: "^" is no power, as in ADQL's drafts and in Qserv, and "&&" is AND."""
+
+_WORDS_BETWEEN = {"DIV": TokenType.DIV, "MOD": TokenType.MOD}
+"""Words that are operators between two operands, and names or functions anywhere else."""
+
+
+def _other_operators(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with operators of other dialects made those that sqlglot reads with our meaning."""
+    changed = []
+    for index, token in enumerate(tokens):
+        kind = _OTHER_KINDS.get(token.token_type)
+        if token.token_type is TokenType.VAR and token.text.upper() in _WORDS_BETWEEN and _is_between(tokens, index):
+            kind = _WORDS_BETWEEN[token.text.upper()]
+        changed.append(token if kind is None else _as_kind(token, kind))
+    return changed
+
+
+def _as_kind(token: Token, kind: TokenType) -> Token:
+    return Token(kind, token.text, line=token.line, col=token.col, start=token.start, end=token.end)
+
+
+_ENDS_AN_OPERAND = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN}
+_ENDS_AN_OPERAND |= {TokenType.END, TokenType.HEX_STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE}
+_BEGINS_AN_OPERAND = (_ENDS_AN_OPERAND - {TokenType.R_PAREN, TokenType.END}) | {TokenType.L_PAREN, TokenType.CASE}
+_BEGINS_AN_OPERAND |= {TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
+
+
+def _is_between(tokens: list[Token], index: int) -> bool:
+    """Whether a word stands between two operands: ``a MOD b``, not ``MOD(a, b)`` nor ``t.mod``."""
+    if not 0 < index < len(tokens) - 1 or (index > 1 and tokens[index - 2].token_type is TokenType.TOP):
+        return False
+    before, after = tokens[index - 1].token_type, tokens[index + 1].token_type
+    return before in _ENDS_AN_OPERAND and after in _BEGINS_AN_OPERAND
 
 
 def _join_strings(tokens: list[Token]) -> list[Token]:
@@ -127,9 +157,8 @@ def _mark_functions(tokens: list[Token]) -> list[Token]:
 
 def _is_function_name(token: Token) -> bool:
     return (
-        token.token_type is not TokenType.IDENTIFIER
+        token.token_type not in {TokenType.IDENTIFIER, TokenType.STRING, *_WORDS_BETWEEN.values()}
         and token.text.upper() not in _KEEP
         and token.text.replace("_", "a").isalnum()
         and not token.text[0].isdigit()
-        and token.token_type is not TokenType.STRING
     )

@@ -89,6 +89,14 @@ class Comparison(Expr):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SameOrNull(Expr):
+    """``IS NOT DISTINCT FROM``: equal, or both NULL; never NULL itself. ``IS DISTINCT FROM`` is a Not around it."""
+
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, kw_only=True)
 class Logic(Expr):
     """AND or OR of two or more conditions."""
 

@@ -12,6 +12,7 @@ from qserv_py.adql.tree import (
     Expr,
     InQuery,
     Joined,
+    JoinKind,
     Query,
     QuerySource,
     ScalarQuery,
@@ -110,6 +111,18 @@ def expressions(query: Query) -> Iterator[Expr]:
 def leaves(tree: Joined | int) -> set[int]:
     """Return the ids of the sources of a join."""
     return {tree} if isinstance(tree, int) else leaves(tree.left) | leaves(tree.right)
+
+
+def nullable(tree: Joined | int | None) -> frozenset[int]:
+    """Return the sources whose rows an outer join may replace by NULLs."""
+    if not isinstance(tree, Joined):
+        return frozenset()
+    found = nullable(tree.left) | nullable(tree.right)
+    if tree.kind in {JoinKind.LEFT, JoinKind.FULL}:
+        found |= leaves(tree.right)
+    if tree.kind in {JoinKind.RIGHT, JoinKind.FULL}:
+        found |= leaves(tree.left)
+    return found
 
 
 def join_conditions(tree: Joined | int) -> Iterator[Expr]:

@@ -87,7 +87,7 @@ def with_tables_of(
 
 def own_conditions(select: Select, source: int) -> list[Expr]:
     """Return the conditions on one source alone that its rows may be tested for before they are joined."""
-    kept = () if source in joins.nullable(select.joined) else select.where
+    kept = () if source in walks.nullable(select.joined) else select.where
     return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about_any(one, {source})]
 
 
@@ -123,7 +123,7 @@ def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
 
     A key that may be NULL is none for a block whose conditions fail for NULL.
     """
-    nullable = joins.nullable(select.joined)
+    nullable = walks.nullable(select.joined)
     conditions = (*select.where, *joins.conditions_that_hold(select.joined))
     present = {ref for condition in conditions for ref in _not_null(condition)}
 

@@ -15,7 +15,7 @@ from qserv_py.adql.tree import Query, ResolvedQuery, Select, SetQuery
 from qserv_py.adql.walks import column_refs, is_aggregated
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
-from qserv_py.planner import count_star, joins
+from qserv_py.planner import count_star
 from qserv_py.planner.block_sources import BlockSources, holds_windows, item_keys, keys_of_rows
 from qserv_py.planner.blocks import Carried, looks_around, looks_inside, map_expressions
 from qserv_py.planner.broadcast import with_small_brought
@@ -101,7 +101,7 @@ def _plan_in_chunks(placed: InChunks, planning: Planning) -> Planned:
     select = replace(placed.select, sources=with_received(placed.select, sources, placed.near, planning))
     select = with_placed(select, sources, planning)
     select = plan_subqueries(select, sources, planning)
-    nullable = joins.nullable(select.joined)
+    nullable = walks.nullable(select.joined)
     select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=nullable)
     known_keys = keys_of_rows(select, sources.keys)
     keys = item_keys(select, known_keys)

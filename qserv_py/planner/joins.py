@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from qserv_py.adql.tree import Comparison, Expr, Joined, JoinKind, Source
-from qserv_py.adql.walks import column_refs, leaves
+from qserv_py.adql.walks import column_refs
 from qserv_py.planner.chunks import ChunkSet
 from qserv_py.planner.keys import Keys, equal_keys
 
@@ -79,18 +79,6 @@ def _chunks_of_join(kind: JoinKind, left: ChunkSet, right: ChunkSet) -> ChunkSet
             return left | right
         case JoinKind.INNER:
             return left & right
-
-
-def nullable(tree: Joined | int | None) -> frozenset[int]:
-    """Return the sources whose rows an outer join may replace by NULLs."""
-    if not isinstance(tree, Joined):
-        return frozenset()
-    found = nullable(tree.left) | nullable(tree.right)
-    if tree.kind in {JoinKind.LEFT, JoinKind.FULL}:
-        found |= leaves(tree.right)
-    if tree.kind in {JoinKind.RIGHT, JoinKind.FULL}:
-        found |= leaves(tree.left)
-    return found
 
 
 def conditions_before(tree: Joined | int | None, source: int) -> tuple[Expr, ...]:

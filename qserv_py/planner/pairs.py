@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from qserv_py.adql import walks
-from qserv_py.adql.tree import Expr, Select, Source, TableSource
+from qserv_py.adql.tree import Comparison, Expr, SameOrNull, Select, Source, TableSource
 from qserv_py.adql.walks import all_conditions
 from qserv_py.errors import QueryNotSupportedError
 from qserv_py.planner import joins
@@ -47,7 +47,7 @@ def _check_product(
 ) -> None:
     """Refuse too many pairs of rows of tables that no equality connects."""
     pairs = 1
-    for group in joins.unconnected(large, conditions):
+    for group in joins.unconnected(large, [_as_equality(condition) for condition in conditions]):
         pairs *= max(rows_read(source, select, pruning) for source in group)
     if len(large) < 2 or pairs <= MAX_PAIRS:
         return
@@ -63,6 +63,13 @@ def _check_product(
         f"{names} are not joined by an equality, so {pairs:.1e} pairs of rows would have to be compared",
         hint=_join_hint(sources) or "Join them by an equality, or restrict each of them by place or by id.",
     )
+
+
+def _as_equality(condition: Expr) -> Expr:
+    """Return ``a = b`` for ``a <=> b``: the merge engine finds the partners of both alike."""
+    if not isinstance(condition, SameOrNull):
+        return condition
+    return Comparison(type=condition.type, operator="=", left=condition.left, right=condition.right)
 
 
 def _join_hint(sources: BlockSources) -> str:

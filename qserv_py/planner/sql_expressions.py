@@ -30,6 +30,7 @@ from qserv_py.adql.tree import (
     Negate,
     Not,
     Query,
+    SameOrNull,
     ScalarQuery,
     Shape,
     Window,
@@ -98,6 +99,8 @@ class ExpressionWriter:
                 return arithmetic(expr, self)
             case Comparison():
                 return f"({self.expr(expr.left)} {expr.operator} {self.expr(expr.right)})"
+            case SameOrNull():
+                return f"({self.expr(expr.left)} IS NOT DISTINCT FROM {self.expr(expr.right)})"
             case Logic():
                 return "(" + f" {expr.operator} ".join(self.expr(part) for part in expr.operands) + ")"
             case Not():

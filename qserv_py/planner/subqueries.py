@@ -11,7 +11,6 @@ from qserv_py.adql.walks import rewrite
 from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
-from qserv_py.planner import joins
 from qserv_py.planner.block_sources import BlockSources, correlated_queries, keys_of_rows, with_tables_of
 from qserv_py.planner.blocks import map_expressions
 from qserv_py.planner.chunks import Pruning
@@ -108,7 +107,7 @@ class _InChunks:
             else source
             for source in query.sources
         ]
-        inner = BlockSources(all=placed, nullable=self.sources.nullable | joins.nullable(self.around.joined))
+        inner = BlockSources(all=placed, nullable=self.sources.nullable | walks.nullable(self.around.joined))
         inner.partitioned, inner.keys = with_tables_of(query, anchors, self.sources.keys, near)
         query = replace(query, sources=with_received(query, inner, near, self.planning))
         query = pruning.prune_near(query, self.around)

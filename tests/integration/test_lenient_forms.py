@@ -172,3 +172,74 @@ def test_what_answers_one_is_a_condition(servers: Servers, adql: str, sql: str, 
     text = "SELECT objectId FROM clustered.Object WHERE " + around
     radius = "" if "nocase" in adql else ", 0.4"
     check(servers, text.format(adql.format(at + radius)), text.format(f"({sql.format(at)})"))
+
+
+@pytest.mark.parametrize(
+    ("adql", "sql"),
+    [
+        (
+            "SELECT k, AVG(gFlux) AS m, COUNT(*) AS c FROM clustered.Object GROUP BY k HAVING m > 3 AND c > 1",
+            "SELECT k, AVG(gFlux), COUNT(*) FROM clustered.Object GROUP BY k HAVING AVG(gFlux) > 3 AND COUNT(*) > 1",
+        ),
+        (  # the column wins
+            "SELECT k + 1 AS n, MIN(n) AS k FROM clustered.Object GROUP BY k HAVING k > 1 AND MAX(n) > 3",
+            "SELECT k + 1, MIN(n) FROM clustered.Object GROUP BY k HAVING k > 1 AND MAX(n) > 3",
+        ),
+        (
+            "SELECT objectId, MAX(flux) AS top FROM clustered.Source GROUP BY objectId HAVING top IS NOT NULL",
+            "SELECT objectId, MAX(flux) FROM clustered.Source GROUP BY objectId HAVING MAX(flux) IS NOT NULL",
+        ),
+        (
+            "SELECT ABS(n) AS a, COUNT(*) AS c FROM clustered.Object GROUP BY a, a / 2 ORDER BY a / 3 DESC, -a, c + 1",
+            "SELECT ABS(n), COUNT(*) FROM clustered.Object GROUP BY ABS(n) ORDER BY ABS(n) / 3 DESC",
+        ),
+        (
+            "SELECT c FROM (SELECT k, SUM(n) AS c FROM clustered.Object GROUP BY k HAVING c > 3) AS t",
+            "SELECT SUM(n) FROM clustered.Object GROUP BY k HAVING SUM(n) > 3",
+        ),
+        (
+            "SELECT `O`.`OBJECTID`, `o`.n AS `select` FROM `clustered`.`Object` AS `o` WHERE `k` > 1 && n MOD 2 = 1",
+            "SELECT objectId, n FROM clustered.Object WHERE k > 1 AND mod(n, 2) = 1",
+        ),
+        (
+            "SELECT n DIV 3 AS d, COUNT(*) FROM clustered.Object GROUP BY d",
+            "SELECT div(n, 3)::bigint, COUNT(*) FROM clustered.Object GROUP BY div(n, 3)",
+        ),
+        (
+            "SELECT HEX(SUM(n)), SUM(k) DIV COUNT(*), MAX(objectId) LIKE '%1' FROM clustered.Object GROUP BY k",
+            "SELECT upper(to_hex(SUM(n))), SUM(k) / COUNT(*), MAX(objectId)::text LIKE '%1' FROM clustered.Object"
+            " GROUP BY k",
+        ),
+        (
+            "SELECT o.objectId, v.visit FROM clustered.Object o JOIN clustered.Visit v ON v.visit <=> o.n",
+            "SELECT o.objectId, v.visit FROM clustered.Object o JOIN clustered.Visit v"
+            " ON v.visit IS NOT DISTINCT FROM o.n",
+        ),
+        (
+            "SELECT o.objectId, s.flux FROM clustered.Object o JOIN clustered.Source s ON s.objectId <=> o.objectId"
+            " WHERE o.k <=> 2",
+            "SELECT o.objectId, s.flux FROM clustered.Object o JOIN clustered.Source s ON s.objectId = o.objectId"
+            " WHERE o.k = 2",
+        ),
+        (
+            "SELECT s.sourceId FROM clustered.Source s LEFT JOIN clustered.Object o ON o.objectId = s.objectId"
+            " AND o.k IS NOT DISTINCT FROM 2 WHERE o.objectId <=> NULL OR s.flux IS DISTINCT FROM o.gFlux",
+            "SELECT s.sourceId FROM clustered.Source s LEFT JOIN clustered.Object o ON o.objectId = s.objectId"
+            " AND o.k = 2 WHERE o.objectId IS NULL OR s.flux IS DISTINCT FROM o.gFlux",
+        ),
+        (
+            "SELECT o.n, p.n FROM gaps.Object o LEFT JOIN gaps.Source s ON s.objectId <=> o.objectId"
+            " LEFT JOIN gaps.Object p ON p.n <=> s.visit && p.k = 1",
+            "SELECT o.n, p.n FROM gaps.Object o LEFT JOIN gaps.Source s ON s.objectId = o.objectId"
+            " LEFT JOIN gaps.Object p ON p.n IS NOT DISTINCT FROM s.visit AND p.k = 1",
+        ),
+    ],
+)
+def test_other_words_of_mysql(servers: Servers, adql: str, sql: str) -> None:
+    check(servers, adql, sql)
+
+
+def test_types_of_what_mysql_adds(servers: Servers) -> None:
+    text = "SELECT n DIV 2, n MOD 2, HEX(n), n <=> 1, SUM(isPrimary), MAX(isPrimary) FROM clustered.Object GROUP BY n"
+    found = servers.sharded.query(text).to_arrow()
+    assert [str(kind) for kind in found.schema.types] == ["int64", "int32", "string", "bool", "int64", "bool"]

@@ -24,6 +24,8 @@ def _flag(name: str, doc: str) -> Function:
     )
 
 
+HEX_OF_TEXT = _text("HEX", "text", "upper(encode(convert_to({0}, 'UTF8'), 'hex'))", "hex({0})", "As HEX of a number.")
+
 _LENGTH = "CAST(length({0}) AS INTEGER)"
 
 TEXT = (
@@ -99,6 +101,14 @@ MORE_TEXT = (
         postgres=("concat({all})",),
         duckdb=("concat({all})",),
         doc="The texts one after the other; unlike with the operator, NULL counts as empty.",
+    ),
+    function(
+        "HEX",
+        "integer",
+        DataType.TEXT,
+        "upper(to_hex(CAST({0} AS bigint)))",
+        "hex(CAST({0} AS BIGINT))",
+        "A whole number in hexadecimal digits, a negative one as 64 bits; of a text, its bytes in UTF-8.",
     ),
     _flag("ivo_nocasematch", "1 if the text is like the pattern (as ILIKE), else 0."),
     _flag("ivo_hasword", "1 if every word of the second text is a word of the first, whatever their case, else 0."),
