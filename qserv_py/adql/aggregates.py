@@ -33,17 +33,30 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
     inner, distinct = node.this, False
     extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
     if extra:
-        raise failures.unsupported(f"{name} takes one argument", node)
+        raise failures.unsupported(
+            f"{name} takes one argument", node, hint="Write the aggregate once for each argument."
+        )
     if isinstance(inner, exp.Distinct):
         if len(inner.expressions) != 1:
-            raise failures.unsupported(f"{name}(DISTINCT ...) takes one expression", node)
+            raise failures.unsupported(
+                f"{name}(DISTINCT ...) takes one expression",
+                node,
+                hint="SELECT DISTINCT the columns in a sub-query in FROM and count its rows.",
+            )
         inner, distinct = inner.expressions[0], True
     if isinstance(inner, exp.Star):
         if name != "COUNT" or distinct:
-            raise failures.error(AdqlSyntaxError, f"{name}(*) is not ADQL", node)
+            raise failures.error(
+                AdqlSyntaxError, f"{name}(*) is not ADQL", node, hint="Write COUNT(*), or name a column."
+            )
         return Aggregate(type=DataType.LONG, name=name, operand=None, offset=offset_of(node))
     if inner is None:
-        raise failures.error(UnknownFunctionError, f"{name} needs an argument", node)
+        raise failures.error(
+            UnknownFunctionError,
+            f"{name} needs an argument",
+            node,
+            hint="Write a column or an expression between the brackets.",
+        )
     operand = builder.value(inner)
     _check_not_nested(name, operand, failures)
     if name in _OF_CONDITIONS and is_truth(operand) and not builder.strict:
@@ -67,7 +80,12 @@ def _basic_type(name: str, operand: Expr, node: Any, failures: Failures) -> Data
 
 def _check_not_nested(name: str, operand: Expr, failures: Failures) -> None:
     if contains_aggregate(operand):
-        raise failures.error(TypeMismatchError, f"{name} holds another aggregate", operand.offset)
+        raise failures.error(
+            TypeMismatchError,
+            f"{name} holds another aggregate",
+            operand.offset,
+            hint="Compute the inner one in a sub-query in FROM.",
+        )
 
 
 def further_aggregate(function: AggregateFunction, parts: Sequence[Any], place: int | None, builder: Builder) -> Expr:
@@ -118,7 +136,9 @@ def _parameter(function: AggregateFunction, index: int, part: Any, builder: Buil
     if number is None or not least <= number <= most or (whole and not number.is_integer()):
         what = "a whole constant" if whole else "a constant"
         within = f", {least:g} to {most:g}" if math.isfinite(most) else ""
-        raise builder.failures.error(TypeMismatchError, f"{function.name} needs {what}{within}", part)
+        raise builder.failures.error(
+            TypeMismatchError, f"{function.name} needs {what}{within}", part, hint="Write the number itself."
+        )
     if whole:
         return Literal(type=DataType.INT, value=int(number), offset=given.offset)
     return Literal(type=DataType.DOUBLE, value=number, offset=given.offset)

@@ -55,7 +55,8 @@ def _check_constants(function: Function, arguments: Sequence[Expr], place: int |
     order = constant_number(arguments[0]) if function.max_order is not None else None
     if order is not None and not 0 <= order <= (function.max_order or 0):
         message = f"the HEALPix order {order:g} is not in 0 to {function.max_order}"
-        raise failures.error(TypeMismatchError, message, arguments[0].offset or place)
+        hint = f"Write an order from 0 (12 cells) to {function.max_order}."
+        raise failures.error(TypeMismatchError, message, arguments[0].offset or place, hint=hint)
 
 
 def _is_null(expr: Expr) -> bool:

@@ -48,6 +48,8 @@ _HINTS = {
     "TIMESTAMPTZ": "Write TIMESTAMP: times have no zone.",
 }
 
+_KNOWN_TYPES = "Write SMALLINT, INTEGER, BIGINT, REAL, DOUBLE PRECISION, VARCHAR(n), TIMESTAMP or BOOLEAN."
+
 TIME = re.compile(r"(?!0000)\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d+)?)?Z?)?", re.ASCII)
 """A time as DALI writes it, ISO 8601; a blank may stand for the T, and what is small may be left out. The SQL functions
 ``to_time`` of both engines take the same texts."""
@@ -67,7 +69,7 @@ def cast_target(target: Any, failures: Failures, node: Any) -> tuple[DataType, i
     kind = _TYPES.get(name)
     takes_length = kind is not None and kind.is_text and name != "TEXT"
     if kind is None or target.args.get("nested") or (target.expressions and not takes_length):
-        raise failures.unsupported(f"CAST to {target.sql()} is not answered", node, hint=_HINTS.get(name, ""))
+        raise failures.unsupported(f"CAST to {target.sql()} is not answered", node, hint=_HINTS.get(name, _KNOWN_TYPES))
     if not target.expressions:
         return kind, 1 if kind is DataType.CHAR else None
     most = MAX_FILLED if kind is DataType.CHAR else MAX_LENGTH
@@ -76,7 +78,10 @@ def cast_target(target: Any, failures: Failures, node: Any) -> tuple[DataType, i
     length = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
     if len(target.expressions) != 1 or not 1 <= length <= most:
         raise failures.error(
-            TypeMismatchError, f"the length of {kind.names.adql} must be a whole number from 1 to {most}", node
+            TypeMismatchError,
+            f"the length of {kind.names.adql} must be a whole number from 1 to {most}",
+            node,
+            hint="Write a whole number: VARCHAR(20).",
         )
     return kind, length
 

@@ -50,6 +50,9 @@ def scalar_query(node: Any, builder: Builder) -> Expr:
     inner = builder.subquery(node)
     if len(inner.items) != 1:
         raise builder.failures.error(
-            TypeMismatchError, f"a sub-query that stands for a value has {len(inner.items)} columns", node
+            TypeMismatchError,
+            f"a sub-query that stands for a value has {len(inner.items)} columns",
+            node,
+            hint="Select one column.",
         )
     return ScalarQuery(type=inner.items[0].expr.type, query=inner, offset=offset_of(node))

@@ -191,7 +191,9 @@ def is_test(node: Any, builder: Builder) -> Expr:
 def between(node: Any, builder: Builder) -> Expr:
     """Return ``BETWEEN low AND high``."""
     if node.args.get("symmetric"):
-        raise builder.failures.unsupported("BETWEEN SYMMETRIC is not ADQL", node)
+        raise builder.failures.unsupported(
+            "BETWEEN SYMMETRIC is not ADQL", node, hint="Write BETWEEN with the smaller value first."
+        )
     operand = as_number(builder.value(node.this), builder)
     bounds = []
     for part in (node.args["low"], node.args["high"]):
@@ -206,7 +208,9 @@ def membership(node: Any, builder: Builder) -> Expr:
     if node.args.get("query") is not None:
         return _in_query(operand, node, builder)
     if node.args.get("unnest") is not None or node.args.get("field") is not None:
-        raise builder.failures.unsupported("this form of IN is not ADQL", node)
+        raise builder.failures.unsupported(
+            "this form of IN is not ADQL", node, hint="Write IN (value, ...) or IN (SELECT ...)."
+        )
     values = [builder.value(part) for part in node.expressions]
     if is_truth(operand) and not all(isinstance(value, Literal) or is_truth(value) for value in values):
         operand = as_number(operand, builder)
@@ -225,7 +229,10 @@ def _in_query(operand: Expr, node: Any, builder: Builder) -> Expr:
     inner = builder.subquery(node.args["query"])
     if len(inner.items) != 1:
         raise builder.failures.error(
-            TypeMismatchError, f"the sub-query of IN has {len(inner.items)} columns, it needs one", node
+            TypeMismatchError,
+            f"the sub-query of IN has {len(inner.items)} columns, it needs one",
+            node,
+            hint="Select one column; for several, write EXISTS with a condition for each.",
         )
     kind = inner.items[0].expr.type
     if kind is not None and kind.is_numeric:

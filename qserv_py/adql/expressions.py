@@ -98,7 +98,11 @@ class ExpressionBuilder:
         if handler is None:
             raise self._refusal(node)
         if unread_parts(node):
-            raise self.failures.unsupported(f"{describe(node)} is not answered in this form", node)
+            raise self.failures.unsupported(
+                f"{describe(node)} is not answered in this form",
+                node,
+                hint="Write it without the words that ADQL does not have.",
+            )
         if self._nesting >= MAX_NESTING:
             raise LimitError(
                 f"an expression nests more than {MAX_NESTING} operators",
@@ -135,5 +139,10 @@ class ExpressionBuilder:
 
     def _refusal(self, node: Any) -> Exception:
         if isinstance(node, exp.Star):
-            return self.failures.error(AdqlSyntaxError, '"*" can stand only alone or in COUNT(*)', node)
+            return self.failures.error(
+                AdqlSyntaxError,
+                '"*" can stand only alone or in COUNT(*)',
+                node,
+                hint="Write the columns, t.* as an item of SELECT, or COUNT(*).",
+            )
         return self.failures.unsupported(f"{describe(node)} is not answered", node, hint=remedy(node))

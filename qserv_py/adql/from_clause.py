@@ -49,12 +49,20 @@ def _source(node: Any, scope: Scope, resolving: Resolving) -> Joined | int:
         tree = _table(node, scope, resolving)
     elif isinstance(node, exp.Subquery) and isinstance(node.this, exp.Table):
         if node.alias:
-            raise resolving.failures.unsupported("an alias for a join in parentheses is not answered", node)
+            raise resolving.failures.unsupported(
+                "an alias for a join in parentheses is not answered",
+                node,
+                hint="Leave it out: the tables keep their own names.",
+            )
         tree = _source(node.this, scope, resolving)
     elif isinstance(node, exp.Subquery):
         tree = _derived(node, scope, resolving)
     else:
-        raise resolving.failures.unsupported(f"{describe(node)} cannot stand in FROM", node)
+        raise resolving.failures.unsupported(
+            f"{describe(node)} cannot stand in FROM",
+            node,
+            hint="FROM takes tables, sub-queries with a name, and joins.",
+        )
     for join in node.args.get("joins") or ():
         tree = _join(join, tree, scope, resolving)
     return tree
@@ -65,7 +73,9 @@ def _table(node: Any, scope: Scope, resolving: Resolving) -> int:
     extras = parts_besides(node, {"this", "db", "alias", "joins"})
     if extras or not isinstance(node.this, exp.Identifier):
         what = "a function" if isinstance(node.this, exp.Anonymous) else (extras or ["this"])[0]
-        raise resolving.failures.unsupported(f"{what} cannot stand in FROM", node)
+        raise resolving.failures.unsupported(
+            f"{what} cannot stand in FROM", node, hint="FROM takes tables, sub-queries with a name, and joins."
+        )
     resolving.count_table()
     db = node.args.get("db")
     common = scope.tables.get(node.this.name.lower()) if db is None else None
@@ -103,7 +113,9 @@ def _derived(node: Any, scope: Scope, resolving: Resolving) -> int:
 def _check_alias(node: Any, resolving: Resolving) -> None:
     alias = node.args.get("alias")
     if alias is not None and alias.args.get("columns"):
-        raise resolving.failures.unsupported("names for columns in a table's alias are not ADQL", node)
+        raise resolving.failures.unsupported(
+            "names for columns in a table's alias are not ADQL", node, hint="Rename the columns with AS in a sub-query."
+        )
 
 
 # joins
@@ -112,7 +124,11 @@ def _check_alias(node: Any, resolving: Resolving) -> None:
 def _join(join: Any, left: Joined | int, scope: Scope, resolving: Resolving) -> Joined:
     side, method, word = (str(join.args.get(part) or "") for part in ("side", "method", "kind"))
     if side not in _SIDES or method not in {"", "NATURAL"} or word not in {"", "INNER", "OUTER", "CROSS"}:
-        raise resolving.failures.unsupported(f"{' '.join((method, side, word)).strip()} JOIN is not ADQL", join)
+        raise resolving.failures.unsupported(
+            f"{' '.join((method, side, word)).strip()} JOIN is not ADQL",
+            join,
+            hint="Write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN, or WHERE [NOT] EXISTS (SELECT ...).",
+        )
     kind = _SIDES[side]
     right = _source(join.this, scope, resolving)
     on: list[Expr] = []
@@ -125,7 +141,12 @@ def _join(join: Any, left: Joined | int, scope: Scope, resolving: Resolving) -> 
         shared = [_Shared(name, True, join) for name in _names_of_both(scope, left, right)]
     on += [_equality(one, kind, scope, (left, right)) for one in shared]
     if kind is not JoinKind.INNER and not on:
-        raise resolving.failures.error(AdqlSyntaxError, f"{kind} JOIN needs ON, USING or NATURAL", join)
+        raise resolving.failures.error(
+            AdqlSyntaxError,
+            f"{kind} JOIN needs ON, USING or NATURAL",
+            join,
+            hint="Write ON and the condition by which rows meet.",
+        )
     return Joined(kind=kind, left=left, right=right, on=tuple(on))
 
 
@@ -155,7 +176,12 @@ def _equality(shared: _Shared, kind: JoinKind, scope: Scope, trees: Sequence[Joi
     name, ids = shared.name, [leaves(tree) for tree in trees]
     left, right = (_column_among(one, shared, scope) for one in ids)
     if not comparable(left.type, right.type):
-        raise scope.failures.error(TypeMismatchError, f'USING("{name}") compares different types', shared.node)
+        raise scope.failures.error(
+            TypeMismatchError,
+            f'USING("{name}") compares different types',
+            shared.node,
+            hint="Write ON with a CAST of one of them.",
+        )
     one = {JoinKind.RIGHT: right, JoinKind.FULL: Coalesce(type=left.type, operands=(left, right))}.get(kind, left)
     shown = next((side.name for side in (left, right) if isinstance(side, ColumnRef)), name)
     scope.merged[name.lower()] = Merged(one, shown, frozenset(ids[0] | ids[1]))

@@ -130,7 +130,10 @@ class GeometricForms:
         apart, radius = checked_call(DISTANCE, arguments[:4], place, self.failures), arguments[4]
         if radius.type is not None and not radius.type.is_numeric:
             raise self.failures.error(
-                TypeMismatchError, f"{_SIGNATURES[name].name} needs numbers", radius.offset or place
+                TypeMismatchError,
+                f"{_SIGNATURES[name].name} needs numbers",
+                radius.offset or place,
+                hint=f"Write {_SIGNATURES[name].signature}.",
             )
         return Comparison(type=DataType.BOOLEAN, operator="<", left=apart, right=as_double(radius), offset=place)
 
@@ -175,12 +178,17 @@ class GeometricForms:
         for number in numbers:
             if number.type is not None and not number.type.is_numeric:
                 raise self.failures.error(
-                    TypeMismatchError, f"{_SIGNATURES[name].name} needs numbers", number.offset or place
+                    TypeMismatchError,
+                    f"{_SIGNATURES[name].name} needs numbers",
+                    number.offset or place,
+                    hint=f"Write {_SIGNATURES[name].signature}.",
                 )
             value = constant_number(number)
             if value is None:
                 raise self.failures.unsupported(
-                    f"{_SIGNATURES[name].name} is answered for a constant region", number.offset or place
+                    f"{_SIGNATURES[name].name} is answered for a constant region",
+                    number.offset or place,
+                    hint="Write numbers, or CONTAINS with a BOX, POLYGON or CIRCLE of columns.",
                 )
             if not math.isfinite(value):
                 raise self._out_of_range(name, "a number is not finite", place)
@@ -244,7 +252,12 @@ class GeometricForms:
         return self._wrong_arguments(name, f"{_SIGNATURES[name].name} does not take {count} arguments", place)
 
     def _out_of_range(self, name: str, message: str, place: int | None) -> Exception:
-        return self.failures.error(TypeMismatchError, f"{_SIGNATURES[name].name}: {message}", place)
+        return self.failures.error(
+            TypeMismatchError,
+            f"{_SIGNATURES[name].name}: {message}",
+            place,
+            hint="Write numbers in degrees, within their ranges.",
+        )
 
 
 def _between(expr: Expr, low: float, high: float, place: int | None) -> Expr:

@@ -40,7 +40,9 @@ def forbid_aggregates(expr: Expr, clause: str, failures: Failures) -> None:
     """Refuse aggregates and window functions in a clause."""
     forbid_windows(expr, clause, failures)
     if contains_aggregate(expr):
-        hint = "Conditions on aggregates stand in HAVING." if clause == "WHERE" else ""
+        hint = "Conditions on aggregates stand in HAVING."
+        if clause != "WHERE":
+            hint = "Aggregate in a sub-query in FROM, and go on from there."
         raise failures.error(TypeMismatchError, f"aggregates cannot stand in {clause}", expr.offset, hint=hint)
 
 

@@ -19,10 +19,19 @@ from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
 def column(node: Any, builder: Builder) -> Expr:
     """Return the column that a name means."""
     if node.args.get("catalog"):
-        raise builder.failures.unsupported("names have at most three parts: database.table.column", node)
+        raise builder.failures.unsupported(
+            "names have at most three parts: database.table.column",
+            node,
+            hint="Leave out what stands before the database.",
+        )
     identifier = node.this
     if isinstance(identifier, exp.Star):
-        raise builder.failures.error(AdqlSyntaxError, '"*" cannot stand in an expression', node)
+        raise builder.failures.error(
+            AdqlSyntaxError,
+            '"*" cannot stand in an expression',
+            node,
+            hint="Write the columns one by one, or COUNT(*).",
+        )
     qualifier = None
     if node.args.get("table") is not None:
         table = node.args["table"]
@@ -63,9 +72,16 @@ def _real(text: str, place: int | None, failures: Failures) -> Expr:
     try:
         value = float(text)
     except ValueError:
-        raise failures.error(AdqlSyntaxError, f'"{text}" is not a number', place) from None
+        raise failures.error(
+            AdqlSyntaxError, f'"{text}" is not a number', place, hint="Write it as 12, 1.5 or 1.5e-3."
+        ) from None
     if math.isinf(value):
-        raise failures.error(TypeMismatchError, f"the number {text} is out of range", place)
+        raise failures.error(
+            TypeMismatchError,
+            f"the number {text} is out of range",
+            place,
+            hint="The largest number of DOUBLE PRECISION is about 1.8e308.",
+        )
     return Literal(type=DataType.DOUBLE, value=value, offset=place)
 
 
@@ -77,5 +93,10 @@ def hexadecimal(node: Any, builder: Builder) -> Expr:
     value = int(str(node.this), 16)
     kind = literal_type(value)
     if not kind.is_integer:
-        raise failures.error(TypeMismatchError, f"the number 0x{node.this} is beyond BIGINT", place)
+        raise failures.error(
+            TypeMismatchError,
+            f"the number 0x{node.this} is beyond BIGINT",
+            place,
+            hint="The largest is 0x7FFFFFFFFFFFFFFF.",
+        )
     return Literal(type=kind, value=value, offset=place)

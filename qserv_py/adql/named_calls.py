@@ -39,7 +39,7 @@ def call(node: Any, builder: Builder) -> Expr:
     function = FUNCTIONS.get(name)
     if function is None:
         known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
-        hint = did_you_mean(written, known)
+        hint = did_you_mean(written, known) or "The reference of ADQL lists the functions that are answered."
         raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
     if function is HEALPIX_INDEX:
         return GeometricForms(builder.scope).healpix_index(arguments, place)

@@ -16,9 +16,28 @@ from qserv_py.errors import TypeMismatchError
 def mismatch(message: str, culprit: Expr, node: Any, failures: Failures, *, hint: str = "") -> Exception:
     """Return the error that an operand has the wrong type; ``node`` is its place where it has none of its own."""
     place = culprit.offset if culprit.offset is not None else node
-    if not hint and culprit.type is DataType.BOOLEAN:
-        hint = "CAST(x AS INTEGER) makes 1 and 0 of what is true or false."
+    hint = hint or _conversion(culprit.type)
     return failures.error(TypeMismatchError, f"{message}, found {type_of(culprit)}", place, hint=hint)
+
+
+def _conversion(kind: DataType | None) -> str:
+    """Return how a value of a type becomes one of another, for hints."""
+    if kind is None:
+        return ""
+    if kind.is_list:
+        return "COORD1(point) and COORD2(point) are numbers." if kind.is_shape else "A list can only be selected."
+    if kind.is_text:
+        return "CAST(x AS DOUBLE PRECISION) makes a number of a text, CAST(x AS TIMESTAMP) a time."
+    if kind.is_integer:
+        return "CAST(x AS VARCHAR) makes a text of a number."
+    return _CONVERSIONS.get(kind, "CAST(x AS INTEGER) makes a whole number of it, CAST(x AS VARCHAR) a text.")
+
+
+_CONVERSIONS = {
+    DataType.BOOLEAN: "CAST(x AS INTEGER) makes 1 and 0 of what is true or false.",
+    DataType.TIMESTAMP: "ivo_to_mjd(x) makes a number of a time, CAST(x AS VARCHAR) a text.",
+    DataType.BINARY: "Bytes can be selected, counted and tested with IS NULL.",
+}
 
 
 def type_of(expr: Expr) -> str:
@@ -47,7 +66,9 @@ def common_operand_type(values: Sequence[Expr], what: str, node: Any, failures: 
     for value in values:
         joined = common_type(kind, value.type)
         if joined is None and not (kind is None and value.type is None):
-            raise mismatch(f"{what} mixes {kind} and {value.type}", value, node, failures)
+            raise mismatch(
+                f"{what} mixes {kind} and {value.type}", value, node, failures, hint="CAST all of them to one type."
+            )
         kind = joined
     return kind
 

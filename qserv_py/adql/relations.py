@@ -113,7 +113,7 @@ class Relations:
             if wrong is not None:
                 region = as_shape(wrong)
                 unsure = region is not None and region.type is DataType.REGION
-                hint = "CAST(... AS POINT) takes a REGION as one." if unsure else ""
+                hint = "CAST(... AS POINT) takes a REGION as one." if unsure else "CENTROID(shape) is its middle."
                 raise self.failures.unsupported("DISTANCE is between two points", wrong.offset or place, hint=hint)
         if len(numbers) != 4 or (len(arguments) == 4 and any(point is not None for point in points)):
             raise self.failures.error(

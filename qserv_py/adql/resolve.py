@@ -34,6 +34,13 @@ _SELECT_PARTS = {
 }  # fmt: skip
 _CLAUSE_NAMES = {"windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
 
+_CLAUSE_HINTS = {
+    "INTO": "qserv query --output keeps the answer in a file.",
+    "QUALIFY": "Put the window function into a sub-query in FROM, and write WHERE around it.",
+    "WINDOW": "Write the window after each OVER.",
+    "LATERAL": "Write a join, or a correlated sub-query as a value.",
+}
+
 
 def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     """Bind every name of a query against the catalogue and give every expression its type.
@@ -66,21 +73,25 @@ def _resolve(node: Any, outer: Scope | None, tables: CommonTables, resolving: Re
     if isinstance(node, tuple(SET_OPERATORS)):
         return resolve_set(node, outer, tables, resolving)
     if not isinstance(node, exp.Select):
-        raise resolving.failures.unsupported(f"{describe(node)} in place of a query is not answered", node)
+        raise resolving.failures.unsupported(
+            f"{describe(node)} in place of a query is not answered", node, hint="Write SELECT ... FROM ..."
+        )
     return _resolve_block(node, Scope(resolving.failures, outer, tables=tables), resolving)
 
 
 def _common_tables(node: Any, tables: CommonTables, failures: Failures) -> CommonTables:
     """Return the tables known after a WITH."""
     if node.args.get("recursive"):
-        raise failures.unsupported("WITH RECURSIVE is not ADQL", node)
+        raise failures.unsupported("WITH RECURSIVE is not ADQL", node, hint="Write each step as a query of its own.")
     known = dict(tables)
     for part in node.expressions:
         alias = part.args["alias"]
         if alias.args.get("columns"):
-            raise failures.unsupported("names for columns after a name in WITH are not ADQL", part)
+            raise failures.unsupported(
+                "names for columns after a name in WITH are not ADQL", part, hint="Name them with AS in the query."
+            )
         if parts_besides(part, {"this", "alias"}):
-            raise failures.unsupported("MATERIALIZED is not ADQL", part)
+            raise failures.unsupported("MATERIALIZED is not ADQL", part, hint="Leave it out.")
         known[alias.name.lower()] = CommonTable(part.this, dict(known))
     return known
 
@@ -126,11 +137,13 @@ def _check_clauses(node: Any, failures: Failures) -> None:
     extras = parts_besides(node, _SELECT_PARTS)
     if extras:
         name = _CLAUSE_NAMES.get(extras[0], extras[0].strip("_").upper())
-        raise failures.unsupported(f"{name} is not answered", node)
+        raise failures.unsupported(f"{name} is not answered", node, hint=_CLAUSE_HINTS.get(name, "Leave it out."))
     if not node.expressions:
         place = offset_of(node)
         place = len(failures.text.rstrip()) if place is None else place
-        raise failures.error(AdqlSyntaxError, "the select list is empty", place)
+        raise failures.error(
+            AdqlSyntaxError, "the select list is empty", place, hint="Write columns, or *, after SELECT."
+        )
     if node.args.get("from_") is None:
         raise failures.error(
             AdqlSyntaxError,
@@ -140,4 +153,6 @@ def _check_clauses(node: Any, failures: Failures) -> None:
         )
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on") is not None:
-        raise failures.unsupported("DISTINCT ON is not ADQL", node)
+        raise failures.unsupported(
+            "DISTINCT ON is not ADQL", node, hint="Write GROUP BY with MIN or MAX, or ROW_NUMBER() in a sub-query."
+        )

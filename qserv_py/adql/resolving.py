@@ -54,10 +54,17 @@ class Resolving:
         """Count one more block, and refuse too many."""
         self._blocks += 1
         if self._blocks > MAX_SUBQUERIES:
-            raise self.failures.unsupported(f"a query has at most {MAX_SUBQUERIES} sub-queries", node)
+            raise self.failures.unsupported(
+                f"a query has at most {MAX_SUBQUERIES} sub-queries",
+                node,
+                hint="Keep the answer of a part as a table, and go on from there.",
+            )
 
     def count_table(self) -> None:
         """Count one more table, and refuse too many."""
         self._tables += 1
         if self._tables > MAX_TABLES:
-            raise LimitError(f"the query has more than {MAX_TABLES} tables in FROM")
+            raise LimitError(
+                f"the query has more than {MAX_TABLES} tables in FROM",
+                hint="Keep the answer of a part as a table, and go on from there.",
+            )

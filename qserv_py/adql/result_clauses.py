@@ -25,7 +25,11 @@ def group_keys(node: Any, items: Items, builder: Builder) -> tuple[Expr, ...]:
     if group is None:
         return ()
     if parts_besides(group, {"expressions"}):
-        raise builder.failures.unsupported("ROLLUP, CUBE and GROUPING SETS are not ADQL", group)
+        raise builder.failures.unsupported(
+            "ROLLUP, CUBE and GROUPING SETS are not ADQL",
+            group,
+            hint="Write a query for each grouping, with UNION ALL between them.",
+        )
     check_count(group.expressions, "GROUP BY")
     return tuple(_group_key(part, items, builder) for part in group.expressions)
 
@@ -62,7 +66,12 @@ def set_order_items(node: Any, items: Items, failures: Failures) -> tuple[OrderI
         descending = _descends(part, failures)
         item = _ordering_item(part, items, failures)
         if item is None:
-            raise failures.error(UnknownColumnError, "ORDER BY of a set operation takes columns of its result", part)
+            raise failures.error(
+                UnknownColumnError,
+                "ORDER BY of a set operation takes columns of its result",
+                part,
+                hint="Name the column in the first query with AS, or put the whole in FROM (...).",
+            )
         keys.append(OrderItem(expr=item.expr, descending=descending))
     return tuple(keys)
 
@@ -85,7 +94,11 @@ def _descends(part: Any, failures: Failures) -> bool:
     # sqlglot fills nulls_first by itself with PostgreSQL's rule; only a written one that differs matters
     descending = bool(part.args.get("desc"))
     if parts_besides(part, {"this", "desc", "nulls_first"}) or bool(part.args.get("nulls_first")) != descending:
-        raise failures.unsupported("NULLS FIRST and NULLS LAST are not ADQL", part)
+        raise failures.unsupported(
+            "NULLS FIRST and NULLS LAST are not ADQL",
+            part,
+            hint="NULL counts as the largest value; order by CASE WHEN x IS NULL THEN 0 ELSE 1 END first.",
+        )
     return descending
 
 
@@ -98,7 +111,10 @@ def _ordinal(node: Any) -> int | None:
 def _item_at(position: int, items: Items, node: Any, clause: str, failures: Failures) -> Item:
     if not 1 <= position <= len(items):
         raise failures.error(
-            UnknownColumnError, f"{clause} {position} is not a column of the result, it has {len(items)}", node
+            UnknownColumnError,
+            f"{clause} {position} is not a column of the result, it has {len(items)}",
+            node,
+            hint="Numbers count the columns of the select list from 1.",
         )
     return items[position - 1]
 
@@ -129,7 +145,9 @@ def _count(node: Any, clause: str, failures: Failures) -> int | None:
     value = node.args.get("expression")
     text = str(value.this) if isinstance(value, exp.Literal) and not value.is_string else ""
     if not _is_short_number(text) or int(text) >= 2**63:
-        raise failures.error(AdqlSyntaxError, f"{clause} needs a whole number, 0 or more", node)
+        raise failures.error(
+            AdqlSyntaxError, f"{clause} needs a whole number, 0 or more", node, hint="Write the number itself."
+        )
     return int(text)
 
 

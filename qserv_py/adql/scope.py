@@ -71,7 +71,7 @@ class Scope:
             UnknownTableError,
             f'"{name}" is not a table of this query',
             node,
-            hint=did_you_mean(name, (s.alias for s in self.sources)),
+            hint=did_you_mean(name, (s.alias for s in self.sources)) or _tables_of(self.sources),
         )
 
     def knows_source(self, name: str, *, exact: bool) -> bool:
@@ -123,6 +123,11 @@ class Scope:
         if exact and not hint.startswith("Did"):
             hint = "Names between double quotes must be spelled exactly."
         return self.failures.error(UnknownColumnError, f'{where} has no column "{name}"', node, hint=hint)
+
+
+def _tables_of(sources: Iterable[Source]) -> str:
+    names = ", ".join(f'"{source.alias}"' for source in sources)
+    return f"Its tables are called {names}."
 
 
 def item_named(items: Iterable[Item], name: str, *, exact: bool, node: Any, failures: Failures) -> Item | None:
@@ -228,7 +233,9 @@ def find_table(
     written = f"{database[0]}.{text}" if database else text
     if published:
         shown = ", ".join(table.qualified for _, table in published)
-        raise failures.error(UnknownTableError, f'table "{written}" is ambiguous: {shown}', node)
+        raise failures.error(
+            UnknownTableError, f'table "{written}" is ambiguous: {shown}', node, hint="Write it with its database."
+        )
     if found:
         raise failures.error(
             QueryNotSupportedError,

@@ -44,13 +44,17 @@ def select_items(node: Any, builder: Builder) -> tuple[Item, ...]:
 def check_count(expressions: Sized, what: str) -> None:
     """Refuse more expressions than a row can have columns."""
     if len(expressions) > MAX_COLUMNS:
-        raise LimitError(f"{what} has more than {MAX_COLUMNS} expressions")
+        raise LimitError(
+            f"{what} has more than {MAX_COLUMNS} expressions", hint="Ask for fewer columns, or in several queries."
+        )
 
 
 def _star(node: Any, scope: Scope) -> Iterator[tuple[str, Expr]]:
     star = node if isinstance(node, exp.Star) else node.this
     if parts_besides(star, ()):
-        raise scope.failures.unsupported("EXCEPT and REPLACE after * are not ADQL", node)
+        raise scope.failures.unsupported(
+            "EXCEPT and REPLACE after * are not ADQL", node, hint="Write the columns that you want."
+        )
     place = offset_of(node)
     sources: list[Source] = scope.sources
     if isinstance(node, exp.Column):

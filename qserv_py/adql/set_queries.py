@@ -30,11 +30,18 @@ def resolve_set(node: Any, outer: Scope | None, tables: CommonTables, resolving:
     operator, failures = SET_OPERATORS[type(node)], resolving.failures
     extras = parts_besides(node, {"this", "expression", "distinct", "order", "limit", "offset", "with_"})
     if extras:
-        raise failures.unsupported(f"{operator} with {extras[0]} is not answered", node)
+        raise failures.unsupported(
+            f"{operator} with {extras[0]} is not answered", node, hint="Leave it out; columns meet by their places."
+        )
     left, right = resolving.query(node.this, outer, tables), resolving.query(node.expression, outer, tables)
     if len(left.items) != len(right.items):
         columns = f"{len(left.items)} and {len(right.items)} columns"
-        raise failures.error(TypeMismatchError, f"{operator} joins queries of {columns}", node.expression)
+        raise failures.error(
+            TypeMismatchError,
+            f"{operator} joins queries of {columns}",
+            node.expression,
+            hint="Select as many columns on both sides; NULL fills a place.",
+        )
     pairs = list(zip(left.items, right.items, strict=True))
     kinds = [_common_type(one, other, operator, failures) for one, other in pairs]
     left, right = _with_types(left, kinds), _with_types(right, kinds)
@@ -59,7 +66,9 @@ def _common_type(left: Item, right: Item, operator: SetOperator, failures: Failu
     kind = common_type(left.expr.type, right.expr.type)
     if kind is None and not (left.expr.type is None and right.expr.type is None):
         message = f'{operator} joins column "{left.name}" with one of another type'
-        raise failures.error(TypeMismatchError, message, right.expr.offset)
+        raise failures.error(
+            TypeMismatchError, message, right.expr.offset, hint="CAST one side to the type of the other."
+        )
     return kind
 
 

@@ -50,7 +50,12 @@ def build_shape(kind: ShapeKind, arguments: Sequence[Expr], failures: Failures, 
         )
     for number in numbers:
         if number.type is not None and not number.type.is_numeric:
-            raise failures.error(TypeMismatchError, f"{kind} needs numbers (degrees)", number.offset or offset)
+            raise failures.error(
+                TypeMismatchError,
+                f"{kind} needs numbers (degrees)",
+                number.offset or offset,
+                hint="Write numbers or columns of numbers.",
+            )
     shape = Shape(type=kind.datatype, kind=kind, numbers=tuple(numbers), offset=offset)
     _check_constants(shape, failures)
     return shape
@@ -171,7 +176,9 @@ def _without_frame(arguments: Sequence[Expr], failures: Failures) -> Sequence[Ex
     frame = arguments[0].value.strip()
     if not _ICRS.fullmatch(frame):
         raise failures.unsupported(
-            f"positions are ICRS; coordinate system '{frame}' is not converted", arguments[0].offset
+            f"positions are ICRS; coordinate system '{frame}' is not converted",
+            arguments[0].offset,
+            hint="Turn it with ivo_geom_transform, or write 'ICRS'.",
         )
     return arguments[1:]
 
@@ -197,14 +204,26 @@ def _check_constants(shape: Shape, failures: Failures) -> None:
     latitudes = values[1::2] if shape.kind in {ShapeKind.POINT, ShapeKind.POLYGON} else values[1:2]
     for value in values:
         if value is not None and not math.isfinite(value):
-            raise failures.error(TypeMismatchError, f"{shape.kind} needs finite numbers", shape.offset)
+            raise failures.error(
+                TypeMismatchError, f"{shape.kind} needs finite numbers", shape.offset, hint="Write numbers in degrees."
+            )
     for latitude in latitudes:
         if latitude is not None and not -90 <= latitude <= 90:
             raise failures.error(
-                TypeMismatchError, f"declination {latitude:g} of {shape.kind} is outside [-90, 90]", shape.offset
+                TypeMismatchError,
+                f"declination {latitude:g} of {shape.kind} is outside [-90, 90]",
+                shape.offset,
+                hint="Write the right ascension first, then the declination.",
             )
     for size in sizes:
         if size is not None and size < 0:
-            raise failures.error(TypeMismatchError, f"{shape.kind} has the negative size {size:g}", shape.offset)
+            raise failures.error(
+                TypeMismatchError,
+                f"{shape.kind} has the negative size {size:g}",
+                shape.offset,
+                hint="Write a size of 0 or more, in degrees.",
+            )
     if shape.kind is ShapeKind.BOX and any(size is not None and size >= 180 for size in sizes):
-        raise failures.unsupported("a side of BOX is 180 degrees or more", shape.offset)
+        raise failures.unsupported(
+            "a side of BOX is 180 degrees or more", shape.offset, hint="Write bounds of ra and dec: ra BETWEEN a AND b."
+        )

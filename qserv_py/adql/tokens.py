@@ -56,12 +56,17 @@ def tokenize(text: str) -> list[Token]:
         If a quoted string, a delimited name or a comment does not end, or nothing stands in the text.
     """
     if "\0" in text:
-        raise AdqlSyntaxError("the text holds a NUL character", text=text, offset=text.index("\0"))
+        raise AdqlSyntaxError(
+            "the text holds a NUL character", text=text, offset=text.index("\0"), hint="Leave it out."
+        )
     try:
         tokens: list[Token] = list(DIALECT.tokenize(text))
     except TokenError as error:
         raise AdqlSyntaxError(
-            "a quoted string, a delimited name or a comment does not end", text=text, offset=_open_quote(text)
+            "a quoted string, a delimited name or a comment does not end",
+            text=text,
+            offset=_open_quote(text),
+            hint="Close it; a quote inside a text is written twice.",
         ) from error
     if not tokens:
         raise AdqlSyntaxError("the query is empty", text=text, offset=0, hint="Write SELECT ... FROM ...")

@@ -60,7 +60,11 @@ def _function(node: Any, builder: Builder) -> tuple[str, DataType | None, Sequen
         return name, _type_of(name, arguments, function, builder.failures), arguments
     built = builder.build(function)
     if not isinstance(built, Aggregate) or built.distinct:
-        raise builder.failures.unsupported("OVER can follow only an aggregate or a window function", node)
+        raise builder.failures.unsupported(
+            "OVER can follow only an aggregate or a window function",
+            node,
+            hint="Write OVER after SUM(x), ROW_NUMBER() and the like; without DISTINCT.",
+        )
     return built.name, built.type, [built.operand] if built.operand is not None else []
 
 
@@ -81,7 +85,12 @@ def _type_of(name: str, arguments: Sequence[Expr], node: Any, failures: Failures
         )
     least, most, kind = known
     if not least <= len(arguments) <= most:
-        raise failures.error(UnknownFunctionError, f"{name} does not take {len(arguments)} arguments", node)
+        raise failures.error(
+            UnknownFunctionError,
+            f"{name} does not take {len(arguments)} arguments",
+            node,
+            hint="See the window functions in the reference: LAG(x, 1), NTILE(4), RANK().",
+        )
     for count in arguments[1:2] if kind is None else arguments:
         if count.type is None or not count.type.is_integer:
             raise mismatch(f"{name} needs a whole number", count, node, failures)
@@ -91,7 +100,9 @@ def _type_of(name: str, arguments: Sequence[Expr], node: Any, failures: Failures
 def _order_key(part: Any, builder: Builder) -> tuple[Expr, bool]:
     descending = bool(part.args.get("desc"))
     if bool(part.args.get("nulls_first")) != descending:
-        raise builder.failures.unsupported("NULLS FIRST and NULLS LAST are not answered", part)
+        raise builder.failures.unsupported(
+            "NULLS FIRST and NULLS LAST are not answered", part, hint="NULL counts as the largest value."
+        )
     return builder.value(part.this), descending
 
 
@@ -102,7 +113,9 @@ def _frame(spec: Any, node: Any, failures: Failures) -> str:
     kind = str(spec.args.get("kind") or "").upper()
     borders = [_border(spec, end, node, failures) for end in ("start", "end") if spec.args.get(end) is not None]
     if kind not in {"ROWS", "RANGE", "GROUPS"} or spec.args.get("exclude") or not borders:
-        raise failures.unsupported("this frame of a window is not answered", node)
+        raise failures.unsupported(
+            "this frame of a window is not answered", node, hint="Write ROWS BETWEEN ... PRECEDING AND ... FOLLOWING."
+        )
     return f"{kind} BETWEEN {borders[0]} AND {borders[1] if len(borders) > 1 else 'CURRENT ROW'}"
 
 
@@ -114,5 +127,9 @@ def _border(spec: Any, end: str, node: Any, failures: Failures) -> str:
         text = str(border).upper()
     shown = f"{text} {side}".strip()
     if not _BORDER.fullmatch(shown):
-        raise failures.unsupported(f"the frame border {shown} is not answered", node)
+        raise failures.unsupported(
+            f"the frame border {shown} is not answered",
+            node,
+            hint="Write UNBOUNDED PRECEDING, n PRECEDING, CURRENT ROW, n FOLLOWING or UNBOUNDED FOLLOWING.",
+        )
     return shown

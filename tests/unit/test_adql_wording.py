@@ -34,8 +34,6 @@ SELECT ¦CURRENT_USER FROM Object => CURRENT_USER is not answered
 SELECT ¦CURRENT_TIMESTAMP FROM Object => CURRENT_TIMESTAMP is not answered
 SELECT INTERVAL ¦'1' DAY FROM Object => INTERVAL is not answered
 SELECT nObs FROM Object WHERE (¦nObs, nObs) = (1, 2) => a list of values is not answered
-SELECT nObs FROM Object WHERE ¦nObs IS DISTINCT FROM 3 => IS DISTINCT FROM is not answered
-SELECT nObs FROM Object WHERE ¦nObs IS NOT DISTINCT FROM 3 => IS NOT DISTINCT FROM is not answered
 SELECT nObs FROM Object WHERE ¦label LIKE 'a' ESCAPE 'b' => ESCAPE after LIKE is not answered
 SELECT ¦COUNT(*) FILTER (WHERE nObs = 1) FROM Object => FILTER after an aggregate is not answered
 SELECT ¦label COLLATE "C" FROM Object => COLLATE is not answered
