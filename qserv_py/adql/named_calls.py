@@ -11,16 +11,17 @@ from qserv_py.adql.aggregates import further_aggregate
 from qserv_py.adql.arithmetic import whole_quotient
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.calls import checked_call
-from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES, Function
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
-from qserv_py.adql.functions.text import HEX_OF_TEXT
+from qserv_py.adql.functions.text import HEX_OF_BYTES, HEX_OF_TEXT
 from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.in_unit import in_unit
-from qserv_py.adql.places import offset_of
+from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.relations import Relations
 from qserv_py.adql.shapes import build_shape, region_shape
 from qserv_py.adql.tokens import MARK
-from qserv_py.adql.tree import Expr, ShapeKind
+from qserv_py.adql.tree import Call, Expr, ShapeKind
+from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError
 from qserv_py.hints import did_you_mean
 
@@ -43,15 +44,19 @@ def call(node: Any, builder: Builder) -> Expr:
         raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
     if function is HEALPIX_INDEX:
         return GeometricForms(builder.scope).healpix_index(arguments, place)
-    if (
-        name == "DIV"
-        and len(arguments) == 2
-        and all(argument.type is not None and argument.type.is_integer for argument in arguments)
-    ):
+    return _call_by_types(function, arguments, place, builder.failures)
+
+
+def _call_by_types(function: Function, arguments: Sequence[Expr], place: int | None, failures: Failures) -> Expr:
+    """Return a call of the table, which may mean another one for arguments of other types."""
+    kinds = [argument.type for argument in arguments]
+    if function is FUNCTIONS["DIV"] and len(kinds) == 2 and all(kind is not None and kind.is_integer for kind in kinds):
         return whole_quotient(arguments[0], arguments[1])
-    if name == "HEX" and arguments and arguments[0].type is not None and arguments[0].type.is_text:
+    if function is FUNCTIONS["HEX"] and kinds == [DataType.BINARY]:
+        return Call(type=DataType.TEXT, function=HEX_OF_BYTES, arguments=tuple(arguments), offset=place)
+    if function is FUNCTIONS["HEX"] and kinds and kinds[0] is not None and kinds[0].is_text:
         function = HEX_OF_TEXT
-    return checked_call(function, arguments, place, builder.failures)
+    return checked_call(function, arguments, place, failures)
 
 
 def _geometry(name: str, arguments: Sequence[Expr], place: int | None, builder: Builder) -> Expr:

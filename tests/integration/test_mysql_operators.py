@@ -12,6 +12,11 @@ from hypothesis import strategies as st
 from support.engines import Engines, open_engines
 from support.postgres import TestServer
 
+from qserv_py.adql.functions.text import HEX_OF_BYTES
+from qserv_py.catalog.types import DataType
+from qserv_py.planner.plan import MergeStage
+from qserv_py.planner.slots import StageColumn
+
 
 @pytest.fixture(scope="module")
 def engines(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
@@ -121,3 +126,14 @@ def test_as_postgresql_says_it(engines: Engines, expression: str, sql: str) -> N
         assert engines.both(expression.replace("%%", "%"), row) == (wanted, wanted)
 
     check()
+
+
+def test_bytes_in_hexadecimal(engines: Engines) -> None:
+    in_postgres = HEX_OF_BYTES.sql([r"'\x00ff5c'::bytea"], duckdb=False)
+    in_duckdb = HEX_OF_BYTES.sql([r"'\x00\xFF\x5C'::BLOB"], duckdb=True)
+    found = engines.connection.execute(f"SELECT {in_postgres}".encode()).fetchone()
+    columns = (StageColumn(label="x", type=DataType.TEXT),)
+    stage = MergeStage(name="m", sql=f"SELECT {in_duckdb} AS x", columns=columns, reads=())
+    [batch] = list(engines.merge.run(stage))
+    assert found is not None
+    assert (found[0], batch.to_pydict()["x"]) == ("00FF5C", ["00FF5C"])

@@ -24,6 +24,7 @@ def _flag(name: str, doc: str) -> Function:
     )
 
 
+HEX_OF_BYTES = _text("HEX", "text", "upper(encode({0}, 'hex'))", "hex({0})", "As HEX of a number.")
 HEX_OF_TEXT = _text("HEX", "text", "upper(encode(convert_to({0}, 'UTF8'), 'hex'))", "hex({0})", "As HEX of a number.")
 
 _LENGTH = "CAST(length({0}) AS INTEGER)"
@@ -108,7 +109,7 @@ MORE_TEXT = (
         DataType.TEXT,
         "upper(to_hex(CAST({0} AS bigint)))",
         "hex(CAST({0} AS BIGINT))",
-        "A whole number in hexadecimal digits, a negative one as 64 bits; of a text, its bytes in UTF-8.",
+        "Hexadecimal digits of a whole number, a negative one as 64 bits; of a text its UTF-8, of bytes these.",
     ),
     _flag("ivo_nocasematch", "1 if the text is like the pattern (as ILIKE), else 0."),
     _flag("ivo_hasword", "1 if every word of the second text is a word of the first, whatever their case, else 0."),
