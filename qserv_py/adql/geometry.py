@@ -66,12 +66,11 @@ class GeometricForms:
         TypeMismatchError
             If an argument is no number, or a constant is out of range.
         QueryNotSupportedError
-            If an argument must be constant and is not, or the query has no director for ``qserv_areaspec_*``.
+            If an argument must be constant and is not.
         """
         if name in MEASURES:
             return Measures(self.failures).build(name, arguments, place)
-        if any(isinstance(argument, Shape) for argument in arguments):
-            raise self._wrong_arguments(name, f"{_SIGNATURES[name].name} takes numbers, not shapes", place)
+        self._check_numbers(name, arguments, place)
         if name in {"SCISQL_ANGSEP", "Q3C_DIST"}:
             if len(arguments) != 4:
                 raise self._wrong_count(name, arguments, place)
@@ -79,20 +78,22 @@ class GeometricForms:
         if name in {"Q3C_JOIN", "Q3C_RADIAL_QUERY"}:
             return self._closer(name, arguments, place)
         if name == "Q3C_POLY_QUERY":
-            return self._region(name, "POLY", arguments[:2], arguments[2:], place)
+            return self.region(name, "POLY", arguments[:2], arguments[2:], place)
         region = {"CPOLY": "POLY"}.get(name[len("SCISQL_S2PTIN") :], "") or name.removeprefix("SCISQL_S2PTIN")
-        if name.startswith("QSERV_AREASPEC_"):
-            region = name.removeprefix("QSERV_AREASPEC_")
-            return self._region(name, region, self._director_position(name, place), arguments, place)
-        inside = self._region(name, region, arguments[:2], arguments[2:], place)
+        inside = self.region(name, region, arguments[:2], arguments[2:], place)
         return Cast(type=DataType.INT, operand=inside, offset=place)
+
+    def _check_numbers(self, name: str, arguments: Sequence[Expr], place: int | None) -> None:
+        if any(isinstance(argument, Shape) for argument in arguments):
+            raise self._wrong_arguments(name, f"{_SIGNATURES[name].name} takes numbers, not shapes", place)
 
     # regions
 
-    def _region(
+    def region(
         self, name: str, region: str, position: Sequence[Expr], numbers: Sequence[Expr], place: int | None
     ) -> Expr:
-        """Return the condition that a position lies in a region."""
+        """Return the condition that a position lies in a region: CIRCLE, BOX, ELLIPSE or POLY."""
+        self._check_numbers(name, [*position, *numbers], place)
         wanted = _NUMBERS.get(region)
         right = len(numbers) == wanted if wanted else len(numbers) >= 6 and len(numbers) % 2 == 0
         if len(position) != 2 or not right:
@@ -228,19 +229,6 @@ class GeometricForms:
                     return source if table.column(position.column).physical == expr.label else None
             scope = scope.outer
         return None
-
-    def _director_position(self, name: str, place: int | None) -> list[Expr]:
-        """Return the position columns of the first director in FROM."""
-        for source in self.scope.sources:
-            if isinstance(source, TableSource) and isinstance(source.table, DirectorTable):
-                table = source.table
-                columns = (table.column(table.ra.column), table.column(table.dec.column))
-                return [table_ref(source, column, place) for column in columns]
-        raise self.failures.unsupported(
-            f"{_SIGNATURES[name].name} needs a director in FROM",
-            place,
-            hint="Join the director by its key, or write scisql_s2PtIn... with the position columns.",
-        )
 
     # errors
 

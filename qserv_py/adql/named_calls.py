@@ -8,6 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.aggregates import further_aggregate
+from qserv_py.adql.areas import PREFIX, area_restriction
 from qserv_py.adql.arithmetic import whole_quotient
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.calls import checked_call
@@ -36,7 +37,7 @@ def call(node: Any, builder: Builder) -> Expr:
         return in_unit(node.expressions, place, builder)
     arguments = [builder.build(part) for part in _without_array(name, node.expressions)]
     if name in SHAPE_NAMES:
-        return _geometry(name, arguments, place, builder)
+        return _geometry(name, node, arguments, builder)
     function = FUNCTIONS.get(name)
     if function is None:
         known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
@@ -59,13 +60,16 @@ def _call_by_types(function: Function, arguments: Sequence[Expr], place: int | N
     return checked_call(function, arguments, place, failures)
 
 
-def _geometry(name: str, arguments: Sequence[Expr], place: int | None, builder: Builder) -> Expr:
+def _geometry(name: str, node: Any, arguments: Sequence[Expr], builder: Builder) -> Expr:
+    place = offset_of(node)
     if name in {"CONTAINS", "INTERSECTS"}:
         return Relations(builder.failures).build(name, arguments, place)
     if name == "DISTANCE":
         return Relations(builder.failures).distance(arguments, place)
     if name == "REGION":
         return region_shape(arguments, builder.failures, place)
+    if name.startswith(PREFIX):
+        return area_restriction(node, arguments, place, builder)
     if is_form(name):
         return GeometricForms(builder.scope).build(name, arguments, place)
     return build_shape(ShapeKind(name), arguments, builder.failures, place)

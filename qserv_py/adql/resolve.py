@@ -6,6 +6,7 @@ refused, so that nothing reaches a server that was not understood.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -23,7 +24,8 @@ from qserv_py.adql.result_clauses import group_keys, offset, order_items, top
 from qserv_py.adql.scope import CommonTable, Scope
 from qserv_py.adql.select_list import select_items
 from qserv_py.adql.set_queries import SET_OPERATORS, resolve_set
-from qserv_py.adql.tree import Expr, Query, ResolvedQuery, Select
+from qserv_py.adql.tree import Expr, Joined, Query, ResolvedQuery, Select
+from qserv_py.adql.walks import conditions_that_hold, nullable
 from qserv_py.adql.wording import describe
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import AdqlSyntaxError, LimitError
@@ -100,6 +102,7 @@ def _resolve_block(node: Any, scope: Scope, resolving: Resolving) -> Select:
     failures = resolving.failures
     _check_clauses(node, failures)
     joined, conditions = read_from(node, scope, resolving)
+    _note_joins(node, joined, conditions, scope)
     builder = resolving.expressions(scope)
     scope.aliases = frozenset(part.alias.lower() for part in node.expressions if isinstance(part, exp.Alias))
     joined, where = plain_equalities(joined, [*conditions, *_where(node, builder)])
@@ -123,6 +126,13 @@ def _resolve_block(node: Any, scope: Scope, resolving: Resolving) -> Select:
         forbid_windows(condition, "HAVING", failures)
     check_distinct_order(select, failures)
     return with_freed(select, failures, strict=resolving.strict)
+
+
+def _note_joins(node: Any, joined: Joined | None, conditions: Sequence[Expr], scope: Scope) -> None:
+    """Tell the scope what FROM and WHERE say of all rows."""
+    scope.optional = nullable(joined)
+    scope.inner = (*conditions, *conditions_that_hold(joined))
+    scope.where = None if node.args.get("where") is None else node.args["where"].this
 
 
 def _where(node: Any, builder: Builder) -> list[Expr]:

@@ -52,6 +52,15 @@ class Scope:
     items: tuple[Item, ...] = ()
     """The select list, where its names are known: in GROUP BY, HAVING and ORDER BY, to the block itself."""
 
+    optional: frozenset[int] = frozenset()
+    """Ids of the sources that an outer join may fill with NULL, once FROM is read."""
+
+    inner: tuple[Expr, ...] = ()
+    """Conditions of FROM that hold for every row, once it is read."""
+
+    where: Any = None
+    """sqlglot's condition of WHERE."""
+
     def add(self, source: Source, node: Any) -> None:
         """Add a source; its alias must be new in the block."""
         if any(known.alias.lower() == source.alias.lower() for known in self.sources):

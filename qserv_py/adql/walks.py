@@ -125,6 +125,16 @@ def nullable(tree: Joined | int | None) -> frozenset[int]:
     return found
 
 
+def conditions_that_hold(tree: Joined | int | None) -> tuple[Expr, ...]:
+    """Return the conditions of joins that hold for every row of a tree."""
+    if not isinstance(tree, Joined):
+        return ()
+    own = tree.on if tree.kind is JoinKind.INNER else ()
+    left = conditions_that_hold(tree.left) if tree.kind in {JoinKind.INNER, JoinKind.LEFT} else ()
+    right = conditions_that_hold(tree.right) if tree.kind in {JoinKind.INNER, JoinKind.RIGHT} else ()
+    return (*own, *left, *right)
+
+
 def join_conditions(tree: Joined | int) -> Iterator[Expr]:
     """Yield the conditions of a tree of joins."""
     if isinstance(tree, Joined):

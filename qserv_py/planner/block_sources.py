@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
-from qserv_py.adql.walks import is_aggregated
+from qserv_py.adql.walks import conditions_that_hold, is_aggregated, nullable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner import joins
 from qserv_py.planner.blocks import is_about_any
@@ -87,7 +87,7 @@ def with_tables_of(
 
 def own_conditions(select: Select, source: int) -> list[Expr]:
     """Return the conditions on one source alone that its rows may be tested for before they are joined."""
-    kept = () if source in walks.nullable(select.joined) else select.where
+    kept = () if source in nullable(select.joined) else select.where
     return [one for one in (*kept, *joins.conditions_before(select.joined, source)) if is_about_any(one, {source})]
 
 
@@ -123,8 +123,8 @@ def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
 
     A key that may be NULL is none for a block whose conditions fail for NULL.
     """
-    nullable = walks.nullable(select.joined)
-    conditions = (*select.where, *joins.conditions_that_hold(select.joined))
+    padded = nullable(select.joined)
+    conditions = (*select.where, *conditions_that_hold(select.joined))
     present = {ref for condition in conditions for ref in _not_null(condition)}
 
     def known(source: int, label: str, key: Key) -> Key:
@@ -133,7 +133,7 @@ def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
     return {
         source: {label: known(source, label, key) for label, key in columns.items()}
         for source, columns in keys.items()
-        if source not in nullable
+        if source not in padded
     }
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from qserv_py.adql import walks
 from qserv_py.adql.tree import Query, ResolvedQuery, Select, SetQuery
-from qserv_py.adql.walks import column_refs, is_aggregated
+from qserv_py.adql.walks import column_refs, is_aggregated, nullable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
 from qserv_py.planner import count_star
@@ -101,8 +101,8 @@ def _plan_in_chunks(placed: InChunks, planning: Planning) -> Planned:
     select = replace(placed.select, sources=with_received(placed.select, sources, placed.near, planning))
     select = with_placed(select, sources, planning)
     select = plan_subqueries(select, sources, planning)
-    nullable = walks.nullable(select.joined)
-    select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=nullable)
+    padded = nullable(select.joined)
+    select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=padded)
     known_keys = keys_of_rows(select, sources.keys)
     keys = item_keys(select, known_keys)
     if chunks.runs_once:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource
+from qserv_py.adql.tree import ColumnRef, Expr, InQuery, Select, Source, TableSource
 from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, TableSnapshot
 from qserv_py.catalog.types import DataType
@@ -84,6 +84,21 @@ def in_both(a: IntArray, b: IntArray) -> IntArray:
     return shared
 
 
+def _selected_ids(condition: Expr, keys: Mapping[int, Keys]) -> Select | None:
+    """Return the block of ``key IN (SELECT id FROM director ...)``; None of any other condition."""
+    if not isinstance(condition, InQuery) or not isinstance(condition.operand, ColumnRef):
+        return None
+    key = keys.get(condition.operand.source, {}).get(condition.operand.label)
+    inner = condition.query
+    if key is None or key.repeated or not isinstance(inner, Select) or len(inner.sources) != 1:
+        return None
+    source, item = inner.sources[0], inner.items[0].expr
+    if not isinstance(source, TableSource) or not isinstance(item, ColumnRef) or item.source != source.id:
+        return None
+    selected = keys_of_table(source).get(item.label)
+    return inner if selected is not None and selected.director == key.director else None
+
+
 @lru_cache(maxsize=64)
 def chunk_map(state: FamilyState) -> ChunkMap:
     """Return the chunk map of a family; made once for each state of it."""
@@ -140,6 +155,7 @@ class Pruning:
             return select, chunks
         whole = select
         chunks = self._by_keys(select, chunks, keys)
+        chunks = self._by_selected_keys(select, chunks, keys)
         for source in select.sources:
             if isinstance(source, NearSource):
                 continue
@@ -163,6 +179,21 @@ class Pruning:
         for lookup, cells in self._cells_of(select, keys):
             found = chunk_map(self.catalog.families[chunks.family]).index_of(cells)
             chunks = chunks.narrowed(np.unique(found[found >= 0]), str(lookup))
+        return chunks
+
+    def _by_selected_keys(self, select: Select, chunks: ChunkSet, keys: Mapping[int, Keys]) -> ChunkSet:
+        """Cut the chunks down by ``key IN (SELECT id FROM director WHERE region)``: equal keys stand in one chunk."""
+        for condition in select.where:
+            inner = _selected_ids(condition, keys)
+            if inner is None:
+                continue
+            source = inner.sources[0]
+            assert isinstance(source, TableSource)
+            region = self._region_of(source, inner)
+            found = [] if region is None else [region.cover.maybe]
+            found += [one.maybe for one in inner.where if isinstance(one, Ranges) and one.column.source == source.id]
+            for maybe in found:
+                chunks = self.overlapping(chunks, maybe, f"region of the ids of {source.alias}")
         return chunks
 
     def _by_second_key(self, select: Select, chunks: ChunkSet, source: TableSource) -> ChunkSet:

@@ -91,16 +91,6 @@ def conditions_before(tree: Joined | int | None, source: int) -> tuple[Expr, ...
     return conditions_before(tree.left, source) + conditions_before(tree.right, source)
 
 
-def conditions_that_hold(tree: Joined | int | None) -> tuple[Expr, ...]:
-    """Return the conditions of joins that hold for every row of a tree."""
-    if not isinstance(tree, Joined):
-        return ()
-    own = tree.on if tree.kind is JoinKind.INNER else ()
-    left = conditions_that_hold(tree.left) if tree.kind in {JoinKind.INNER, JoinKind.LEFT} else ()
-    right = conditions_that_hold(tree.right) if tree.kind in {JoinKind.INNER, JoinKind.RIGHT} else ()
-    return (*own, *left, *right)
-
-
 def conditions_of_inner(tree: Joined | int) -> list[Expr] | None:
     """Return the conditions of a tree of inner joins; None when there is another join in it."""
     if isinstance(tree, int):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from qserv_py.adql import walks
 from qserv_py.adql.tree import ExistsQuery, Expr, InQuery, Query, ScalarQuery, Select, SetQuery, Source, TableSource
-from qserv_py.adql.walks import rewrite
+from qserv_py.adql.walks import nullable, rewrite
 from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
@@ -107,7 +107,7 @@ class _InChunks:
             else source
             for source in query.sources
         ]
-        inner = BlockSources(all=placed, nullable=self.sources.nullable | walks.nullable(self.around.joined))
+        inner = BlockSources(all=placed, nullable=self.sources.nullable | nullable(self.around.joined))
         inner.partitioned, inner.keys = with_tables_of(query, anchors, self.sources.keys, near)
         query = replace(query, sources=with_received(query, inner, near, self.planning))
         query = pruning.prune_near(query, self.around)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import pytest
-from support.catalogues import CATALOGUES
+from support.catalogues import CATALOGUES, GAPS
 from support.plain import differences
 from support.servers import Servers
 
@@ -138,12 +138,12 @@ PAIRS = [
     ),
     Pair(
         "SELECT n, ivo_histogram(gFlux, 0, 100, 6) FROM {0}.Object GROUP BY n",
-        f"SELECT n, ARRAY[{_BINS}] FROM (SELECT n, CASE WHEN gflux = 'NaN' THEN 7 ELSE"
+        f"SELECT n, ARRAY[{_BINS}] FROM (SELECT n, CASE WHEN gflux IS NULL THEN 0 WHEN gflux = 'NaN' THEN 7 ELSE"
         " width_bucket(gflux::float8, 0::float8, 100::float8, 6) END AS b FROM {0}.object) AS t GROUP BY n",
     ),
     Pair(
         "SELECT h FROM (SELECT gavo_histogram(gFlux, 0, 100, 6) AS h, MEDIAN(gFlux) AS m FROM {0}.Object) AS t",
-        f"SELECT ARRAY[{_BINS}] FROM (SELECT CASE WHEN gflux = 'NaN' THEN 7 ELSE"
+        f"SELECT ARRAY[{_BINS}] FROM (SELECT CASE WHEN gflux IS NULL THEN 0 WHEN gflux = 'NaN' THEN 7 ELSE"
         " width_bucket(gflux::float8, 0::float8, 100::float8, 6) END AS b FROM {0}.object) AS t",
     ),
     Pair(
@@ -161,8 +161,88 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize("name", CATALOGUES)
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.adql[:40])
+def within(ra: str, dec: str) -> str:
+    """Return the condition that columns of a position stand in ``_AREA``."""
+    return f"oracle.separation({ra}, {dec}, 30, 10) <= 80"
+
+
+_A, _O = (within(f"{alias}.coord_ra", f"{alias}.coord_dec") for alias in "ao")
+_T, _S = within("t.t_ra", "t.t_dec"), within("s_ra", "s_dec")
+_OF_S = f"EXISTS (SELECT FROM {{0}}.object a WHERE a.objectid = s.objectid AND {_A})"
+_AREA = "qserv_areaspec_circle(30, 10, 80)"
+
+AREAS = [
+    Pair(
+        f"SELECT a.objectId, o.objectId AS other FROM {{0}}.Object a, {{0}}.Object o WHERE {_AREA}"
+        " AND DISTANCE(a.coord_ra, a.coord_dec, o.coord_ra, o.coord_dec) < 0.02",
+        f"SELECT a.objectid, o.objectid FROM {{0}}.object a, {{0}}.object o WHERE {_O} AND {_A}"
+        " AND oracle.separation(a.coord_ra, a.coord_dec, o.coord_ra, o.coord_dec) < 0.02",
+    ),
+    Pair(
+        f"SELECT COUNT(*) AS n FROM {{0}}.Object o JOIN {{0}}.Source s ON s.visit = o.n WHERE {_AREA}",
+        f"SELECT count(*) FROM {{0}}.object o JOIN {{0}}.source s ON s.visit = o.n WHERE {_O} AND"
+        f" {_OF_S}",
+    ),
+    Pair(
+        f"SELECT s.sourceId FROM {{0}}.Source s, {{0}}.Visit v WHERE v.visit = s.visit AND {_AREA} AND v.seeing < 1",
+        f"SELECT s.sourceid FROM {{0}}.source s, {{0}}.visit v WHERE v.visit = s.visit AND v.seeing < 1 AND {_OF_S}",
+    ),
+    Pair(f"SELECT s.sourceId FROM {{0}}.Source s WHERE NOT {_AREA}",
+         f"SELECT s.sourceid FROM {{0}}.source s WHERE NOT {_OF_S}"),
+    Pair(
+        f"SELECT o.objectId, s.sourceId FROM {{0}}.Object o LEFT JOIN {{0}}.Source s"
+        f" ON s.objectId = o.objectId AND s.flux > 5 WHERE {_AREA}",
+        f"SELECT o.objectid, s.sourceid FROM {{0}}.object o LEFT JOIN {{0}}.source s"
+        f" ON s.objectid = o.objectid AND s.flux > 5 WHERE {_O}",
+    ),
+    Pair(
+        f"SELECT o.gFlux, s.sourceId FROM {{0}}.Object o RIGHT JOIN {{0}}.Source s"
+        f" ON s.objectId = o.objectId AND o.gFlux > 5 WHERE {_AREA}",
+        f"SELECT x.gflux, s.sourceid FROM {{0}}.object x RIGHT JOIN {{0}}.source s"
+        f" ON s.objectid = x.objectid AND x.gflux > 5 WHERE {_OF_S}",
+    ),
+    Pair(
+        f"SELECT o.objectId, t.truthId FROM {{0}}.Object o, {{0}}.FarPairs p, {{0}}.Truth t"
+        f" WHERE {_AREA} AND p.objectId = o.objectId AND t.truthId = p.truthId",
+        f"SELECT o.objectid, t.truthid FROM {{0}}.object o, {{0}}.farpairs p, {{0}}.truth t"
+        f" WHERE {_O} AND {_T} AND p.objectid = o.objectid AND t.truthid = p.truthid",
+    ),
+    Pair(
+        f"SELECT p.rank, t.truthId FROM {{0}}.Pairs p JOIN {{0}}.Truth t ON t.truthId = p.truthId WHERE {_AREA}",
+        f"SELECT p.rank, t.truthid FROM {{0}}.pairs p JOIN {{0}}.truth t ON t.truthid = p.truthid WHERE {_T}",
+    ),
+    Pair(
+        f"SELECT p.rank, p.truthId FROM {{0}}.Pairs p WHERE {_AREA}",
+        f"SELECT p.rank, p.truthid FROM {{0}}.pairs p JOIN {{0}}.object o ON o.objectid = p.objectid WHERE {_O}",
+    ),
+]  # fmt: skip
+
+OF_GAPS = [
+    Pair(
+        f"SELECT sourceId FROM {{0}}.Source WHERE {_AREA}",
+        f"SELECT sourceid FROM {{0}}.source WHERE {_S}",
+    ),
+    Pair(
+        f"SELECT o.objectId, s.sourceId FROM {{0}}.Object o JOIN {{0}}.Source s USING (objectId) WHERE {_AREA}",
+        f"SELECT o.objectid, s.sourceid FROM {{0}}.object o JOIN {{0}}.source s USING (objectid) WHERE {_O} AND {_S}",
+    ),
+    Pair(
+        f"SELECT p.rank, p.truthId FROM {{0}}.Pairs p WHERE {_AREA}",
+        f"SELECT p.rank, p.truthid FROM {{0}}.pairs p JOIN {{0}}.object o ON o.objectid = p.objectid WHERE {_O}",
+    ),
+    Pair(
+        f"SELECT detId, mag FROM {{0}}.Detection WHERE {_AREA}",
+        f"SELECT detid, mag FROM {{0}}.detection WHERE {within('d_ra', 'd_dec')}",
+    ),
+]
+
+CASES = [
+    *((pair, name) for pair in (*PAIRS, *AREAS) for name in CATALOGUES),
+    *((pair, GAPS) for pair in OF_GAPS),
+]
+
+
+@pytest.mark.parametrize(("pair", "name"), CASES, ids=[f"{pair.adql[:60]}-{name}" for pair, name in CASES])
 def test_answers_agree(servers: Servers, pair: Pair, name: str) -> None:
     table = servers.sharded.query(pair.adql.format(name)).to_arrow()
     ours = list(zip(*(column.to_pylist() for column in table.columns), strict=True))

@@ -166,10 +166,75 @@ def test_messages(query: str, kind: type[errors.QservError], match: str) -> None
     assert caught.value.offset is not None
 
 
-def test_a_region_needs_a_director() -> None:
-    with pytest.raises(errors.QueryNotSupportedError, match="qserv_areaspec_circle needs a director in FROM") as caught:
-        plan("SELECT visit FROM Source WHERE qserv_areaspec_circle(10, 20, 0.1)")
-    assert "Join the director" in caught.value.hint
+@pytest.mark.parametrize(
+    ("query", "match", "hint"),
+    [
+        ("Visit WHERE qserv_areaspec_circle(1, 2, 3)", "needs a partitioned table in FROM", "scisql_s2PtIn"),
+        (
+            "(SELECT ra, dec FROM Object) AS t WHERE qserv_areaspec_circle(1, 2, 3)",
+            "needs a partitioned table in FROM",
+            "scisql_s2PtIn",
+        ),
+        (
+            "Visit v LEFT JOIN Object o ON o.nObs = v.visit WHERE qserv_areaspec_circle(1, 2, 3)",
+            "restricts no table that an outer join may fill with NULL",
+            "restrict a sub-query",
+        ),
+        ("Source WHERE qserv_areaspec_circle(1, flux, 3)", 'restricts "Source", which has no position', ""),
+    ],
+)
+def test_a_region_needs_a_table_to_restrict(query: str, match: str, hint: str) -> None:
+    with pytest.raises(errors.QueryNotSupportedError, match=match) as caught:
+        plan(f"SELECT 1 AS one FROM {query}")
+    assert hint in caught.value.hint
+
+
+_OF = "qserv_areaspec_circle(10, 20, 3)"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (
+            f"FROM Object a, Object b WHERE DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.001 AND {_OF}",
+            "FROM Object a, Object b WHERE DISTANCE(a.ra, a.dec, b.ra, b.dec) < 0.001"
+            " AND scisql_s2PtInCircle(a.ra, a.dec, 10, 20, 3) = 1 AND scisql_s2PtInCircle(b.ra, b.dec, 10, 20, 3) = 1",
+        ),
+        (
+            f"FROM Object o, Source s, Visit v WHERE {_OF} AND v.visit = s.visit AND s.objectId = o.objectId",
+            "FROM Object o, Source s, Visit v WHERE scisql_s2PtInCircle(o.ra, o.dec, 10, 20, 3) = 1"
+            " AND v.visit = s.visit AND s.objectId = o.objectId",
+        ),
+        (
+            f"FROM Object o JOIN Source s USING (objectId) JOIN Source t ON t.objectId = s.objectId WHERE {_OF}",
+            "FROM Object o JOIN Source s USING (objectId) JOIN Source t ON t.objectId = s.objectId"
+            " WHERE scisql_s2PtInCircle(o.ra, o.dec, 10, 20, 3) = 1",
+        ),
+        (
+            f"FROM Object o JOIN Source s ON s.visit = o.nObs WHERE {_OF}",
+            "FROM Object o JOIN Source s ON s.visit = o.nObs WHERE scisql_s2PtInCircle(o.ra, o.dec, 10, 20, 3) = 1 AND"
+            " s.objectId IN (SELECT objectId FROM Object WHERE scisql_s2PtInCircle(ra, dec, 10, 20, 3) = 1)",
+        ),
+        (
+            f"FROM Object o LEFT JOIN Truth t ON t.truthId = o.objectId WHERE {_OF}",
+            "FROM Object o LEFT JOIN Truth t ON t.truthId = o.objectId"
+            " WHERE scisql_s2PtInCircle(o.ra, o.dec, 10, 20, 3) = 1",
+        ),
+        (
+            f"FROM ObjectMatch m JOIN Truth t ON t.truthId = m.truthId WHERE {_OF}",
+            "FROM ObjectMatch m JOIN Truth t ON t.truthId = m.truthId"
+            " WHERE scisql_s2PtInCircle(t.ra, t.dec, 10, 20, 3) = 1",
+        ),
+        (
+            f"FROM Source s WHERE NOT {_OF}",
+            "FROM Source s WHERE NOT s.objectId IN"
+            " (SELECT objectId FROM Object WHERE scisql_s2PtInCircle(ra, dec, 10, 20, 3) = 1)",
+        ),
+    ],
+)
+def test_an_area_restricts_every_partitioned_table(written: str, meant: str) -> None:
+    queries = [resolved(f"SELECT COUNT(*) AS n {text}").query for text in (written, meant)]
+    assert sorted(map(repr, queries[0].where)) == sorted(map(repr, queries[1].where))
 
 
 @pytest.mark.parametrize("name", ["STDDEV(ra) > 1", "BOOL_AND(ra > 3)", "MEDIAN(ra) > 3"])

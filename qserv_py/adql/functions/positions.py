@@ -192,19 +192,19 @@ FORMS = (
     ),
     Form(
         "qserv_areaspec_circle(ra0, dec0, radius)",
-        "As scisql_s2PtInCircle of the position of the first director in FROM.",
+        "As scisql_s2PtInCircle, of the position of every partitioned table of the block.",
     ),
     Form(
         "qserv_areaspec_box(ra_min, dec_min, ra_max, dec_max)",
-        "As scisql_s2PtInBox of the position of the first director in FROM.",
+        "As scisql_s2PtInBox, of the position of every partitioned table of the block.",
     ),
     Form(
         "qserv_areaspec_ellipse(ra0, dec0, major, minor, angle)",
-        "As scisql_s2PtInEllipse of the position of the first director in FROM.",
+        "As scisql_s2PtInEllipse, of the position of every partitioned table of the block.",
     ),
     Form(
         "qserv_areaspec_poly(ra1, dec1, ra2, dec2, ra3, dec3, ...)",
-        "As scisql_s2PtInCPoly of the position of the first director in FROM.",
+        "As scisql_s2PtInCPoly, of the position of every partitioned table of the block.",
     ),
     Form("q3c_dist(ra1, dec1, ra2, dec2)", "Angle between two positions, degrees, as DISTANCE.", "DOUBLE PRECISION"),
     Form(
