@@ -12,7 +12,9 @@ from typing import Any
 
 from sqlglot import exp
 from sqlglot.errors import ParseError
+from sqlglot.tokens import Token
 
+from qserv_py.adql.show import Show, is_show, read_show
 from qserv_py.adql.strict import check_strict
 from qserv_py.adql.token_checks import check_bounds, check_start, check_tokens, one_statement
 from qserv_py.adql.tokens import BACKTICK, DIALECT, MARK, for_parser, tokenize
@@ -38,10 +40,17 @@ class ParsedQuery:
 
     text: str
     tree: Any
-    """``sqlglot.exp.Query``."""
+    """``sqlglot.exp.Query``; None for SHOW and DESCRIBE."""
 
     mode: Mode = Mode.LENIENT
     """What was taken for ADQL; some of what only types and keys can tell is lenient, too."""
+
+    show: Show | None = None
+    """What SHOW or DESCRIBE asks for."""
+
+    def may_name(self, database: str) -> bool:
+        """Whether the query may name a database, of a lower-case name, that is never left out of a table's name."""
+        return database in self.text.lower() or (self.show is not None and database == "tap_schema")
 
 
 def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
@@ -73,6 +82,8 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     tokens = tokenize(text)
     check_bounds(tokens)
     tokens = one_statement(text, tokens)
+    if is_show(tokens):
+        return _shown(text, tokens, mode)
     check_start(text, tokens)
     if mode is Mode.STRICT:
         check_strict(text)
@@ -103,6 +114,18 @@ def _free_case(tree: Any, text: str) -> None:
         start = name.meta.get("start")
         if start is not None and text[start] == BACKTICK:
             name.set("quoted", False)
+
+
+def _shown(text: str, tokens: list[Token], mode: Mode) -> ParsedQuery:
+    """Return SHOW or DESCRIBE, which ADQL does not have."""
+    if mode is Mode.STRICT:
+        raise AdqlSyntaxError(
+            f"{tokens[0].text.upper()} is not ADQL",
+            text=text,
+            offset=tokens[0].start,
+            hint="Query TAP_SCHEMA: SELECT table_name FROM tap_schema.tables. Lenient mode takes SHOW and DESCRIBE.",
+        )
+    return ParsedQuery(text, None, show=read_show(text, tokens))
 
 
 def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:

@@ -7,6 +7,7 @@ refused, so that nothing reaches a server that was not understood.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
@@ -17,7 +18,7 @@ from qserv_py.adql.from_clause import read_from
 from qserv_py.adql.grouping import check_distinct_order, forbid_aggregates, forbid_windows, with_freed
 from qserv_py.adql.metadata import output_columns
 from qserv_py.adql.node_parts import parts_besides
-from qserv_py.adql.parse import Mode, ParsedQuery
+from qserv_py.adql.parse import Mode, ParsedQuery, parse
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.resolving import CommonTables, Resolving
 from qserv_py.adql.result_clauses import group_keys, offset, order_items, top
@@ -58,6 +59,9 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     LimitError
         If it has too many tables, columns or sub-queries, or nests too deeply.
     """
+    if parsed.show is not None:
+        meant = parsed.show.query(catalog, Failures(parsed.text))
+        return replace(resolve(parse(meant), catalog), text=parsed.text)
     resolving = Resolving(Failures(parsed.text), catalog, _resolve, strict=parsed.mode is Mode.STRICT)
     try:
         query = resolving.query(parsed.tree, None, {})

@@ -203,6 +203,20 @@ def column_names(source: Source) -> Iterator[str]:
         yield from (item.name for item in source.query.items)
 
 
+def find_database(catalog: Catalog, failures: Failures, name: tuple[str, bool], node: Any) -> tuple[Database, ...]:
+    """Return the databases that a written name, with whether it was delimited, may mean: one at the least."""
+    databases = catalog.find_databases(name[0], exact=name[1])
+    if not databases:
+        known = [d.name for d in catalog.databases]
+        raise failures.error(
+            UnknownTableError,
+            f'database "{name[0]}" is not known',
+            node,
+            hint=did_you_mean(name[0], known) or f"Known: {', '.join(known) or 'none'}.",
+        )
+    return databases
+
+
 def find_table(
     catalog: Catalog, failures: Failures, *, database: tuple[str, bool] | None, name: tuple[str, bool], node: Any
 ) -> tuple[Database, Table]:
@@ -220,18 +234,7 @@ def find_table(
         Where it stands.
     """
     text, exact = name
-    if database is None:
-        databases: tuple[Database, ...] = catalog.databases
-    else:
-        databases = catalog.find_databases(database[0], exact=database[1])
-        if not databases:
-            known = [d.name for d in catalog.databases]
-            raise failures.error(
-                UnknownTableError,
-                f'database "{database[0]}" is not known',
-                node,
-                hint=did_you_mean(database[0], known) or f"Known: {', '.join(known) or 'none'}.",
-            )
+    databases = catalog.databases if database is None else find_database(catalog, failures, database, node)
     found = [(d, table) for d in databases for table in d.find_tables(text, exact=exact)]
     if database is None:
         # TAP_SCHEMA.columns must not make a survey's table "columns" ambiguous, nor ivoa.ObsCore the table it shows.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from qserv_py.catalog.model import Table
+
 _REGULAR = re.compile("[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -51,6 +53,11 @@ def written_name(name: str) -> str:
     if _REGULAR.fullmatch(name) and name.upper() not in RESERVED:
         return name
     return '"' + name.replace('"', '""') + '"'
+
+
+def written_table(table: Table) -> str:
+    """Return a table's name with its database, as a query must write it."""
+    return f"{written_name(table.database)}.{written_name(table.name)}"
 
 
 UDF_PREFIXES = ("GAIA_", "GAVO_", "IVO_", "QSERV_", "SCISQL_")

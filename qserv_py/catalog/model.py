@@ -19,6 +19,9 @@ from qserv_py.catalog.types import DataType
 MAX_IDENTIFIER_BYTES = 63
 """Longest name that PostgreSQL keeps whole."""
 
+UPLOAD_DATABASE = "TAP_UPLOAD"
+"""Database of the tables that a query brings along."""
+
 HEALPIX_COLUMN = "healpix29"
 """Name of the clustering key that every row of a partitioned table carries."""
 

@@ -17,14 +17,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.adql.words import RESERVED
-from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Family, column_names, physical_name
+from qserv_py.catalog.model import (
+    UPLOAD_DATABASE,
+    Column,
+    CzarTable,
+    Database,
+    DatabaseState,
+    Family,
+    column_names,
+    physical_name,
+)
 from qserv_py.catalog.snapshot import Catalog, Snapshot, TableSnapshot
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import LimitError, UserError
 from qserv_py.ingest.values.conversion import convert_column
-
-UPLOAD_DATABASE = "TAP_UPLOAD"
-"""Database of the tables that come with a query."""
 
 MAX_UPLOADED_ROWS = 10_000_000
 """Rows of all uploads of one query."""

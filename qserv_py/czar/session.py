@@ -169,16 +169,17 @@ class Session(Closing):
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
+        parsed = parse(adql)
         catalog, described = self._view(identity)
-        brought = list(self.user_tables.databases(identity)) if may_read_user_tables(adql, identity) else []
-        if brought and SCHEMA_DATABASE in adql.lower():
+        brought = list(self.user_tables.databases(identity)) if may_read_user_tables(parsed, identity) else []
+        if brought and parsed.may_name(SCHEMA_DATABASE):
             catalog = catalog.without(SCHEMA_DATABASE)
             brought.append(tap_schema_of(reduce(_with_tables, brought, catalog)))
         if uploads:
             brought.append(uploaded_tables(uploads))
         catalog, held = reduce(_with_tables, brought, catalog), _rows_of(brought, described)
         try:
-            resolved = resolve(parse(adql), catalog)
+            resolved = resolve(parsed, catalog)
             return plan_query(resolved, catalog, self._indexes.key_cells(resolved, catalog)), held
         except RecursionError:
             raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None

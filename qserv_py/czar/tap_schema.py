@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from qserv_py.adql.words import written_name
+from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import (
     ChildTable,
     Column,
@@ -113,11 +113,6 @@ def written_column(table: Table, column: Column) -> str:
     if len(table.find_columns(column.name, exact=False)) > 1:
         return '"' + column.name.replace('"', '""') + '"'
     return written_name(column.name)
-
-
-def written_table(table: Table) -> str:
-    """Return a table's name with its database, as a query must write it."""
-    return f"{written_name(table.database)}.{written_name(table.name)}"
 
 
 def is_indexed(table: Table, column: Column) -> bool:

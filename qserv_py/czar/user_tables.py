@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from qserv_py.adql.parse import ParsedQuery
 from qserv_py.catalog.grants import Grantee, GranteeKind
 from qserv_py.catalog.model import CzarTable, physical_name
 from qserv_py.config import USER_TABLES_DIR
@@ -219,12 +220,12 @@ def database_of(table: UserTable, identity: Identity) -> str:
     return DATABASE if table.owner == identity.user else f"{DATABASE}_{table.owner}"
 
 
-def may_read_user_tables(adql: str, identity: Identity) -> bool:
+def may_read_user_tables(parsed: ParsedQuery, identity: Identity) -> bool:
     """Tell whether a query may name a table that a user keeps, or read its description in TAP_SCHEMA.
 
     The databases of these tables are never left out of a name.
     """
-    return bool(identity.user) and any(database in adql.lower() for database in (DATABASE, SCHEMA_DATABASE))
+    return bool(identity.user) and any(parsed.may_name(database) for database in (DATABASE, SCHEMA_DATABASE))
 
 
 def _owner(identity: Identity) -> str:

@@ -20,6 +20,7 @@ from support.cluster import count_statements
 from support.tap_server import ENDLESS, TapServer
 from support.waiting import wait_until
 
+import qserv_py
 from qserv_py.czar.cluster import Cluster
 
 VOTABLE = "{http://www.ivoa.net/xml/VOTable/v1.3}"
@@ -55,6 +56,20 @@ def test_a_query_is_answered(tap: TapServer, how: str) -> None:
     assert (len(table), str(table["coord_ra"].unit)) == (5, "deg")
     assert list(table["objectId"]) == sorted(table["objectId"])
     assert statuses(reply) == [("OK", "")]
+
+
+def test_the_service_shows_what_it_has(tap: TapServer, cluster: Cluster) -> None:
+    def rows(query: str) -> list[dict[str, object]]:
+        reply = tap.query(query, RESPONSEFORMAT="parquet")
+        assert reply.status_code == 200, reply.text
+        return pq.read_table(io.BytesIO(reply.content)).to_pylist()
+
+    databases = "SELECT schema_name, description FROM tap_schema.schemas ORDER BY schema_index"
+    assert rows("SHOW DATABASES") == rows(databases) != []
+    for statement in ("SHOW TABLES FROM clustered", "SHOW FULL COLUMNS FROM clustered.Object"):
+        with qserv_py.connect(cluster.config.directory) as local:
+            assert rows(statement) == local.query(statement).to_arrow().to_pylist() != []
+    assert 'database "nowhere" is not known' in message(tap.query("SHOW TABLES FROM nowhere"))
 
 
 def test_every_format_by_its_names(tap: TapServer) -> None:

@@ -102,6 +102,23 @@ def test_a_session_answers_each_identity_from_what_it_may_read(session: Session)
         assert "closed" not in {database.name for database in session.catalog(who).databases}
 
 
+def test_nobody_is_shown_the_names_of_a_closed_database(session: Session) -> None:
+    def shown(statement: str, who: Identity) -> list[str]:
+        return [str(name) for batch in session.answer(statement, identity=who).batches() for name in batch[0]]
+
+    for who, databases in ((ALICE, {"closed", "opened"}), (BOB, {"opened"}), (ANONYMOUS, {"opened"})):
+        assert set(shown("SHOW DATABASES", who)) >= databases
+        seen = "".join(shown("SHOW DATABASES", who) + shown("SHOW FULL TABLES", who) + shown("SHOW TABLES", who))
+        assert ("closed" in seen) == ("closed" in databases)
+        assert "objectId" in shown("DESCRIBE opened.Object", who)
+    assert "closed.Object" in shown("SHOW TABLES FROM closed LIKE 'Obj%'", ALICE)
+    assert "objectId" in shown("DESCRIBE closed.Object", ALICE)
+    for statement in ("SHOW TABLES FROM closed", "SHOW COLUMNS FROM closed.Object", "DESC closed.Object"):
+        with pytest.raises(UnknownTableError, match='database "closed" is not known') as caught:
+            shown(statement, BOB)
+        assert "closed" not in caught.value.hint
+
+
 def test_a_grant_counts_from_the_next_query_on(session: Session, cluster: Cluster) -> None:
     with pytest.raises(UnknownTableError):
         count(session, "closed", identity=BOB)

@@ -52,6 +52,18 @@ def test_it_describes_the_catalogue(db: qserv_py.Connection) -> None:
     assert seen_at == ("char", "*", "timestamp")
 
 
+def test_show_and_describe_answer_from_it(db: qserv_py.Connection) -> None:
+    names = ["Object", "Source", "Truth", "Pairs", "FarPairs", "Visit"]
+    assert [row[0] for row in rows(db, "SHOW TABLES FROM field")] == [f"field.{name}" for name in names]
+    assert [row[0] for row in rows(db, "SHOW TABLES IN FIELD LIKE '%pairs'")] == ["field.Pairs", "field.FarPairs"]
+    found = rows(db, "DESCRIBE field.Object")
+    assert found[0] == ("objectId", "long", None, None, "meta.id", None)
+    assert found[1] == ("coord_ra", "double", None, "deg", None, None)
+    assert rows(db, "SHOW COLUMNS FROM Object IN field LIKE 'coord%'") == found[1:3]
+    assert [row[0] for row in rows(db, "SHOW DATABASES LIKE 'tap%'")] == ["tap_schema"]
+    assert len(rows(db, "SHOW TABLES", maxrec=2)) == 2
+
+
 def test_keys_can_be_followed(db: qserv_py.Connection) -> None:
     found = rows(
         db,

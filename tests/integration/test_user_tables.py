@@ -399,6 +399,18 @@ def test_a_result_is_kept_and_joined(session: Session) -> None:
     assert ask(session, "SELECT COUNT(*) AS n FROM MyDB.BRIGHT", ALICE)["n"].to_pylist() == [made.rows]
 
 
+def test_tables_that_are_kept_are_shown_to_their_owner(session: Session) -> None:
+    session.user_tables.create(ALICE, "listed", batches(), limits=LIMITS)
+    assert "mydb.listed" in ask(session, "SHOW TABLES FROM mydb", ALICE)["table_name"].to_pylist()
+    assert "mydb.listed" in ask(session, "show tables like 'list%'", ALICE)["table_name"].to_pylist()
+    columns = ask(session, "DESCRIBE mydb.listed", ALICE)
+    assert columns["column_name"].to_pylist() == ["objectId", "Mag", "label"]
+    assert columns["unit"].to_pylist() == [None, "mag", None]
+    assert "mydb.listed" not in ask(session, "SHOW TABLES", BOB)["table_name"].to_pylist()
+    with pytest.raises(UnknownTableError):
+        ask(session, "DESCRIBE mydb.listed", BOB)
+
+
 def test_a_table_of_another_is_one_that_is_not_there(session: Session) -> None:
     queries = ("SELECT * FROM mydb.secret", "SELECT * FROM mydb_alice.secret", "SELECT * FROM secret")
     session.user_tables.create(BOB, "own", batches(), limits=LIMITS)

@@ -29,6 +29,7 @@ from qserv_py.catalog.model import (
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, Snapshot, TableSnapshot, Worker
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.czar_tables import uploaded_tables
+from qserv_py.czar.tap_schema import tap_schema_of
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.keys import wanted_keys
@@ -213,6 +214,12 @@ def resolved(text: str) -> ResolvedQuery:
 
 
 @cache
+def with_tap_schema() -> Catalog:
+    """Return the catalogue with TAP_SCHEMA, which describes it."""
+    return tap_schema_of(catalog()).added_to(catalog())
+
+
+@cache
 def with_upload() -> Catalog:
     """Return the catalogue with an upload, ``TAP_UPLOAD.mine``."""
     kinds = {"id": pa.int64(), "ra": pa.float64(), "dec": pa.float64(), "err": pa.float32(), "tag": pa.string()}
@@ -221,8 +228,12 @@ def with_upload() -> Catalog:
 
 
 def plan(text: str) -> QueryPlan:
-    """Return the plan of a query, with the made-up director index; TAP_UPLOAD is there when the query names it."""
+    """Return the plan of a query, with the made-up director index; TAP_UPLOAD is there when the query names it.
+
+    For SHOW and DESCRIBE, TAP_SCHEMA is there.
+    """
     known = with_upload() if "TAP_UPLOAD" in text else catalog()
+    known = with_tap_schema() if text.startswith(("SHOW", "DESCRIBE")) else known
     query = resolve(parse(text), known)
     cells: KeyCells = {lookup: cells_of(lookup) for lookup in wanted_keys(query)}
     return plan_query(query, known, cells)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
-from qserv_py.adql.words import written_name
+from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.tap_schema import is_indexed, references_of, written_column, written_table
+from qserv_py.czar.tap_schema import is_indexed, references_of, written_column
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 
