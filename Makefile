@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: setup demo demo-pixels check test lint types unit test-long test-year-ahead test-pipelines test-clients test-sanitize wheel-test bench docs clean
+.PHONY: setup demo demo-pixels check test lint types unit test-long test-random test-year-ahead test-pipelines test-clients test-sanitize wheel-test bench docs clean
 
 setup: $(STAMP)
 
@@ -69,8 +69,16 @@ unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
 # The default tests a year from now; 20,000 random queries, and every property test with new examples.
-test-long: test-year-ahead
+test-long: test-year-ahead test-random
 	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
+
+# Random queries against one plain PostgreSQL, a process a core; with the SEED and LOG of a run that stopped it goes on.
+SEED ?= $(shell date +%s)
+COUNT ?= 20000
+LOG ?= random-queries.jsonl
+PROCESSES ?= 2
+test-random: $(STAMP)
+	PYTHONPATH=tests $(BIN)/python -m support.random_queries --seed $(SEED) --count $(COUNT) --log $(LOG) --processes $(PROCESSES)
 
 # The default tests with the clock of all processes a year ahead: nothing may depend on the day.
 test-year-ahead: $(STAMP)
@@ -101,4 +109,4 @@ bench: $(STAMP)
 	@for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 clean:
-	rm -rf pipelines/kernels/*.so $(VENV) build dist report *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf pipelines/kernels/*.so $(VENV) build dist report *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis random-queries.jsonl

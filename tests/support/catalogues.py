@@ -36,19 +36,39 @@ _loaded: dict[tuple[str, str], Loaded] = {}
 """What the clusters of this process hold, by directory and database."""
 
 
-def load_catalogues(cluster: Cluster, scratch: Path, *, count: int = 600, target_rows: int = 25) -> list[Loaded]:
-    """Make, ingest and publish all catalogues, with chunks so small that a query meets many."""
-    made = {name: catalogue(seed, name, count=count) for seed, name in enumerate(CATALOGUES)}
+ALL = (*CATALOGUES, GAPS)
+
+_TARGET_ROWS = (25, 150, 100, 150, 100)
+"""Rows of a chunk, of one catalogue after the other: one of many chunks, and others that are faster to query."""
+
+
+def made_catalogue(name: str, *, count: int = 600) -> dict[str, pa.Table]:
+    """Return the rows of one of the catalogues."""
+    return gaps(50, count=count) if name == GAPS else catalogue(CATALOGUES.index(name), name, count=count)
+
+
+def load_catalogues(cluster: Cluster, scratch: Path, *, turn: int = 0) -> list[Loaded]:
+    """Make, ingest and publish all catalogues, with chunks so small that a query meets many.
+
+    Parameters
+    ----------
+    cluster
+        Where they go.
+    scratch
+        For the files.
+    turn
+        Which catalogue has the smallest chunks: so many after the first.
+    """
     return [
-        *(load_catalogue(cluster, scratch, name=name, tables=made[name], target_rows=target_rows) for name in made),
         load_catalogue(
             cluster,
             scratch,
-            name=GAPS,
-            tables=gaps(50, count=count),
-            target_rows=target_rows,
-            schema=(GAPS_FELIS, GAPS_PARTITION),
-        ),
+            name=name,
+            tables=made_catalogue(name),
+            target_rows=_TARGET_ROWS[(place - turn) % len(ALL)],
+            schema=(GAPS_FELIS, GAPS_PARTITION) if name == GAPS else (FELIS, PARTITION),
+        )
+        for place, name in enumerate(ALL)
     ]
 
 

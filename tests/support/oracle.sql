@@ -12,13 +12,18 @@ $$;
 -- The four sides of ADQL's BOX are great circles: the sign of the triple product with each.
 CREATE OR REPLACE FUNCTION oracle.in_box(
     ra float8, "dec" float8, ra0 float8, dec0 float8, width float8, height float8
-) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT x * sind(width / 2) - y * cosd(width / 2) >= -1e-15 AND x * sind(width / 2) + y * cosd(width / 2) >= -1e-15
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    px float8 := cosd("dec") * cosd(ra - ra0);
+    y float8 := cosd("dec") * sind(ra - ra0);
+    pz float8 := sind("dec");
+    x float8 := px * cosd(dec0) + pz * sind(dec0);
+    z float8 := pz * cosd(dec0) - px * sind(dec0);
+BEGIN
+    RETURN x * sind(width / 2) - y * cosd(width / 2) >= -1e-15 AND x * sind(width / 2) + y * cosd(width / 2) >= -1e-15
        AND x * sind(height / 2) - z * cosd(height / 2) >= -1e-15
-       AND x * sind(height / 2) + z * cosd(height / 2) >= -1e-15 AND x > 0
-      FROM (SELECT cosd("dec") * cosd(ra - ra0) AS px, cosd("dec") * sind(ra - ra0) AS y, sind("dec") AS pz) AS p,
-           LATERAL (SELECT px * cosd(dec0) + pz * sind(dec0) AS x, pz * cosd(dec0) - px * sind(dec0) AS z) AS r
-$$;
+       AND x * sind(height / 2) + z * cosd(height / 2) >= -1e-15 AND x > 0;
+END $$;
 
 CREATE OR REPLACE FUNCTION oracle.triple(
     ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8
@@ -30,28 +35,33 @@ $$;
 
 CREATE OR REPLACE FUNCTION oracle.in_triangle(
     ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8, ra3 float8, dec3 float8
-) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT sign(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) = side
+) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    side float8 := sign(oracle.triple(ra3, dec3, ra1, dec1, ra2, dec2));
+BEGIN
+    RETURN sign(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) = side
        AND sign(oracle.triple(ra, "dec", ra2, dec2, ra3, dec3)) = side
-       AND sign(oracle.triple(ra, "dec", ra3, dec3, ra1, dec1)) = side
-      FROM (SELECT sign(oracle.triple(ra3, dec3, ra1, dec1, ra2, dec2)) AS side) AS s
-$$;
+       AND sign(oracle.triple(ra, "dec", ra3, dec3, ra1, dec1)) = side;
+END $$;
 
 -- Distance of a place from the shorter arc between two others, degrees.
 CREATE OR REPLACE FUNCTION oracle.from_side(
     ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8
-) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN cosd(b) >= cosd(c) * cosd(a) AND cosd(a) >= cosd(c) * cosd(b) AND c > 0
-                THEN asind(least(1, abs(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) / sind(c))) ELSE least(a, b) END
-      FROM (SELECT oracle.separation(ra, "dec", ra1, dec1) AS a, oracle.separation(ra, "dec", ra2, dec2) AS b,
-                   oracle.separation(ra1, dec1, ra2, dec2) AS c) AS t
-$$;
+) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+    a float8 := oracle.separation(ra, "dec", ra1, dec1);
+    b float8 := oracle.separation(ra, "dec", ra2, dec2);
+    c float8 := oracle.separation(ra1, dec1, ra2, dec2);
+BEGIN
+    RETURN CASE WHEN cosd(b) >= cosd(c) * cosd(a) AND cosd(a) >= cosd(c) * cosd(b) AND c > 0
+                THEN asind(least(1, abs(oracle.triple(ra, "dec", ra1, dec1, ra2, dec2)) / sind(c))) ELSE least(a, b) END;
+END $$;
 
 CREATE OR REPLACE FUNCTION oracle.from_triangle(
     ra float8, "dec" float8, ra1 float8, dec1 float8, ra2 float8, dec2 float8, ra3 float8, dec3 float8
-) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN oracle.in_triangle(ra, "dec", ra1, dec1, ra2, dec2, ra3, dec3) THEN -1 ELSE 1 END
+) RETURNS float8 LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+    RETURN CASE WHEN oracle.in_triangle(ra, "dec", ra1, dec1, ra2, dec2, ra3, dec3) THEN -1 ELSE 1 END
            * least(oracle.from_side(ra, "dec", ra1, dec1, ra2, dec2), oracle.from_side(ra, "dec", ra2, dec2, ra3, dec3),
-                   oracle.from_side(ra, "dec", ra3, dec3, ra1, dec1))
-     WHERE ra IS NOT NULL
-$$;
+                   oracle.from_side(ra, "dec", ra3, dec3, ra1, dec1));
+END $$;

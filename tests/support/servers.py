@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pyarrow as pa
-from support.catalogues import load_catalogues
+from support.catalogues import ALL, load_catalogues
 from support.plain import make_plain
 from support.postgres import TestServer
-from support.uploads import upload_for
+from support.uploads import made_upload, upload_name
 
 import qserv_py
 from qserv_py.czar.cluster import Cluster
@@ -30,15 +30,16 @@ class Servers:
 
 
 @contextmanager
-def both_servers(cluster: Cluster, postgres_server: TestServer, scratch: Path) -> Iterator[Servers]:
-    """Load the catalogues on both sides; the plain database has our SQL functions, too."""
-    databases = load_catalogues(cluster, scratch)
+def both_servers(cluster: Cluster, postgres_server: TestServer, scratch: Path, *, turn: int = 0) -> Iterator[Servers]:
+    """Load the catalogues on both sides; the plain database has our SQL functions, too.
+
+    ``turn`` is that of ``load_catalogues``.
+    """
+    databases = load_catalogues(cluster, scratch, turn=turn)
     conninfo = postgres_server.create_shard()
     for made in databases:
         make_plain(conninfo, made.database, made.tables)
-    uploads = {
-        f"{made.database.name}_u": upload_for(made.tables, seed=seed) for seed, made in enumerate(databases, start=100)
-    }
+    uploads = {upload_name(name): made_upload(name) for name in ALL}
     make_plain(conninfo, uploaded_tables(uploads).database, uploads)
     with qserv_py.connect(cluster.config.directory) as sharded, psycopg.connect(conninfo, autocommit=True) as plain:
         yield Servers(sharded, plain, uploads)

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+from support.catalogues import ALL, made_catalogue
 
 MANY = 260
 """Rows of an upload."""
+
+
+def upload_name(catalogue: str) -> str:
+    """Return the name of a catalogue's upload."""
+    return f"{catalogue}_u"
+
+
+def made_upload(catalogue: str) -> pa.Table:
+    """Return a catalogue's upload."""
+    return upload_for(made_catalogue(catalogue), seed=100 + ALL.index(catalogue))
 
 
 def upload_for(tables: dict[str, pa.Table], *, seed: int) -> pa.Table:
