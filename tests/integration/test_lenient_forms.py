@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from support.plain import differences
 from support.servers import Servers
-
-_KEYS = {"object": "objectid", "source": "sourceid", "visit": "visit", "truth": "truthid"}
-
-
-@pytest.fixture(scope="module")
-def keyed(servers: Servers) -> Iterator[Servers]:
-    """Both servers; the plain one knows the primary keys, so it frees columns by them itself."""
-    for table, key in _KEYS.items():
-        servers.plain.execute(f"ALTER TABLE clustered.{table} ADD CONSTRAINT {table}_key PRIMARY KEY ({key})".encode())
-    yield servers
-    for table in _KEYS:
-        servers.plain.execute(f"ALTER TABLE clustered.{table} DROP CONSTRAINT {table}_key".encode())
 
 
 def check(servers: Servers, adql: str, sql: str = "", *, ordered: bool = False) -> None:
@@ -64,8 +50,8 @@ _JOINED = "clustered.Object o JOIN clustered.Source s ON s.objectId = o.objectId
         " GROUP BY o.objectId",
     ],
 )
-def test_a_key_frees_the_columns_of_its_table(keyed: Servers, text: str) -> None:
-    check(keyed, text, ordered="ORDER BY" in text)
+def test_a_key_frees_the_columns_of_its_table(servers: Servers, text: str) -> None:
+    check(servers, text, ordered="ORDER BY" in text)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +68,8 @@ def test_a_key_frees_the_columns_of_its_table(keyed: Servers, text: str) -> None
         ),
     ],
 )
-def test_what_equals_the_key_is_the_key(keyed: Servers, adql: str, sql: str) -> None:
-    check(keyed, adql.replace("{from}", _JOINED), sql.replace("{from}", _JOINED))
+def test_what_equals_the_key_is_the_key(servers: Servers, adql: str, sql: str) -> None:
+    check(servers, adql.replace("{from}", _JOINED), sql.replace("{from}", _JOINED))
 
 
 _FLAG = "CAST(isPrimary AS integer)"

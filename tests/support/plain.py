@@ -39,8 +39,11 @@ def _make_table(connection: psycopg.Connection, database: Database, name: str, r
     with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(relation)) as copy:
         for row in zip(*(column.to_pylist() for column in rows.columns), strict=True):
             copy.write_row(row)
+    if key := database.table(name).primary_key:
+        names = sql.SQL(", ").join(sql.Identifier(column.lower()) for column in key)
+        connection.execute(sql.SQL("ALTER TABLE {} ADD PRIMARY KEY ({})").format(relation, names))
     for column in columns:
-        if column.datatype is DataType.LONG:  # mostly a key
+        if column.datatype is DataType.LONG:  # mostly a key of another table
             connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(relation, sql.Identifier(column.name.lower())))
     connection.execute(sql.SQL("ANALYZE {}").format(relation))
 

@@ -31,6 +31,8 @@ _FORMS = [
     r"CONTAINS\(POINT", r"CONTAINS\(CIRCLE", r"INTERSECTS", r"POLYGON", r"BOX", r"REGION", r"DISTANCE\(POINT",
     r"DISTANCE\(\d", r"scisql_angSep", r"IN_UNIT", r"CAST\(.* AS CHAR", r"0x", r"<<", r">>", r"~", r"WIDTH_BUCKET",
     r"COALESCE", r"NULLIF", r"SELECT 100 / |MAX\(100 / ", r"SQRT\(\S+ - ", r"POWER", r"CAST\(\S+ AS INTEGER\)",
+    r"isPrimary = 'true'", r"WHERE \((o\.)?isPrimary\)", r"SUM\((o\.|p\.)?isPrimary\)", r"MAX\((o\.|p\.)?isPrimary\)",
+    r"(WHERE|AND|NOT) CONTAINS\(", r"scisql_s2PtInCircle\([^)]*\)(?! =)", r"SELECT (?!\S*objectId).* GROUP BY objectId",
     r"TAP_UPLOAD\S+ u .*JOIN \S+Source s ON s.objectId = o.* WHERE .*CONTAINS\(",
 ]  # fmt: skip
 

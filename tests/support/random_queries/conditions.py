@@ -31,8 +31,7 @@ def conditions(d: Drawing, columns: Columns, depth: int = 2) -> Text:
     if kind == "region" and columns.position:
         return regions(d, columns.position)
     if kind == "boolean":
-        one, value = d.pick(columns.booleans), d.whole(0, 1)
-        return Text(f"{one.adql} = {value}", one.sql if value else f"NOT {one.sql}")
+        return _truth(d, columns)
     if kind == "like":
         return _like(d, columns)
     if kind == "null":
@@ -44,6 +43,37 @@ def conditions(d: Drawing, columns: Columns, depth: int = 2) -> Text:
     if kind == "key":
         return _key(d, columns)
     return _compared(d, columns, kind)
+
+
+_TRUTHS = [
+    ("{0} = 1", "{0}"),
+    ("{0} = 0", "NOT {0}"),
+    ("{0}", "{1} = 1"),
+    ("NOT {0}", "{1} = 0"),
+    ("0 = {0}", "{1} = 0"),
+    ("{0} <> 0", "{1} <> 0"),
+    ("{0} >= 0", "{1} >= 0"),
+    ("{0} = 'true'", "{1} = 1"),
+    ("{0} <> ' F '", "{1} <> 0"),
+    ("{0} IN (0, 1)", "{1} IN (0, 1)"),
+    ("{0} NOT IN ('true')", "{1} NOT IN (1)"),
+    ("{0} IN (FALSE, {2})", "{1} IN (0, {2})"),
+    ("{0} BETWEEN 1 AND 3", "{1} BETWEEN 1 AND 3"),
+    ("{0} < {2}", "{1} < {2}"),
+    ("{0} = ({2} > 1)", "{1} = ({2} > 1)::integer"),
+    ("{0} + ({2} > 1) = 2", "{1} + ({2} > 1)::integer = 2"),
+    ("COALESCE({0}, 0) = 0", "COALESCE({1}, 0) = 0"),
+    ("CASE {0} WHEN 1 THEN {2} ELSE 5 END > 1", "CASE {1} WHEN 1 THEN {2} ELSE 5 END > 1"),
+]
+"""Conditions on what is true or false; for the plain server beside it as 1 or 0, and a whole number."""
+
+
+def _truth(d: Drawing, columns: Columns) -> Text:
+    one, whole = d.pick(columns.booleans), d.pick(columns.integers)
+    adql, sql = d.pick(_TRUTHS)
+    return Text(
+        f"({adql.format(one.adql, '', whole.adql)})", f"({sql.format(one.sql, f'({one.sql})::integer', whole.sql)})"
+    )
 
 
 def _compared(d: Drawing, columns: Columns, kind: str) -> Text:
@@ -77,6 +107,10 @@ def _key(d: Drawing, columns: Columns) -> Text:
     return Text(*(form.format(text, first, second) for text in (one.adql, one.sql)))
 
 
+_HOLDS = ["1 = {}", "{} = 1", "{}"]
+"""How what answers 1 or 0 is a condition."""
+
+
 def regions(d: Drawing, position: tuple[Text, Text]) -> Text:
     """Return a condition on the place."""
     ra, dec = position
@@ -84,9 +118,13 @@ def regions(d: Drawing, position: tuple[Text, Text]) -> Text:
     kind = d.pick(["circle", "distance", "box", "polygon", "between", "bounds", "relation", "relation"])
     separation = f"oracle.separation({ra.sql}, {dec.sql}, {lon}, {lat})"
     if kind == "circle":
-        form = d.pick(["1 = {}", "{} = 1"])
-        shape = f"CONTAINS(POINT('ICRS', {ra.adql}, {dec.adql}), CIRCLE('ICRS', {lon}, {lat}, {size}))"
-        return Text(form.format(shape), f"{separation} <= {size}")
+        shape = d.pick(
+            [
+                f"CONTAINS(POINT('ICRS', {ra.adql}, {dec.adql}), CIRCLE('ICRS', {lon}, {lat}, {size}))",
+                f"scisql_s2PtInCircle({ra.adql}, {dec.adql}, {lon}, {lat}, {size})",
+            ]
+        )
+        return Text(d.pick(_HOLDS).format(shape), f"{separation} <= {size}")
     if kind == "distance":
         operator = d.pick(["<", "<=", ">"])
         form = d.pick(["DISTANCE(POINT({0}, {1}), POINT({2}, {3}))", "DISTANCE({2}, {3}, {0}, {1})"])
@@ -94,11 +132,11 @@ def regions(d: Drawing, position: tuple[Text, Text]) -> Text:
     if kind == "box":
         height = d.pick([8.0, 0.9, 0.01, size])
         shape = f"CONTAINS(POINT({ra.adql}, {dec.adql}), BOX({lon}, {lat}, {size}, {height}))"
-        return Text(f"1 = {shape}", f"oracle.in_box({ra.sql}, {dec.sql}, {lon}, {lat}, {size}, {height})")
+        return Text(d.pick(_HOLDS).format(shape), f"oracle.in_box({ra.sql}, {dec.sql}, {lon}, {lat}, {size}, {height})")
     if kind == "polygon":
         flat = _corners(lon, lat, size)
         return Text(
-            f"1 = CONTAINS(POINT({ra.adql}, {dec.adql}), POLYGON({flat}))",
+            d.pick(_HOLDS).format(f"CONTAINS(POINT({ra.adql}, {dec.adql}), POLYGON({flat}))"),
             f"oracle.in_triangle({ra.sql}, {dec.sql}, {flat})",
         )
     if kind == "relation":
@@ -133,7 +171,7 @@ def _corners(lon: float, lat: float, size: float) -> str:
 def _relations(d: Drawing, position: tuple[Text, Text], place: tuple[float, float, float]) -> Text:
     """Return that a circle around the row's place meets a shape, or lies in one."""
     (ra, dec), (lon, lat, size) = position, place
-    name, form = d.pick(["INTERSECTS", "CONTAINS"]), d.pick(["1 = {}", "{} = 0"])
+    name, form = d.pick(["INTERSECTS", "CONTAINS"]), d.pick([*_HOLDS, "{} = 0", "NOT {}"])
     reach = d.pick([0.0, 0.01, round(size / 3, 4), 6.0])
     around = f"CIRCLE({ra.adql}, {dec.adql}, {reach})"
     if d.flag():
@@ -145,4 +183,4 @@ def _relations(d: Drawing, position: tuple[Text, Text], place: tuple[float, floa
         apart, own = f"oracle.from_triangle({ra.sql}, {dec.sql}, {flat})", 0.0
     pair = f"{around}, {shape}" if name == "CONTAINS" or d.flag() else f"{shape}, {around}"
     truth = f"({apart} <= {own} {'+' if name == 'INTERSECTS' else '-'} {reach})"
-    return Text(form.format(f"{name}({pair})"), truth if form == "1 = {}" else f"(NOT {truth})")
+    return Text(form.format(f"{name}({pair})"), truth if form in _HOLDS else f"(NOT {truth})")

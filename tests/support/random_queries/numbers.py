@@ -101,9 +101,22 @@ def places(position: tuple[Text, Text]) -> tuple[Text, ...]:
 _AGGREGATES = ["count", "count_of", "distinct", "sum", "sum_whole", "avg", "min", "max", "ratio"]
 
 
+_OF_TRUTH = [
+    ("SUM({})", "SUM(({})::integer)"),
+    ("AVG({})", "AVG(({})::integer)::float8"),
+    ("MIN({})", "BOOL_AND({})"),
+    ("MAX({})", "BOOL_OR({})"),
+]
+"""Aggregates of what is true or false."""
+
+
 def aggregates(d: Drawing, columns: Columns) -> Text:
     """Return an aggregate."""
-    kind = d.pick(_AGGREGATES)
+    kind = d.pick([*_AGGREGATES, "truth"] if columns.booleans else _AGGREGATES)
+    if kind == "truth":
+        adql, sql = d.pick(_OF_TRUTH)
+        one = d.pick(columns.booleans)
+        return Text(adql.format(one.adql), sql.format(one.sql))
     if kind == "count":
         return Text("COUNT(*)", "COUNT(*)")
     if kind == "distinct":

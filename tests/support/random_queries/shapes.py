@@ -141,6 +141,25 @@ def _grouped(d: Drawing, read: Read, keys: list[Text]) -> RandomQuery:
     return _query(f"SELECT {{}} {{}} GROUP BY {{}}{having}", shown, tail, group)
 
 
+_PRIMARY_KEYS = {"objectId", "sourceId", "truthId"}
+
+
+def _freed(d: Drawing, read: Read) -> RandomQuery:
+    """Return groups by a primary key, which free the other columns of its table; PostgreSQL knows by itself."""
+    columns = read.columns
+    key = columns.unique
+    if key.column not in _PRIMARY_KEYS:
+        return _groups(d, read)
+    alias = key.adql.rpartition(".")[0]
+    own = [c for c in columns.numbers + columns.texts + columns.booleans if c.adql.rpartition(".")[0] == alias]
+    shown = [*d.some(own, 1, 3), *(aggregates(d, columns) for _ in range(d.whole(0, 2)))]
+    having = Text("", "")
+    if d.seldom(3):
+        one = d.pick([c for c in own if c in columns.numbers] or [key])
+        having = text_of(" HAVING {} > {}", one, d.constant(one))
+    return _query("SELECT {} {} GROUP BY {}{}", _list(shown), read.tail, key, having)
+
+
 def _derived(d: Drawing, read: Read) -> RandomQuery:
     """Return a query over a sub-query in FROM."""
     tail, columns = read.tail, read.columns
@@ -268,6 +287,7 @@ _SHAPES = {
     _total: 2,
     _groups: 4,
     _key_groups: 2,
+    _freed: 1,
     _derived: 2,
     _set: 2,
     _with: 2,
