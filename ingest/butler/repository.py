@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from qserv_py.catalog.dataset import names_of_type
 from qserv_py.errors import NotFoundError, QservError, RepositoryError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.hints import did_you_mean
@@ -141,7 +142,10 @@ class Repository:
         quoted = _one_line(error).split("'")
         name = quoted[1] if len(quoted) > 1 else ""
         has = f"It has {', '.join(sorted(known)[:10])}." if known else "It has none yet."
+        other = next((one for one in names_of_type(name)[1:] if one in known), None) if what == "dataset type" else None
         hint = did_you_mean(name, known, most=1) or has
+        if other is not None:
+            hint = f'Our pipelines call it "{other}" in this repository; --table says which table its rows go to.'
         return NotFoundError(f'the repository {self.location} has no {what} "{name}"', hint=hint)
 
     def _unreadable(self, error: Exception) -> RepositoryError:

@@ -34,6 +34,8 @@ _PIXEL_FLAGS = {
     "saturated": Plane.SAT,
     "suspect": Plane.SUSPECT,
 }
+_MEASURED_SINCE = ("psf_modelled", "spread", "spread_error")
+"""Columns that measurements of earlier versions lack."""
 _WITH_CENTER = ("cr", "interpolated", "saturated", "suspect")
 
 
@@ -46,8 +48,19 @@ def source_table(measured: Any, summary: Any) -> Any:
         The table of ``calibrate``.
     summary
         The detector's row of a visit summary.
+
+    Raises
+    ------
+    PipelineError
+        If an earlier version measured the sources, without what rows need today.
     """
     visit, detector = int(summary["visitId"]), int(summary["detector"])
+    lacking = [name for name in _MEASURED_SINCE if name not in measured.colnames]
+    if lacking:
+        raise PipelineError(
+            f"an earlier version measured visit {visit}, detector {detector}: there is no column {lacking[0]}",
+            hint="Measure the images again: the step of calibrateImage, then this one.",
+        )
     wcs = wcs_of_row(summary)
     njy = njy_per_electron(summary, np.asarray(measured["x"], float), np.asarray(measured["y"], float))
     out = Table()

@@ -59,7 +59,7 @@ class CalibrateImageConnections(base.PipelineTaskConnections, dimensions=_OF_A_D
     )
     background = _table("mesh of the sky's level and noise, electrons", "preliminary_visit_image_background")
     psf_stars = _table("the PSF's stars as measured", "single_visit_psf_star")
-    stars = _table("all sources as measured, electrons and pixels, with positions", "single_visit_star")
+    stars = _table("all sources as measured, electrons and pixels, with positions", "single_visit_star_unstandardized")
     summary = _table("the image in numbers, one row", "preliminary_visit_detector_summary")
 
 

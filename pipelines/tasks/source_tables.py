@@ -1,4 +1,4 @@
-"""``transformSourceTable``: measurements of a visit to rows of DP1's Source, by the visit's final calibration."""
+"""``recalibrateSingleVisitStar``: measurements of a visit to rows of DP1's Source, by the visit's final calibration."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from qserv_py.pipelines.tasks.failures import as_quantum_failures
 
 
 class TransformSourceTableConnections(base.PipelineTaskConnections, dimensions=("instrument", "visit")):
-    """What ``transformSourceTable`` reads and writes.
+    """What ``recalibrateSingleVisitStar`` reads and writes.
 
     One quantum does all detectors of a visit: a detector takes milliseconds, a quantum costs fifty.
     """
 
     measured = Input(
         doc="sources as measured",
-        name="single_visit_star",
+        name="single_visit_star_unstandardized",
         storageClass="ArrowAstropy",
         dimensions=("instrument", "visit", "detector"),
         multiple=True,
@@ -32,13 +32,16 @@ class TransformSourceTableConnections(base.PipelineTaskConnections, dimensions=(
     )
     detectors = Output(
         doc="rows of DP1's Source, by detector",
-        name="source_detector",
+        name="recalibrated_star_detector",
         storageClass="ArrowAstropy",
         dimensions=("instrument", "visit", "detector"),
         multiple=True,
     )
     sources = Output(
-        doc="rows of DP1's Source", name="source", storageClass="ArrowAstropy", dimensions=("instrument", "visit")
+        doc="rows of DP1's Source",
+        name="recalibrated_star",
+        storageClass="ArrowAstropy",
+        dimensions=("instrument", "visit"),
     )
 
     def __init__(self, *, config: Any = None) -> None:
@@ -57,7 +60,7 @@ class TransformSourceTableTask(base.PipelineTask):
     """Electrons and pixels to nanojansky and degrees."""
 
     ConfigClass = TransformSourceTableConfig
-    _DefaultName = "transformSourceTable"
+    _DefaultName = "recalibrateSingleVisitStar"
 
     def runQuantum(self, butlerQC: Any, inputRefs: Any, outputRefs: Any) -> None:  # noqa: N802, N803
         """Read one detector after the other, write each and all."""

@@ -45,7 +45,7 @@ def _shards_of_visits(dataset_type: Any, registry: Any, data_id: Any, collection
 class PhotometricFitConnections(base.PipelineTaskConnections, dimensions=("instrument", "physical_filter")):
     """What ``photometricFit`` reads and writes."""
 
-    stars = tables_input(_STARS, "single_visit_star", ("instrument", "visit", "detector"), defer=True)
+    stars = tables_input(_STARS, "single_visit_star_unstandardized", ("instrument", "visit", "detector"), defer=True)
     summaries = tables_input(_SUMMARIES, "preliminary_visit_summary", ("instrument", "visit"))
     references = _references()
     fit = table_output("one row a detector of a visit", "visit_photometric_fit", ("instrument", "physical_filter"))
@@ -123,7 +123,7 @@ class PhotometricFitTask(_SurveyTask):
 class AstrometricFitConnections(base.PipelineTaskConnections, dimensions=("instrument",)):
     """What ``astrometricFit`` reads and writes."""
 
-    stars = tables_input(_STARS, "single_visit_star", ("instrument", "visit", "detector"), defer=True)
+    stars = tables_input(_STARS, "single_visit_star_unstandardized", ("instrument", "visit", "detector"), defer=True)
     summaries = tables_input(_SUMMARIES, "preliminary_visit_summary", ("instrument", "visit"))
     references = _references()
     fit = table_output("one row a detector of a visit", "visit_astrometric_fit", ("instrument",))

@@ -145,9 +145,10 @@ def launch(directory: Path, *, restart: bool = False) -> None:
     Raises
     ------
     PipelineError
-        If the run has a runner already, or if the runner does not begin.
+        If the run has a runner already, if its graph is of an earlier version, or if the runner does not begin.
     """
     plan = load_plan(directory)
+    plan.check_names(directory)
     if plan.host != socket.gethostname():
         raise PipelineError(f'the run in {directory} belongs to the machine "{plan.host}"', hint="Start it there.")
     known = len(read_journal(directory))

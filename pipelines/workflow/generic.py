@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qserv_py.errors import PipelineError
-from qserv_py.pipelines.workflow.plan import Job, JobKind, RunPlan
+from qserv_py.pipelines.workflow.plan import DATASET_NAMES, Job, JobKind, RunPlan
 from qserv_py.pipelines.workflow.site import site_number
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def plan_of(config: BpsConfig, workflow: GenericWorkflow) -> RunPlan:
         working_directory=os.getcwd(),
         output_run=str(config.get("outputRun")),
         created=time.time(),
+        dataset_names=DATASET_NAMES,
         **attributes,
     )
 

@@ -16,6 +16,12 @@ from qserv_py.whole_file import whole_file
 PLAN_FILE = "workflow.json"
 LAYOUT_VERSION = 1
 
+DATASET_NAMES = 2
+"""Counts the changes of names of dataset types; a graph has those of its time."""
+
+_TASKS_RENAMED = frozenset({"calibrateImage", "photometricFit", "astrometricFit", "transformSourceTable"})
+"""Tasks of ours that read or write a type which was called otherwise before."""
+
 
 class JobKind(Enum):
     """What a node of the workflow is."""
@@ -86,6 +92,18 @@ class RunPlan:
     output_run: str = ""
     created: float = 0.0
     """Seconds since 1970."""
+
+    dataset_names: int = 1
+    """Which names of dataset types its graph has; before they were counted, the first."""
+
+    def check_names(self, directory: Path) -> None:
+        """Raise PipelineError if its graph has dataset types that tasks do not know under these names any more."""
+        tasks = {task for job in self.jobs for task in job.quanta}
+        if self.dataset_names < DATASET_NAMES and tasks & _TASKS_RENAMED:
+            raise PipelineError(
+                f"the graph of the run in {directory} has the names that an earlier version gave to dataset types",
+                hint="`qserv pipeline run` with the same pipeline, input and output begins it anew.",
+            )
 
     def save(self, directory: Path) -> None:
         """Write the plan, whole or not at all."""

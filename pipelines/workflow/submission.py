@@ -117,11 +117,16 @@ def submit(submission: Submission) -> Path:
 
     Raises
     ------
+    RepositoryError
+        If the repository cannot be opened, or must be converted first.
     PipelineError
         If the graph cannot be built or the run cannot be started; says what the log says.
     """
     import_extra("lsst.ctrl.bps")
+    from qserv_py.pipelines.repository.former_names import need_present_names
+
     text = bps_text(submission)
+    need_present_names(submission.repository)
     os.environ.update(program_variables())
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(said), _quiet():

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from uuid import UUID
+
+FORMER_DATASET_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        "single_visit_star_unstandardized": "single_visit_star",
+        "recalibrated_star_detector": "source_detector",
+        "recalibrated_star": "source",
+    }
+)
+"""What our pipelines called tables of theirs before these got Rubin's names, by today's name."""
+
+
+def names_of_type(dataset_type: str) -> tuple[str, ...]:
+    """Return the names under which datasets of a type may have been loaded, the one that is given first."""
+    others = (pair for pair in FORMER_DATASET_TYPES.items() if dataset_type in pair)
+    return (dataset_type, *(name for pair in others for name in pair if name != dataset_type))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("repository", metavar="REPO")
 @click.option("--collection", metavar="C", required=True, help="Collection of the datasets, such as a run or a chain.")
-@click.option("--dataset-type", metavar="TYPE", required=True, help="Dataset type of the tables, such as source.")
+@click.option("--dataset-type", metavar="TYPE", required=True, help="Dataset type of the tables, such as visit_table.")
 @click.option("--database", metavar="DB", required=True, help="Database, as `qserv schema prompt` made it.")
 @click.option("--table", metavar="T", help="Table of the rows; default the one that is called like the dataset type.")
 @click.option("--where", metavar="EXPR", default="", help="Condition on the datasets, in the Butler's language.")
@@ -61,7 +61,7 @@ def butler(
     What is loaded already is passed over, so the command can be repeated, also after it was killed. Datasets that
     cannot be loaded are named and left out; the exit code is 6 then.
 
-    Example: qserv ingest butler REPO --collection u/me/drp --dataset-type source --database prompt --publish
+    Example: qserv ingest butler REPO --collection u/me/drp --dataset-type visit_table --database prompt --publish
     """
     from qserv_py.cli.ingest_commands import ingest_progress
     from qserv_py.czar.cluster import open_cluster

@@ -266,6 +266,23 @@ def show(repository: str, row_format: str) -> None:
         say(f"Written last: {', '.join(one.name for one in found.last_runs[:3])}.")
 
 
+@click.command()
+@repository_argument
+def convert(repository: str) -> None:
+    """Give the dataset types of a repository that an earlier version made their present names.
+
+    All or none; datasets keep their ids, runs and files. It can be repeated, also after it was killed.
+    """
+    with _opened(repository) as butler:
+        from qserv_py.pipelines.repository.former_names import convert_names
+
+        renamed = convert_names(butler)
+    for one in renamed:
+        say(f"{one.former} is {one.name} now: {one.datasets:,} dataset{'' if one.datasets == 1 else 's'}")
+    if not renamed:
+        say("Nothing to convert: all dataset types have their present names.")
+
+
 def print_report(report: StepReport) -> int:
     """Say what came of a step: what was left out one by one, then one line; return the exit code."""
     for problem in report.problems:
@@ -303,6 +320,7 @@ COMMANDS = (
     ingest_ancillary_command,
     define_visits_command,
     arrange_collections_command,
+    convert,
     show,
 )
 """Commands of the group, in the order of the steps."""

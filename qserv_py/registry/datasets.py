@@ -15,7 +15,7 @@ from uuid import UUID
 from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from qserv_py.catalog.dataset import Image, NewDataset
+from qserv_py.catalog.dataset import Image, NewDataset, names_of_type
 from qserv_py.catalog.model import Table
 from qserv_py.errors import TransactionStateError
 from qserv_py.registry.connection import Registry
@@ -41,12 +41,15 @@ def loaded_ids(registry: Registry, table: Table, dataset_ids: Collection[UUID]) 
 def datasets_at(
     registry: Registry, table: Table, dataset_type: str, data_ids: Sequence[Mapping[str, object]]
 ) -> dict[DataIdKey, tuple[UUID, str]]:
-    """Return id and run of the latest dataset that a table has the rows of, for those data ids that have one."""
+    """Return id and run of the latest dataset that a table has the rows of, for those data ids that have one.
+
+    A type that has got another name is looked for under both.
+    """
     rows = registry.look_up(
         "datasets_at",
         database=table.database,
         table=table.name,
-        dataset_type=dataset_type,
+        dataset_types=list(names_of_type(dataset_type)),
         data_ids=Jsonb([dict(data_id) for data_id in data_ids]),
     )
     return {data_id_key(data_id): (dataset_id, name) for data_id, dataset_id, name in rows}

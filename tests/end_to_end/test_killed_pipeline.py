@@ -29,7 +29,13 @@ from qserv_py.pipelines.workflow.submission import Submission, submit
 pytestmark = pytest.mark.long
 
 SURVEY = SurveyRequest(visits=2, detectors=2, size=512, bands="gr", stars_per_deg2=200_000, biases=3, darks=3, flats=3)
-COMPARED = ("preliminary_visit_image", "single_visit_star", "visit_summary", "source", "visit_table")
+COMPARED = (
+    "preliminary_visit_image",
+    "single_visit_star_unstandardized",
+    "visit_summary",
+    "recalibrated_star",
+    "visit_table",
+)
 KILLS = 3
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.table import Table
+from lsst.daf.butler import DatasetType
 from support.butler_repository import FakeRepository, detector_sources, make_repository, source_id, sources
 from support.ingested import check_parts
 
@@ -212,6 +213,28 @@ def test_a_dataset_is_committed_once(
     assert str(ref.id) in caught.value.detail
     check_parts(destination, destination.registry.database(database))
     assert ids_in(destination, database) == ids_of(1)
+
+
+def test_a_type_that_was_renamed_is_the_same_type(
+    repository: FakeRepository, opened: Repository, destination: Destination, database: str, tmp_path: Path
+) -> None:
+    """``recalibrated_star`` was ``source`` before: rows of a visit that came under one name do not come again."""
+    repository.process([1], "run1")
+    load(destination, opened, tmp_path, database, "run1")
+    kind = DatasetType(
+        "recalibrated_star", ("instrument", "visit"), "ArrowAstropy", universe=repository.butler.dimensions
+    )
+    repository.butler.registry.registerDatasetType(kind)
+    repository.add_visits([2])
+    for visit in (1, 2):
+        repository.put(sources(visit), "recalibrated_star", "run2", visit=visit)
+    opened.refresh()
+    tally, [failure] = load(
+        destination, opened, tmp_path, database, "run2", dataset_type="recalibrated_star", table="Source"
+    )
+    assert (tally.datasets, tally.failed) == (1, 1), "visit 2 is new"
+    assert 'was processed again: table "' in failure.error.render()
+    assert 'has the rows of run "run1"' in failure.error.render()
 
 
 def test_reprocessed(
@@ -437,6 +460,12 @@ def test_files_in_an_object_store(
     [
         ({"collection": "run2"}, NotFoundError, 'has no collection "run2"', 'Did you mean "run1"?'),
         ({"dataset_type": "sourc"}, NotFoundError, 'has no dataset type "sourc"', 'Did you mean "source"?'),
+        (
+            {"dataset_type": "recalibrated_star", "table": "Source"},
+            NotFoundError,
+            'has no dataset type "recalibrated_star"',
+            'Our pipelines call it "source" in this repository',
+        ),
         ({"dataset_type": "visit_image"}, UserError, "holds StructuredDataDict, which is no table", "ArrowAstropy"),
         ({"where": "visit >"}, UserError, "cannot be understood", "instrument"),
         ({"where": "visit > 1"}, UserError, "cannot be understood", "instrument"),

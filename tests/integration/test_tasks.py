@@ -57,9 +57,9 @@ def spread(values: Any) -> float:
 def test_every_dataset_of_the_contract_is_there(butler: Butler) -> None:
     expected = {
         "post_isr_image": 8, "preliminary_visit_image": 8, "preliminary_visit_image_background": 8,
-        "single_visit_psf_star": 8, "single_visit_star": 8, "preliminary_visit_detector_summary": 8,
+        "single_visit_psf_star": 8, "single_visit_star_unstandardized": 8, "preliminary_visit_detector_summary": 8,
         "preliminary_visit_summary": 4, "visit_photometric_fit": 1, "visit_astrometric_fit": 1, "visit_summary": 4,
-        "source_detector": 8, "source": 4, "visit_table": 1, "visit_detector_table": 1,
+        "recalibrated_star_detector": 8, "recalibrated_star": 4, "visit_table": 1, "visit_detector_table": 1,
         "bias": 2, "dark": 2, "flat": 2, "defects": 2,
     }  # fmt: skip
     found = {name: len(butler.query_datasets(name, find_first=False, limit=None, explain=False)) for name in expected}
@@ -88,7 +88,7 @@ def test_calibrations_are_those_of_the_simulated_devices(survey: CalibratedSurve
 
 @pytest.mark.parametrize("visit", VISITS)
 def test_rows_are_where_and_how_bright_the_truth_is(survey: CalibratedSurvey, butler: Butler, visit: int) -> None:
-    rows = butler.get("source", visit=visit)
+    rows = butler.get("recalibrated_star", visit=visit)
     assert len(np.unique(rows["sourceId"])) == len(rows)
     assert set(np.unique(rows["detector"])) == {0, 1}
     assert (rows["visit"] == visit).all()
@@ -165,7 +165,9 @@ def test_the_same_inputs_give_the_same_bits(survey: CalibratedSurvey, butler: Bu
     run_pipeline(survey.repository, "drp-single-frame.yaml#step1", output="QCam/again", where=where)
     run_pipeline(survey.repository, "drp-single-frame.yaml#step2", output="QCam/drp", where=SCIENCE)
     again = Butler.from_config(survey.repository, collections=["QCam/again"])
-    first, second = (one.get("single_visit_star", visit=VISITS[0], detector=0) for one in (butler, again))
+    first, second = (
+        one.get("single_visit_star_unstandardized", visit=VISITS[0], detector=0) for one in (butler, again)
+    )
     for name in first.colnames:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
     runs = butler.query_datasets("visit_photometric_fit", collections="QCam/drp", find_first=False, limit=None)
@@ -226,7 +228,7 @@ def test_what_is_broken_fails_by_itself_and_the_rest_goes_on(
     after = Butler.from_config(survey.repository, collections=["QCam/broken"])
     assert after.get("visit_table")["visit"].tolist() == [VISITS[1], VISITS[3]]
     for visit, detector in ((VISITS[1], 0), (VISITS[3], 1)):
-        rows = after.get("source", visit=visit)
+        rows = after.get("recalibrated_star", visit=visit)
         assert len(rows) > 100
         assert (rows["detector"] == detector).all()
     # what was measured before the fit failed is there to look at

@@ -127,6 +127,14 @@ def test_what_is_saturated_is_neither_star_nor_galaxy(calibrated: Calibrated) ->
     assert np.isfinite(rows["extendedness"][5:]).mean() > 0.8
 
 
+def test_what_an_earlier_version_measured_is_refused(calibrated: Calibrated) -> None:
+    measured = calibrated.table.copy()
+    measured.remove_columns(["spread", "spread_error"])
+    with pytest.raises(PipelineError, match="an earlier version measured visit .* there is no column spread") as caught:
+        source_table(measured, calibrated.summary[0])
+    assert "Measure the images again" in caught.value.hint
+
+
 def test_cosmic_rays_are_masked_and_make_no_stars(frame: Simulated, measured: Measured) -> None:
     assert 40 <= measured.image.cosmic_ray_pixels < 400
     rows = measured.table

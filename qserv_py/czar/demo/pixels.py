@@ -34,7 +34,7 @@ CALIBRATIONS = "u/demo/calibrations"
 PIPELINE = "drp-single-frame"
 OUTPUT = "u/demo/drp"
 _LESS = "smaller images with --size PIXELS"
-TABLES = (("source", "Source"), ("visit_table", "Visit"), ("visit_detector_table", "VisitDetector"))
+TABLES = (("recalibrated_star", "Source"), ("visit_table", "Visit"), ("visit_detector_table", "VisitDetector"))
 EXTRAS = ("lsst.daf.butler", "lsst.pipe.base", "lsst.ctrl.bps", "matplotlib", "scipy")
 
 
