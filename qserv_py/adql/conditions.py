@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.adql.truth import as_number, comparable_truth, is_truth, negated, truth_test
 from qserv_py.adql.typing_rules import comparable
-from qserv_py.adql.walks import nullable, walk
+from qserv_py.adql.walks import leaves, nullable, walk
 from qserv_py.catalog.model import Column
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
@@ -140,28 +140,37 @@ def _same(left: Expr, right: Expr, node: Any, builder: Builder) -> Expr:
     return SameOrNull(type=DataType.BOOLEAN, left=left, right=right, offset=left.offset)
 
 
-def plain_equalities(joined: Joined | None, where: Sequence[Expr]) -> tuple[Joined | None, tuple[Expr, ...]]:
-    """Return joins and conditions in which ``a <=> b`` is ``a = b`` where neither is ever NULL: so keys meet."""
-    missing = nullable(joined)
+def plain_equalities(
+    joined: Joined | None, where: Sequence[Expr], sources: Iterable[int]
+) -> tuple[Joined | None, tuple[Expr, ...]]:
+    """Return joins and conditions in which ``a <=> b`` is ``a = b`` where one is never NULL: so keys meet.
+
+    A condition that is false there and one that is NULL leave out the same rows.
+    """
+    present = set(sources) - nullable(joined)
     plain = None if joined is None else _plain_joins(joined)
-    return plain, tuple(_plain(condition, missing) for condition in where)
+    return plain, tuple(_plain(condition, present) for condition in where)
 
 
 def _plain_joins(joined: Joined) -> Joined:
     left, right = (_plain_joins(side) if isinstance(side, Joined) else side for side in (joined.left, joined.right))
-    missing = nullable(left) | nullable(right)
-    return replace(joined, left=left, right=right, on=tuple(_plain(condition, missing) for condition in joined.on))
+    present = leaves(joined) - nullable(left) - nullable(right)
+    return replace(joined, left=left, right=right, on=tuple(_plain(condition, present) for condition in joined.on))
 
 
-def _plain(condition: Expr, missing: Container[int]) -> Expr:
+def _plain(condition: Expr, present: Container[int]) -> Expr:
     if not isinstance(condition, SameOrNull):
         return condition
     left, right = condition.left, condition.right
-    for side in (left, right):
-        known = isinstance(side, ColumnRef) and isinstance(side.about, Column) and not side.about.nullable
-        if not known or not isinstance(side, ColumnRef) or side.source in missing:
-            return condition
+    if not any(_is_never_null(side, present) for side in (left, right)):
+        return condition
     return Comparison(type=DataType.BOOLEAN, operator="=", left=left, right=right, offset=condition.offset)
+
+
+def _is_never_null(expr: Expr, present: Container[int]) -> bool:
+    """Whether an expression is a column that its schema forbids to be NULL, of a source that no join makes NULL."""
+    column = expr.about if isinstance(expr, ColumnRef) and expr.source in present else None
+    return isinstance(column, Column) and not column.nullable
 
 
 def _is_repeatable(expr: Expr) -> bool:

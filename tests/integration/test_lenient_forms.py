@@ -134,11 +134,15 @@ def test_sums_of_what_is_true_in_windows_joins_and_sub_queries(servers: Servers)
         "SELECT objectId, SUM({f}) OVER (PARTITION BY k ORDER BY objectId) FROM clustered.Object",
         "SELECT s.band, SUM({f}) FROM clustered.Object o JOIN clustered.Source s ON s.objectId = o.objectId"
         " GROUP BY s.band",
+        "SELECT objectId, {m} OVER (PARTITION BY k) FROM clustered.Object",
+        "SELECT o.objectId, o.label, RANK() OVER (ORDER BY COUNT(*)) FROM clustered.Object o JOIN clustered.Source s"
+        " ON s.objectId = o.objectId GROUP BY o.objectId{l}",
         "SELECT n FROM clustered.Object p WHERE n > (SELECT AVG({f}) FROM clustered.Object)",
         "SELECT SUM(b + {f2}) FROM (SELECT k AS a, SUM({f}) AS b, {m} AS c FROM clustered.Object GROUP BY k) AS t",
     ):
-        ours = adql.format(f="isPrimary", f2="c", m="MAX(isPrimary)")
-        check(servers, ours, adql.format(f=_FLAG, f2="c::int", m="BOOL_OR(isPrimary)").replace("SUM(b", "SUM((b)::int"))
+        ours = adql.format(f="isPrimary", f2="c", m="MAX(isPrimary)", l="")
+        theirs = adql.format(f=_FLAG, f2="c::int", m="BOOL_OR(isPrimary)", l=", o.label")
+        check(servers, ours, theirs.replace("SUM(b", "SUM((b)::int"))
 
 
 @pytest.mark.parametrize(

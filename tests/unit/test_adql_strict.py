@@ -410,7 +410,7 @@ def test_hints_say_what_to_write() -> None:
         "SELECT a FROM t LIMIT 5": "Write TOP n after SELECT; lenient mode takes LIMIT n.",
         "SELECT a % 2 FROM t": "Write MOD(x, y); lenient mode takes x % y.",
         "SELECT size FROM t": 'Write it between double quotes, as the schema spells it: "size".',
-        "SELECT a FROM t WHERE CONTAINS(p, q)": "Compare it: = 1.",
+        "SELECT a FROM t WHERE CONTAINS(p, q)": "Compare it: = 1; lenient mode takes it alone.",
         "SELECT SQR(a) FROM t": 'Did you mean "SQRT"?',
         "SELECT POWER(a) FROM t": "It takes 2.",
         "SELECT POINT(1) FROM t": "Write POINT([coosys,] lon, lat).",
@@ -441,6 +441,14 @@ LENIENT_TAKES = [
     "SELECT a FROM t WHERE NOT NOT a = 1",
     "SELECT a FROM t WHERE a + 1 IS NULL",
     "SELECT SUM(a) OVER (ORDER BY b) FROM t",
+    "SELECT a FROM t WHERE CONTAINS(p, q)",
+    "SELECT a FROM t WHERE a <=> b",
+    "SELECT a FROM t WHERE a IS NOT DISTINCT FROM b",
+    "SELECT a FROM t WHERE a IS TRUE",
+    "SELECT a FROM t WHERE a = 1 && b = 2",
+    "SELECT a DIV b FROM t",
+    "SELECT a MOD b FROM t",
+    "SELECT `a` FROM t",
     "SELECT a FROM (WITH u AS (SELECT a FROM t) SELECT a FROM u) v",
 ]
 
