@@ -30,33 +30,13 @@ _OF_CONDITIONS = {"MIN": "BOOL_AND", "MAX": "BOOL_OR"}
 def basic_aggregate(node: Any, builder: Builder) -> Expr:
     """Return COUNT, SUM, AVG, MIN or MAX."""
     name, failures = BASIC_NODES[type(node)], builder.failures
-    inner, distinct = node.this, False
-    extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
-    if extra:
-        raise failures.unsupported(
-            f"{name} takes one argument", node, hint="Write the aggregate once for each argument."
-        )
-    if isinstance(inner, exp.Distinct):
-        if len(inner.expressions) != 1:
-            raise failures.unsupported(
-                f"{name}(DISTINCT ...) takes one expression",
-                node,
-                hint="SELECT DISTINCT the columns in a sub-query in FROM and count its rows.",
-            )
-        inner, distinct = inner.expressions[0], True
+    inner, distinct = _basic_argument(name, node, failures)
     if isinstance(inner, exp.Star):
         if name != "COUNT" or distinct:
             raise failures.error(
                 AdqlSyntaxError, f"{name}(*) is not ADQL", node, hint="Write COUNT(*), or name a column."
             )
         return Aggregate(type=DataType.LONG, name=name, operand=None, offset=offset_of(node))
-    if inner is None:
-        raise failures.error(
-            UnknownFunctionError,
-            f"{name} needs an argument",
-            node,
-            hint="Write a column or an expression between the brackets.",
-        )
     operand = builder.value(inner)
     _check_not_nested(name, operand, failures)
     if name in _OF_CONDITIONS and is_truth(operand) and not builder.strict:
@@ -64,6 +44,24 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
     operand = as_number(operand, builder) if name in {"SUM", "AVG"} else operand
     kind = _basic_type(name, operand, node, failures)
     return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
+
+
+def _basic_argument(name: str, node: Any, failures: Failures) -> tuple[Any, bool]:
+    """Return what stands between the brackets of an aggregate, and whether DISTINCT stands before it."""
+    extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
+    if extra:
+        raise failures.unsupported(
+            f"{name} takes one argument", node, hint="Write the aggregate once for each argument."
+        )
+    if node.this is None:
+        hint = "Write a column or an expression between the brackets."
+        raise failures.error(UnknownFunctionError, f"{name} needs an argument", node, hint=hint)
+    if not isinstance(node.this, exp.Distinct):
+        return node.this, False
+    if len(node.this.expressions) != 1:
+        hint = "SELECT DISTINCT the columns in a sub-query in FROM and count its rows."
+        raise failures.unsupported(f"{name}(DISTINCT ...) takes one expression", node, hint=hint)
+    return node.this.expressions[0], True
 
 
 def _basic_type(name: str, operand: Expr, node: Any, failures: Failures) -> DataType | None:
