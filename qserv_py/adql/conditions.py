@@ -132,7 +132,7 @@ def _same(left: Expr, right: Expr, node: Any, builder: Builder) -> Expr:
     """Return that two values are equal or both NULL; beside a constant with a plain comparison, as that prunes."""
     if isinstance(right, Literal) and right.value is None:
         return IsNull(type=DataType.BOOLEAN, operand=left, offset=left.offset)
-    if isinstance(right, Literal) and _is_repeatable(left):
+    if isinstance(right, Literal) and is_repeatable(left):
         equal = compared("=", left, right, node, builder)
         known = negated(IsNull(type=DataType.BOOLEAN, operand=left, offset=left.offset))
         return Logic(type=DataType.BOOLEAN, operator="AND", operands=(equal, known), offset=left.offset)
@@ -173,7 +173,7 @@ def _is_never_null(expr: Expr, present: Container[int]) -> bool:
     return isinstance(column, Column) and not column.nullable
 
 
-def _is_repeatable(expr: Expr) -> bool:
+def is_repeatable(expr: Expr) -> bool:
     """Whether an expression may be written twice: it is cheap, and the same each time."""
     costly = (InQuery, ExistsQuery, ScalarQuery)
     return not any(

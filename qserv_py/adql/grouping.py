@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from qserv_py.adql.conditions import is_repeatable
 from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import (
     Aggregate,
@@ -20,7 +21,7 @@ from qserv_py.adql.tree import (
     Source,
     TableSource,
 )
-from qserv_py.adql.walks import children, contains_aggregate, contains_window, free_refs, is_aggregated
+from qserv_py.adql.walks import children, column_refs, contains_aggregate, contains_window, free_refs, is_aggregated
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
 
@@ -111,7 +112,8 @@ def _known_columns(select: Select) -> set[tuple[int, str]]:
     """Return the columns, by source and label, that have one value in a group: grouping ones, and those equal to them.
 
     An equality counts where it holds for every row of the block, between whole numbers or texts of one type: equal
-    numbers of other types may differ.
+    numbers of other types may differ. The row that a LEFT JOIN finds by its key is the same for all rows of the group,
+    or missing for all, when the join looks at nothing else that differs within the group.
     """
     known = {(expr.source, expr.label) for expr in select.group_by if isinstance(expr, ColumnRef)}
     pairs = [pair for condition in (*select.where, *_inner_conditions(select.joined)) for pair in _equal(condition)]
@@ -119,7 +121,28 @@ def _known_columns(select: Select) -> set[tuple[int, str]]:
     while size != len(known):
         size = len(known)
         known |= {other for one, other in pairs if one in known}
+        known |= {column for join in _left_joins(select.joined) for column in _found_by(join, known, select)}
     return known
+
+
+def _left_joins(joined: Joined | int | None) -> Iterator[Joined]:
+    if isinstance(joined, Joined):
+        yield from _left_joins(joined.left)
+        yield from _left_joins(joined.right)
+        if joined.kind is JoinKind.LEFT:
+            yield joined
+
+
+def _found_by(join: Joined, known: set[tuple[int, str]], select: Select) -> set[tuple[int, str]]:
+    """Return the key of the table at the right of a LEFT JOIN, if columns with one value in a group decide its row."""
+    right = next((source for source in select.sources if source.id == join.right), None)
+    if right is None or not all(is_repeatable(condition) for condition in join.on):
+        return set()
+    own = {source.id for source in select.sources} - {right.id}
+    if any(ref.source in own and (ref.source, ref.label) not in known for on in join.on for ref in column_refs(on)):
+        return set()
+    met = {other for on in join.on for one, other in _equal(on) if one in known and other[0] == right.id}
+    return met if any(all((right.id, label) in met for label in key) for key in _keys(right)) else set()
 
 
 def _equal(condition: Expr) -> Iterator[tuple[tuple[int, str], tuple[int, str]]]:

@@ -62,6 +62,12 @@ def test_a_key_frees_the_columns_of_its_table(servers: Servers, text: str) -> No
             "SELECT s.objectId, o.gFlux, COUNT(*) FROM {from} GROUP BY s.objectId, o.objectId",
         ),
         (
+            "SELECT s.objectId, o.gFlux, o.objectId AS id, COUNT(*) FROM gaps.Source s LEFT JOIN gaps.Object o"
+            " ON o.objectId = s.objectId AND o.k > 0 GROUP BY s.objectId",
+            "SELECT s.objectId, o.gFlux, o.objectId, COUNT(*) FROM gaps.Source s LEFT JOIN gaps.Object o"
+            " ON o.objectId = s.objectId AND o.k > 0 GROUP BY s.objectId, o.objectId, o.gFlux",
+        ),
+        (
             "SELECT objectId, label, COUNT(*) FROM clustered.Source JOIN clustered.Object USING (objectId)"
             " GROUP BY objectId",
             "SELECT o.objectId, o.label, COUNT(*) FROM {from} GROUP BY o.objectId",

@@ -48,6 +48,12 @@ def test_all_columns_of_a_key_are_needed() -> None:
     )
 
 
+@pytest.mark.parametrize("further", ["", " AND o.ra > 3", " AND s.objectId > 3 AND o.nObs = 4"])
+def test_a_left_join_by_the_key_finds_one_row_for_the_group(further: str) -> None:
+    text = f"SELECT o.ra FROM Source AS s LEFT JOIN Object AS o ON o.objectId = s.objectId{further} GROUP BY s.objectId"
+    assert groups(text, keyed()) == ["objectid", "ra"]
+
+
 @pytest.mark.parametrize("primary_key", [(), ("objectId",)])
 def test_ids_that_repeat_free_nothing(primary_key: tuple[str, ...]) -> None:
     known = keyed(Object=primary_key)
@@ -65,6 +71,10 @@ def test_ids_that_repeat_free_nothing(primary_key: tuple[str, ...]) -> None:
         "SELECT t.ra, COUNT(*) FROM (SELECT objectId, ra FROM Object) AS t GROUP BY t.objectId",
         "SELECT s.flux, COUNT(*) FROM Object AS o, Source AS s WHERE s.objectId = o.objectId GROUP BY o.objectId",
         "SELECT o.ra FROM Object AS o LEFT JOIN Source AS s ON s.objectId = o.objectId GROUP BY s.objectId",
+        "SELECT o.ra FROM Source s LEFT JOIN Object o ON s.objectId = o.objectId AND s.ccd = 3 GROUP BY s.objectId",
+        "SELECT o.ra FROM Source s LEFT JOIN Object o ON s.objectId = o.objectId AND RAND() < 3 GROUP BY s.objectId",
+        "SELECT o.ra FROM Source AS s LEFT JOIN Object AS o ON s.objectId < o.objectId GROUP BY s.objectId",
+        "SELECT o.ra FROM Source AS s FULL JOIN Object AS o ON s.objectId = o.objectId GROUP BY s.objectId",
         "SELECT v.seeing FROM Visit AS v JOIN Object AS o ON v.visit = o.nObs GROUP BY o.nObs",
         "SELECT o.ra FROM Object AS o JOIN Source AS s ON s.objectId > o.objectId GROUP BY s.objectId",
         "SELECT ra FROM Object GROUP BY objectId + 0",
