@@ -16,7 +16,7 @@ from qserv_py.adql.resolving import Resolving
 from qserv_py.adql.scope import Merged, Scope, find_table, shown_columns
 from qserv_py.adql.tree import Coalesce, ColumnRef, Comparison, Expr, Joined, JoinKind, QuerySource, TableSource
 from qserv_py.adql.typing_rules import comparable
-from qserv_py.adql.walks import join_conditions, leaves
+from qserv_py.adql.walks import free_refs, join_conditions, leaves
 from qserv_py.adql.wording import describe
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
@@ -105,7 +105,14 @@ def _derived(node: Any, scope: Scope, resolving: Resolving) -> int:
         )
     _check_alias(node, resolving)
     number = next(resolving.ids)
-    source = QuerySource(id=number, alias=node.alias, query=resolving.query(node.this, scope.outer, scope.tables))
+    query = resolving.query(node.this, scope.outer, scope.tables)
+    for ref in free_refs(query):
+        raise resolving.failures.unsupported(
+            f'a sub-query in FROM cannot look at the queries around it, "{ref.name}" is a column of one',
+            ref.offset,
+            hint=f'Put the condition into the WHERE of the query that has "{node.alias}" in its FROM.',
+        )
+    source = QuerySource(id=number, alias=node.alias, query=query)
     scope.add(source, node)
     return source.id
 
