@@ -159,11 +159,18 @@ def read_show(text: str, tokens: list[Token]) -> Show:
         If it asks for something else than databases, tables and columns.
     """
     first = tokens[0]
-    rest = text[first.end + 1 :].rstrip().rstrip(";")
-    # sqlglot reads what follows SHOW as one text; in front of it stand as many blanks as it stands after
-    found = tokenize(" " * (first.end + 1) + rest) if rest.strip() else []
-    reader = _Reader(text, found)
+    reader = _Reader(text, _words_after(text, first))
     return reader.show() if first.text.upper() == "SHOW" else reader.describe()
+
+
+def _words_after(text: str, first: Token) -> list[Token]:
+    """Return the tokens after the first one: sqlglot reads what follows SHOW as one text."""
+    rest = text[first.end + 1 :].rstrip("; \t\n\r")
+    try:
+        # behind blanks, for the places of the tokens
+        return tokenize(" " * (first.end + 1) + rest) if rest.strip() else []
+    except AdqlSyntaxError as error:
+        raise AdqlSyntaxError(error.message, text=text, offset=error.offset) from None
 
 
 class _Reader:

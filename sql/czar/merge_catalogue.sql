@@ -44,7 +44,8 @@ CREATE OR REPLACE MACRO qserv_interval_overlaps(a, b, c, d) AS
         CASE WHEN (v).a IS NULL OR (v).b IS NULL OR (v).c IS NULL OR (v).d IS NULL THEN NULL
              WHEN (v).a <= (v).b AND (v).c <= (v).d AND (v).a <= (v).d AND (v).c <= (v).b THEN 1 ELSE 0 END)[1];
 
-CREATE OR REPLACE MACRO qserv_turn(angle) AS list_transform([angle], lambda v: v - 360 * floor(v / 360))[1];
+CREATE OR REPLACE MACRO qserv_turn(angle) AS
+    list_transform([angle], lambda v: CASE WHEN abs(v) < 1e300 THEN v - 360 * floor(v / 360) END)[1];
 
 CREATE OR REPLACE MACRO qserv_in_ellipse(ra, "dec", ra0, dec0, major, minor, angle) AS
     CASE WHEN qserv_is_place(ra, "dec") THEN list_transform(list_transform(list_transform(

@@ -56,9 +56,11 @@ CREATE OR REPLACE FUNCTION qserv.interval_overlaps(a float8, b float8, c float8,
     SELECT CASE WHEN a <= b AND c <= d AND a <= d AND c <= b THEN 1 ELSE 0 END
 $$;
 
--- An angle brought to [0, 360).
+-- An angle brought to [0, 360); NULL when it is none.
 CREATE OR REPLACE FUNCTION qserv.turn(angle float8) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT angle - 360 * floor(qserv.calm(angle) / 360) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN abs(angle) < 1e300 THEN angle - 360 * floor(qserv.calm(angle) / 360) END
+$$;
 
 -- Whether a position is in sciSQL's ellipse: semi-axes in arcseconds, position angle in degrees, east of north. A
 -- position and its antipode are not told apart.

@@ -84,7 +84,8 @@ def call(draw: Callable[[Any], Any], name: str) -> tuple[str, Row]:
             row[column] = value
             arguments.append(column)
         else:
-            arguments.append(_literal(value))
+            # a constant NULL is refused where none is taken
+            arguments.append(_literal(0.25 if value is None and index in function.needed else value))
     return f"{name}({', '.join(arguments)})", row
 
 

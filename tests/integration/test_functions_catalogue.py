@@ -375,6 +375,12 @@ def test_what_is_no_place_is_nowhere(engines: Engines, row: dict[str, float]) ->
         assert engines.both(call, row) == (None, None), call
 
 
+@pytest.mark.parametrize("ra", [float("nan"), float("inf"), float("-inf"), None])
+def test_what_is_no_right_ascension_is_in_no_box_across_zero(engines: Engines, ra: float | None) -> None:
+    row = {"rFlux": ra, "dec": 1.0}
+    assert engines.both("scisql_s2PtInBox(rFlux, dec, 350, -2, 10, 2)", row) == (None, None)
+
+
 def hull_says_convex(corners: list[tuple[float, float]]) -> bool:
     """Whether sphgeom's convex hull has the same corners in the same order, either way round."""
     places = [UnitVector3d(LonLat.fromDegrees(*corner)) for corner in corners]

@@ -102,7 +102,8 @@ def test_what_it_stands_for(known: Catalog, written: str, meant: str) -> None:
         ("SHOW TABLES LIKE Obj", errors.AdqlSyntaxError, "expected a pattern", ""),
         (r"SHOW TABLES LIKE 'a\_b'", errors.QueryNotSupportedError, "a pattern has no escapes", "_ stands for"),
         ("SHOW TABLES; SELECT 1", errors.AdqlSyntaxError, "found several", ""),
-        ("SHOW TABLES FROM dr1 LIKE 'x", errors.AdqlSyntaxError, "does not end", ""),
+        ("SHOW TABLES FROM dr1 LIKE 'x", errors.AdqlSyntaxError, "line 1, column 27: a quoted string", ""),
+        ("-- a\nSHOW\nTABLES FROM nowhere", errors.UnknownTableError, "line 3, column 13: database", ""),
     ],
 )  # fmt: skip
 def test_what_is_refused(known: Catalog, written: str, kind: type[errors.AdqlError], match: str, hint: str) -> None:
