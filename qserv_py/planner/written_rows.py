@@ -82,18 +82,19 @@ def write_rows(
     rows
         For each of ``values_slots(stage)`` the rows, or the SQL name of a relation that holds them.
     cells
-        Cells of the rows that are placed; these rows have ``CELL_COLUMN`` as their last column. Lists are placed only
-        when they stand in a relation.
+        Cells of the rows that are placed; these rows have ``CELL_COLUMN`` as their last column, and their SQL is a
+        relation, that of a list, too.
     """
     cells = cells or {}
     slots: dict[ValuesSlot, str] = {}
     named: dict[str, str] = {}
     for slot in values_slots(stage):
         found = rows[slot]
+        form = ValuesForm.RELATION if slot in cells else slot.form
         columns = (*slot.columns, _CELL) if slot in cells else slot.columns
-        many = slot.form in {ValuesForm.LIST, ValuesForm.RELATION}
+        many = form in {ValuesForm.LIST, ValuesForm.RELATION}
         if not isinstance(found, str) and not (many and found.count > MAX_IN_PLACE):
-            slots[slot] = _values(replace(slot, columns=columns), found)
+            slots[slot] = _values(replace(slot, columns=columns, form=form), found)
             continue
         if not isinstance(found, str):
             name = quoted(slot.stage if quoted(slot.stage) not in named else f"{slot.stage}_{len(named)}")

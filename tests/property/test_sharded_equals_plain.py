@@ -14,11 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.catalogues import ALL, CATALOGUES
+from support.plain import table_differences
 from support.random_queries.comparing import compare, report
+from support.random_queries.constants import constants_of
 from support.random_queries.drawing import Drawing, RandomQuery
 from support.random_queries.running import draw
 from support.random_queries.shapes import queries
 from support.servers import Servers
+
+from qserv_py.executor import sent_rows
 
 EXAMPLES = int(os.environ.get("QSERV_TEST_QUERIES", "1000"))
 """Random queries of the default run, over all catalogues."""
@@ -65,6 +69,20 @@ def test_a_list_of_ids_of_a_near_source_does_not_narrow_the_chunks(servers: Serv
         servers,
         RandomQuery(text.format(name, f"DISTANCE({places})"), text.format(name, f"oracle.separation({places})")),
     )
+
+
+def test_chunks_that_need_few_rows_of_a_long_list(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The few are written into the statements then, the list would not be."""
+    monkeypatch.setattr(sent_rows, "MAX_TEXT_VALUES", 100)
+    ra, dec = constants_of("clustered").places[0]
+    text = (
+        "SELECT o.objectId, s.sourceId FROM clustered.Source s LEFT JOIN clustered.Object o ON o.objectId = s.objectId"
+        " WHERE {} AND o.objectId IN (SELECT objectId FROM clustered.Source WHERE visit < 3)"
+    )
+    adql = text.format(f"1 = CONTAINS(POINT(o.coord_ra, o.coord_dec), CIRCLE({ra}, {dec}, 0.02))")
+    sql = text.format(f"oracle.separation(o.coord_ra, o.coord_dec, {ra}, {dec}) <= 0.02")
+    ours = servers.sharded.query(adql).to_arrow()
+    assert not table_differences(ours, servers.plain.execute(sql.encode(), binary=True).fetchall(), ordered=False)
 
 
 @dataclass(frozen=True)
