@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
+from sqlglot.parser import Parser
 from sqlglot.tokens import Token, TokenType
 
 from qserv_py.errors import AdqlSyntaxError
@@ -110,6 +111,7 @@ def _as_kind(token: Token, kind: TokenType) -> Token:
 
 _ENDS_AN_OPERAND = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN}
 _ENDS_AN_OPERAND |= {TokenType.END, TokenType.HEX_STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE}
+_ENDS_AN_OPERAND |= Parser.TYPE_TOKENS - {TokenType.UNION}  # columns may be called "number", "text" and so on
 _BEGINS_AN_OPERAND = (_ENDS_AN_OPERAND - {TokenType.R_PAREN, TokenType.END}) | {TokenType.L_PAREN, TokenType.CASE}
 _BEGINS_AN_OPERAND |= {TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
 
@@ -118,8 +120,9 @@ def _is_between(tokens: list[Token], index: int) -> bool:
     """Whether a word stands between two operands: ``a MOD b``, not ``MOD(a, b)`` nor ``t.mod``."""
     if not 0 < index < len(tokens) - 1 or (index > 1 and tokens[index - 2].token_type is TokenType.TOP):
         return False
+    after_dot = index > 1 and tokens[index - 2].token_type is TokenType.DOT
     before, after = tokens[index - 1].token_type, tokens[index + 1].token_type
-    return before in _ENDS_AN_OPERAND and after in _BEGINS_AN_OPERAND
+    return (after_dot or before in _ENDS_AN_OPERAND) and after in _BEGINS_AN_OPERAND
 
 
 def _join_strings(tokens: list[Token]) -> list[Token]:

@@ -65,3 +65,20 @@ def test_no_class_of_sqlglot_is_a_name() -> None:
 def test_a_name_after_a_dot_is_no_keyword() -> None:
     parse('SELECT t.current_user, t."current_date" AS "fetch" FROM t')
     parse("SELECT glob, t.xor, regexp FROM t WHERE COALESCE(a, limit) = 1")
+
+
+@pytest.mark.parametrize("name", ["number", "text", "t.date", "t.number", "t.mod", "mod", '"date"', "t.limit"])
+@pytest.mark.parametrize("operator", ["MOD", "DIV"])
+def test_keywords_that_are_names_stand_before_an_operator(name: str, operator: str) -> None:
+    parse(f"SELECT {name} {operator} 7 FROM a AS t")
+    parse(f"SELECT 7 {operator} {name} FROM a AS t WHERE ({name}) {operator} 2 = 1")
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT mod FROM t", "SELECT 1 AS mod FROM t ORDER BY mod DESC", "SELECT a FROM t AS mod LIMIT 3",
+             "SELECT a FROM t mod LIMIT 3", "SELECT TOP 3 mod x FROM t", "SELECT mod x FROM t",
+             "SELECT a mod FROM t", "SELECT CASE WHEN a = 1 THEN mod ELSE mod END FROM t", "SELECT ALL mod x FROM t",
+             "SELECT a FROM t mod LEFT JOIN b ON mod.a = b.a", "SELECT MOD(a, 3) FROM t"]
+)  # fmt: skip
+def test_words_of_operators_are_names(text: str) -> None:
+    parse(text)
