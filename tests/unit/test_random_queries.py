@@ -33,6 +33,8 @@ _FORMS = [
     r"COALESCE", r"NULLIF", r"SELECT 100 / |MAX\(100 / ", r"SQRT\(\S+ - ", r"POWER", r"CAST\(\S+ AS INTEGER\)",
     r"isPrimary = 'true'", r"WHERE \((o\.)?isPrimary\)", r"SUM\((o\.|p\.)?isPrimary\)", r"MAX\((o\.|p\.)?isPrimary\)",
     r"(WHERE|AND|NOT) CONTAINS\(", r"scisql_s2PtInCircle\([^)]*\)(?! =)", r"SELECT (?!\S*objectId).* GROUP BY objectId",
+    r"<=>", r"ON \S+ <=>", r"IS DISTINCT FROM", r"IS NOT DISTINCT FROM", r"&&", r"IS NOT TRUE", r"IS FALSE", r" DIV 4",
+    r" MOD 7", r"(n|k|Id|visit|target|uid|rank) LIKE", r"HEX\(", r"HAVING c\d", r"GROUP BY c0", r"`\.`",
     r"TAP_UPLOAD\S+ u .*JOIN \S+Source s ON s.objectId = o.* WHERE .*CONTAINS\(",
 ]  # fmt: skip
 
@@ -52,7 +54,7 @@ def test_few_queries_are_drawn_twice(drawn: list[RandomQuery]) -> None:
 
 
 def test_all_catalogues_are_drawn(drawn: list[RandomQuery]) -> None:
-    found = Counter(re.findall(r"FROM \(?(?:SELECT.*?FROM )?(?:TAP_UPLOAD\.)?([a-z]+)", q.adql)[0] for q in drawn)
+    found = Counter(re.findall(r"FROM \(?(?:SELECT.*?FROM )?(?:TAP_UPLOAD\.)?`?([a-z]+)", q.adql)[0] for q in drawn)
     assert set(found) >= set(ALL)
 
 
@@ -158,12 +160,16 @@ def _differ_in_windows(query: RandomQuery) -> Comparison:
 
 
 def test_a_difference_is_made_shorter() -> None:
-    number = next(number for number in range(5000) if "NTILE" in draw(f"shrink:{number}")[0].adql)
-    entry = run_one(f"shrink:{number}", _differ_in_windows, set())
-    assert entry.end == "differs"
-    shrunk = re.search("ADQL: (.*)", entry.shrunk)
-    assert shrunk
-    assert re.fullmatch(r"SELECT \w+ AS c0, NTILE\(3\) OVER \(ORDER BY \w+\) AS c1 FROM \w+\.\w+", shrunk[1])
+    found = [seed for seed in map("shrink:{}".format, range(800)) if "NTILE" in draw(seed)[0].adql]
+    assert found
+    for seed in found[:5]:
+        entry = run_one(seed, _differ_in_windows, set())
+        assert entry.end == "differs"
+        shrunk = re.search("ADQL: (.*)", entry.shrunk)
+        assert shrunk
+        assert "NTILE" in shrunk[1]
+        assert "JOIN" not in shrunk[1]
+        assert len(shrunk[1]) < 200
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:

@@ -12,7 +12,11 @@ OBJECT_IDS = ("objectId", "detId")
 """Names of columns that hold ids of objects."""
 
 _PATTERNS = ["%a", "b%", "_", "%%%", "o''%", "g", "%t%", "1%"]
-_COMPARISONS = ["<", "<=", "=", "<>", ">", ">="]
+_COMPARISONS = [
+    *(Text(sign, sign) for sign in ("<", "<=", "=", "<>", ">", ">=")),
+    Text("<=>", "IS NOT DISTINCT FROM"),
+    *(Text(words, words) for words in ("IS DISTINCT FROM", "IS NOT DISTINCT FROM")),
+]
 
 
 def conditions(d: Drawing, columns: Columns, depth: int = 2) -> Text:
@@ -23,11 +27,11 @@ def conditions(d: Drawing, columns: Columns, depth: int = 2) -> Text:
     kinds += ["and", "or", "not"] if depth else []
     kind = d.pick(kinds)
     if kind in {"and", "or"}:
-        return text_of(
-            f"({{}} {kind.upper()} {{}})", conditions(d, columns, depth - 1), conditions(d, columns, depth - 1)
-        )
+        word = Text(d.pick([kind.upper(), "&&"]) if kind == "and" else "OR", kind.upper())
+        return text_of("({} {} {})", conditions(d, columns, depth - 1), word, conditions(d, columns, depth - 1))
     if kind == "not":
-        return text_of("NOT ({})", conditions(d, columns, depth - 1))
+        form = d.pick(["NOT ({})", "NOT ({})", "({}) IS NOT TRUE", "({}) IS FALSE"])
+        return text_of(form, conditions(d, columns, depth - 1))
     if kind == "region" and columns.position:
         return regions(d, columns.position)
     if kind == "boolean":
@@ -84,11 +88,15 @@ def _compared(d: Drawing, columns: Columns, kind: str) -> Text:
             low, high = high, low
         return text_of("{} BETWEEN {} AND {}", one, low, high)
     other = numbers(d, columns, 0) if d.seldom(3) else d.constant(one)
-    return text_of(f"{{}} {d.pick(_COMPARISONS)} {{}}", one, other)
+    return text_of("{} {} {}", one, d.pick(_COMPARISONS), other)
 
 
 def _like(d: Drawing, columns: Columns) -> Text:
-    """Return that a text has a pattern: mostly one of a value of its column."""
+    """Return that a text has a pattern: mostly one of a value of its column; or that a number has."""
+    if d.seldom(6):
+        number = d.pick(columns.integers)
+        pattern = d.pick(["1%", "%7", "_", "%0%", "-%"])
+        return Text(f"{number.adql} LIKE '{pattern}'", f"({number.sql})::text LIKE '{pattern}'")
     one = d.pick([d.pick(columns.texts), cut_texts(d, columns)])
     pattern = d.pick(_PATTERNS)
     if one.column and not d.seldom(3):

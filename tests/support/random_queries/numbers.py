@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.random_queries.columns import Columns
 from support.random_queries.drawing import Drawing, Text, text_of
 
-_KINDS = ["column", "column", "column", "literal", "arithmetic", "function", "case", "bits", "cast", "unit"]
+_KINDS = ["column", "column", "column", "literal", "arithmetic", "function", "case", "bits", "cast", "unit", "rest"]
 
 _FUNCTIONS = {
     "ABS": ("ABS({})", "abs({})"),
@@ -18,6 +18,7 @@ _FUNCTIONS = {
     "DEGREES": ("DEGREES({})", "degrees(({})::float8)"),
     "SIN": ("SIN({})", "sin(({})::float8)"),
     "DIV": ("({} / 4)", "({} / 4)"),
+    "WHOLE": ("({} DIV 4)", "trunc(({})::float8 / 4)::bigint"),
     "NULLIF": ("NULLIF({}, 3)", "nullif({}, 3)"),
     "WIDTH_BUCKET": ("WIDTH_BUCKET({}, -5, 100, 7)", "width_bucket(({})::float8, -5::float8, 100::float8, 7)"),
 }
@@ -33,6 +34,9 @@ def numbers(d: Drawing, columns: Columns, depth: int = 2, *, of_rows: bool = Fal
         return d.pick(columns.numbers)
     if kind == "bits":
         return _bits(d, columns, farthest=40 if depth == 2 else 20)
+    if kind == "rest":
+        one = d.pick(columns.integers)
+        return Text(f"({one.adql} MOD 7)", f"mod({one.sql}, 7)")
     if kind == "unit":
         return _converted(d, columns)
     if kind == "literal":
@@ -84,6 +88,9 @@ def _converted(d: Drawing, columns: Columns) -> Text:
 
 def cut_texts(d: Drawing, columns: Columns) -> Text:
     """Return a text or a number as a text of some length."""
+    if d.seldom(6):
+        one = d.pick(columns.integers)
+        return Text(f"HEX({one.adql})", f"upper(to_hex(({one.sql})::bigint))")
     one = d.pick(columns.texts + columns.integers)
     return text_of(f"CAST({{}} AS {d.pick(['VARCHAR', 'CHAR'])}({d.whole(1, 6)}))", one)
 

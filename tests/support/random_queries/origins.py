@@ -30,13 +30,20 @@ def origins(d: Drawing) -> Origin:
 
 
 def _table(d: Drawing, name: str, alias: str = "") -> Text:
-    return Text(
-        f"{d.database}.{name}{alias and ' ' + alias}", f'"{d.database}"."{name.lower()}"{alias and " " + alias}'
-    )
+    written = f"`{d.database}`.`{name}`" if d.seldom(12) else f"{d.database}.{name}"
+    called = alias and f" {alias}"
+    return Text(f"{written}{called}", f'"{d.database}"."{name.lower()}"{called}')
 
 
 def _key(first: str, second: str) -> Text:
     return Text(f"{first} = {second}", f"{folded(first)} = {folded(second)}")
+
+
+def _equal(d: Drawing, first: str, second: str) -> Text:
+    """Return that two keys are equal, or both NULL."""
+    if d.seldom(6):
+        return Text(f"{first} <=> {second}", f"{folded(first)} IS NOT DISTINCT FROM {folded(second)}")
+    return _key(first, second)
 
 
 def _object(d: Drawing) -> Origin:
@@ -49,13 +56,13 @@ def _source(d: Drawing) -> Origin:
 
 def _join(d: Drawing) -> Origin:
     form = d.pick(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"])
-    origin = text_of(form, _table(d, "Object"), _table(d, "Source"), _key("o.objectId", "s.objectId"))
+    origin = text_of(form, _table(d, "Object"), _table(d, "Source"), _equal(d, "o.objectId", "s.objectId"))
     return origin, both(object_columns("o."), source_columns("s."))
 
 
 def _three(d: Drawing) -> Origin:
     origin, columns = _join(d)
-    origin = text_of("{} JOIN {} ON {}", origin, _table(d, "Visit", "v"), _key("s.visit", "v.visit"))
+    origin = text_of("{} JOIN {} ON {}", origin, _table(d, "Visit", "v"), _equal(d, "s.visit", "v.visit"))
     return origin, replace(columns, numbers=columns.numbers + same("v.seeing"))
 
 

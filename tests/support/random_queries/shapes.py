@@ -134,11 +134,15 @@ def _key_groups(d: Drawing, read: Read) -> RandomQuery:
 
 
 def _grouped(d: Drawing, read: Read, keys: list[Text]) -> RandomQuery:
-    tail, columns = read.tail, read.columns
-    shown = _list([*keys, *(aggregates(d, columns) for _ in range(d.whole(1, 4)))])
+    parts = [*keys, *(aggregates(d, read.columns) for _ in range(d.whole(1, 4)))]
     group = Text(", ".join(key.adql for key in keys), ", ".join(f"({key.sql})" for key in keys))
-    having = f" HAVING COUNT(*) > {d.whole(0, 3)}" if d.flag() else ""
-    return _query(f"SELECT {{}} {{}} GROUP BY {{}}{having}", shown, tail, group)
+    if d.seldom(6):
+        group = Text(", ".join(f"c{place}" for place in range(len(keys))), group.sql)
+    having = text_of(f" HAVING COUNT(*) > {d.whole(0, 3)}") if d.flag() else Text("", "")
+    if d.seldom(6):
+        having = text_of(f" HAVING {{}} > {d.whole(0, 3)}", Text(f"c{len(parts)}", "COUNT(*)"))
+        parts.append(Text("COUNT(*)", "COUNT(*)"))
+    return _query("SELECT {} {} GROUP BY {}{}", _list(parts), read.tail, group, having)
 
 
 _PRIMARY_KEYS = {"objectId", "sourceId", "truthId"}
