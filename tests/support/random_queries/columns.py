@@ -20,6 +20,9 @@ class Columns:
     has_unique: bool = True
     """Whether ``unique`` tells every row from every other; not after an outer join."""
 
+    areas: tuple[str, ...] = ()
+    """What Qserv's areas say of the tables, for the plain server, with places for longitude, latitude and radius."""
+
 
 def same(*names: str) -> tuple[Text, ...]:
     """Return columns that both languages name alike."""

@@ -157,6 +157,13 @@ def regions(d: Drawing, position: tuple[Text, Text]) -> Text:
     return text_of(f"{{}} {d.pick(['<', '>', '<=', '>='])} {value}", which)
 
 
+def areas(d: Drawing, columns: Columns) -> Text:
+    """Return Qserv's restriction of all tables."""
+    place = _place(d)
+    adql = "qserv_areaspec_circle({}, {}, {})".format(*place)
+    return Text(d.pick(["{}", "{} = 1"]).format(adql), " AND ".join(area.format(*place) for area in columns.areas))
+
+
 def _place(d: Drawing) -> tuple[float, float, float]:
     """Return a place and a radius: mostly of the catalogue, so that there are rows, else one that is hard."""
     if d.seldom(6):

@@ -47,17 +47,30 @@ def _equal(d: Drawing, first: str, second: str) -> Text:
 
 
 def _object(d: Drawing) -> Origin:
-    return _table(d, "Object"), object_columns()
+    return _table(d, "Object"), replace(object_columns(), areas=(_area("coord_ra", "coord_dec"),))
 
 
 def _source(d: Drawing) -> Origin:
-    return _table(d, "Source"), source_columns()
+    return _table(d, "Source"), replace(source_columns(), areas=(_area_of_source(d, "source"),))
+
+
+def _area(ra: str, dec: str) -> str:
+    return f"oracle.separation({ra}, {dec}, {{0}}, {{1}}) <= {{2}}"
+
+
+def _area_of_source(d: Drawing, alias: str) -> str:
+    """Return the area of a source: by its own position where it has one, else by that of its object."""
+    if d.database == "gaps":
+        return _area(f"{alias}.s_ra", f"{alias}.s_dec")
+    director = f'"{d.database}"."object" y WHERE y.objectid = {alias}.objectid'
+    return f"EXISTS (SELECT 1 FROM {director} AND {_area('y.coord_ra', 'y.coord_dec')})"
 
 
 def _join(d: Drawing) -> Origin:
     form = d.pick(["{0} AS o JOIN {1} AS s ON {2}", "{1} s INNER JOIN {0} o ON {2}"])
     origin = text_of(form, _table(d, "Object"), _table(d, "Source"), _equal(d, "o.objectId", "s.objectId"))
-    return origin, both(object_columns("o."), source_columns("s."))
+    areas = (_area("o.coord_ra", "o.coord_dec"), _area_of_source(d, "s"))
+    return origin, replace(both(object_columns("o."), source_columns("s.")), areas=areas)
 
 
 def _three(d: Drawing) -> Origin:

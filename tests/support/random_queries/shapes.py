@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from support.random_queries.columns import Columns
-from support.random_queries.conditions import conditions
+from support.random_queries.conditions import areas, conditions
 from support.random_queries.drawing import Drawing, RandomQuery, Text, text_of
 from support.random_queries.failing import may_fail
 from support.random_queries.numbers import aggregates, cut_texts, numbers, places
@@ -34,6 +34,9 @@ def queries(d: Drawing) -> RandomQuery:
     if d.seldom(4):
         extra = subquery_conditions(d, columns)
         where = extra if where is None else Text(f"{where.adql} AND {extra.adql}", f"({where.sql}) AND {extra.sql}")
+    if columns.areas and d.seldom(8):
+        area = areas(d, columns)
+        where = area if where is None else text_of("{} AND ({})", area, where)
     read = Read(origin, columns, where)
     shapes = [one for one, weight in _SHAPES.items() for _ in range(weight)]
     if not columns.has_unique:
