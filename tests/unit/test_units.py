@@ -112,12 +112,12 @@ def test_hints(expression: str, hint: str) -> None:
     ids=range(9),
 )
 def test_hostile_units_end_soon(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     with pytest.raises(units.UnitError) as caught:
         units.conversion("deg", text)
     assert len(str(caught.value)) < 100
     assert units.product("deg", text) is None
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize(
