@@ -75,7 +75,7 @@ class AdqlError(UserError):
     def __init__(
         self, message: str, *, text: str = "", offset: int | None = None, detail: str = "", hint: str = ""
     ) -> None:
-        super().__init__(message, detail=detail, hint=hint)
+        super().__init__(_shortened(message), detail=detail, hint=hint)
         self.text = text
         self.offset = offset
 
@@ -101,6 +101,18 @@ class AdqlError(UserError):
         if self.hint:
             lines.append(f"HINT: {self.hint}")
         return "\n".join(lines)
+
+
+_LONGEST_MESSAGE = 600
+"""Characters; a message may repeat a name or a number of the query, which can be as long as a query."""
+
+
+def _shortened(message: str) -> str:
+    """Return a message without its middle when it is too long to be read."""
+    if len(message) <= _LONGEST_MESSAGE:
+        return message
+    half = _LONGEST_MESSAGE // 2
+    return f"{message[:half]} ... {message[-half:]}"
 
 
 def _window(lines: list[str], line: int, column: int, *, width: int = 100) -> tuple[str, int]:

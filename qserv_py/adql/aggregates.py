@@ -32,7 +32,7 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
     name, failures = BASIC_NODES[type(node)], builder.failures
     inner, distinct = _basic_argument(name, node, failures)
     if isinstance(inner, exp.Star):
-        if name != "COUNT" or distinct:
+        if name != "COUNT":
             raise failures.error(
                 AdqlSyntaxError, f"{name}(*) is not ADQL", node, hint="Write COUNT(*), or name a column."
             )

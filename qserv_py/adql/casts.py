@@ -15,6 +15,7 @@ from qserv_py.adql.operands import mismatch, unfilled
 from qserv_py.adql.places import Failures
 from qserv_py.adql.shapes import shape_of_text
 from qserv_py.adql.tree import Call, Cast, Expr, Literal
+from qserv_py.adql.wording import written
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
 
@@ -69,7 +70,9 @@ def cast_target(target: Any, failures: Failures, node: Any) -> tuple[DataType, i
     kind = _TYPES.get(name)
     takes_length = kind is not None and kind.is_text and name != "TEXT"
     if kind is None or target.args.get("nested") or (target.expressions and not takes_length):
-        raise failures.unsupported(f"CAST to {target.sql()} is not answered", node, hint=_HINTS.get(name, _KNOWN_TYPES))
+        raise failures.unsupported(
+            f"CAST to {written(target)} is not answered", node, hint=_HINTS.get(name, _KNOWN_TYPES)
+        )
     if not target.expressions:
         return kind, 1 if kind is DataType.CHAR else None
     most = MAX_FILLED if kind is DataType.CHAR else MAX_LENGTH

@@ -35,7 +35,7 @@ from qserv_py.adql.typing_rules import comparable
 from qserv_py.adql.walks import leaves, nullable, walk
 from qserv_py.catalog.model import Column
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
+from qserv_py.errors import TypeMismatchError
 
 COMPARISONS = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
 _MIRROR = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -227,10 +227,6 @@ def membership(node: Any, builder: Builder) -> Expr:
     for part, value in zip(node.expressions, values, strict=True):
         operand, item = _comparable_pair(operand, value, part, builder)
         items.append(item)
-    if not items:
-        raise builder.failures.error(
-            AdqlSyntaxError, "IN needs at least one value", node, hint="Write IN (value, ...) or IN (SELECT ...)."
-        )
     return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
 
 

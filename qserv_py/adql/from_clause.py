@@ -17,7 +17,6 @@ from qserv_py.adql.scope import Merged, Scope, find_table, shown_columns
 from qserv_py.adql.tree import Coalesce, ColumnRef, Comparison, Expr, Joined, JoinKind, QuerySource, TableSource
 from qserv_py.adql.typing_rules import comparable
 from qserv_py.adql.walks import free_refs, join_conditions, leaves
-from qserv_py.adql.wording import describe
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
 
@@ -55,14 +54,8 @@ def _source(node: Any, scope: Scope, resolving: Resolving) -> Joined | int:
                 hint="Leave it out: the tables keep their own names.",
             )
         tree = _source(node.this, scope, resolving)
-    elif isinstance(node, exp.Subquery):
-        tree = _derived(node, scope, resolving)
     else:
-        raise resolving.failures.unsupported(
-            f"{describe(node)} cannot stand in FROM",
-            node,
-            hint="FROM takes tables, sub-queries with a name, and joins.",
-        )
+        tree = _derived(node, scope, resolving)
     for join in node.args.get("joins") or ():
         tree = _join(join, tree, scope, resolving)
     return tree
@@ -70,11 +63,9 @@ def _source(node: Any, scope: Scope, resolving: Resolving) -> Joined | int:
 
 def _table(node: Any, scope: Scope, resolving: Resolving) -> int:
     """Add a table of the catalogue, or the query that WITH gave the name."""
-    extras = parts_besides(node, {"this", "db", "alias", "joins"})
-    if extras or not isinstance(node.this, exp.Identifier):
-        what = "a function" if isinstance(node.this, exp.Anonymous) else (extras or ["this"])[0]
+    if parts_besides(node, {"this", "db", "alias", "joins"}) or not isinstance(node.this, exp.Identifier):
         raise resolving.failures.unsupported(
-            f"{what} cannot stand in FROM", node, hint="FROM takes tables, sub-queries with a name, and joins."
+            "a table's name has at most two parts", node, hint="Write table or database.table."
         )
     resolving.count_table()
     db = node.args.get("db")
@@ -129,13 +120,7 @@ def _check_alias(node: Any, resolving: Resolving) -> None:
 
 
 def _join(join: Any, left: Joined | int, scope: Scope, resolving: Resolving) -> Joined:
-    side, method, word = (str(join.args.get(part) or "") for part in ("side", "method", "kind"))
-    if side not in _SIDES or method not in {"", "NATURAL"} or word not in {"", "INNER", "OUTER", "CROSS"}:
-        raise resolving.failures.unsupported(
-            f"{' '.join((method, side, word)).strip()} JOIN is not ADQL",
-            join,
-            hint="Write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN, or WHERE [NOT] EXISTS (SELECT ...).",
-        )
+    side, method = (str(join.args.get(part) or "") for part in ("side", "method"))
     kind = _SIDES[side]
     right = _source(join.this, scope, resolving)
     on: list[Expr] = []

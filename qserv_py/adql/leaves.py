@@ -60,21 +60,19 @@ def literal(node: Any, builder: Builder) -> Expr:
     text, place = str(node.this), offset_of(node)
     if node.is_string:
         return Literal(type=DataType.TEXT, value=text, offset=place)
-    try:
-        whole = int(text)
-    except ValueError:
+    if not text.isdecimal() or len(text) > _LONGEST_WHOLE:
         return _real(text, place, builder.failures)
+    whole = int(text)
     kind = literal_type(whole)
     return Literal(type=kind, value=float(whole) if kind is DataType.DOUBLE else whole, offset=place)
 
 
+_LONGEST_WHOLE = 300
+"""Digits; a number with more is read as a real one, which is refused when it is beyond DOUBLE PRECISION."""
+
+
 def _real(text: str, place: int | None, failures: Failures) -> Expr:
-    try:
-        value = float(text)
-    except ValueError:
-        raise failures.error(
-            AdqlSyntaxError, f'"{text}" is not a number', place, hint="Write it as 12, 1.5 or 1.5e-3."
-        ) from None
+    value = float(text)
     if math.isinf(value):
         raise failures.error(
             TypeMismatchError,

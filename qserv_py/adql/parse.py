@@ -6,6 +6,7 @@ before any parsing.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,6 +15,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.tokens import Token
 
+from qserv_py.adql.grammar import Grammar
 from qserv_py.adql.show import Show, is_show, read_show
 from qserv_py.adql.strict import check_strict
 from qserv_py.adql.token_checks import check_bounds, check_start, check_tokens, one_statement
@@ -88,7 +90,9 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     if mode is Mode.STRICT:
         check_strict(text)
     check_tokens(text, tokens)
-    tokens = for_parser(tokens)
+    grammar = Grammar(text, tokens)
+    grammar.read()
+    tokens = for_parser(grammar)
     try:
         trees = DIALECT.parser().parse(tokens, text)
     except ParseError as error:
@@ -135,17 +139,14 @@ def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:
     description = str(details.get("description") or "the query cannot be read").rstrip(". ")
     offset = _offset(text, details)
     if "SENTINEL" in description:
-        description = "the query ends too early"
-        offset = len(text.rstrip())
-    elif "Invalid expression / Unexpected token" in description or not description:
-        description = f'unexpected "{highlight}"' if highlight else "the query ends too early"
-    elif description.startswith("Required keyword"):
-        description = f'something is missing near "{highlight}"'
+        description, offset = "the query ends too early", len(text.rstrip())
+    elif re.match("expect(ed|ing) type", description, re.IGNORECASE):
+        description = "expected a type"
     elif description.startswith("Expecting )"):
         description = 'expected ")"'
-    else:
-        description = description[0].lower() + description[1:]
-    return AdqlSyntaxError(description.replace(MARK, ""), text=text, offset=offset)
+    else:  # its other words are about its own tokens and dialects
+        description = f'unexpected "{highlight}"' if highlight else "the query cannot be read"
+    return AdqlSyntaxError(description, text=text, offset=offset)
 
 
 def _offset(text: str, details: dict[str, Any]) -> int:

@@ -19,7 +19,7 @@ from qserv_py.adql.grouping import check_distinct_order, forbid_aggregates, forb
 from qserv_py.adql.metadata import output_columns
 from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.parse import Mode, ParsedQuery, parse
-from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.places import Failures
 from qserv_py.adql.resolving import CommonTables, Resolving
 from qserv_py.adql.result_clauses import group_keys, offset, order_items, top
 from qserv_py.adql.scope import CommonTable, Scope
@@ -29,20 +29,12 @@ from qserv_py.adql.tree import Expr, Joined, Query, ResolvedQuery, Select
 from qserv_py.adql.walks import conditions_that_hold, nullable
 from qserv_py.adql.wording import describe
 from qserv_py.catalog.snapshot import Catalog
-from qserv_py.errors import AdqlSyntaxError, LimitError
+from qserv_py.errors import LimitError
 
 _SELECT_PARTS = {
     "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct", "kind",
     "with_",
 }  # fmt: skip
-_CLAUSE_NAMES = {"windows": "WINDOW", "laterals": "LATERAL", "into": "INTO", "locks": "FOR UPDATE"}
-
-_CLAUSE_HINTS = {
-    "INTO": "qserv query --output keeps the answer in a file.",
-    "QUALIFY": "Put the window function into a sub-query in FROM, and write WHERE around it.",
-    "WINDOW": "Write the window after each OVER.",
-    "LATERAL": "Write a join, or a correlated sub-query as a value.",
-}
 
 
 def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
@@ -151,21 +143,7 @@ def _where(node: Any, builder: Builder) -> list[Expr]:
 def _check_clauses(node: Any, failures: Failures) -> None:
     extras = parts_besides(node, _SELECT_PARTS)
     if extras:
-        name = _CLAUSE_NAMES.get(extras[0], extras[0].strip("_").upper())
-        raise failures.unsupported(f"{name} is not answered", node, hint=_CLAUSE_HINTS.get(name, "Leave it out."))
-    if not node.expressions:
-        place = offset_of(node)
-        place = len(failures.text.rstrip()) if place is None else place
-        raise failures.error(
-            AdqlSyntaxError, "the select list is empty", place, hint="Write columns, or *, after SELECT."
-        )
-    if node.args.get("from_") is None:
-        raise failures.error(
-            AdqlSyntaxError,
-            "FROM is missing",
-            len(failures.text.rstrip()),
-            hint="Write SELECT ... FROM table.",
-        )
+        raise failures.unsupported(f"{extras[0].strip('_').upper()} is not answered", node, hint="Leave it out.")
     distinct = node.args.get("distinct")
     if distinct is not None and distinct.args.get("on") is not None:
         raise failures.unsupported(

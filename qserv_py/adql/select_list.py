@@ -10,7 +10,6 @@ from sqlglot import exp
 from qserv_py.adql.aggregates import BASIC_NODES
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.metadata import meaning_of
-from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.places import offset_of
 from qserv_py.adql.scope import Merged, Scope, shown_columns
 from qserv_py.adql.tokens import MARK
@@ -50,11 +49,6 @@ def check_count(expressions: Sized, what: str) -> None:
 
 
 def _star(node: Any, scope: Scope) -> Iterator[tuple[str, Expr]]:
-    star = node if isinstance(node, exp.Star) else node.this
-    if parts_besides(star, ()):
-        raise scope.failures.unsupported(
-            "EXCEPT and REPLACE after * are not ADQL", node, hint="Write the columns that you want."
-        )
     place = offset_of(node)
     sources: list[Source] = scope.sources
     if isinstance(node, exp.Column):

@@ -1,13 +1,16 @@
-"""What is refused before a text is parsed: too much of it, several statements, commas and tokens out of place.
+"""What is refused before a text is read: too much of it, several statements, and tokens that no query has.
 
-sqlglot recurses as deep as a text nests, reads over some faults and keeps no place of others.
+sqlglot recurses as deep as a text nests, and keeps no place of some tokens.
 """
 
 from __future__ import annotations
 
+import re
+
 from sqlglot.tokens import Token, TokenType
 
-from qserv_py.adql.tokens import BEFORE_NAMES
+from qserv_py.adql.grammar_words import NO_ALIASES
+from qserv_py.adql.tokens import BEFORE_NAMES, DIGIT_FIRST
 from qserv_py.errors import AdqlSyntaxError, LimitError, QueryNotSupportedError
 
 MAX_DEPTH = 100
@@ -21,9 +24,31 @@ MAX_TOKENS = 250_000
 
 
 def check_tokens(text: str, tokens: list[Token]) -> None:
-    """Refuse a comma with nothing beside it, tokens that no query has, and shifts torn apart."""
-    _check_commas(text, tokens)
-    _check_each(text, tokens)
+    """Refuse tokens that no query has, numbers that are none, and names that begin with a digit."""
+    for index, token in enumerate(tokens):
+        if token.token_type is TokenType.NUMBER and not token.text.isdecimal() and not _NUMBER.fullmatch(token.text):
+            raise AdqlSyntaxError(f'"{token.text}" is not a number', text=text, offset=token.start, hint=_NUMBERS_HINT)
+        if token.token_type in _REFUSED and (not index or tokens[index - 1].token_type not in BEFORE_NAMES):
+            what, hint = _REFUSED[token.token_type]
+            raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
+        before = tokens[index - 1] if index else token
+        if before.token_type in _NUMBERS and before.end + 1 == token.start and _gives_a_name(token):
+            # sqlglot reads "2mass" as 2 with the name "mass"
+            raise AdqlSyntaxError(
+                f'a number is followed by "{text[token.start]}"',
+                text=text,
+                offset=before.start,
+                hint=DIGIT_FIRST,
+            )
+
+
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]+)?")
+_NUMBERS_HINT = "Write it as 12, 1.5 or 1.5e-3."
+_NUMBERS = {TokenType.NUMBER, TokenType.HEX_STRING}
+
+
+def _gives_a_name(token: Token) -> bool:
+    return token.text[:1].isidentifier() and token.text.upper() not in NO_ALIASES
 
 
 def check_bounds(tokens: list[Token]) -> None:
@@ -72,70 +97,35 @@ def one_statement(text: str, tokens: list[Token]) -> list[Token]:
 _STATEMENTS = {"INSERT", "UPDATE", "DELETE", "DROP", "CREATE", "ALTER", "TRUNCATE", "GRANT", "COPY", "SET", "EXPLAIN"}
 _STATEMENTS |= {"SHOW", "MERGE", "CALL", "DO", "BEGIN", "COMMIT", "ROLLBACK", "VACUUM", "ANALYZE", "DESCRIBE", "USE"}
 
+_READ_ONLY = "A query reads and changes nothing: write SELECT ... FROM table."
+
 
 def check_start(text: str, tokens: list[Token]) -> None:
     """Refuse what is no query, by its first word."""
     first = next((token for token in tokens if token.token_type is not TokenType.L_PAREN), tokens[0])
     word = first.text.upper()
     if word in _STATEMENTS:
-        raise QueryNotSupportedError(f"{word} statements are not answered, only SELECT", text=text, offset=first.start)
+        raise QueryNotSupportedError(
+            f"{word} statements are not answered, only SELECT", text=text, offset=first.start, hint=_READ_ONLY
+        )
     if word not in {"SELECT", "WITH"}:
-        raise AdqlSyntaxError(f'expected SELECT, found "{first.text}"', text=text, offset=first.start)
+        raise AdqlSyntaxError(
+            f'expected SELECT, found "{first.text}"', text=text, offset=first.start, hint="A query begins with SELECT."
+        )
 
 
-_ENDS_A_LIST = {TokenType.FROM, TokenType.WHERE, TokenType.GROUP_BY, TokenType.HAVING, TokenType.ORDER_BY}
-_ENDS_A_LIST |= {TokenType.R_PAREN, TokenType.COMMA, TokenType.OFFSET, TokenType.LIMIT, TokenType.UNION}
-
-
-_BEGINS_A_LIST = {TokenType.SELECT, TokenType.FROM, TokenType.GROUP_BY, TokenType.ORDER_BY, TokenType.L_PAREN}
-_BEGINS_A_LIST |= {TokenType.WHERE, TokenType.HAVING, TokenType.DISTINCT}
-
-
-def _check_commas(text: str, tokens: list[Token]) -> None:
-    """Refuse a comma with nothing before or after it; sqlglot reads over some of them."""
-    for index, token in enumerate(tokens):
-        if token.token_type is not TokenType.COMMA:
-            continue
-        if index and tokens[index - 1].token_type in _BEGINS_A_LIST:
-            raise AdqlSyntaxError('expected an expression, found ","', text=text, offset=token.start)
-        follows = tokens[index + 1] if index + 1 < len(tokens) else None
-        if follows is not None and follows.token_type is TokenType.LIMIT and not _is_number(tokens, index + 2):
-            continue  # a column may be called so
-        if follows is None or follows.token_type in _ENDS_A_LIST:
-            found = f'"{follows.text}"' if follows else "the end"
-            place = follows.start if follows else len(text.rstrip())
-            raise AdqlSyntaxError(f'expected an expression after ",", found {found}', text=text, offset=place)
-
-
-def _is_number(tokens: list[Token], index: int) -> bool:
-    return index < len(tokens) and tokens[index].token_type is TokenType.NUMBER
-
-
+_TIME = "Write the time as text: '2026-01-31T12:00:00'."
 _REFUSED = {
     TokenType.PLACEHOLDER: ("a parameter", "Write the value."),
     TokenType.PARAMETER: ("a parameter", "Write the value."),
     TokenType.COLON: ('":"', "A parameter cannot be bound: write the value."),
-    TokenType.CURRENT_USER: ("CURRENT_USER", ""),
-    TokenType.SESSION_USER: ("SESSION_USER", ""),
-    TokenType.LOCALTIME: ("LOCALTIME", ""),
-    TokenType.LOCALTIMESTAMP: ("LOCALTIMESTAMP", ""),
-    TokenType.CURRENT_DATE: ("CURRENT_DATE", "Write the time as text: '2026-01-31T12:00:00'."),
-    TokenType.CURRENT_TIME: ("CURRENT_TIME", "Write the time as text: '2026-01-31T12:00:00'."),
-    TokenType.CURRENT_TIMESTAMP: ("CURRENT_TIMESTAMP", "Write the time as text: '2026-01-31T12:00:00'."),
+    TokenType.CURRENT_USER: ("CURRENT_USER", "Write the value."),
+    TokenType.SESSION_USER: ("SESSION_USER", "Write the value."),
+    TokenType.LOCALTIME: ("LOCALTIME", _TIME),
+    TokenType.LOCALTIMESTAMP: ("LOCALTIMESTAMP", _TIME),
+    TokenType.CURRENT_DATE: ("CURRENT_DATE", _TIME),
+    TokenType.CURRENT_TIME: ("CURRENT_TIME", _TIME),
+    TokenType.CURRENT_TIMESTAMP: ("CURRENT_TIMESTAMP", _TIME),
     TokenType.FETCH: ("FETCH FIRST", "Write TOP n after SELECT, or LIMIT n at the end."),
 }
 """Tokens that no query may have, and what to write instead; sqlglot keeps no place of some of them."""
-
-
-def _check_each(text: str, tokens: list[Token]) -> None:
-    for index, token in enumerate(tokens):
-        if token.token_type in _REFUSED and (not index or tokens[index - 1].token_type not in BEFORE_NAMES):
-            what, hint = _REFUSED[token.token_type]
-            raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
-        before = tokens[index - 1] if index and token.token_type in _SHIFTS else token
-        if before.token_type is token.token_type and before.end + 1 < token.start:
-            # sqlglot reads "< <" as "<<"
-            raise AdqlSyntaxError(f'unexpected "{token.text}"', text=text, offset=token.start)
-
-
-_SHIFTS = {TokenType.LT, TokenType.GT}

@@ -6,13 +6,15 @@ it PostgreSQL's meaning: LOG is the natural logarithm here.
 
 from __future__ import annotations
 
+import unicodedata
 from typing import ClassVar
 
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
-from sqlglot.parser import Parser
 from sqlglot.tokens import Token, TokenType
 
+from qserv_py.adql.grammar_words import Steps
+from qserv_py.adql.words import PLAIN_SIGNS
 from qserv_py.errors import AdqlSyntaxError
 
 MARK = "adql__"
@@ -39,11 +41,11 @@ class Adql(Postgres):  # type: ignore[misc]
 
 
 DIALECT = Adql()
-_KEEP = {"COUNT", "SUM", "AVG", "MIN", "MAX", "CAST", "COALESCE", "EXISTS", "IN", "VALUES", "AS", "ON", "USING", "AND"}
-_KEEP |= {"OR", "NOT", "WHERE", "FROM", "JOIN", "SELECT", "BY", "HAVING", "THEN", "ELSE", "WHEN", "CASE", "BETWEEN"}
-_KEEP |= {"LIKE", "ILIKE", "UNION", "EXCEPT", "INTERSECT", "ALL", "ANY", "SOME", "DISTINCT", "TOP", "IS", "OVER"}
-_KEEP |= {"FILTER", "WITHIN", "EXTRACT", "INTERVAL", "LATERAL", "TABLESAMPLE", "LIMIT", "OFFSET", "WITH"}
+_KNOWN_CALLS = {"COUNT", "SUM", "AVG", "MIN", "MAX", "COALESCE"}
+"""Functions that sqlglot reads as we do."""
 
+_CLOSE = "Close it; a quote inside a text is written twice."
+DIGIT_FIRST = "A name that begins with a digit stands between double quotes."
 BEFORE_NAMES = {TokenType.DOT, TokenType.ALIAS}
 """After these, a word is a name whatever it is elsewhere."""
 
@@ -54,7 +56,8 @@ def tokenize(text: str) -> list[Token]:
     Raises
     ------
     AdqlSyntaxError
-        If a quoted string, a delimited name or a comment does not end, or nothing stands in the text.
+        If a quoted string, a delimited name or a comment does not end, nothing stands in the text, or a character
+        outside of quotes belongs to no name.
     """
     if "\0" in text:
         raise AdqlSyntaxError(
@@ -67,11 +70,38 @@ def tokenize(text: str) -> list[Token]:
             "a quoted string, a delimited name or a comment does not end",
             text=text,
             offset=_open_quote(text),
-            hint="Close it; a quote inside a text is written twice.",
+            hint=next((PLAIN_SIGNS[sign] for sign in text if sign in PLAIN_SIGNS), _CLOSE),
         ) from error
     if not tokens:
         raise AdqlSyntaxError("the query is empty", text=text, offset=0, hint="Write SELECT ... FROM ...")
+    for token in tokens:
+        if token.token_type is TokenType.VAR and not token.text.isidentifier():
+            _check_characters(text, token)
+        elif token.token_type is TokenType.IDENTIFIER and text[token.start].isdigit():
+            # sqlglot takes "0x1Fg" for a delimited name
+            raise _begins_with_digit(text, token)
     return tokens
+
+
+def _check_characters(text: str, token: Token) -> None:
+    """Refuse a name with characters that are neither letters, digits, underscores nor dollars: sqlglot takes any."""
+    if token.text[0].isdigit():
+        raise _begins_with_digit(text, token)
+    for offset, character in enumerate(token.text, token.start):
+        if not (character.isalnum() or character in "_$" or unicodedata.combining(character)):
+            what = f" ({unicodedata.name(character, f'U+{ord(character):04X}')})"
+            raise AdqlSyntaxError(
+                f"character {character!r}{what} stands outside of quotes",
+                text=text,
+                offset=offset,
+                hint=PLAIN_SIGNS.get(character, "A name with such characters stands between double quotes."),
+            )
+
+
+def _begins_with_digit(text: str, token: Token) -> AdqlSyntaxError:
+    return AdqlSyntaxError(
+        f'a name begins with a letter, found "{text[token.start]}"', text=text, offset=token.start, hint=DIGIT_FIRST
+    )
 
 
 def _open_quote(text: str) -> int:
@@ -82,47 +112,45 @@ def _open_quote(text: str) -> int:
     return max(0, text.rfind("/*"))
 
 
-def for_parser(tokens: list[Token]) -> list[Token]:
-    """Return the tokens as sqlglot is to read them."""
-    return _mark_functions(_other_operators(_join_strings(tokens)))
-
-
 _OTHER_KINDS = {TokenType.CARET: TokenType.HASH, TokenType.DAMP: TokenType.AND}
 """What MySQL's symbols mean: "^" is no power, as in ADQL's drafts and in Qserv, and "&&" is AND."""
 
-_WORDS_BETWEEN = {"DIV": TokenType.DIV, "MOD": TokenType.MOD}
-"""Words that are operators between two operands, and names or functions anywhere else."""
+_DIVISIONS = {"DIV": TokenType.DIV, "MOD": TokenType.MOD}
 
 
-def _other_operators(tokens: list[Token]) -> list[Token]:
-    """Return the tokens with operators of other dialects made those that sqlglot reads with our meaning."""
-    changed = []
-    for index, token in enumerate(tokens):
-        kind = _OTHER_KINDS.get(token.token_type)
-        if token.token_type is TokenType.VAR and token.text.upper() in _WORDS_BETWEEN and _is_between(tokens, index):
-            kind = _WORDS_BETWEEN[token.text.upper()]
-        changed.append(token if kind is None else _as_kind(token, kind))
-    return changed
+def for_parser(grammar: Steps) -> list[Token]:
+    """Return the tokens of a text as sqlglot is to read them.
+
+    Parameters
+    ----------
+    grammar
+        The grammar that has read the text. It knows which tokens are names, where sqlglot has keywords of many dialects
+        that ADQL does not know, which are calls, and which words are operators.
+    """
+    tokens = list(grammar.tokens)
+    for place in grammar.names:
+        if tokens[place].token_type not in {TokenType.VAR, TokenType.IDENTIFIER}:
+            tokens[place] = _changed(tokens[place], TokenType.VAR)
+    for place in grammar.calls:
+        if tokens[place].text.upper() not in _KNOWN_CALLS:
+            tokens[place] = _changed(tokens[place], TokenType.VAR, MARK + tokens[place].text)
+    for place in grammar.divisions:
+        tokens[place] = _changed(tokens[place], _DIVISIONS[tokens[place].text.upper()])
+    return _join_strings(_other_symbols(tokens))
 
 
-def _as_kind(token: Token, kind: TokenType) -> Token:
-    return Token(kind, token.text, line=token.line, col=token.col, start=token.start, end=token.end)
+def _changed(token: Token, kind: TokenType, text: str | None = None) -> Token:
+    """Return a token as another one in its place."""
+    written = token.text if text is None else text
+    return Token(kind, written, line=token.line, col=token.col, start=token.start, end=token.end)
 
 
-_ENDS_AN_OPERAND = {TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING, TokenType.R_PAREN}
-_ENDS_AN_OPERAND |= {TokenType.END, TokenType.HEX_STRING, TokenType.NULL, TokenType.TRUE, TokenType.FALSE}
-_ENDS_AN_OPERAND |= Parser.TYPE_TOKENS - {TokenType.UNION}  # columns may be called "number", "text" and so on
-_BEGINS_AN_OPERAND = (_ENDS_AN_OPERAND - {TokenType.R_PAREN, TokenType.END}) | {TokenType.L_PAREN, TokenType.CASE}
-_BEGINS_AN_OPERAND |= {TokenType.DASH, TokenType.PLUS, TokenType.TILDE}
-
-
-def _is_between(tokens: list[Token], index: int) -> bool:
-    """Whether a word stands between two operands: ``a MOD b``, not ``MOD(a, b)`` nor ``t.mod``."""
-    if not 0 < index < len(tokens) - 1 or (index > 1 and tokens[index - 2].token_type is TokenType.TOP):
-        return False
-    after_dot = index > 1 and tokens[index - 2].token_type is TokenType.DOT
-    before, after = tokens[index - 1].token_type, tokens[index + 1].token_type
-    return (after_dot or before in _ENDS_AN_OPERAND) and after in _BEGINS_AN_OPERAND
+def _other_symbols(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with symbols of other dialects made those that sqlglot reads with our meaning."""
+    return [
+        _changed(token, _OTHER_KINDS[token.token_type]) if token.token_type in _OTHER_KINDS else token
+        for token in tokens
+    ]
 
 
 def _join_strings(tokens: list[Token]) -> list[Token]:
@@ -143,30 +171,4 @@ def _join_strings(tokens: list[Token]) -> list[Token]:
 def _finish_string(joined: list[Token], parts: list[str]) -> None:
     """Give the last token the text of all its parts."""
     if len(parts) > 1:
-        first = joined[-1]
-        joined[-1] = Token(
-            TokenType.STRING, "".join(parts), line=first.line, col=first.col, start=first.start, end=first.end
-        )
-
-
-def _mark_functions(tokens: list[Token]) -> list[Token]:
-    """Return the tokens with ``MARK`` before each name that opens a call."""
-    marked = []
-    for index, token in enumerate(tokens):
-        follows = tokens[index + 1].token_type if index + 1 < len(tokens) else None
-        before = tokens[index - 1].token_type if index else None
-        if follows is TokenType.L_PAREN and before not in BEFORE_NAMES and _is_function_name(token):
-            token = Token(
-                TokenType.VAR, MARK + token.text, line=token.line, col=token.col, start=token.start, end=token.end
-            )
-        marked.append(token)
-    return marked
-
-
-def _is_function_name(token: Token) -> bool:
-    return (
-        token.token_type not in {TokenType.IDENTIFIER, TokenType.STRING, *_WORDS_BETWEEN.values()}
-        and token.text.upper() not in _KEEP
-        and token.text.replace("_", "a").isalnum()
-        and not token.text[0].isdigit()
-    )
+        joined[-1] = _changed(joined[-1], TokenType.STRING, "".join(parts))

@@ -14,6 +14,7 @@ from qserv_py.adql.operands import mismatch
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tokens import MARK
 from qserv_py.adql.tree import Aggregate, Expr, Window
+from qserv_py.adql.wording import written
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError
 from qserv_py.hints import did_you_mean
@@ -119,12 +120,18 @@ def _frame(spec: Any, node: Any, failures: Failures) -> str:
     return f"{kind} BETWEEN {borders[0]} AND {borders[1] if len(borders) > 1 else 'CURRENT ROW'}"
 
 
+_LONGEST_BORDER = 18
+"""Digits of a number of rows; PostgreSQL and DuckDB take a BIGINT."""
+
+
 def _border(spec: Any, end: str, node: Any, failures: Failures) -> str:
     border, side = spec.args[end], str(spec.args.get(f"{end}_side") or "").upper()
-    if isinstance(border, exp.Literal) and not border.is_string and str(border.this).isdigit():
-        text = str(int(str(border.this)))
+    if isinstance(border, exp.Literal) and not border.is_string and str(border.this).isdecimal():
+        text = str(border.this).lstrip("0") or "0"
+        if len(text) > _LONGEST_BORDER:
+            raise failures.unsupported(f"the frame border {text} is too large", border)
     else:
-        text = str(border).upper()
+        text = border.upper() if isinstance(border, str) else written(border).upper()
     shown = f"{text} {side}".strip()
     if not _BORDER.fullmatch(shown):
         raise failures.unsupported(

@@ -23,9 +23,7 @@ _WORDS: dict[str, str] = {
     "BitwiseOr": '"|"',
     "BitwiseRightShift": '">>"',
     "BitwiseXor": '"^"',
-    "Bracket": "an index in brackets",
     "ByteString": "a string E'...'",
-    "Collate": "COLLATE",
     "Column": "a column",
     "DPipe": '"||"',
     "Distinct": "DISTINCT",
@@ -38,13 +36,11 @@ _WORDS: dict[str, str] = {
     "IgnoreNulls": "IGNORE NULLS",
     "In": "IN",
     "IntDiv": '"//"',
-    "Interval": "INTERVAL",
     "Is": "IS",
     "JSONBContains": '"?"',
     "JSONExtract": '"->"',
     "JSONExtractScalar": '"->>"',
     "Lambda": "a lambda",
-    "Lateral": "LATERAL",
     "Like": "LIKE",
     "Literal": "a literal",
     "National": "a string N'...'",
@@ -63,13 +59,10 @@ _WORDS: dict[str, str] = {
     "RespectNulls": "RESPECT NULLS",
     "SessionParameter": "a parameter",
     "SimilarTo": "SIMILAR TO",
-    "Slice": "a range in brackets",
     "Table": "a table",
     "TryCast": "CAST",
     "Tuple": "a list of values",
     "UnicodeString": "a string U&'...'",
-    "Unnest": "UNNEST",
-    "Values": "VALUES",
     "Window": "OVER",
     "WithinGroup": "WITHIN GROUP",
     "Xor": "XOR",
@@ -85,13 +78,10 @@ _HINTS = {
     "Array": "Write the values one by one.",
     "AtTimeZone": "Times have no zone: leave it out.",
     "BitString": "Write the number, as 5 or as 0x05.",
-    "Bracket": "A list can only be selected.",
     "ByteString": "Write '...', with two quotes for one inside.",
-    "Collate": "Texts compare by the codes of their characters: leave it out.",
     "Dot": "Write table.column or database.table.column.",
     "Escape": "LIKE has no escape character: compare with STRPOS(x, '%') > 0 or SUBSTRING.",
     "HexString": "Write the number, as 0x1F.",
-    "Interval": "Compare ivo_to_mjd(x) with a number of days.",
     "National": "Write '...': all texts are Unicode.",
     "RawString": "Write '...', with two quotes for one inside.",
     "UnicodeString": "Write '...' with the characters themselves.",
@@ -116,3 +106,11 @@ def describe(node: Any) -> str:
 def remedy(node: Any) -> str:
     """Return what can be written in place of a node of sqlglot; empty when nothing is known."""
     return _HINTS.get(type(node).__name__, "")
+
+
+def written(node: Any) -> str:
+    """Return a node of sqlglot as SQL for a message; three dots when it holds a number too long to be shown."""
+    try:
+        return str(node.sql("postgres"))
+    except ValueError:  # Python writes no number of more than 4300 digits, which hexadecimal digits may make
+        return "..."

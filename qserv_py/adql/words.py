@@ -47,6 +47,15 @@ ADQL_RESERVED = _words(
 RESERVED = SQL_RESERVED | ADQL_RESERVED
 """Words that are no names unless they stand between double quotes."""
 
+NO_NAMES = _words(
+    """
+    ALL AND ANY AS ASC BETWEEN BY CASE CAST COLLATE CROSS DESC DISTINCT ELSE END EXCEPT EXISTS FALSE FROM FULL GROUP
+    HAVING ILIKE IN INNER INTERSECT INTO IS JOIN LATERAL LEFT LIKE NATURAL NOT NULL ON OR ORDER OUTER RIGHT SELECT SOME
+    THEN TRUE UNION USING WHEN WHERE WITH
+    """
+) | {"GROUP BY", "ORDER BY", "PARTITION BY"}
+"""Words that lenient mode takes for names only after a dot, after AS, or between double quotes."""
+
 
 def written_name(name: str) -> str:
     """Return a name as a query must write it: between double quotes where it is no regular name or is reserved."""
@@ -137,3 +146,22 @@ FOREIGN_SYMBOLS = {
     "/*": "Comments begin with --; lenient mode takes /* */.",
 }
 """Symbols of SQL dialects that ADQL 2.1 does not have, and what to write instead."""
+
+_QUOTES = "Text stands between plain single quotes, 'x', and a name between plain double quotes, \"x\"."
+
+PLAIN_SIGNS = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4\uff07", _QUOTES),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb\u2039\u203a\uff02", _QUOTES),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\uff0d", "Write a plain minus: -"),
+    **dict.fromkeys("\u00d7\u00b7\u22c5\u2217", "Write *."),
+    **dict.fromkeys("\u00f7\u2215", "Write /."),
+    "\u2264": "Write <=.",
+    "\u2265": "Write >=.",
+    "\u2260": "Write <>.",
+    "\uff1d": "Write =.",
+    "\uff0c": "Write a plain comma: ,",
+    "\u2026": "Write what the dots stand for.",
+    "\ufeff": "It is a byte order mark, which nobody sees: delete it.",
+    "\u200b": "Nobody sees it: delete it.",
+}
+"""Signs that text processors and web pages put in place of those of a keyboard, and what to write instead."""

@@ -42,7 +42,7 @@ SELECT ra FROM stars -- the end
 SELECT ra -- "a comment', */
 FROM stars --- another
 SELECT 1, 12.3, .5, 5., 1E10, 1.5e-3, .5E+2, 5.e1 FROM stars
-SELECT 89x, 1.5y FROM stars WHERE a=1AND b=2.5OR c=3 ORDER BY 2desc
+SELECT 89 x, 1.5 y FROM stars WHERE a=1AND b=2.5OR c=3 ORDER BY 2desc
 SELECT 'it goes' -- and here
 'on' FROM stars
 SELECT POINT(NULL, 1, 2), CIRCLE(NULL, pos, 3) FROM stars

@@ -23,7 +23,7 @@ SELECT nObs FROM Object WHERE nObs = ¦? => a parameter is not answered
 SELECT nObs FROM Object WHERE nObs = ¦:x => ":" is not answered
 SELECT nObs FROM Object WHERE nObs = ¦@x => a parameter is not answered
 SELECT ARRAY[¦1] FROM Object => ARRAY is not answered
-SELECT ¦nObs[1] FROM Object => an index in brackets is not answered
+SELECT nObs¦[1] FROM Object => an index in brackets is not answered
 SELECT nObs FROM Object WHERE nObs = ANY (SELECT ¦ccd FROM Source) => ANY before a sub-query is not answered
 SELECT nObs FROM Object WHERE nObs > ALL (SELECT ¦ccd FROM Source) => ALL before a sub-query is not answered
 SELECT ¦E'a' FROM Object => a string E'...' is not answered
@@ -32,11 +32,11 @@ SELECT ¦U&'abc' FROM Object => a string U&'...' is not answered
 SELECT ¦x'41' FROM Object => a string X'...' is not answered
 SELECT ¦CURRENT_USER FROM Object => CURRENT_USER is not answered
 SELECT ¦CURRENT_TIMESTAMP FROM Object => CURRENT_TIMESTAMP is not answered
-SELECT INTERVAL ¦'1' DAY FROM Object => INTERVAL is not answered
+SELECT ¦INTERVAL '1' DAY FROM Object => INTERVAL is not answered
 SELECT nObs FROM Object WHERE (¦nObs, nObs) = (1, 2) => a list of values is not answered
 SELECT nObs FROM Object WHERE ¦label LIKE 'a' ESCAPE 'b' => ESCAPE after LIKE is not answered
 SELECT ¦COUNT(*) FILTER (WHERE nObs = 1) FROM Object => FILTER after an aggregate is not answered
-SELECT ¦label COLLATE "C" FROM Object => COLLATE is not answered
+SELECT label ¦COLLATE "C" FROM Object => COLLATE is not answered
 SELECT ¦obsTime AT TIME ZONE 'UTC' FROM Source => AT TIME ZONE is not answered
 SELECT ¦label -> 'a' FROM Object => "->" is not answered
 SELECT nObs FROM Object ¦FETCH FIRST 3 ROWS ONLY => FETCH FIRST is not answered

@@ -85,8 +85,8 @@ def test_a_collection() -> None:
                 "code": "adql_syntax",
                 "line": 1,
                 "column": 21,
-                "message": "the query ends too early",
-                "hint": "",
+                "message": "expected a table, found the end",
+                "hint": "Write the name of a table, or (SELECT ...) AS t.",
             },
         },
         {"id": "é", "ok": True},
@@ -166,7 +166,7 @@ def test_a_file_and_standard_input(
 ) -> None:
     (tmp_path / "q.adql").write_text("SELECT a\nFROM t\nWHERE")
     assert run(["validate", "--syntax-only", "-f", str(tmp_path / "q.adql")]) == 7
-    assert 'ADQL line 3, column 1: something is missing near "WHERE"' in capsys.readouterr().out
+    assert "ADQL line 3, column 6: expected an expression, found the end" in capsys.readouterr().out
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"SELECT a FROM t")))
     assert run(["-q", "validate", "--syntax-only", "-"]) == 0
     assert capsys.readouterr() == ("", "")

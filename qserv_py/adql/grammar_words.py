@@ -1,0 +1,226 @@
+"""The tokens of a query as the grammar of lenient mode looks at them, and the steps over them."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from sqlglot.tokens import Token, TokenType
+
+from qserv_py.adql.words import FOREIGN_SYMBOLS, FOREIGN_WORDS, NO_NAMES
+from qserv_py.errors import AdqlError, AdqlSyntaxError
+
+
+class Kind(IntEnum):
+    """What a token is."""
+
+    WORD = 1
+    """A word of the language or a name without quotes."""
+
+    DELIMITED = 2
+    NUMBER = 3
+    TEXT = 4
+    SYMBOL = 5
+    END = 6
+
+
+_KINDS = {
+    TokenType.IDENTIFIER: Kind.DELIMITED,
+    **dict.fromkeys((TokenType.NUMBER, TokenType.HEX_STRING), Kind.NUMBER),
+    **dict.fromkeys(
+        (
+            TokenType.STRING,
+            TokenType.NATIONAL_STRING,
+            TokenType.RAW_STRING,
+            TokenType.HEREDOC_STRING,
+            TokenType.UNICODE_STRING,
+            TokenType.BYTE_STRING,
+            TokenType.BIT_STRING,
+        ),
+        Kind.TEXT,
+    ),
+}
+
+QUERY_STARTS = {"SELECT", "WITH"}
+SET_OPERATORS = {"UNION", "EXCEPT", "INTERSECT"}
+CONNECTIVES = {"AND", "OR", "&&"}
+COMPARISONS = {"=", "<>", "!=", "<", ">", "<=", ">=", "<=>"}
+OPERATORS = {"+", "-", "*", "/", "%", "||", "&", "|", "^", "#", "~", "~*", "->", "->>", "@>", "<@"}
+"""Signs that stand between two operands and make no comparison; the resolver says which are answered."""
+
+NO_ALIASES = NO_NAMES | {"LIMIT", "OFFSET", "FETCH", "FOR", "WINDOW", "QUALIFY", "INTO", "TABLESAMPLE", "ESCAPE"}
+NO_ALIASES |= {"SEMI", "ANTI", "ASOF", "STRAIGHT_JOIN", "OVER", "FILTER", "ISNULL"}
+"""Words that give no name when AS is left out before them."""
+
+
+END_OF_QUERY = "the end of the query"
+"""What messages expect where a query is complete."""
+
+_CLAUSES = {"FROM", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", *SET_OPERATORS}
+_ORDER = "The order is SELECT, FROM, WHERE, GROUP BY, HAVING, then UNION and its like, ORDER BY, LIMIT."
+_SYMBOL_HINTS = {symbol: hint for symbol, hint in FOREIGN_SYMBOLS.items() if "lenient" not in hint.lower()}
+_WORD_HINTS = {word: hint for word, hint in FOREIGN_WORDS.items() if "lenient" not in hint.lower()}
+_SYMBOL_HINTS |= {"!": "Write NOT, or <> for unequal.", "~~": "Write LIKE.", "~~*": "Write ILIKE."}
+
+_FOUND_HINTS = {
+    (END_OF_QUERY, ")"): 'One ")" is too many, or its "(" is missing.',
+    ("an expression", "*"): "Write the columns, t.* as an item of SELECT, or COUNT(*).",
+}
+_NAME = "A name that is no plain word stands between double quotes."
+_CASE = "Write CASE WHEN condition THEN value ELSE value END."
+_EXPECTED_HINTS = {
+    "an expression": "A column, a number, a text, a function or a parenthesis can stand here.",
+    END_OF_QUERY: "Leave it out, or put a comma or an operator before it.",
+    '")"': "Close the parenthesis, or put a comma or an operator before what follows.",
+    '"("': "Put it between parentheses.",
+    "FROM": "Put a comma between two columns; FROM follows the last.",
+    "SELECT": "A query begins with SELECT, also inside parentheses.",
+    "AND": "Write BETWEEN low AND high.",
+    "AS": "Write CAST(x AS type), and WITH name AS (SELECT ...).",
+    "JOIN": "Write JOIN table ON condition.",
+    "NULL": "Write IS NULL, IS TRUE, IS FALSE or IS DISTINCT FROM x, each with or without NOT.",
+    "BETWEEN, IN, LIKE or ILIKE after NOT": "NOT stands before a condition: NOT (x IS NULL).",
+    "PRECEDING or FOLLOWING": "Write n PRECEDING, CURRENT ROW or n FOLLOWING.",
+    "FIRST or LAST": "Leave NULLS out: NULL counts as the largest value.",
+    "a type": "Write INTEGER, DOUBLE PRECISION, VARCHAR or another type of ADQL.",
+    "a whole number": "The length of a text is a number: VARCHAR(10).",
+    "a table": "Write the name of a table, or (SELECT ...) AS t.",
+    "a text": "Texts stand between single quotes.",
+    **dict.fromkeys(("THEN", "WHEN", "END"), _CASE),
+    **dict.fromkeys(
+        ("a column's name", "a table's name", "a name for the column", "a name for the table", "a name for a query"),
+        _NAME,
+    ),
+}
+"""What to write where something is missing."""
+
+
+class Steps:
+    """The tokens of a query and how far they have been read."""
+
+    def __init__(self, text: str, tokens: list[Token]) -> None:
+        self.text = text
+        self.tokens = tokens
+        self.kinds: list[Kind] = []
+        self.words: list[str] = []
+        for token in tokens:
+            kind, word = _kind_and_word(token)
+            self.kinds.append(kind)
+            self.words.append(word)
+        self.kinds += [Kind.END, Kind.END]
+        self.words += ["", ""]
+        self.at = 0
+        self.names: list[int] = []
+        """Places of the tokens that were read as names, whatever words they are."""
+
+        self.calls: list[int] = []
+        """Places of the names of functions."""
+
+        self.divisions: list[int] = []
+        """Places of DIV and MOD between two operands."""
+
+    def accept(self, word: str) -> bool:
+        """Read a word if it comes next; return whether it did."""
+        if self.words[self.at] == word:
+            self.at += 1
+            return True
+        return False
+
+    def accept_pair(self, first: str, second: str) -> bool:
+        """Read two words if both come next; return whether they did."""
+        if self.words[self.at] == first and self.words[self.at + 1] == second:
+            self.at += 2
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        """Read a word that must come next."""
+        if self.words[self.at] != word:
+            raise self.unexpected(word if word.isalpha() else f'"{word}"')
+        self.at += 1
+
+    def name(self, what: str, *, any_word: bool = False) -> None:
+        """Read a name; ``what`` is what messages call it, ``any_word`` takes the reserved words too."""
+        kind = self.kinds[self.at]
+        if kind is not Kind.DELIMITED and not (
+            kind is Kind.WORD and " " not in self.words[self.at] and (any_word or self.words[self.at] not in NO_NAMES)
+        ):
+            raise self.unexpected(what)
+        self.take_name()
+
+    def take_name(self) -> None:
+        """Read the token at hand as a name."""
+        self.names.append(self.at)
+        self.at += 1
+
+    def starts_name(self) -> bool:
+        """Return whether the token at hand can be the name of a column or a table."""
+        kind = self.kinds[self.at]
+        return kind is Kind.DELIMITED or (kind is Kind.WORD and self.words[self.at] not in NO_NAMES)
+
+    def starts_alias(self) -> bool:
+        """Return whether the token at hand can be the new name of what stands before it."""
+        kind, word = self.kinds[self.at], self.words[self.at]
+        return kind is Kind.DELIMITED or (kind is Kind.WORD and word not in NO_ALIASES and " " not in word)
+
+    def starts_operand(self, place: int) -> bool:
+        """Return whether a name, a literal or a parenthesis stands at a place."""
+        kind, word = self.kinds[place], self.words[place]
+        return (
+            kind in {Kind.DELIMITED, Kind.NUMBER, Kind.TEXT}
+            or word == "("
+            or (kind is Kind.WORD and word not in NO_ALIASES)
+        )
+
+    def follows_operand(self, place: int) -> bool:
+        """Return whether what stands at a place can only follow an operand."""
+        word = self.words[place]
+        return word in {",", ")", "FROM", "AS", "IS", "IN", "LIKE", "BETWEEN", *CONNECTIVES} or word in COMPARISONS
+
+    def is_shift(self) -> bool:
+        """Return whether ``<<`` or ``>>`` comes next, which are two tokens of sqlglot."""
+        here, word = self.at, self.words[self.at]
+        return self.words[here + 1] == word and self.tokens[here].end + 1 == self.tokens[here + 1].start
+
+    def is_number(self) -> bool:
+        """Return whether the token at hand is a whole number."""
+        return self.kinds[self.at] is Kind.NUMBER and self.tokens[self.at].text.isdecimal()
+
+    def shown(self) -> str:
+        """Return the token at hand as a message shows it."""
+        if self.kinds[self.at] is Kind.END:
+            return "the end"
+        token = self.tokens[self.at]
+        written = self.text[token.start : token.end + 1]
+        written = written if len(written) <= 40 else f"{written[:40]}..."
+        return written if self.kinds[self.at] is Kind.TEXT else f'"{written}"'
+
+    def unexpected(self, expected: str) -> AdqlError:
+        """Return the error about the token at hand."""
+        word = self.words[self.at]
+        hint = _ORDER if word in _CLAUSES and expected in {END_OF_QUERY, '")"'} else ""
+        hint = _FOUND_HINTS.get((expected, word), hint)
+        if self.kinds[self.at] is Kind.SYMBOL:
+            hint = _SYMBOL_HINTS.get(self.words[self.at - 1] + word) or _SYMBOL_HINTS.get(word, hint)
+        elif self.kinds[self.at] is Kind.WORD and not hint:
+            hint = _WORD_HINTS.get(word, "")
+        if word in NO_NAMES and self.kinds[self.at] is Kind.WORD and self.follows_operand(self.at + 1):
+            hint = f"If that is a name, write it between double quotes: {self.shown()}."
+        return self.error(f"expected {expected}, found {self.shown()}", hint=hint or _EXPECTED_HINTS.get(expected, ""))
+
+    def error(
+        self, message: str, *, at: int | None = None, kind: type[AdqlError] = AdqlSyntaxError, hint: str = ""
+    ) -> AdqlError:
+        """Return an error about a token, by default the one at hand."""
+        place = self.at if at is None else at
+        offset = self.tokens[place].start if place < len(self.tokens) else len(self.text.rstrip())
+        return kind(message, text=self.text, offset=offset, hint=hint)
+
+
+def _kind_and_word(token: Token) -> tuple[Kind, str]:
+    """Return what a token is, and the upper-case word or the symbol; an empty text for anything else."""
+    kind = _KINDS.get(token.token_type)
+    if kind is not None:
+        return kind, ""
+    written = token.text
+    first = written[0]
+    return Kind.WORD if first.isalpha() or first == "_" else Kind.SYMBOL, written.upper()
