@@ -121,6 +121,10 @@ def _check_alias(node: Any, resolving: Resolving) -> None:
 
 def _join(join: Any, left: Joined | int, scope: Scope, resolving: Resolving) -> Joined:
     side, method = (str(join.args.get(part) or "") for part in ("side", "method"))
+    if method and (join.args.get("on") is not None or join.args.get("using")):
+        raise resolving.failures.error(
+            AdqlSyntaxError, "NATURAL JOIN has neither ON nor USING", join, hint="Leave one of them out."
+        )
     kind = _SIDES[side]
     right = _source(join.this, scope, resolving)
     on: list[Expr] = []

@@ -31,7 +31,7 @@ _UNANSWERED_CLAUSES = {
 """Clauses of SQL that are not answered, and what to write instead."""
 
 _STAR_WORDS = {"EXCEPT", "EXCLUDE", "REPLACE"}
-_AFTER_A_LIST = {"", "WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", ")", *SET_OPERATORS}
+_AFTER_A_LIST = {"WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", ")", *SET_OPERATORS}
 
 
 class Grammar(ExpressionGrammar):
@@ -105,7 +105,7 @@ class Grammar(ExpressionGrammar):
             self.accept("ALL")
         limited = self._top()
         self._select_list()
-        if self.words[self.at] in _AFTER_A_LIST and self.kinds[self.at] in {Kind.END, Kind.WORD, Kind.SYMBOL}:
+        if self.kinds[self.at] is Kind.END or self.words[self.at] in _AFTER_A_LIST:
             raise self.error("FROM is missing", hint="Write SELECT ... FROM table.")
         if self.words[self.at] in _UNANSWERED_CLAUSES:
             raise self._unanswered()

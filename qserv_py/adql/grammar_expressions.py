@@ -223,6 +223,7 @@ class ExpressionGrammar(Steps, ABC):
         number = self.kinds[after] is Kind.NUMBER and "." not in self.tokens[after].text
         if not number or self.tokens[after].start != point.end + 1:
             raise self.unexpected("an expression")
+        self.fractions.append(self.at)
         self.at += 2
 
     def _parenthesis(self) -> bool:
@@ -293,6 +294,8 @@ class ExpressionGrammar(Steps, ABC):
         self.at += 1
         if self.words[self.at] != "(" or not self._parenthesis():
             raise self.error("EXISTS needs a query in parentheses", at=place, hint="Write EXISTS (SELECT ...).")
+        if self.words[place + 2] == "(":
+            self.bracketed.append(place)
 
     def _array(self) -> None:
         self.at += 2

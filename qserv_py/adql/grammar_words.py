@@ -16,11 +16,14 @@ class Kind(IntEnum):
     WORD = 1
     """A word of the language or a name without quotes."""
 
-    DELIMITED = 2
-    NUMBER = 3
-    TEXT = 4
-    SYMBOL = 5
-    END = 6
+    NAME = 2
+    """A word that is a name whatever it is elsewhere."""
+
+    DELIMITED = 3
+    NUMBER = 4
+    TEXT = 5
+    SYMBOL = 6
+    END = 7
 
 
 _KINDS = {
@@ -39,6 +42,8 @@ _KINDS = {
         Kind.TEXT,
     ),
 }
+
+_NAMES = {Kind.NAME, Kind.DELIMITED}
 
 QUERY_STARTS = {"SELECT", "WITH"}
 SET_OPERATORS = {"UNION", "EXCEPT", "INTERSECT"}
@@ -95,15 +100,21 @@ _EXPECTED_HINTS = {
 
 
 class Steps:
-    """The tokens of a query and how far they have been read."""
+    """The tokens of a query and how far they have been read.
 
-    def __init__(self, text: str, tokens: list[Token]) -> None:
+    Parameters
+    ----------
+    names
+        Offsets of words that are known to be names of columns, tables or functions.
+    """
+
+    def __init__(self, text: str, tokens: list[Token], names: frozenset[int]) -> None:
         self.text = text
         self.tokens = tokens
         self.kinds: list[Kind] = []
         self.words: list[str] = []
         for token in tokens:
-            kind, word = _kind_and_word(token)
+            kind, word = _kind_and_word(token, names)
             self.kinds.append(kind)
             self.words.append(word)
         self.kinds += [Kind.END, Kind.END]
@@ -117,6 +128,12 @@ class Steps:
 
         self.divisions: list[int] = []
         """Places of DIV and MOD between two operands."""
+
+        self.fractions: list[int] = []
+        """Places of the points with which numbers begin."""
+
+        self.bracketed: list[int] = []
+        """Places of EXISTS before a query that begins with a parenthesis of its own."""
 
     def accept(self, word: str) -> bool:
         """Read a word if it comes next; return whether it did."""
@@ -141,7 +158,7 @@ class Steps:
     def name(self, what: str, *, any_word: bool = False) -> None:
         """Read a name; ``what`` is what messages call it, ``any_word`` takes the reserved words too."""
         kind = self.kinds[self.at]
-        if kind is not Kind.DELIMITED and not (
+        if kind not in _NAMES and not (
             kind is Kind.WORD and " " not in self.words[self.at] and (any_word or self.words[self.at] not in NO_NAMES)
         ):
             raise self.unexpected(what)
@@ -155,20 +172,18 @@ class Steps:
     def starts_name(self) -> bool:
         """Return whether the token at hand can be the name of a column or a table."""
         kind = self.kinds[self.at]
-        return kind is Kind.DELIMITED or (kind is Kind.WORD and self.words[self.at] not in NO_NAMES)
+        return kind in _NAMES or (kind is Kind.WORD and self.words[self.at] not in NO_NAMES)
 
     def starts_alias(self) -> bool:
         """Return whether the token at hand can be the new name of what stands before it."""
         kind, word = self.kinds[self.at], self.words[self.at]
-        return kind is Kind.DELIMITED or (kind is Kind.WORD and word not in NO_ALIASES and " " not in word)
+        return kind in _NAMES or (kind is Kind.WORD and word not in NO_ALIASES and " " not in word)
 
     def starts_operand(self, place: int) -> bool:
         """Return whether a name, a literal or a parenthesis stands at a place."""
         kind, word = self.kinds[place], self.words[place]
         return (
-            kind in {Kind.DELIMITED, Kind.NUMBER, Kind.TEXT}
-            or word == "("
-            or (kind is Kind.WORD and word not in NO_ALIASES)
+            kind in {*_NAMES, Kind.NUMBER, Kind.TEXT} or word == "(" or (kind is Kind.WORD and word not in NO_ALIASES)
         )
 
     def follows_operand(self, place: int) -> bool:
@@ -216,11 +231,13 @@ class Steps:
         return kind(message, text=self.text, offset=offset, hint=hint)
 
 
-def _kind_and_word(token: Token) -> tuple[Kind, str]:
+def _kind_and_word(token: Token, names: frozenset[int]) -> tuple[Kind, str]:
     """Return what a token is, and the upper-case word or the symbol; an empty text for anything else."""
     kind = _KINDS.get(token.token_type)
     if kind is not None:
         return kind, ""
+    if token.start in names:
+        return Kind.NAME, ""
     written = token.text
     first = written[0]
     return Kind.WORD if first.isalpha() or first == "_" else Kind.SYMBOL, written.upper()

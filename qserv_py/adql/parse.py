@@ -7,6 +7,8 @@ before any parsing.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -17,10 +19,10 @@ from sqlglot.tokens import Token
 
 from qserv_py.adql.grammar import Grammar
 from qserv_py.adql.show import Show, is_show, read_show
-from qserv_py.adql.strict import check_strict
+from qserv_py.adql.strict import SERVICE_FUNCTIONS, check_strict
 from qserv_py.adql.token_checks import check_bounds, check_start, check_tokens, one_statement
-from qserv_py.adql.tokens import BACKTICK, DIALECT, MARK, for_parser, tokenize
-from qserv_py.errors import AdqlSyntaxError, LimitError
+from qserv_py.adql.tokens import BACKTICK, DIALECT, KEPT_APART, MARK, for_parser, restore, tokenize
+from qserv_py.errors import AdqlError, AdqlSyntaxError, LimitError
 
 MAX_TEXT = 1_000_000
 """Characters of a query."""
@@ -55,7 +57,7 @@ class ParsedQuery:
         return database in self.text.lower() or (self.show is not None and database == "tap_schema")
 
 
-def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
+def parse(text: str, *, mode: Mode = Mode.LENIENT, functions: Collection[str] = ()) -> ParsedQuery:
     """Parse one ADQL query.
 
     Parameters
@@ -64,6 +66,8 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
         The query.
     mode
         What is taken for ADQL.
+    functions
+        Names, in upper case, of further functions that strict mode takes; ``IVO_*`` stands for all that begin so.
 
     Raises
     ------
@@ -87,12 +91,7 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     if is_show(tokens):
         return _shown(text, tokens, mode)
     check_start(text, tokens)
-    if mode is Mode.STRICT:
-        check_strict(text)
-    check_tokens(text, tokens)
-    grammar = Grammar(text, tokens)
-    grammar.read()
-    tokens = for_parser(grammar)
+    tokens = for_parser(_grammar_of(text, tokens, mode, functions))
     try:
         trees = DIALECT.parser().parse(tokens, text)
     except ParseError as error:
@@ -107,9 +106,35 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT) -> ParsedQuery:
     tree = trees[0]
     if not isinstance(tree, exp.Query):
         raise AdqlSyntaxError("expected a query", text=text, offset=tokens[0].start)
+    if any(KEPT_APART in token.text for token in tokens):
+        restore(tree)
     if BACKTICK in text:
         _free_case(tree, text)
     return ParsedQuery(text, tree, mode)
+
+
+def _grammar_of(text: str, tokens: list[Token], mode: Mode, functions: Collection[str]) -> Grammar:
+    """Return the grammar that has read a text and knows what its tokens are.
+
+    Which words are names is known for certain in a text that is ADQL 2.1. Lenient mode need ask only where its own
+    grammar, in which more words have a meaning, refuses one: ``SELECT ra limit FROM t``.
+    """
+    if mode is Mode.STRICT:
+        return _read(text, tokens, check_strict(text, functions=SERVICE_FUNCTIONS.union(functions)))
+    try:
+        return _read(text, tokens, frozenset())
+    except AdqlError:
+        with suppress(AdqlError, LimitError):
+            names = check_strict(text[: tokens[-1].end + 1], functions=SERVICE_FUNCTIONS.union(functions))
+            return _read(text, tokens, names)
+        raise
+
+
+def _read(text: str, tokens: list[Token], names: frozenset[int]) -> Grammar:
+    check_tokens(text, tokens, names)
+    grammar = Grammar(text, tokens, names)
+    grammar.read()
+    return grammar
 
 
 def _free_case(tree: Any, text: str) -> None:
@@ -135,7 +160,7 @@ def _shown(text: str, tokens: list[Token], mode: Mode) -> ParsedQuery:
 def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:
     """Turn sqlglot's message into one with our words and the place."""
     details = error.errors[0] if error.errors else {}
-    highlight = str(details.get("highlight") or "").removeprefix(MARK)
+    highlight = _highlight(details)
     description = str(details.get("description") or "the query cannot be read").rstrip(". ")
     offset = _offset(text, details)
     if "SENTINEL" in description:
@@ -149,9 +174,14 @@ def _syntax_error(text: str, error: ParseError) -> AdqlSyntaxError:
     return AdqlSyntaxError(description, text=text, offset=offset)
 
 
+def _highlight(details: dict[str, Any]) -> str:
+    """Return what stands where sqlglot stopped, as it was written."""
+    return str(details.get("highlight") or "").removeprefix(MARK).removesuffix(KEPT_APART)
+
+
 def _offset(text: str, details: dict[str, Any]) -> int:
     line, column = int(details.get("line") or 0), int(details.get("col") or 0)
-    highlight = str(details.get("highlight") or "").removeprefix(MARK)
+    highlight = _highlight(details)
     if not line or not column:
         return len(text.rstrip())
     starts = [0]

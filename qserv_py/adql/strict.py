@@ -1,14 +1,13 @@
 """A reader of ADQL 2.1 as the standard's grammar has it, and of nothing else.
 
 sqlglot reads much more than ADQL, so a text that it reads need not be ADQL. ``check_strict`` walks over the tokens by
-the productions of the standard's appendix A and stops at the first token that none of them allows. It builds nothing:
-the tree comes from sqlglot, in strict mode as in lenient mode. What the grammar tells apart of a value (a number, a
-text, a shape, a bare column) is its ``Form``; types of columns are the resolver's business.
+the productions of the standard's appendix A and stops at the first token that none of them allows. It builds nothing
+but a list of what is a name: the tree comes from sqlglot, in strict mode as in lenient mode. What the grammar tells
+apart of a value (a number, a text, a shape, a bare column) is its ``Form``; types of columns are the resolver's
+business.
 
-Where IVOA's collection of queries (lyonetia) says more than the grammar, we follow the collection: letters may follow a
-number at once (``2desc``), a string may go on in the next line, a coordinate system may be NULL, COALESCE needs
-something that is not NULL. The grammar lets a join go without ON, USING and NATURAL; the collection has such joins both
-as right and as wrong, and its authors call them senseless: they are refused, and so is a condition beside NATURAL.
+Where the grammar contradicts itself, the prose beside it or IVOA's collection of queries (lyonetia), the section "Where
+the grammar is read otherwise" of docs/reference/adql.md says how it is read.
 """
 
 from __future__ import annotations
@@ -31,15 +30,21 @@ SERVICE_FUNCTIONS = frozenset(
 """Names, in upper case, of the functions that the service adds under a prefix, as ADQL wants it."""
 
 
-def check_strict(text: str, *, functions: Collection[str] = SERVICE_FUNCTIONS) -> None:
-    """Refuse a text that is not one query of ADQL 2.1.
+def check_strict(text: str, *, functions: Collection[str] = SERVICE_FUNCTIONS) -> frozenset[int]:
+    """Read a text that is one query of ADQL 2.1; refuse any other.
 
     Parameters
     ----------
     text
         The query.
     functions
-        Names, in upper case, of the functions that the service adds to those of ADQL.
+        Names, in upper case, of the functions that the service adds to those of ADQL; ``IVO_*`` stands for all that
+        begin so.
+
+    Returns
+    -------
+    names
+        Offsets of the names of columns, tables and functions of the service, whatever these words are elsewhere.
 
     Raises
     ------
@@ -50,10 +55,12 @@ def check_strict(text: str, *, functions: Collection[str] = SERVICE_FUNCTIONS) -
     LimitError
         If it nests too deeply to be read.
     """
+    reader = _Reader(tokenize(text), functions)
     try:
-        _Reader(tokenize(text), functions).read()
+        reader.read()
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
+    return frozenset(reader.tokens.starts[index] for index in reader.names)
 
 
 class _Reader(ExpressionReader):
@@ -227,13 +234,13 @@ class _Reader(ExpressionReader):
     def _joins(self) -> bool:
         """Read the joins that follow a table; return whether there were any."""
         joined = False
-        waiting: list[int] = []
+        open_joins = 0
         while True:
             word = self.words[self.at]
             if word in {"ON", "USING"}:
-                if not waiting:
+                if not open_joins:
                     raise self.error(f"{word} belongs to no JOIN, or to a NATURAL one")
-                waiting.pop()
+                open_joins -= 1
                 self._join_specification()
                 continue
             place = self.at
@@ -246,20 +253,10 @@ class _Reader(ExpressionReader):
             if not self.accept("JOIN"):
                 if self.at != place:
                     raise self.unexpected("JOIN")
-                break
+                return joined
             joined = True
-            if natural and waiting:
-                break
-            if not natural:
-                waiting.append(place)
+            open_joins += not natural
             self._table()
-        if waiting:
-            raise self.error(
-                "JOIN needs ON, USING or NATURAL",
-                at=waiting[-1],
-                hint="Write a comma to pair every row with every row.",
-            )
-        return joined
 
     def _table(self) -> None:
         """Read a table, or a sub-query or joins in parentheses, with the name it is given."""

@@ -89,7 +89,7 @@ class CallReader(Steps, ABC):
                 raise self.unexpected("an expression")
             hint = "Lenient mode takes it." if name in _EXTENSIONS else ""
             raise self.error(f"{name} is not a function of ADQL 2.1", kind=UnknownFunctionError, hint=hint)
-        if name not in self.functions:
+        if not self.knows(name):
             written = self.tokens.shown(place)
             if name in _EXTENSIONS:
                 raise self.error(
@@ -104,6 +104,7 @@ class CallReader(Steps, ABC):
                 kind=UnknownFunctionError,
                 hint=did_you_mean(name, [*_OF_NUMBERS, *_OF_SHAPES, *_WRITTEN, *_AGGREGATES, *self.functions]),
             )
+        self.names.append(place)
         self._arguments()
         return Form.UDF
 
@@ -177,7 +178,7 @@ class CallReader(Steps, ABC):
         if self.accept(","):
             if self.words[self.at] in {"+", "-"}:
                 self.at += 1
-            self._literal(TokenKind.INTEGER, name, place)
+            self._whole_literal(name, place)
         if self.words[self.at] == ",":
             raise self._wrong_arguments(name, place)
         self.expect(")")
@@ -185,7 +186,7 @@ class CallReader(Steps, ABC):
 
     def _rand(self, name: str, place: int) -> Form:
         if self.words[self.at] != ")":
-            self._literal(TokenKind.INTEGER, name, place)
+            self._whole_literal(name, place)
         self.expect(")")
         return Form.NUMBER
 
@@ -202,12 +203,12 @@ class CallReader(Steps, ABC):
         self.need(self.value(), NO_NUMBER, f"{name} needs a number", argument)
         if not self.accept(","):
             raise self._wrong_arguments(name, place)
-        self._literal(TokenKind.STRING, name, place)
+        self._string_literal(name, place)
         self.expect(")")
         return Form.NUMBER
 
     def _region(self, name: str, place: int) -> Form:
-        self._literal(TokenKind.STRING, name, place)
+        self._string_literal(name, place)
         self.expect(")")
         return Form.SHAPE
 
@@ -279,10 +280,17 @@ class CallReader(Steps, ABC):
         hint = hint or f"Write {_WRITTEN[name]}."
         return self.error(f"{name} has the wrong arguments", at=place, kind=UnknownFunctionError, hint=hint)
 
-    def _literal(self, kind: TokenKind, name: str, place: int) -> None:
-        if self.kinds[self.at] is not kind or self.words[self.at + 1] not in {")", ","}:
+    def _whole_literal(self, name: str, place: int) -> None:
+        if self.kinds[self.at] is not TokenKind.INTEGER or self.words[self.at + 1] != ")":
             raise self._wrong_arguments(name, place)
         self.at += 1
+
+    def _string_literal(self, name: str, place: int) -> None:
+        if self.kinds[self.at] is TokenKind.STRING:
+            self.string()
+            if self.words[self.at] == ")":
+                return
+        raise self._wrong_arguments(name, place)
 
 
 _CALLS: dict[str, Callable[[CallReader, str, int], Form]] = {

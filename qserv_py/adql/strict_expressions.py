@@ -166,21 +166,11 @@ class ExpressionReader(CallReader):
         if word == "(":
             return self._parenthesis()
         if kind is TokenKind.STRING:
-            return self._string()
+            return self.string()
         if kind in {TokenKind.INTEGER, TokenKind.REAL}:
             self.at += 1
             return Form.ANY
         raise self.unexpected("an expression")
-
-    def _string(self) -> Form:
-        """Read a string; as in SQL-92 it may go on in a further line."""
-        tokens = self.tokens
-        self.at += 1
-        while self.kinds[self.at] is TokenKind.STRING:
-            if "\n" not in tokens.text[tokens.ends[self.at - 1] : tokens.starts[self.at]]:
-                break
-            self.at += 1
-        return Form.STRING
 
     def column(self) -> Form:
         """Read a column's name, as long as it may be."""

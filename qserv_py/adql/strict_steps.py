@@ -35,7 +35,7 @@ NO_NUMBER = {Form.POINT, Form.SHAPE, Form.TEXT, Form.NULL, Form.CONDITION}
 NO_TEXT = {Form.POINT, Form.SHAPE, Form.NUMBER, Form.NULL, Form.CONDITION}
 """Forms that stand where no text can be."""
 
-NO_SHAPE = {Form.NUMBER, Form.TEXT, Form.STRING, Form.NULL, Form.CONDITION}
+NO_SHAPE = {Form.NUMBER, Form.TEXT, Form.NULL, Form.CONDITION}
 """Forms that stand where no shape can be."""
 
 POINTS = {Form.COLUMN, Form.UDF, Form.POINT}
@@ -63,7 +63,13 @@ class Steps:
         self.kinds = tokens.kinds
         self.words = tokens.words
         self.at = 0
+        self.names: list[int] = []
         self.functions = functions
+        self._prefixes = tuple(name[:-1] for name in functions if name.endswith("*"))
+
+    def knows(self, function: str) -> bool:
+        """Return whether a function that is not ADQL's may be called."""
+        return function in self.functions or function.startswith(self._prefixes)
 
     def need(self, form: Form, refused: set[Form], message: str, place: int) -> None:
         """Raise if a form is one of those that cannot stand here."""
@@ -94,7 +100,16 @@ class Steps:
             )
         if kind not in NAMES:
             raise self.unexpected(what)
+        self.names.append(self.at)
         self.at += 1
+
+    def string(self) -> Form:
+        """Read a string; as in SQL-92 it may go on in a further line."""
+        tokens = self.tokens
+        self.at += 1
+        while self.kinds[self.at] is TokenKind.STRING and tokens.continues(self.at):
+            self.at += 1
+        return Form.STRING
 
     def accept(self, word: str) -> bool:
         """Read a word if it comes next; return whether it did."""

@@ -40,6 +40,10 @@ class Tokens:
     starts: list[int] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
 
+    def continues(self, index: int) -> bool:
+        """Return whether a string goes on from the string before it: a line ends between them."""
+        return "\n" in self.text[self.ends[index - 1] : self.starts[index]]
+
     def shown(self, index: int) -> str:
         """Return a token as a message shows it."""
         if self.kinds[index] is TokenKind.END:

@@ -23,12 +23,16 @@ MAX_TOKENS = 250_000
 """Words, numbers and symbols of one text; sqlglot makes about 80,000 columns a second."""
 
 
-def check_tokens(text: str, tokens: list[Token]) -> None:
-    """Refuse tokens that no query has, numbers that are none, and names that begin with a digit."""
+def check_tokens(text: str, tokens: list[Token], names: frozenset[int]) -> None:
+    """Refuse tokens that no query has, numbers that are none, and names that begin with a digit.
+
+    Words at the offsets ``names`` are names whatever they are elsewhere.
+    """
     for index, token in enumerate(tokens):
         if token.token_type is TokenType.NUMBER and not token.text.isdecimal() and not _NUMBER.fullmatch(token.text):
             raise AdqlSyntaxError(f'"{token.text}" is not a number', text=text, offset=token.start, hint=_NUMBERS_HINT)
-        if token.token_type in _REFUSED and (not index or tokens[index - 1].token_type not in BEFORE_NAMES):
+        named = token.start in names or (index and tokens[index - 1].token_type in BEFORE_NAMES)
+        if token.token_type in _REFUSED and not named:
             what, hint = _REFUSED[token.token_type]
             raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
         before = tokens[index - 1] if index else token

@@ -7,8 +7,9 @@ it PostgreSQL's meaning: LOG is the natural logarithm here.
 from __future__ import annotations
 
 import unicodedata
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
@@ -22,7 +23,17 @@ MARK = "adql__"
 
 BACKTICK = "`"
 
-_ORDINARY_WORDS = {"GLOB", "NOTNULL", "PARTITIONED_BY", "REGEXP", "RETURNING", "RLIKE", "UNCACHE", "XOR"}
+_ORDINARY_WORDS = {
+    "GLOB",
+    "NOTNULL",
+    "GROUPING SETS",
+    "PARTITIONED_BY",
+    "REGEXP",
+    "RETURNING",
+    "RLIKE",
+    "UNCACHE",
+    "XOR",
+}
 """Keywords of other dialects that ADQL does not reserve: columns may be called so."""
 
 
@@ -80,7 +91,22 @@ def tokenize(text: str) -> list[Token]:
         elif token.token_type is TokenType.IDENTIFIER and text[token.start].isdigit():
             # sqlglot takes "0x1Fg" for a delimited name
             raise _begins_with_digit(text, token)
-    return tokens
+    return _join_words(tokens)
+
+
+def _join_words(tokens: list[Token]) -> list[Token]:
+    """Return the tokens with GROUP BY and ORDER BY made one where a comment stands between the words."""
+    if all(token.text.upper() != "BY" for token in tokens):
+        return tokens
+    joined: list[Token] = []
+    for token in tokens:
+        if token.token_type is TokenType.VAR and joined and joined[-1].token_type is TokenType.VAR:
+            words = f"{joined[-1].text} {token.text}".upper()
+            if words in {"GROUP BY", "ORDER BY"}:
+                start, kind = joined.pop().start, Adql.Tokenizer.KEYWORDS[words]
+                token = Token(kind, words, line=token.line, col=token.col, start=start, end=token.end)
+        joined.append(token)
+    return joined
 
 
 def _check_characters(text: str, token: Token) -> None:
@@ -118,8 +144,15 @@ _OTHER_KINDS = {TokenType.CARET: TokenType.HASH, TokenType.DAMP: TokenType.AND}
 _DIVISIONS = {"DIV": TokenType.DIV, "MOD": TokenType.MOD}
 
 
+_READ_BY_TEXT = {"ASYMMETRIC", "CONNECT_BY_ROOT", "IF", "ROW", "SYMMETRIC", "VARIADIC"}
+"""Names that sqlglot's parser looks for by their text, whatever their token is."""
+
+KEPT_APART = "\0"
+"""Put after such a name until it has been parsed; no text of a query has it."""
+
+
 def for_parser(grammar: Steps) -> list[Token]:
-    """Return the tokens of a text as sqlglot is to read them.
+    """Return the tokens of a text as sqlglot is to read them; ``restore`` is due for the tree that is made of them.
 
     Parameters
     ----------
@@ -129,14 +162,44 @@ def for_parser(grammar: Steps) -> list[Token]:
     """
     tokens = list(grammar.tokens)
     for place in grammar.names:
-        if tokens[place].token_type not in {TokenType.VAR, TokenType.IDENTIFIER}:
-            tokens[place] = _changed(tokens[place], TokenType.VAR)
+        token = tokens[place]
+        kind = token.token_type if token.token_type is TokenType.IDENTIFIER else TokenType.VAR
+        if token.text.upper() in _READ_BY_TEXT:
+            tokens[place] = _changed(token, kind, token.text + KEPT_APART)
+        elif token.token_type is not kind:
+            tokens[place] = _changed(token, kind)
     for place in grammar.calls:
         if tokens[place].text.upper() not in _KNOWN_CALLS:
             tokens[place] = _changed(tokens[place], TokenType.VAR, MARK + tokens[place].text)
     for place in grammar.divisions:
         tokens[place] = _changed(tokens[place], _DIVISIONS[tokens[place].text.upper()])
-    return _join_strings(_other_symbols(tokens))
+    return _join_strings(_other_symbols(_with_other_lengths(tokens, grammar)))
+
+
+def _with_other_lengths(tokens: list[Token], grammar: Steps) -> list[Token]:
+    """Return the tokens with those made one that sqlglot reads as two, and the other way round."""
+    made: dict[int, tuple[Token, ...]] = {place: _as_in(tokens[place]) for place in grammar.bracketed}
+    for place in grammar.fractions:
+        # sqlglot takes the word before a point for a name: DISTINCT .5
+        made[place], made[place + 1] = (), (_changed(tokens[place], TokenType.NUMBER, f"0.{tokens[place + 1].text}"),)
+    if not made:
+        return tokens
+    return [one for place, token in enumerate(tokens) for one in made.get(place, (token,))]
+
+
+def restore(tree: Any) -> None:
+    """Undo in a tree what was changed in the tokens: names that were kept apart, EXISTS that was written with IN."""
+    for name in list(tree.find_all(exp.Identifier)):
+        if name.name == KEPT_APART:
+            membership = name.parent.parent
+            membership.replace(exp.Exists(this=membership.args["query"].this))
+        elif name.name.endswith(KEPT_APART):
+            name.set("this", name.name.removesuffix(KEPT_APART))
+
+
+def _as_in(token: Token) -> tuple[Token, Token]:
+    """Return EXISTS as a membership: sqlglot does not read ``EXISTS ((...) OFFSET 1)``."""
+    return _changed(token, TokenType.IDENTIFIER, KEPT_APART), _changed(token, TokenType.IN, "IN")
 
 
 def _changed(token: Token, kind: TokenType, text: str | None = None) -> Token:

@@ -86,14 +86,13 @@ def unaccounted(text: str) -> Iterator[str]:
     """Yield what an accepted text says and its tree does not, or the other way round."""
     nodes = list(parse(text).tree.walk())
     places = {part.meta["start"] for part in nodes if "start" in part.meta}
-    fractions = {str(part.this).lstrip("0") for part in nodes if isinstance(part, exp.Literal)}
     tokens = tokenize(text)
     words: Counter[str] = Counter()
     for before, token in zip([tokens[0], *tokens], tokens, strict=False):
         if token.text.upper() in {"DIV", "MOD"} and token.start not in places:
             words[token.text.upper()] += 1
         elif token.token_type in _LEAVES or before.token_type in _BEFORE_NAMES:
-            if not _is_leaf(token, before, places) and f".{token.text}" not in fractions:
+            if not _is_leaf(token, before, places):
                 yield f"{token.text} at {token.start}"
             words["::"] += token.text.upper() == "CAST" and token.start not in places
         else:
@@ -112,6 +111,8 @@ def _is_leaf(token: Token, before: Token, places: set[int]) -> bool:
     """Return whether a name or a literal has a node in its place, or needs none."""
     if token.start in places or token.text.upper() in SILENT:
         return True
+    if token.token_type is TokenType.NUMBER and before.token_type is TokenType.DOT:
+        return before.start in places
     if token.token_type is TokenType.STRING and before.token_type is TokenType.STRING:
         return True  # it goes on in a further line
     # types are no names: one follows AS in CAST and "::"; of WITH t AS ( nothing is lost

@@ -113,6 +113,15 @@ SELECT ra FROM stars LEFT JOIN planets USING (id)
 SELECT ra FROM stars LEFT OUTER JOIN planets USING (id, "Kind")
 SELECT ra FROM stars RIGHT JOIN a ON 1 = 1 RIGHT OUTER JOIN b ON 2 = 2 FULL JOIN c ON 3 = 3 FULL OUTER JOIN d USING (x)
 SELECT ra FROM stars NATURAL JOIN planets
+SELECT ra FROM stars JOIN planets
+SELECT ra FROM stars LEFT JOIN planets WHERE a = 1
+SELECT ra FROM stars INNER JOIN (a JOIN b) FULL OUTER JOIN c JOIN d ON 1 = 1
+SELECT ra FROM a JOIN b NATURAL JOIN c ON a.x = b.x
+SELECT ra FROM a WHERE EXISTS ((SELECT b FROM c) OFFSET 1) AND NOT EXISTS (((SELECT b FROM c) ORDER BY b) OFFSET 2)
+SELECT AREA('x'), CONTAINS('x', 3), CENTROID(COUNT(*)), POINT('ICRS', ra, 'x') FROM stars
+SELECT a FROM stars GROUP -- of
+BY a ORDER -- by
+BY a
 SELECT ra FROM stars NATURAL INNER JOIN a NATURAL LEFT JOIN b NATURAL RIGHT OUTER JOIN c NATURAL FULL OUTER JOIN d
 SELECT ra FROM a JOIN b JOIN c ON b.x = c.x ON a.x = b.x
 SELECT ra FROM a JOIN (b JOIN c ON b.x = c.x) ON a.x = b.x
@@ -193,11 +202,10 @@ SELECT ra FROM stars OFFSET ¦banana => OFFSET needs a whole number, found "bana
 SELECT ra FROM stars OFFSET 5 ¦ORDER BY ra => OFFSET stands at the end of a query
 SELECT ra FROM stars OFFSET 5 ¦ROWS => expected the end of the query, found "ROWS"
 SELECT ra FROM stars ¦CROSS JOIN planets => CROSS is not ADQL 2.1
-SELECT ra FROM stars ¦JOIN planets => JOIN needs ON, USING or NATURAL
-SELECT ra FROM stars ¦LEFT JOIN planets WHERE a = 1 => JOIN needs ON, USING or NATURAL
 SELECT ra FROM a NATURAL JOIN b ¦ON a.x = b.x => ON belongs to no JOIN, or to a NATURAL one
 SELECT ra FROM stars ¦ON a = 1 => ON belongs to no JOIN, or to a NATURAL one
-SELECT ra FROM a ¦JOIN b NATURAL JOIN c ON a.x = b.x => JOIN needs ON, USING or NATURAL
+SELECT ra FROM a JOIN b JOIN c USING (x) USING (x) ¦USING (x) => USING belongs to no JOIN, or to a NATURAL one
+SELECT ra FROM (a JOIN b) ¦ON a.x = b.x => ON belongs to no JOIN, or to a NATURAL one
 SELECT ra FROM a LEFT ¦b ON a.x = b.x => expected JOIN, found "b"
 SELECT ra FROM a JOIN b ON ¦a.x => ON needs a condition, found a value
 SELECT ra FROM a JOIN b USING ¦x => expected "(", found "x"
@@ -326,7 +334,9 @@ SELECT DISTANCE(p, ¦CIRCLE(1, 2, 3)) FROM stars => DISTANCE needs a point or a 
 SELECT COORD1(¦5) FROM stars => COORD1 needs a point or a column, found a value
 SELECT AREA(¦5 + 1) FROM stars => AREA needs a shape, found a number
 SELECT ¦CONTAINS(p) FROM stars => CONTAINS has the wrong arguments
-SELECT CONTAINS(p, ¦'x') FROM stars => CONTAINS needs a shape, found a string
+SELECT CONTAINS(p, ¦LOWER('x')) FROM stars => CONTAINS needs a shape, found text
+SELECT CIRCLE('x', ¦2, 3) FROM stars => CIRCLE needs a point or a column, found a value
+SELECT ¦REGION('a' 'b') FROM stars => REGION has the wrong arguments
 """.strip("\n")
 """``query => message``, with a mark where the error is."""
 
@@ -334,7 +344,7 @@ SELECT CONTAINS(p, ¦'x') FROM stars => CONTAINS needs a shape, found a string
 def valid_queries() -> list[str]:
     queries: list[str] = []
     for line in VALID.splitlines():
-        if line.startswith(("FROM", "'")):
+        if line.startswith(("FROM", "BY", "'")):
             queries[-1] += "\n" + line
         else:
             queries.append(line)
