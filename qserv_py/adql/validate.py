@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
@@ -45,7 +45,9 @@ class Verdict:
         return json.dumps(record)
 
 
-def find_problem(text: str, *, mode: Mode = Mode.LENIENT, catalog: Catalog | None = None) -> QservError | None:
+def find_problem(
+    text: str, *, mode: Mode = Mode.LENIENT, catalog: Catalog | None = None, functions: Collection[str] = ()
+) -> QservError | None:
     """Return what is wrong with a query, None when nothing is.
 
     Parameters
@@ -56,9 +58,11 @@ def find_problem(text: str, *, mode: Mode = Mode.LENIENT, catalog: Catalog | Non
         What is taken for ADQL.
     catalog
         Where names are looked up; None checks the grammar alone.
+    functions
+        As for ``parse``.
     """
     try:
-        parsed = parse(text, mode=mode)
+        parsed = parse(text, mode=mode, functions=functions)
         if catalog is not None:
             resolve(parsed, catalog)
     except (UserError, LimitError) as error:
@@ -66,14 +70,16 @@ def find_problem(text: str, *, mode: Mode = Mode.LENIENT, catalog: Catalog | Non
     return None
 
 
-def check_collection(lines: BinaryIO, *, mode: Mode, catalog: Catalog | None) -> Iterator[Verdict]:
+def check_collection(
+    lines: BinaryIO, *, mode: Mode, catalog: Catalog | None, functions: Collection[str] = ()
+) -> Iterator[Verdict]:
     """Yield the verdict on each line of a collection, in order; empty lines have none.
 
     Parameters
     ----------
     lines
         Lines of JSON, UTF-8: objects with ``id``, any text or number, and ``adql``.
-    mode, catalog
+    mode, catalog, functions
         As for ``find_problem``.
     """
     for number, line in _lines(lines):
@@ -89,7 +95,7 @@ def check_collection(lines: BinaryIO, *, mode: Mode, catalog: Catalog | None) ->
         except StatementError as error:
             yield Verdict(id=identifier, error=error)
         else:
-            yield Verdict(id=identifier, error=find_problem(text, mode=mode, catalog=catalog))
+            yield Verdict(id=identifier, error=find_problem(text, mode=mode, catalog=catalog, functions=functions))
 
 
 _HINT = 'Write one object a line: {"id": "q1", "adql": "SELECT ..."}.'

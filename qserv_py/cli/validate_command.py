@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,13 @@ MODES = ("lenient", "strict")
 @click.option("--mode", type=click.Choice(MODES), default="lenient", show_default=True, help="What is taken for ADQL.")
 @click.option("--syntax-only", is_flag=True, help="Check the grammar, not the names; no cluster is needed.")
 @click.option(
+    "--udf",
+    "udfs",
+    multiple=True,
+    metavar="NAME",
+    help="With --syntax-only: a function that strict mode takes besides ADQL's; NAME_* takes all that begin so.",
+)
+@click.option(
     "--jsonl",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -47,6 +55,7 @@ def validate(
     file: Path | None,
     mode: str,
     syntax_only: bool,
+    udfs: tuple[str, ...],
     jsonl: Path | None,
     cluster_dir: Path | None,
 ) -> int:
@@ -60,22 +69,36 @@ def validate(
         raise click.UsageError("Give a query or --jsonl FILE, not both.")
     if jsonl is None and adql is None and file is None:
         raise click.UsageError("Give the query as an argument, or -f FILE, or - for standard input, or --jsonl FILE.")
+    if udfs and not syntax_only:
+        raise click.UsageError("--udf goes with --syntax-only: names are looked up otherwise, functions too.")
+    functions = _functions(udfs) if syntax_only else ()
     text = query_text(adql, file) if jsonl is None else ""
     from qserv_py.adql.parse import Mode
 
     chosen = Mode(mode)
     catalog = None if syntax_only else _catalog(cluster_dir or (ctx.find_root().obj or {}).get("cluster_dir"))
     if jsonl is not None:
-        return _check_collection(jsonl, chosen, catalog)
+        return _check_collection(jsonl, chosen, catalog, functions)
     from qserv_py.adql.validate import find_problem
 
-    problem = find_problem(text, mode=chosen, catalog=catalog)
+    problem = find_problem(text, mode=chosen, catalog=catalog, functions=functions)
     if problem is not None:
         click.echo(problem.render())
         say("1 problem found.")
         return PROBLEMS
     say("The query is valid.")
     return 0
+
+
+def _functions(udfs: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the functions besides ADQL's: those that were named, and whatever has the IVOA's prefix."""
+    for name in udfs:
+        if not _FUNCTION.fullmatch(name):
+            raise click.BadParameter(f'"{name}" is no name of a function', param_hint="--udf")
+    return ("IVO_*", *(name.upper() for name in udfs))
+
+
+_FUNCTION = re.compile(r"[A-Za-z][A-Za-z0-9_]*\*?")
 
 
 def _catalog(cluster_dir: Path | None) -> Catalog:
@@ -86,12 +109,12 @@ def _catalog(cluster_dir: Path | None) -> Catalog:
         return registry.load_catalog()
 
 
-def _check_collection(source: Path, mode: Mode, catalog: Catalog | None) -> int:
+def _check_collection(source: Path, mode: Mode, catalog: Catalog | None, functions: tuple[str, ...]) -> int:
     from qserv_py.adql.validate import check_collection
 
     statements = problems = 0
     with _opened(source) as lines:
-        for verdict in check_collection(lines, mode=mode, catalog=catalog):
+        for verdict in check_collection(lines, mode=mode, catalog=catalog, functions=functions):
             statements += 1
             problems += verdict.error is not None
             click.echo(verdict.as_json())

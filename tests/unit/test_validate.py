@@ -47,6 +47,40 @@ def test_a_mode_decides_what_is_adql() -> None:
     assert isinstance(find_problem(LIMIT, mode=Mode.STRICT, catalog=catalog()), errors.AdqlSyntaxError)
 
 
+UDFS = "SELECT ivo_new(a), Cds_one(a, 'x'), other(1) FROM t"
+
+
+@pytest.mark.parametrize(
+    ("named", "unknown"),
+    [([], "Cds_one"), (["cds_one"], "other"), (["CDS_*"], "other"), (["c*", "OTHER"], ""), (["cds"], "Cds_one")],
+)
+def test_functions_of_others_are_named(named: list[str], unknown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [word for name in named for word in ("--udf", name)]
+    code = run(["validate", "--mode", "strict", "--syntax-only", *options, UDFS])
+    shown = capsys.readouterr()
+    assert code == (7 if unknown else 0)
+    assert (f'function "{unknown.lower()}" is neither' in shown.out.lower()) is bool(unknown)
+
+
+def test_where_names_are_looked_up_functions_are_those_of_the_service() -> None:
+    error = find_problem("SELECT ivo_new(objectId) FROM Object", mode=Mode.STRICT, catalog=catalog())
+    assert isinstance(error, errors.UnknownFunctionError)
+    for mode in Mode:
+        error = find_problem("SELECT o.objectId FROM Object o LEFT JOIN Visit v", mode=mode, catalog=catalog())
+        assert error is not None
+        assert error.message == "LEFT JOIN needs ON, USING or NATURAL"
+        for joined in ("USING (objectId)", "ON o.objectId = s.objectId"):
+            error = find_problem(f"SELECT flux FROM Object o NATURAL JOIN Source s {joined}", catalog=catalog())
+            assert error is not None
+            assert (
+                error.message == f"{joined[: joined.index(' ')]} belongs to no JOIN, or to one that is NATURAL or CROSS"
+            )
+            tables = "Visit v JOIN Object o NATURAL JOIN Source s"
+            error = find_problem(f"SELECT flux FROM {tables} {joined}", catalog=catalog())
+            assert error is not None
+            assert error.message == "NATURAL JOIN has neither ON nor USING"
+
+
 def test_a_limit_is_a_problem_without_a_place() -> None:
     query = "SELECT a FROM t WHERE " + " AND ".join(["a = 1"] * 9000)
     (record,) = checked(json.dumps({"id": "long", "adql": query}).encode())
@@ -198,6 +232,8 @@ def test_a_collection_of_the_command(
         (["--syntax-only", "--jsonl", "nowhere.jsonl"], "nowhere.jsonl cannot be read: No such file or directory"),
         (["--syntax-only", "--jsonl", "."], ". cannot be read: Is a directory"),
         (["SELECT 1 FROM t"], "no cluster was named"),
+        (["--udf", "f", "SELECT 1 FROM t"], "--udf goes with --syntax-only"),
+        (["--syntax-only", "--udf", "a-b", "SELECT 1 FROM t"], '"a-b" is no name of a function'),
         (["--mode", "loose", "SELECT 1 FROM t"], "'loose' is not one of 'lenient', 'strict'"),
     ],
 )
