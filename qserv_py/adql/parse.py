@@ -125,8 +125,7 @@ def _grammar_of(text: str, tokens: list[Token], mode: Mode, functions: Collectio
         return _read(text, tokens, frozenset())
     except AdqlError:
         with suppress(AdqlError, LimitError):
-            names = check_strict(text[: tokens[-1].end + 1], functions=SERVICE_FUNCTIONS.union(functions))
-            return _read(text, tokens, names)
+            return _read(text, tokens, check_strict(text[: tokens[-1].end + 1], functions=("*",)))
         raise
 
 

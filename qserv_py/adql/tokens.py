@@ -94,17 +94,20 @@ def tokenize(text: str) -> list[Token]:
     return _join_words(tokens)
 
 
+_PAIRS = {word for word in Adql.Tokenizer.KEYWORDS if " " in word}
+_SECOND_WORDS = {pair.split()[1] for pair in _PAIRS}
+
+
 def _join_words(tokens: list[Token]) -> list[Token]:
-    """Return the tokens with GROUP BY and ORDER BY made one where a comment stands between the words."""
-    if all(token.text.upper() != "BY" for token in tokens):
+    """Return the tokens with pairs like GROUP BY made one where a comment stands between the words."""
+    if all(token.text.upper() not in _SECOND_WORDS for token in tokens):
         return tokens
     joined: list[Token] = []
     for token in tokens:
-        if token.token_type is TokenType.VAR and joined and joined[-1].token_type is TokenType.VAR:
-            words = f"{joined[-1].text} {token.text}".upper()
-            if words in {"GROUP BY", "ORDER BY"}:
-                start, kind = joined.pop().start, Adql.Tokenizer.KEYWORDS[words]
-                token = Token(kind, words, line=token.line, col=token.col, start=start, end=token.end)
+        pair = f"{joined[-1].text} {token.text}".upper() if joined and token.token_type is TokenType.VAR else ""
+        if pair in _PAIRS and joined[-1].end - joined[-1].start < len(joined[-1].text):  # without quotes
+            start, kind = joined.pop().start, Adql.Tokenizer.KEYWORDS[pair]
+            token = Token(kind, pair, line=token.line, col=token.col, start=start, end=token.end)
         joined.append(token)
     return joined
 

@@ -62,6 +62,7 @@ RESERVED_HERE_NOT = {
     "LIMIT",
     "OFFSET",
     "FOR",
+    "LATERAL",
     "PRECISION",
 }
 """Words that PostgreSQL reserves and lenient mode takes for names."""

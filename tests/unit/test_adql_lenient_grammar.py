@@ -36,6 +36,9 @@ SELECT a FROM t WHERE a = NULL OR NULL + 1 > 2 OR b <=> NULL OR c IS DISTINCT FR
 SELECT a FROM t WHERE (a = 1) = (b = 2) AND (a, b) = (1, 2)
 SELECT a + - - b * ~c % .5 << 2 >> 1 | 0x1F & 3 # 4 ^ 5 || 'x' FROM t
 SELECT mod, div AS e, f mod FROM t
+SELECT a DIV -2, b MOD (3), c DIV CASE WHEN d THEN 1 ELSE 2 END, MOD(a, 2) mod, 'double' precision FROM t
+SELECT `a`, t.`b c` FROM `d`.`e` AS `t` WHERE a IS NOT TRUE && b IS NOT DISTINCT FROM 3
+SELECT a limit, b "row" FROM ((SELECT a, b FROM t) "u" JOIN v window ON u.b = window.b)
 SELECT (SELECT 1 FROM t), ((SELECT 1 FROM t) + 2), ((SELECT 1 FROM t) UNION (SELECT 2 FROM t)) FROM u
 SELECT CASE WHEN a = 1 THEN 2 WHEN b THEN 3 ELSE 4 END, CASE a WHEN 1 THEN 2 END FROM t
 SELECT CAST(a AS DOUBLE PRECISION), b::VARCHAR(3)::TEXT, CAST('x' AS TIMESTAMP), TIMESTAMP '2026-01-31' FROM t
@@ -94,6 +97,7 @@ SELECT a FROM t WHERE a NOT ¦IS NULL => expected BETWEEN, IN, LIKE or ILIKE aft
 SELECT a FROM t WHERE a IS ¦b => expected NULL, found "b"
 SELECT a FROM t WHERE a IS NOT ¦IS NULL => expected NULL, found "IS"
 SELECT a FROM t WHERE a BETWEEN 1 ¦2 => expected AND, found "2"
+SELECT a FROM t WHERE a BETWEEN 1 ¦&& 2 => expected AND, found "&&"
 SELECT a FROM t WHERE a IN ¦b => expected "(", found "b"
 SELECT a FROM t WHERE a IN ('g' ¦'r') => a text follows a text
 SELECT a * ¦* b FROM t => expected an expression, found "*"
