@@ -68,9 +68,11 @@ types: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
 
-# The default tests a year from now; 20,000 random queries, and every property test with new examples.
+# The default tests a year from now; 20,000 random queries, thousands of random sentences of ADQL's grammar, and every
+# property test with new examples.
 test-long: test-year-ahead test-random
 	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
+	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -m long tests/unit/test_adql_standard_grammar.py
 
 # Random queries against one plain PostgreSQL, a process a core; with the SEED and LOG of a run that stopped it goes on.
 SEED ?= $(shell date +%s)
