@@ -34,8 +34,15 @@ class QservError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return (_rebuild, (type(self), self.__dict__.copy()))
 
+    def __str__(self) -> str:
+        return self.render()
+
     def render(self) -> str:
-        """Return the text shown to a user: message, then DETAIL and HINT where there are any."""
+        """Return the text shown to a user: message, then DETAIL and HINT where there are any.
+
+        ``str`` of an error is the same, so a traceback and a notebook show all of it; ``message`` is the first line
+        without the place.
+        """
         lines = [self.message]
         if self.detail:
             lines.append(f"DETAIL: {self.detail}")

@@ -80,6 +80,24 @@ def either(request: pytest.FixtureRequest, tap: TapServer, cluster: Cluster) -> 
         yield connection
 
 
+def test_an_error_says_all_that_it_knows(either: RemoteConnection | Connection) -> None:
+    with pytest.raises(UnknownColumnError) as caught:
+        either.query("SELECT objectIdd FROM clustered.Object").to_arrow()
+    assert str(caught.value).splitlines() == [
+        'ADQL line 1, column 8: "Object" has no column "objectIdd"',
+        "  SELECT objectIdd FROM clustered.Object",
+        "         ^",
+        'HINT: Did you mean "objectId"?',
+    ]
+    assert caught.value.hint == 'Did you mean "objectId"?'
+
+
+def test_an_error_of_explain_has_its_place_and_hint(db: RemoteConnection) -> None:
+    with pytest.raises(UnknownColumnError) as caught:
+        db.explain("SELECT objectIdd FROM clustered.Object")
+    assert str(caught.value).startswith('ADQL line 1, column 8: "Object" has no column "objectIdd"\nHINT: Did you mean')
+
+
 def test_a_job(either: RemoteConnection | Connection) -> None:
     db = either
     job = db.submit(TOP, run_id="mine")

@@ -160,7 +160,7 @@ def test_plans_and_documents_know_it(shown: Session) -> None:
 
 
 def test_a_name_without_a_database_means_the_tables_themselves(shown: Session) -> None:
-    with pytest.raises(UnknownTableError, match=r"is ambiguous: dirimages.ObsCore, refimages.ObsCore$"):
+    with pytest.raises(UnknownTableError, match=r"(?m)is ambiguous: dirimages.ObsCore, refimages.ObsCore$"):
         shown.answer("SELECT * FROM ObsCore")
 
 

@@ -164,7 +164,7 @@ def test_a_time_that_no_reader_could_take_is_refused(db: qserv_py.Connection, mo
         yield pa.record_batch({"t": pa.array([2**63 - 1], pa.timestamp("us"))})
 
     monkeypatch.setattr(Execution, "_answer", rows)
-    with pytest.raises(EvaluationError, match=r'^column "t" holds a time outside of the years 1 to 9999$'):
+    with pytest.raises(EvaluationError, match=r'(?m)^column "t" holds a time outside of the years 1 to 9999$'):
         db.query("SELECT seenAt AS t FROM field.Source").to_arrow()
 
 

@@ -10,7 +10,7 @@ from qserv_py import errors
 
 @pytest.mark.parametrize("query", ["", "  ", ";", "\n;;"])
 def test_empty(query: str) -> None:
-    with pytest.raises(errors.AdqlSyntaxError, match=r"^the query is empty$"):
+    with pytest.raises(errors.AdqlSyntaxError, match="the query is empty"):
         plan(query)
 
 
@@ -36,7 +36,7 @@ def test_a_long_line_is_cut_around_the_place() -> None:
 
 
 def test_a_nul_character() -> None:
-    with pytest.raises(errors.AdqlSyntaxError, match=r"^the text holds a NUL character$") as caught:
+    with pytest.raises(errors.AdqlSyntaxError, match="the text holds a NUL character") as caught:
         plan("SELECT ra\0 FROM Object")
     assert caught.value.offset == 9
 

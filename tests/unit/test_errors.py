@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import traceback
 
 import pytest
 
@@ -25,7 +26,7 @@ def test_they_survive_pickle(kind: type[QservError]) -> None:
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert (again.message, again.detail, again.hint, again.render()) == ("12 rows", "why", "what now", error.render())
-    assert str(again) == "12 rows"
+    assert str(again) == again.render()
 
 
 def test_a_place_survives_pickle() -> None:
@@ -35,6 +36,14 @@ def test_a_place_survives_pickle() -> None:
 
 def test_only_a_lost_worker_is_retryable() -> None:
     assert [kind for kind in KINDS if kind.retryable] == [WorkerUnavailableError]
+
+
+def test_a_traceback_shows_the_place_and_the_hint() -> None:
+    error = UnknownColumnError("no such column", text="SELECT x\nFROM y", offset=14, hint="try z")
+    assert traceback.format_exception_only(error) == [
+        "qserv_py.errors.UnknownColumnError: ADQL line 2, column 6: no such column\n  FROM y\n       ^\nHINT: try z\n"
+    ]
+    assert error.message == "no such column"
 
 
 def test_render() -> None:
@@ -57,6 +66,12 @@ def test_the_caret(text: str, offset: int, line: int, column: int, shown: list[s
     error = AdqlError("wrong", text=text, offset=offset)
     assert (error.line, error.column) == (line, column)
     assert error.render().split("\n") == [f"ADQL line {line}, column {column}: wrong", *shown]
+
+
+def test_a_long_message_loses_its_middle() -> None:
+    error = AdqlError(f'"{"x" * 1_000_000}" is not a table')
+    assert error.message == f'"{"x" * 299} ... {"x" * 284}" is not a table'
+    assert len(AdqlError("x" * 600).message) == 600
 
 
 def test_no_place() -> None:

@@ -59,7 +59,7 @@ def test_no_null_no_tnull() -> None:
 
 def test_no_number_left_for_null() -> None:
     rows = [[value - 2**15] for value in range(64)] + [[None]]
-    with pytest.raises(UserError, match='^column "x" has NULLs, but FITS has no number left to write them as$'):
+    with pytest.raises(UserError, match='(?m)^column "x" has NULLs, but FITS has no number left to write them as$'):
         written("fits", [column("x", DataType.SHORT)], rows)
 
 
@@ -99,7 +99,7 @@ def test_text_times_and_bytes() -> None:
 @pytest.mark.parametrize("odd", ["é", "🔭", "two\nlines", "a\tb", "\x7f"])
 def test_what_fits_cannot_hold_is_refused(odd: str) -> None:
     shown = re.escape(repr(odd))
-    with pytest.raises(EvaluationError, match=f'^column "x" holds {shown}, which a text of FITS cannot hold$'):
+    with pytest.raises(EvaluationError, match=f'(?m)^column "x" holds {shown}, which a text of FITS cannot hold$'):
         read([column("x", DataType.TEXT)], [["a"], [odd]])
 
 
@@ -193,7 +193,7 @@ def test_many_columns() -> None:
     columns = [column(f"c{number}", DataType.SHORT) for number in range(1000)]
     hdu = read(columns[:999], [list(range(999))])
     assert hdu.data[0][998] == 998
-    with pytest.raises(UserError, match="^the answer has 1000 columns, a FITS table at most 999$"):
+    with pytest.raises(UserError, match="(?m)^the answer has 1000 columns, a FITS table at most 999$"):
         written("fits", columns, [list(range(1000))])
 
 

@@ -87,7 +87,7 @@ def test_a_mime_type_is_answered(asked: str, answered: str) -> None:
     ],
 )
 def test_an_unknown_format(asked: str, hint: str) -> None:
-    with pytest.raises(UserError, match=r'^format ".{0,60}" is not known$') as raised:
+    with pytest.raises(UserError, match=r'(?m)^format ".{0,60}" is not known$') as raised:
         find_format(asked)
     assert hint in raised.value.hint
 
@@ -181,7 +181,7 @@ def test_an_error_passes_through_compression(coding: str) -> None:
 
 
 def test_an_unknown_coding() -> None:
-    with pytest.raises(InternalError, match='^there is no coding "br"$'):
+    with pytest.raises(InternalError, match='(?m)^there is no coding "br"$'):
         compressed([], "br")
 
 

@@ -120,6 +120,6 @@ def test_no_file_of_a_query_that_failed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["pandas", "polars"])
 def test_a_package_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ConfigError, match=f"^{name} is not installed$") as raised:
+    with pytest.raises(ConfigError, match=f"(?m)^{name} is not installed$") as raised:
         getattr(result_of(), f"to_{name}")()
     assert name in raised.value.hint

@@ -137,6 +137,8 @@ def _error(reply: http.client.HTTPResponse) -> QservError:
     """Return the error that a reply tells of."""
     body = reply.read(MOST_TEXT)
     text = _votable_text(body) or _json_text(body) or f"the service answers with HTTP status {reply.status}"
+    message, _, hint = text.partition("\nHINT: ")
+    message, _, detail = message.partition("\nDETAIL: ")
     kinds: dict[int, type[QservError]] = {
         400: UserError,
         401: AuthenticationError,
@@ -146,8 +148,8 @@ def _error(reply: http.client.HTTPResponse) -> QservError:
     known = _by_code().get(reply.getheader(ERROR_HEADER, ""))
     kind = known or kinds.get(reply.status, UserError if reply.status < 500 else QservError)
     made = kind.__new__(kind)
-    QservError.__init__(made, text)
-    made.__dict__ |= {"text": "", "offset": None, "reason": text, "challenges": (), "retry_after_s": 0.0}
+    QservError.__init__(made, message, detail=detail, hint=hint)
+    made.__dict__ |= {"text": "", "offset": None, "reason": message, "challenges": (), "retry_after_s": 0.0}
     return made
 
 
@@ -161,9 +163,13 @@ def _votable_text(body: bytes) -> str:
 
 
 def _json_text(body: bytes) -> str:
+    """Return an error of the JSON API as the other parts of a service tell it."""
     try:
-        return str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        record = json.loads(body)["error"]
+        place = f"ADQL line {record['line']}, column {record['column']}: " if record.get("line") else ""
+        hint = f"\nHINT: {record['hint']}" if record.get("hint") else ""
+        return f"{place}{record['message']}{hint}"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
 
 
