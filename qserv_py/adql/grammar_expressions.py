@@ -172,7 +172,7 @@ class ExpressionGrammar(Steps, ABC):
         while self.accept("::"):
             self._type()
         if self.words[self.at] == "[":
-            raise self._unanswered_here("an index in brackets", "A list can only be selected.")
+            raise self._unanswered_here("an index in brackets", "A name with brackets stands between double quotes.")
 
     def _signed(self) -> None:
         """Read one operand with the signs before it."""

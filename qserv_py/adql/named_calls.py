@@ -12,6 +12,7 @@ from qserv_py.adql.areas import PREFIX, area_restriction
 from qserv_py.adql.arithmetic import whole_quotient
 from qserv_py.adql.builder import Builder
 from qserv_py.adql.calls import checked_call
+from qserv_py.adql.column_hints import covering_name, quoting_hint
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES, Function
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
 from qserv_py.adql.functions.text import HEX_OF_BYTES, HEX_OF_TEXT
@@ -19,6 +20,7 @@ from qserv_py.adql.geometry import GeometricForms, is_form
 from qserv_py.adql.in_unit import in_unit
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.relations import Relations
+from qserv_py.adql.scope import column_names
 from qserv_py.adql.shapes import build_shape, region_shape
 from qserv_py.adql.tokens import MARK
 from qserv_py.adql.tree import Call, Expr, ShapeKind
@@ -41,7 +43,10 @@ def call(node: Any, builder: Builder) -> Expr:
     function = FUNCTIONS.get(name)
     if function is None:
         known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
-        hint = did_you_mean(written, known) or "The reference of ADQL lists the functions that are answered."
+        columns = [column for source in builder.scope.sources for column in column_names(source)]
+        unquoted = covering_name(columns, builder.failures.text, place)
+        hint = quoting_hint(unquoted) if unquoted else did_you_mean(written, known)
+        hint = hint or "The reference of ADQL lists the functions that are answered."
         raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
     if function is HEALPIX_INDEX:
         return GeometricForms(builder.scope).healpix_index(arguments, place)

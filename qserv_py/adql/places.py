@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlglot import exp
+
 from qserv_py.errors import AdqlError, QueryNotSupportedError
 
 
@@ -11,6 +13,11 @@ def offset_of(node: Any) -> int | None:
     """Return the offset of the node's first token; None when sqlglot kept none for it or for anything below it."""
     places = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     return min(places) if places else None
+
+
+def name_offset(node: Any) -> int | None:
+    """Return the offset of a column's own name, which its table's may stand before."""
+    return offset_of(node.this) if isinstance(node, exp.Column) else offset_of(node)
 
 
 class Failures:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from qserv_py.adql.places import Failures
+from qserv_py.adql.column_hints import column_hint, covering_name, quoting_hint
+from qserv_py.adql.places import Failures, name_offset, offset_of
 from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
 from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
@@ -76,11 +77,15 @@ class Scope:
             return found[0]
         if self.outer is not None and self.outer.knows_source(name, exact=exact):
             return self.outer.source(name, exact=exact, node=node)
+        columns = [column for source in self.sources for column in column_names(source)]
+        unquoted = covering_name(columns, self.failures.text, offset_of(node))
         raise self.failures.error(
             UnknownTableError,
             f'"{name}" is not a table of this query',
             node,
-            hint=did_you_mean(name, (s.alias for s in self.sources)) or _tables_of(self.sources),
+            hint=quoting_hint(unquoted)
+            if unquoted
+            else did_you_mean(name, (s.alias for s in self.sources)) or _tables_of(self.sources),
         )
 
     def knows_source(self, name: str, *, exact: bool) -> bool:
@@ -97,16 +102,7 @@ class Scope:
         if len(found) == 1:
             return found[0]
         if found:
-            owners = {source.id: source.alias for source in self.sources}
-            shown = ", ".join(f"{owners[ref.source]}.{ref.name}" for ref in found)
-            raise self.failures.error(
-                UnknownColumnError,
-                f'column "{name}" is ambiguous: {shown}',
-                node,
-                hint="Write it with its table."
-                if len({ref.source for ref in found}) > 1
-                else "Write it between double quotes, as the schema spells it.",
-            )
+            raise self._ambiguous(name, found, node)
         if qualifier is None and self.outer is not None and self.outer.knows_column(name, exact=exact):
             return self.outer.column(name, exact=exact, qualifier=None, node=node, offset=offset)
         item = self.item(name, exact=exact, node=node) if qualifier is None else None
@@ -123,14 +119,24 @@ class Scope:
         here = any(refs(source, name, exact=exact, offset=None) for source in self.sources)
         return here or (self.outer is not None and self.outer.knows_column(name, exact=exact))
 
+    def _ambiguous(self, name: str, found: list[ColumnRef], node: Any) -> Exception:
+        owners = {source.id: source.alias for source in self.sources}
+        shown = ", ".join(f"{owners[ref.source]}.{ref.name}" for ref in found)
+        if len({ref.source for ref in found}) > 1:
+            hint = "Write it with its table."
+        elif len({ref.name for ref in found}) == 1:
+            hint = "Give the columns of the sub-query different names with AS."
+        else:
+            hint = "Write it between double quotes, as the schema spells it."
+        return self.failures.error(UnknownColumnError, f'column "{name}" is ambiguous: {shown}', node, hint=hint)
+
     def _unknown(self, name: str, *, exact: bool, places: list[Source], node: Any) -> Exception:
-        known = [column for source in places for column in column_names(source)]
         where = f'"{places[0].alias}"' if len(places) == 1 else "the tables of this query"
-        hint = did_you_mean(name, known)
-        if name.lower() in self.aliases:
+        text = self.failures.text
+        if name.lower() in self.aliases and not exact:
             hint = "The select list's names are not known here: write the expression, or put the query in FROM (...)."
-        if exact and not hint.startswith("Did"):
-            hint = "Names between double quotes must be spelled exactly."
+        else:
+            hint = column_hint(name, places, exact=exact, text=text, place=name_offset(node))
         return self.failures.error(UnknownColumnError, f'{where} has no column "{name}"', node, hint=hint)
 
 

@@ -66,6 +66,10 @@ class Parameters:
         }
 
 
+_LESS = "Send smaller tables, or fewer of them."
+_JOIN = "Upload a long list of values as a table and join it."
+
+
 async def read_parameters(request: Request, *, most_bytes: int, upload_bytes: int = 0) -> Parameters:
     """Return the parameters of a request.
 
@@ -102,12 +106,12 @@ async def _posted(
     request: Request, most_bytes: int, upload_bytes: int
 ) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    most_field, longest_s = most_bytes, BODY_S
+    most_field, longest_s, hint = most_bytes, BODY_S, _JOIN
     if kind == _MULTIPART and upload_bytes:
-        most_bytes, longest_s = most_bytes + upload_bytes, UPLOAD_S
-    async with _coming(request, most_bytes, longest_s):
+        most_bytes, longest_s, hint = most_bytes + upload_bytes, UPLOAD_S, _LESS
+    async with _coming(request, most_bytes, longest_s, hint):
         if kind == _MULTIPART:
-            return await _multipart(request, most_bytes, most_field)
+            return await _multipart(request, most_bytes, most_field, hint)
         body = b"".join([chunk async for chunk in bounded_body(request, most_bytes)])
     if kind == _FORM or not body:
         return _pairs(body), {}
@@ -115,11 +119,11 @@ async def _posted(
 
 
 @asynccontextmanager
-async def _coming(request: Request, most_bytes: int, longest_s: float) -> AsyncIterator[None]:
+async def _coming(request: Request, most_bytes: int, longest_s: float, hint: str) -> AsyncIterator[None]:
     """Take a body within the block: errors for one that says that it is too large, that is late, or that breaks off."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > most_bytes:
-        raise _too_large(most_bytes)
+        raise _too_large(most_bytes, hint)
     try:
         async with asyncio.timeout(longest_s):
             yield
@@ -140,27 +144,27 @@ async def save_body(request: Request, path: Path, *, most_bytes: int) -> None:
         If it does not come in time, or breaks off.
     """
     with open(path, "wb") as file:
-        async with _coming(request, most_bytes, UPLOAD_S):
-            async for chunk in bounded_body(request, most_bytes):
+        async with _coming(request, most_bytes, UPLOAD_S, _LESS):
+            async for chunk in bounded_body(request, most_bytes, _LESS):
                 await run_in_threadpool(file.write, chunk)
 
 
-async def bounded_body(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+async def bounded_body(request: Request, most_bytes: int, hint: str = _JOIN) -> AsyncGenerator[bytes, None]:
     """Yield the body; TooLargeError as soon as it has too many bytes."""
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > most_bytes:
-            raise _too_large(most_bytes)
+            raise _too_large(most_bytes, hint)
         yield chunk
 
 
 async def _multipart(
-    request: Request, most_bytes: int, most_field: int
+    request: Request, most_bytes: int, most_field: int, hint: str
 ) -> tuple[list[tuple[str, str]], dict[str, UploadFile]]:
     parser = _WholeMultipart(
         request.headers,
-        bounded_body(request, most_bytes),
+        bounded_body(request, most_bytes, hint),
         max_files=MOST_FIELDS,
         max_fields=MOST_FIELDS,
         max_part_size=most_field,
@@ -205,5 +209,5 @@ def _pairs(encoded: bytes) -> list[tuple[str, str]]:
         raise UserError(f"the request has more than {MOST_FIELDS} parameters") from None
 
 
-def _too_large(most_bytes: int) -> TooLargeError:
-    return TooLargeError(f"the request has more than {most_bytes} bytes", hint="Send less.")
+def _too_large(most_bytes: int, hint: str) -> TooLargeError:
+    return TooLargeError(f"the request has more than {most_bytes} bytes", hint=hint)
