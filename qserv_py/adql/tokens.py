@@ -74,6 +74,14 @@ def tokenize(text: str) -> list[Token]:
         raise AdqlSyntaxError(
             "the text holds a NUL character", text=text, offset=text.index("\0"), hint="Leave it out."
         )
+    if not is_unicode(text):
+        place = next(index for index, character in enumerate(text) if "\ud800" <= character <= "\udfff")
+        raise AdqlSyntaxError(
+            f"the text holds half a character, the surrogate U+{ord(text[place]):04X}",
+            text=text,
+            offset=place,
+            hint="Leave it out.",
+        )
     try:
         tokens: list[Token] = list(DIALECT.tokenize(text))
     except TokenError as error:
@@ -110,6 +118,15 @@ def _join_words(tokens: list[Token]) -> list[Token]:
             token = Token(kind, pair, line=token.line, col=token.col, start=start, end=token.end)
         joined.append(token)
     return joined
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text can be written in UTF-8: no half of a surrogate pair stands in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_characters(text: str, token: Token) -> None:

@@ -140,6 +140,11 @@ def test_a_collection() -> None:
         (b'{"id": [1], "adql": "x"}', None, 'line 1 has no "id" that is a text or a number'),
         (b'{"id": true, "adql": "x"}', None, 'line 1 has no "id" that is a text or a number'),
         (b'{"id": 1e999, "adql": "x"}', None, 'line 1 has no "id" that is a text or a number'),
+        (b'{"id": ' + b"9" * 5000 + b', "adql": "x"}', None, 'line 1 has no "id" that is a text or a number'),
+        (b'{"id": 7, "id": 8, "adql": "x"}', None, 'line 1 is not JSON: "id" stands twice'),
+        (b'{"id": 7, "adql": "x", "adql": "y"}', None, 'line 1 is not JSON: "adql" stands twice'),
+        (b'{"id": "\\ud800", "adql": "x"}', None, 'line 1 has an "id" with half a character'),
+        (b"\x00\x00", None, "line 1, column 1 is not JSON: expecting value"),
         (b'{"id": 7}', 7, 'line 1 has no "adql" that is a text'),
         (b'{"id": 7, "adql": null}', 7, 'line 1 has no "adql" that is a text'),
         (b'{"id": 7, "adql": "' + b"x" * MAX_LINE + b'"}', None, "line 1 has more than 8000000 bytes"),
@@ -163,12 +168,44 @@ def test_a_bad_line_is_a_problem_of_that_line_alone() -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends() -> None:
     line = b'{"id": 1, "adql": "SELECT objectId FROM Object"}\r\n'
-    assert [record["ok"] for record in checked(b"\xef\xbb\xbf" + line + line)] == [True, True]
+    assert [
+        record["ok"] for record in checked(b"\xef\xbb\xbf" + line + b"\xef\xbb\xbf" + line.replace(b"1", b"2"))
+    ] == [True, True]
 
 
-def test_a_surrogate_without_its_half() -> None:
-    (record,) = checked(b'{"id": "\\ud800", "adql": "SELECT \\ud800 FROM Object"}')
-    assert record["ok"] is False
+@pytest.mark.parametrize("literal", ["SELECT \\ud800 FROM Object", "SELECT 'a\\udfffb' FROM Object"])
+def test_a_surrogate_without_its_half(literal: str) -> None:
+    (record,) = checked(b'{"id": 1, "adql": "' + literal.encode() + b'"}')
+    error = record["error"]
+    assert isinstance(error, dict)
+    assert error["message"].startswith("the text holds half a character, the surrogate U+D")
+    assert error["column"] == literal.index("\\") + 1
+
+
+def test_an_id_that_stands_twice() -> None:
+    right = b'{"id": "a", "adql": "SELECT objectId FROM Object"}'
+    records = checked(b"\n".join([right, b"", right, right.replace(b'"a"', b"1"), right.replace(b'"a"', b"1.0")]))
+    assert [record["ok"] for record in records] == [True, False, True, False]
+    assert [record["error"]["message"] for record in records if not record["ok"]] == [  # type: ignore[index]
+        "line 3 has the id of line 1",
+        "line 5 has the id of line 4",
+    ]
+
+
+def test_a_defect_does_not_end_a_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(text: str, **_: object) -> None:
+        if "broken" in text:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr("qserv_py.adql.validate.find_problem", broken)
+    records = checked(b'{"id": 1, "adql": "broken"}\n{"id": 2, "adql": "right"}')
+    assert [record["ok"] for record in records] == [False, True]
+    assert records[0]["error"]["code"] == "internal_error"  # type: ignore[index]
+
+
+def test_further_keys_are_not_looked_at() -> None:
+    line = b'{"id": 1, "adql": "SELECT objectId FROM Object", "more": ' + b"1" * 6000 + b"}"
+    assert [record["ok"] for record in checked(line)] == [True]
 
 
 # the command
