@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.catalogs import plan
+from support.mutations import VOCABULARY, draw, fault
 
-from qserv_py.adql.functions import AGGREGATES, FUNCTIONS, SHAPE_NAMES
 from qserv_py.errors import InternalError, QservError
 from qserv_py.planner.explain import explain
 
-_WORDS = re.split(
-    r"\s+",
-    """
-    SELECT FROM WHERE AND OR NOT IN IS NULL LIKE ILIKE BETWEEN GROUP BY ORDER HAVING TOP DISTINCT AS ASC DESC OFFSET
-    JOIN INNER LEFT FULL OUTER CROSS NATURAL ON USING UNION ALL EXCEPT INTERSECT WITH CASE WHEN THEN ELSE END CAST
-    COALESCE EXISTS OVER FILTER LIMIT ROLLUP LATERAL VALUES INTERVAL EXTRACT TRUE FALSE ARRAY ROW TABLE WINDOW FETCH
-    DIV MOD && <=> UNKNOWN ` `ra` `Object`
-    FIRST NEXT ROWS ONLY FOR UPDATE INTO INSERT DROP RETURNING TABLESAMPLE COLLATE ESCAPE SIMILAR TO ANY SOME
-    Object Source Visit Mixed Shared Draft dr1 dr2 o s t objectId ra dec nObs gFlux label extended obsTime band stamp
-    visit healpix29 * ( ) ( ) , . ; + - / % || = <> != < > <= >= :: : ? $1 @ # & | ^ ~ [ ] { } ' " -- /* */ \\
-    0 1 2 -1 1.5 1e3 1e999 .5 0x1F 99999999999999999999 'a' '' 'it''s' '2020-01-01' "objectId" "" "a""b" é λ \U0001f52d
-    """.strip(),
-)
-words = st.sampled_from([*_WORDS, *FUNCTIONS, *SHAPE_NAMES, *AGGREGATES])
+words = st.sampled_from(VOCABULARY)
 soup = st.lists(words, max_size=30).map(" ".join)
 middle = st.lists(words, max_size=12).map(" ".join)
 
@@ -82,3 +67,12 @@ _QUERY = (
 @given(st.integers(0, len(_QUERY)), st.integers(0, 12), st.one_of(words, st.text(max_size=3)))
 def test_a_right_query_made_wrong(place: int, cut: int, inserted: str) -> None:
     must_not_crash(_QUERY[:place] + inserted + _QUERY[place + cut :])
+
+
+MUTATED = 500
+
+
+def test_statements_made_wrong_in_both_modes() -> None:
+    """The first of those that benchmarks/mutated_statements.py draws by the hundred thousand."""
+    faults = {text: wrong for number in range(MUTATED) if (wrong := fault(text := draw(0, number)))}
+    assert not faults
