@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from qserv_py.adql.calls import checked_call
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions import FORMS
-from qserv_py.adql.functions.positions import DISTANCE, HEALPIX_INDEX, HEALPIX_PARENT, IN_ELLIPSE, TURN
+from qserv_py.adql.functions.positions import HEALPIX_INDEX, HEALPIX_PARENT, IN_ELLIPSE, TURN
 from qserv_py.adql.functions.shapes import CONVEX
 from qserv_py.adql.measures import MEASURES, Measures
 from qserv_py.adql.operands import as_double
 from qserv_py.adql.places import Failures
-from qserv_py.adql.relations import Relations, doubles
+from qserv_py.adql.relations import Relations, angle_between, doubles
 from qserv_py.adql.scope import Scope, table_ref
 from qserv_py.adql.shapes import as_point, build_shape, check_hemisphere, constant_shape
 from qserv_py.adql.sphere import is_convex
@@ -74,7 +74,7 @@ class GeometricForms:
         if name in {"SCISQL_ANGSEP", "Q3C_DIST"}:
             if len(arguments) != 4:
                 raise self._wrong_count(name, arguments, place)
-            return checked_call(DISTANCE, arguments, place, self.failures)
+            return angle_between(arguments, place, self.failures)
         if name in {"Q3C_JOIN", "Q3C_RADIAL_QUERY"}:
             return self._closer(name, arguments, place)
         if name == "Q3C_POLY_QUERY":
@@ -128,7 +128,7 @@ class GeometricForms:
         """Return the condition that two positions are closer than a radius."""
         if len(arguments) != 5:
             raise self._wrong_count(name, arguments, place)
-        apart, radius = checked_call(DISTANCE, arguments[:4], place, self.failures), arguments[4]
+        apart, radius = angle_between(arguments[:4], place, self.failures), arguments[4]
         if radius.type is not None and not radius.type.is_numeric:
             raise self.failures.error(
                 TypeMismatchError,

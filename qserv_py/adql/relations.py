@@ -20,6 +20,7 @@ from qserv_py.adql.places import Failures
 from qserv_py.adql.shapes import (
     as_point,
     as_shape,
+    check_declinations,
     check_hemisphere,
     constant_numbers,
     constant_shape,
@@ -28,7 +29,7 @@ from qserv_py.adql.shapes import (
 from qserv_py.adql.sphere import BORDER, rotated
 from qserv_py.adql.tree import Call, Cast, Comparison, Expr, InShape, Literal, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import UnknownFunctionError
+from qserv_py.errors import TypeMismatchError, UnknownFunctionError
 
 _BORDER_DEG = math.degrees(BORDER)
 
@@ -97,7 +98,7 @@ class Relations:
         """Return the condition that the centres of two circles are no further apart than a radius."""
         assert isinstance(one, Shape)
         assert isinstance(other, Shape)
-        apart = checked_call(DISTANCE, [*other.numbers[:2], *one.numbers[:2]], place, self.failures)
+        apart = angle_between([*other.numbers[:2], *one.numbers[:2]], place, self.failures)
         bound = Literal(type=DataType.DOUBLE, value=radius + _BORDER_DEG, offset=place)
         return Comparison(type=DataType.BOOLEAN, operator="<=", left=apart, right=bound, offset=place)
 
@@ -122,7 +123,19 @@ class Relations:
                 place,
                 hint="Write DISTANCE(POINT(ra1, dec1), POINT(ra2, dec2)) or DISTANCE(ra1, dec1, ra2, dec2).",
             )
-        return checked_call(DISTANCE, numbers, place, self.failures)
+        return angle_between(numbers, place, self.failures)
+
+
+def angle_between(numbers: Sequence[Expr], place: int | None, failures: Failures) -> Expr:
+    """Return the angle between two positions, each of two numbers."""
+    call = checked_call(DISTANCE, numbers, place, failures)
+    values = [constant_number(number) for number in numbers]
+    if any(value is not None and not math.isfinite(value) for value in values):
+        raise failures.error(
+            TypeMismatchError, "DISTANCE needs finite numbers", place, hint="Write numbers in degrees."
+        )
+    check_declinations(values[1::2], "DISTANCE", place, failures)
+    return call
 
 
 def _as_doubles(shape: Expr) -> Expr:

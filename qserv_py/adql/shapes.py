@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qserv_py.adql.constants import constant_number
 from qserv_py.adql.functions.shapes import COORDINATE, REGION_OF_TEXT
@@ -198,6 +198,18 @@ def _flatten(arguments: Sequence[Expr], kind: ShapeKind) -> list[Expr]:
     return numbers
 
 
+def check_declinations(values: Iterable[float | None], what: str, place: int | None, failures: Failures) -> None:
+    """Refuse a constant declination beyond the poles; None stands for one that is not constant."""
+    for value in values:
+        if value is not None and not -90 <= value <= 90:
+            raise failures.error(
+                TypeMismatchError,
+                f"declination {value:g} of {what} is outside [-90, 90]",
+                place,
+                hint="Write the right ascension first, then the declination.",
+            )
+
+
 def _check_constants(shape: Shape, failures: Failures) -> None:
     values = [constant_number(number) for number in shape.numbers]
     sizes = values[2:] if shape.kind in {ShapeKind.CIRCLE, ShapeKind.BOX} else []
@@ -207,14 +219,7 @@ def _check_constants(shape: Shape, failures: Failures) -> None:
             raise failures.error(
                 TypeMismatchError, f"{shape.kind} needs finite numbers", shape.offset, hint="Write numbers in degrees."
             )
-    for latitude in latitudes:
-        if latitude is not None and not -90 <= latitude <= 90:
-            raise failures.error(
-                TypeMismatchError,
-                f"declination {latitude:g} of {shape.kind} is outside [-90, 90]",
-                shape.offset,
-                hint="Write the right ascension first, then the declination.",
-            )
+    check_declinations(latitudes, str(shape.kind), shape.offset, failures)
     for size in sizes:
         if size is not None and size < 0:
             raise failures.error(

@@ -219,7 +219,7 @@ def _comparison(expr: Comparison, position: Position) -> Found:
         (expr.right, expr.left, _MIRRORED.get(expr.operator, "")),
     ):
         value = constant_number(limit)
-        if value is None:
+        if value is None or not math.isfinite(value):  # the servers refuse what overflows
             continue
         distance, radius, _ = unconverted(distance, value, value)
         centre = _centre(distance, position)
