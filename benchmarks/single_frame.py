@@ -29,6 +29,7 @@ from kernels import ours, scatter_mmag, seps, size_of_model, spread
 from scipy.spatial import cKDTree
 
 from qserv_py.pipelines.calibration import astrometry, photometry
+from qserv_py.pipelines.calibration.stars import Options as StarOptions
 from qserv_py.pipelines.calibration.stars import bright_stars
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.images.fits_file import read_raw
@@ -260,7 +261,7 @@ def over_visits(done: dict[int, Calibrated], shards: list[Any], clock: Clock) ->
     """Return the final summary of all images, and what the fits over visits say of themselves."""
     summary = vstack([one.summary for one in done.values()], metadata_conflicts="silent")
     tables = [(number, visit, one.table) for number, (visit, one) in enumerate(done.items())]
-    stars = bright_stars(tables)
+    stars = bright_stars(tables, StarOptions())
     when = float(np.mean(summary["expMidptMJD"]))
     known = references_at(shards, band=str(summary["band"][0]), mjd=when)
     zero = clock.time(

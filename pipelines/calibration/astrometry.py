@@ -24,6 +24,7 @@ from qserv_py.pipelines.calibration.stars import Stars, reference_of, told_apart
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.astrometry import fit_wcs
 from qserv_py.pipelines.kernels.wcs import Wcs, from_plane, to_plane
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References
 from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
 
@@ -37,17 +38,12 @@ _PRIOR_MAS = 100.0  # of a term: no visit is off by more after its own fit
 class Options:
     """How coordinates are solved."""
 
-    radius_arcsec: float = 0.5
-    """Of detections of one star."""
-
-    order: int = 1
-    """Of the polynomial that each image gets on top of its own coordinates."""
-
-    floor_mas: float = 1.5
-    """Error of a position at the least: what the atmosphere and the PSF add to the noise."""
-
-    least_stars: int = 10
-    """An image with fewer gets no new coordinates."""
+    radius_arcsec: float = option(0.5, "Of detections of one star", least=0.01)
+    order: int = option(1, "Of the polynomial that each image gets on top of its own coordinates", least=0, most=4)
+    floor_mas: float = option(
+        1.5, "Error of a position at the least: what the atmosphere and the PSF add to the noise", least=0.0
+    )
+    least_stars: int = option(10, "An image with fewer keeps its coordinates", least=3)
 
 
 def solve_coordinates(

@@ -18,6 +18,7 @@ from qserv_py.errors import NoFitError
 from qserv_py.pipelines.calibration.joint_fit import Anchors, Block, IntArray, JointFit, Observations, joint_fit
 from qserv_py.pipelines.calibration.stars import Stars, reference_of, told_apart
 from qserv_py.pipelines.kernels._library import FloatArray
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References
 
 
@@ -25,20 +26,11 @@ from qserv_py.pipelines.single_frame.references import References
 class Options:
     """How zero points are solved."""
 
-    radius_arcsec: float = 0.5
-    """Of detections of one star."""
-
-    floor_mag: float = 0.003
-    """Error of a measurement at the least: what the noise does not know."""
-
-    reference_floor_mag: float = 0.01
-    """Error of a reference magnitude at the least."""
-
-    flat_gradient: bool = False
-    """Whether to solve for a slope of each detector's flat, the same in all visits."""
-
-    least_stars: int = 5
-    """An image with fewer gets no new zero point."""
+    radius_arcsec: float = option(0.5, "Of detections of one star", least=0.01)
+    floor_mag: float = option(0.003, "Error of a measurement at the least: what the noise does not know", least=0.0)
+    reference_floor_mag: float = option(0.01, "Error of a reference magnitude at the least", least=0.0)
+    flat_gradient: bool = option(False, "Whether to solve for a slope of each detector's flat, the same in all visits")
+    least_stars: int = option(5, "An image with fewer keeps its zero point", least=1)
 
 
 def solve_zero_points(stars: Stars, summary: Any, references: References, options: Options) -> Any:

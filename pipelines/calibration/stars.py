@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.matching import nearest_within
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.calibrate import point_sources
 from qserv_py.pipelines.single_frame.references import References
 
@@ -22,6 +23,16 @@ IntArray = npt.NDArray[np.int64]
 
 _LEAST_RATIO, _MOST_RATIO = 0.95, 1.1  # of PSF flux to the flux of a Gaussian of free shape, for a star
 _MAG_PER_RATIO = 2.5 / np.log(10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Which stars are taken."""
+
+    signal_to_noise: float = option(50.0, "Of the PSF flux of stars, at the least", least=5.0)
+    most_per_image: int = option(
+        500, "The brightest so many of each image, which bounds the problem in crowded fields", least=10
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +71,15 @@ class Stars:
         return Stars(**{name: getattr(self, name)[which] for name in Stars.__slots__})
 
 
-def bright_stars(
-    tables: Iterable[tuple[int, int, Any]], *, signal_to_noise: float = 50.0, most_per_image: int = 500
-) -> Stars:
+def bright_stars(tables: Iterable[tuple[int, int, Any]], options: Options) -> Stars:
     """Return the bright stars of images.
 
     Parameters
     ----------
     tables
         Row of the summary, visit, and table of ``calibrate`` of each image; read once, one at a time.
-    signal_to_noise
-        Of the PSF flux, at the least.
-    most_per_image
-        The brightest so many, which bounds the problem in crowded fields.
+    options
+        Which stars.
 
     Raises
     ------
@@ -83,11 +90,11 @@ def bright_stars(
     for image, visit, table in tables:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.asarray(table["psf_flux"]) / np.asarray(table["gauss_flux"])
-            star = point_sources(table, signal_to_noise=signal_to_noise)
+            star = point_sources(table, signal_to_noise=options.signal_to_noise)
             star &= (ratio > _LEAST_RATIO) & (ratio < _MOST_RATIO)
         rows = np.nonzero(star)[0]
         flux = np.asarray(table["psf_flux"])[rows]
-        order = np.argsort(-flux)[:most_per_image]
+        order = np.argsort(-flux)[: options.most_per_image]
         rows, flux = rows[order], flux[order]
         one = {name: np.asarray(table[name], float)[rows] for name in ("x", "y", "ra", "dec")}
         errors = [np.asarray(table[f"{axis}_error"], float)[rows] for axis in ("x", "y")]

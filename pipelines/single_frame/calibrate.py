@@ -16,6 +16,7 @@ from qserv_py.pipelines.kernels.matching import mutual_pairs
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
 from qserv_py.pipelines.kernels.zero_point import ZeroPoint, fit_zero_point
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References, within
 
 NJY_ZERO_POINT = 31.4
@@ -31,23 +32,14 @@ _GRID = 20
 class Options:
     """How an image is brought onto the reference catalogue."""
 
-    search_arcsec: float = 10.0
-    """How far off the header's coordinates may be."""
-
-    match_arcsec: float = 1.0
-    """Of a star to its reference, after the offset."""
-
-    max_order: int = 3
-    """Of the coordinates' polynomial."""
-
-    star_signal_to_noise: float = 20.0
-    """Of stars for both fits."""
-
-    least_references: int = 5
-    """Fewer pairs than this fit nothing."""
-
-    least_reference_magnitude: float = 0.01
-    """Error of a reference magnitude at the least: catalogues understate it for bright stars."""
+    search_arcsec: float = option(10.0, "How far off the header's coordinates may be", least=0.5)
+    match_arcsec: float = option(1.0, "Of a star to its reference, after the offset", least=0.05)
+    max_order: int = option(3, "Of the coordinates' polynomial", least=1, most=5)
+    star_signal_to_noise: float = option(20.0, "Of stars for both fits", least=3.0)
+    least_references: int = option(5, "Fewer pairs fit nothing", least=3)
+    least_reference_magnitude: float = option(
+        0.01, "Error of a reference magnitude at the least: catalogues understate it for bright stars", least=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from qserv_py.pipelines.kernels.detection import Detections, detect, gaussian_ke
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
 from qserv_py.pipelines.single_frame.psf_model import find_psf, find_stars
@@ -32,29 +33,18 @@ _MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many
 class Options:
     """How an image is characterised."""
 
-    fwhm_guess_pixels: float = 4.0
-    """Of the PSF, to begin with; half and twice of it do no harm."""
-
-    mesh_pixels: int = 64
-    """Side of a cell of the background."""
-
-    threshold: float = 5.0
-    """Of detection, standard deviations of the image filtered with the PSF."""
-
-    cosmic_rays: bool = True
-    """Whether to look for them."""
-
-    star_signal_to_noise: float = 50.0
-    """Of stars for the PSF."""
-
-    least_stars: int = 12
-    """Fewer stars than this make no PSF: it is a Gaussian, and fluxes under it have their flags."""
-
-    psf_side: int = 25
-    """Pixels along a side of the model, odd."""
-
-    psf_order: int = 2
-    """Of its polynomial; lower where there are too few stars for it."""
+    fwhm_guess_pixels: float = option(
+        4.0, "FWHM of the PSF, to begin with; half and twice of it do no harm", least=1.0, most=20.0
+    )
+    mesh_pixels: int = option(64, "Side of a cell of the background", least=16)
+    threshold: float = option(5.0, "Of detection, standard deviations of the image filtered with the PSF", least=1.0)
+    cosmic_rays: bool = option(True, "Whether to look for cosmic rays")
+    star_signal_to_noise: float = option(50.0, "Of stars for the PSF", least=5.0)
+    least_stars: int = option(
+        12, "Fewer stars make no PSF: it is a Gaussian, and fluxes under it have their flags", least=4
+    )
+    psf_side: int = option(25, "Pixels along a side of the PSF, odd", least=5, check=lambda side: side % 2 == 1)
+    psf_order: int = option(2, "Of the PSF's polynomial; lower where there are too few stars for it", least=0, most=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 from qserv_py.pipelines.kernels.spread import spread_model
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.interpolation import filled_light
 
@@ -39,11 +40,13 @@ _NEAR = 1  # pixels: flags of the centre look at 3 x 3 of them
 class Options:
     """What is measured."""
 
-    radii_pixels: tuple[float, ...] = (3.0, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0)
-    """Of circular apertures."""
-
-    kron_factor: float = 2.5
-    """Of Kron's radius."""
+    radii_pixels: tuple[float, ...] = option(
+        (3.0, 6.0, 9.0, 12.0, 17.0, 25.0, 35.0, 50.0, 70.0),
+        "Of circular apertures; the one of 12 is always measured",
+        least=0.5,
+        most=99.4,
+    )
+    kron_factor: float = option(2.5, "Of Kron's radius", least=1.0, most=6.0)
 
 
 def measure(image: Characterised, options: Options) -> Any:

@@ -7,8 +7,7 @@ of a fiducial night would take to the same depth.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
 from qserv_py.pipelines.kernels.zero_point import ZeroPoint
+from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.aperture_correction import ApertureCorrection
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.identifiers import visit_detector_id
@@ -36,14 +36,11 @@ _LIMIT = 5.0  # signal to noise of the limiting magnitude
 class Fiducials:
     """What a good night is like, by band; a band that is missing gets no effective time."""
 
-    psf_sigma_pixels: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """Of the PSF."""
-
-    sky_per_s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """Electrons per pixel and second."""
-
-    zero_point_1s: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """Magnitude of one electron per second."""
+    psf_sigma_pixels: Mapping[str, float] = option(
+        {}, "Band to the PSF's sigma in a good night, for the effective time"
+    )
+    sky_per_s: Mapping[str, float] = option({}, "Band to the sky's electrons per pixel and second in a good night")
+    zero_point_1s: Mapping[str, float] = option({}, "Band to the magnitude of one electron per second")
 
 
 def summarise(

@@ -25,8 +25,10 @@ from qserv_py.pipelines.single_frame.calibrate_image import (
 from qserv_py.pipelines.single_frame.references import references_at
 from qserv_py.pipelines.single_frame.summary import Fiducials
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
+from qserv_py.pipelines.tasks.options import config_class, options_of
 
 _OF_A_DETECTOR = ("instrument", "visit", "detector")
+_FIDUCIAL = "fiducial_"
 
 
 def _table(doc: str, name: str) -> Any:
@@ -63,72 +65,38 @@ class CalibrateImageConnections(base.PipelineTaskConnections, dimensions=_OF_A_D
     summary = _table("the image in numbers, one row", "preliminary_visit_detector_summary")
 
 
-class CharacteriseConfig(pex.Config):
-    """Sky, cosmic rays, sources, PSF."""
-
-    fwhm_guess_pixels = pex.RangeField(dtype=float, default=4.0, min=1.0, max=20.0, doc="Of the PSF, to begin with")
-    mesh_pixels = pex.RangeField(dtype=int, default=64, min=16, doc="Side of a cell of the background")
-    threshold = pex.RangeField(dtype=float, default=5.0, min=1.0, doc="Of detection, standard deviations")
-    cosmic_rays = pex.Field(dtype=bool, default=True, doc="Look for cosmic rays?")
-    star_signal_to_noise = pex.RangeField(dtype=float, default=50.0, min=5.0, doc="Of stars for the PSF")
-    least_stars = pex.RangeField(dtype=int, default=12, min=4, doc="Fewer stars make no PSF: a Gaussian is used")
-    psf_side = pex.Field(dtype=int, default=25, doc="Pixels along a side of the PSF", check=lambda n: n % 2 and n >= 5)
-    psf_order = pex.RangeField(dtype=int, default=2, min=0, max=4, doc="Of the PSF's polynomial")
-
-
-class MeasureConfig(pex.Config):
-    """What is measured."""
-
-    radii_pixels = pex.ListField(
-        dtype=float,
-        default=list(measures.Options().radii_pixels),
-        itemCheck=lambda radius: 0.5 <= radius <= 99.4,
-        doc="Of circular apertures; the one of 12 is always measured",
-    )
-    kron_factor = pex.RangeField(dtype=float, default=2.5, min=1.0, max=6.0, doc="Of Kron's radius")
+CharacteriseConfig = config_class(
+    "CharacteriseConfig", characters.Options, module=__name__, doc="Sky, cosmic rays, sources, PSF."
+)
+MeasureConfig = config_class("MeasureConfig", measures.Options, module=__name__, doc="What is measured.")
+CalibrateConfig = config_class(
+    "CalibrateConfig", fits.Options, module=__name__, doc="The fits against reference stars."
+)
+_OfFiducials = config_class(
+    "_OfFiducials",
+    Fiducials,
+    module=__name__,
+    doc="What a good night is like.",
+    base=base.PipelineTaskConfig,
+    prefix=_FIDUCIAL,
+    pipelineConnections=CalibrateImageConnections,
+)
 
 
-class CalibrateConfig(pex.Config):
-    """The fits against reference stars."""
-
-    search_arcsec = pex.RangeField(dtype=float, default=10.0, min=0.5, doc="How far off the header's position may be")
-    match_arcsec = pex.RangeField(dtype=float, default=1.0, min=0.05, doc="Of a star to its reference")
-    max_order = pex.RangeField(dtype=int, default=3, min=1, max=5, doc="Of the coordinates' polynomial")
-    star_signal_to_noise = pex.RangeField(dtype=float, default=20.0, min=3.0, doc="Of stars for the fits")
-    least_references = pex.RangeField(dtype=int, default=5, min=3, doc="Fewer pairs fit nothing")
-    least_reference_magnitude = pex.RangeField(
-        dtype=float, default=0.01, min=0.0, doc="Error of a reference magnitude at the least"
-    )
-
-
-class CalibrateImageConfig(base.PipelineTaskConfig, pipelineConnections=CalibrateImageConnections):
+class CalibrateImageConfig(_OfFiducials, pipelineConnections=CalibrateImageConnections):  # type: ignore[misc, valid-type]
     """How an image is measured and calibrated."""
 
     characterise = pex.ConfigField(dtype=CharacteriseConfig, doc="Sky, cosmic rays, sources, PSF")
     measure = pex.ConfigField(dtype=MeasureConfig, doc="What is measured")
     calibrate = pex.ConfigField(dtype=CalibrateConfig, doc="The fits against reference stars")
-    fiducial_psf_sigma_pixels = pex.DictField(
-        keytype=str, itemtype=float, default={}, doc="Band to the PSF's sigma in a good night, for the effective time"
-    )
-    fiducial_sky_per_s = pex.DictField(
-        keytype=str, itemtype=float, default={}, doc="Band to the sky's electrons per pixel and second in a good night"
-    )
-    fiducial_zero_point_1s = pex.DictField(
-        keytype=str, itemtype=float, default={}, doc="Band to the magnitude of one electron per second"
-    )
 
     def options(self) -> Options:
         """Return the configuration as the functions take it."""
-        chosen = self.measure.toDict()
         return Options(
-            characterise=characters.Options(**self.characterise.toDict()),
-            measure=measures.Options(radii_pixels=tuple(chosen["radii_pixels"]), kron_factor=chosen["kron_factor"]),
-            calibrate=fits.Options(**self.calibrate.toDict()),
-            fiducials=Fiducials(
-                psf_sigma_pixels=dict(self.fiducial_psf_sigma_pixels),
-                sky_per_s=dict(self.fiducial_sky_per_s),
-                zero_point_1s=dict(self.fiducial_zero_point_1s),
-            ),
+            characterise=options_of(self.characterise, characters.Options),
+            measure=options_of(self.measure, measures.Options),
+            calibrate=options_of(self.calibrate, fits.Options),
+            fiducials=options_of(self, Fiducials, prefix=_FIDUCIAL),
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import lsst.pex.config as pex
 import lsst.pipe.base as base
 import numpy as np
 from astropy.table import vstack
@@ -13,9 +12,11 @@ from lsst.pipe.base.connectionTypes import PrerequisiteInput
 from lsst.utils.timer import timeMethod
 
 from qserv_py.pipelines.calibration import astrometry, photometry
+from qserv_py.pipelines.calibration.stars import Options as StarOptions
 from qserv_py.pipelines.calibration.stars import Stars, bright_stars
 from qserv_py.pipelines.single_frame.references import no_references, proper_motions, references_at
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
+from qserv_py.pipelines.tasks.options import config_class, options_of
 from qserv_py.pipelines.tasks.visit_summaries import table_output, tables_input
 
 _STARS = "sources of detectors, with positions by the visits' own fits"
@@ -51,19 +52,23 @@ class PhotometricFitConnections(base.PipelineTaskConnections, dimensions=("instr
     fit = table_output("one row a detector of a visit", "visit_photometric_fit", ("instrument", "physical_filter"))
 
 
-class _StarsConfig(base.PipelineTaskConfig, pipelineConnections=PhotometricFitConnections):
-    signal_to_noise = pex.RangeField(dtype=float, default=50.0, min=5.0, doc="Of stars")
-    most_per_image = pex.RangeField(dtype=int, default=500, min=10, doc="The brightest so many of each image")
-    radius_arcsec = pex.RangeField(dtype=float, default=0.5, min=0.01, doc="Of detections of one star")
+_StarsConfig = config_class(
+    "_StarsConfig",
+    StarOptions,
+    module=__name__,
+    doc="Which stars are taken.",
+    base=base.PipelineTaskConfig,
+    pipelineConnections=PhotometricFitConnections,
+)
 
-
-class PhotometricFitConfig(_StarsConfig, pipelineConnections=PhotometricFitConnections):
-    """How zero points are solved."""
-
-    floor_mag = pex.RangeField(dtype=float, default=0.003, min=0.0, doc="Error of a measurement at the least")
-    reference_floor_mag = pex.RangeField(dtype=float, default=0.01, min=0.0, doc="Error of a reference at the least")
-    flat_gradient = pex.Field(dtype=bool, default=False, doc="Solve for a slope of each detector's flat?")
-    least_stars = pex.RangeField(dtype=int, default=5, min=1, doc="An image with fewer keeps its zero point")
+PhotometricFitConfig = config_class(
+    "PhotometricFitConfig",
+    photometry.Options,
+    module=__name__,
+    doc="How zero points are solved.",
+    base=_StarsConfig,
+    pipelineConnections=PhotometricFitConnections,
+)
 
 
 class _SurveyTask(base.PipelineTask):
@@ -82,8 +87,7 @@ class _SurveyTask(base.PipelineTask):
                 if key in place:
                     yield place[key], key[0], handle.get()
 
-        limits = {name: getattr(self.config, name) for name in ("signal_to_noise", "most_per_image")}
-        return rows, bright_stars(tables(), **limits)
+        return rows, bright_stars(tables(), options_of(self.config, StarOptions))
 
     def record(self, table: Any, summary: Any) -> None:
         """Keep the numbers of a fit in the task's metadata."""
@@ -108,13 +112,7 @@ class PhotometricFitTask(_SurveyTask):
                 if references
                 else no_references()
             )
-            options = photometry.Options(
-                radius_arcsec=self.config.radius_arcsec,
-                floor_mag=self.config.floor_mag,
-                reference_floor_mag=self.config.reference_floor_mag,
-                flat_gradient=self.config.flat_gradient,
-                least_stars=self.config.least_stars,
-            )
+            options = options_of(self.config, photometry.Options)
             table = photometry.solve_zero_points(seen, summary, known, options)
         self.record(table, summary)
         return base.Struct(fit=table)
@@ -129,12 +127,14 @@ class AstrometricFitConnections(base.PipelineTaskConnections, dimensions=("instr
     fit = table_output("one row a detector of a visit", "visit_astrometric_fit", ("instrument",))
 
 
-class AstrometricFitConfig(_StarsConfig, pipelineConnections=AstrometricFitConnections):
-    """How coordinates are solved."""
-
-    order = pex.RangeField(dtype=int, default=1, min=0, max=4, doc="Of the polynomial on top of an image's own")
-    floor_mas = pex.RangeField(dtype=float, default=1.5, min=0.0, doc="Error of a position at the least")
-    least_stars = pex.RangeField(dtype=int, default=10, min=3, doc="An image with fewer keeps its coordinates")
+AstrometricFitConfig = config_class(
+    "AstrometricFitConfig",
+    astrometry.Options,
+    module=__name__,
+    doc="How coordinates are solved.",
+    base=_StarsConfig,
+    pipelineConnections=AstrometricFitConnections,
+)
 
 
 class AstrometricFitTask(_SurveyTask):
@@ -150,12 +150,7 @@ class AstrometricFitTask(_SurveyTask):
             summary, seen = self.images(stars, summaries)
             mjd = float(np.mean(summary["expMidptMJD"]))
             known = references_at(references, band=None, mjd=mjd) if references else no_references()
-            options = astrometry.Options(
-                radius_arcsec=self.config.radius_arcsec,
-                order=self.config.order,
-                floor_mas=self.config.floor_mas,
-                least_stars=self.config.least_stars,
-            )
+            options = options_of(self.config, astrometry.Options)
             motions = proper_motions(references, known)
             table = astrometry.solve_coordinates(seen, summary, known, options, motions=motions)
         self.record(table, summary)
