@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from astropy.io import fits
 
@@ -20,6 +22,8 @@ def psf_table(psf: Psf) -> fits.BinTableHDU:
         raise ImageFileError(f"a PSF of order {psf.order} has coefficients of shape {shape}")
     cards: dict[str, HeaderValue] = {"PSFORDER": psf.order}
     cards |= {key: float(getattr(psf, field)) for key, field in _PLACES.items()}
+    if math.isfinite(psf.error):
+        cards["PSFERR"] = float(psf.error)
     powers = np.array([(i, j) for j in range(psf.order + 1) for i in range(psf.order + 1 - j)])  # the kernels' order
     columns = [
         fits.Column("I", "J", array=powers[:, 0]),
@@ -40,4 +44,6 @@ def psf_of(table: fits.BinTableHDU, *, name: str) -> Psf:
     if pixels.ndim != 3 or len(pixels) != terms_of(order):
         raise ImageFileError(f"the PSF of {name} has order {order} and coefficients of shape {pixels.shape}")
     places = {field: float(cards[key]) for key, field in _PLACES.items()}
-    return Psf(coefficients=np.ascontiguousarray(pixels), order=order, **places)
+    error = cards.get("PSFERR")
+    known = float(error) if isinstance(error, int | float) else math.nan
+    return Psf(coefficients=np.ascontiguousarray(pixels), order=order, error=known, **places)

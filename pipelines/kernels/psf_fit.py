@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -105,7 +106,8 @@ def fit_psf(
         psf = _fit(left, psf, rows["x"], rows["y"], rows["flux"], None, softening, before=psf)
     used = np.zeros(at_x.size, bool)
     used[near[kept]] = True
-    return PsfFit(psf=psf, used=used)
+    error = math.sqrt(side**2 * _common(rows)) if rounds > 1 else math.nan  # the first model is one to begin with
+    return PsfFit(psf=replace(psf, error=error), used=used)
 
 
 def _first_psf(
@@ -171,13 +173,24 @@ def _without_outliers(used: Array, found: PsfPhotometry, clip: float) -> npt.NDA
     if not used.any():
         return used
     stars = found.fluxes[used]
-    # A model that is wrong by a share e gives a star of signal to noise s the chi-square 1 + (e s)**2 / pixels; what
-    # the stars have in common is not the fault of one of them.
-    signal = (stars["flux"] / stars["flux_error"]) ** 2
-    common = max(0.0, float(np.median((stars["chi2"] - 1) / signal)))
-    excess = stars["chi2"] / (1 + common * signal)
+    # What the stars have in common is not the fault of one of them.
+    excess = stars["chi2"] / (1 + _common(stars) * _signal(stars))
     middle = np.median(excess)
     width = max(_LEAST_WIDTH, _MAD_TO_SIGMA * float(np.median(np.abs(excess - middle))))
     keep: npt.NDArray[np.bool_] = used.copy()
     keep[used] = excess < middle + clip * width
     return keep
+
+
+def _common(stars: Array) -> float:
+    """Return by how much chi-squares grow with the square of the signal to noise, for a star that is like the others.
+
+    A model that is wrong by a share e gives a star of signal to noise s the chi-square 1 + (e s)**2 / pixels.
+    """
+    return max(0.0, float(np.median((stars["chi2"] - 1) / _signal(stars)))) if len(stars) else 0.0
+
+
+def _signal(stars: Array) -> Array:
+    """Return the square of the signal to noise."""
+    square: Array = (stars["flux"] / stars["flux_error"]) ** 2
+    return square

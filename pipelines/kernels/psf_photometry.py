@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from qserv_py.pipelines.kernels._library import (
     vectors,
 )
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import PointSpread, Psf
 
 PSF_FLUX = record_dtype("qk_psf_flux")
 """Fields of a PSF flux; ``c/kernels.h`` says what they are."""
@@ -38,7 +39,7 @@ class PsfPhotometry:
 
 def psf_photometry(
     frame: Frame,
-    psf: Psf,
+    psf: PointSpread,
     x: npt.ArrayLike,
     y: npt.ArrayLike,
     *,
@@ -53,7 +54,8 @@ def psf_photometry(
     frame
         Background subtracted, with its noise or variance, to which the light of all models adds; segments are not used.
     psf
-        Of the image.
+        Of the image. A ``Psf`` is drawn in C; of any other each source gets its stamp, that at its first position, and
+        is fitted in a cut-out around it.
     x, y
         Pixels to start from, shape (n,).
     visits
@@ -69,26 +71,102 @@ def psf_photometry(
         If the vectors' lengths differ or a number is out of range.
     """
     at_x, at_y = vectors(x=x, y=y)
-    image: Array = np.asarray(frame.image)
-    order = np.argsort(-_brightness(image, at_x, at_y), kind="stable").astype(np.int64)
-    out = np.empty(at_x.size, PSF_FLUX)
-    residual = np.empty_like(image)
+    fit = _Fit(visits=visits, stray=stray, free_position=free_position)
+    order = np.argsort(-_brightness(np.asarray(frame.image), at_x, at_y), kind="stable").astype(np.int64)
+    if isinstance(psf, Psf):
+        return _fitted(frame, psf, at_x, at_y, order, fit)
+    return _fitted_by_stamps(frame, psf, at_x, at_y, order, fit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fit:
+    """How sources are fitted; as of ``psf_photometry``."""
+
+    visits: int
+    stray: float
+    free_position: bool
+
+
+def _fitted(frame: Frame, psf: Psf, x: FloatArray, y: FloatArray, order: Array, fit: _Fit) -> PsfPhotometry:
+    out = np.empty(x.size, PSF_FLUX)
+    residual = np.empty_like(np.asarray(frame.image))
     check(
         lib.qk_psf_photometry(
             frame.native(),
             psf.native(),
-            pointer(at_x),
-            pointer(at_y),
+            pointer(x),
+            pointer(y),
             pointer(order),
-            at_x.size,
-            visits,
-            stray,
-            int(free_position),
+            x.size,
+            fit.visits,
+            fit.stray,
+            int(fit.free_position),
             records(out, "qk_psf_flux"),
             pointer(residual),
         )
     )
     return PsfPhotometry(fluxes=out, residual=residual)
+
+
+def _fitted_by_stamps(
+    frame: Frame, psf: PointSpread, x: FloatArray, y: FloatArray, order: Array, fit: _Fit
+) -> PsfPhotometry:
+    """Visit sources as the kernel does, each with a PSF of its own: its light is put back, and it is fitted anew."""
+    frame, residual = _with_variance(frame), np.array(frame.image)
+    once, alone = replace(fit, visits=1), np.zeros(1, np.int64)
+    rows = _no_fluxes(x, y)
+    stamps, reach = psf.at(x, y), psf.side // 2 + math.ceil(fit.stray) + 1
+    boxes = {int(k): box for k in order if (box := _box_around(residual.shape, x[k], y[k], reach)) is not None}
+    boxes = {k: box for k, box in boxes.items() if np.isfinite(stamps[k]).all()}
+    models = {k: np.zeros_like(residual[box]) for k, box in boxes.items()}
+    for number in range(fit.visits):
+        for k, box in boxes.items():
+            if number and rows["flags"][k] & lib.QK_FLAG_NO_DATA:
+                continue
+            part = _cut(frame, box, light := residual[box] + models[k])
+            row, column = box[0].start, box[1].start
+            done = _fitted(part, _constant(stamps[k]), x[k : k + 1] - column, y[k : k + 1] - row, alone, once)
+            rows[k] = done.fluxes[0]
+            rows["x"][k] += column
+            rows["y"][k] += row
+            residual[box], models[k] = done.residual, light - done.residual
+    return PsfPhotometry(fluxes=rows, residual=residual)
+
+
+def _no_fluxes(x: FloatArray, y: FloatArray) -> Array:
+    """Return the rows of sources that nothing is known of."""
+    rows = np.zeros(x.size, PSF_FLUX)
+    for name in ("flux", "flux_error", "x_error", "y_error", "chi2"):
+        rows[name] = np.nan
+    rows["x"], rows["y"], rows["flags"] = x, y, lib.QK_FLAG_NO_DATA
+    return rows
+
+
+def _with_variance(frame: Frame) -> Frame:
+    """Return a frame that states the variance of its pixels, neighbours' light in it, which cut-outs do not show."""
+    if frame.variance is not None:
+        return frame
+    light = np.maximum(np.asarray(frame.image), 0) / frame.gain if frame.gain > 0 else 0.0
+    return replace(frame, variance=np.broadcast_to(frame.noise**2 + light, np.shape(frame.image)).astype(np.float32))
+
+
+def _constant(stamp: Array) -> Psf:
+    return Psf(coefficients=stamp[None], order=0, x0=0.0, y0=0.0, scale_x=1.0, scale_y=1.0)
+
+
+def _box_around(shape: tuple[int, ...], x: float, y: float, reach: int) -> tuple[slice, slice] | None:
+    """Return the pixels around a position, None where it is not on the image."""
+    if not (-0.5 < x < shape[1] - 0.5 and -0.5 < y < shape[0] - 0.5):
+        return None
+    down, across = (slice(max(round(at) - reach, 0), round(at) + reach + 1) for at in (y, x))
+    return down, across
+
+
+def _cut(frame: Frame, box: tuple[slice, slice], light: Array) -> Frame:
+    """Return a part of a frame with some light in it, without segments."""
+    mask = None if frame.mask is None else np.asarray(frame.mask)[box]
+    variance = np.asarray(frame.variance)[box]
+    return replace(frame, image=light, variance=variance, mask=mask, fill=None, segments=None)
 
 
 def _brightness(image: Array, x: FloatArray, y: FloatArray) -> Array:

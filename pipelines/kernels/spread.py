@@ -8,14 +8,16 @@ from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels._library import Array, FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry
 
 _CHUNK = 512  # sources whose stamps are in memory at once
 _LEAST_VARIANCE = 0.25  # of what is stated: as in fits
 
 
-def spread_model(frame: Frame, psf: Psf, fitted: PsfPhotometry, *, scale: float) -> tuple[FloatArray, FloatArray]:
+def spread_model(
+    frame: Frame, psf: PointSpread, fitted: PsfPhotometry, *, scale: float
+) -> tuple[FloatArray, FloatArray]:
     """Return how much better a source is matched by a wider PSF than the PSF itself would be.
 
     With the PSF P, an exponential disk of a small scale under it G, the pixels I without neighbours and weights W the
@@ -63,7 +65,7 @@ def _disk(side: int, scale: float) -> Array:
     return transform
 
 
-def _of_stamps(frame: Frame, psf: Psf, rows: Array, residual: Array, disk: Array) -> tuple[Array, Array]:
+def _of_stamps(frame: Frame, psf: PointSpread, rows: Array, residual: Array, disk: Array) -> tuple[Array, Array]:
     image, side = np.asarray(frame.image), psf.side
     x, y = np.rint(rows["x"]).astype(int), np.rint(rows["y"]).astype(int)
     point = np.nan_to_num(psf.at(rows["x"], rows["y"], dx=rows["x"] - x, dy=rows["y"] - y))

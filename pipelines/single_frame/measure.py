@@ -19,7 +19,7 @@ from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.options import option
@@ -93,7 +93,7 @@ def aperture_name(radius: float) -> str:
     return f"ap{round(radius):02d}"
 
 
-def psf_moments(psf: Psf, shape: Sequence[int], x: FloatArray, y: FloatArray) -> FloatArray:
+def psf_moments(psf: PointSpread, shape: Sequence[int], x: FloatArray, y: FloatArray) -> FloatArray:
     """Return adaptive moments xx, yy, xy of the PSF at positions, shape (3, n): a cubic through a grid of them."""
     ny, nx = shape
     ends = np.linspace(0.5 / _GRID, 1 - 0.5 / _GRID, _GRID)
@@ -145,14 +145,14 @@ def _add_positions(table: Any, rows: Array, window: Array, fitted: Array) -> tup
     return np.asarray(table["x"]), np.asarray(table["y"])
 
 
-def _add_psf(table: Any, fitted: Array, psf: Psf, x: FloatArray, y: FloatArray) -> None:
+def _add_psf(table: Any, fitted: Array, psf: PointSpread, x: FloatArray, y: FloatArray) -> None:
     table["psf_flux"], table["psf_flux_error"] = fitted["flux"], fitted["flux_error"]
     table["psf_chi2"] = fitted["chi2"]
     table["psf_flags"] = fitted["flags"].astype(np.int32)
     table["psf_area"] = _area_of(psf, x, y)
 
 
-def _area_of(psf: Psf, x: FloatArray, y: FloatArray) -> FloatArray:
+def _area_of(psf: PointSpread, x: FloatArray, y: FloatArray) -> FloatArray:
     """Return 1 / sum of squares of the PSF at positions: pixels whose noise its flux has."""
     area = np.full(len(x), np.nan)
     for first in range(0, len(x), 512):
@@ -180,7 +180,7 @@ def _add_apertures(table: Any, frame: Frame, x: FloatArray, y: FloatArray, radii
         table[f"{name}_flags"] = fluxes["flags"].astype(np.int32)
 
 
-def _add_alone(table: Any, frame: Frame, psf: Psf, fitted: PsfPhotometry, used: Array) -> None:
+def _add_alone(table: Any, frame: Frame, psf: PointSpread, fitted: PsfPhotometry, used: Array) -> None:
     """Add the flux of the PSF's stars within the calibration radius without their neighbours, which fill it in crowds.
 
     It is what is left of the image there, and the star's own model; NaN for all other sources.

@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels._library import Array, FloatArray
 from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
 from qserv_py.pipelines.kernels.zero_point import ZeroPoint
 from qserv_py.pipelines.options import option
@@ -214,7 +214,7 @@ def _spread_columns(image: Characterised, table: Any, correction: ApertureCorrec
     }
 
 
-def _flux_within(psf: Psf, x: FloatArray, y: FloatArray, radius: float) -> FloatArray:
+def _flux_within(psf: PointSpread, x: FloatArray, y: FloatArray, radius: float) -> FloatArray:
     middle = np.array([psf.side // 2], float)
     return np.array([aperture_fluxes(Frame(image=one), middle, middle, radius)["flux"][0] for one in psf.at(x, y)])
 
