@@ -56,14 +56,15 @@ def _stage_bars(unit: str) -> Iterator[Callable[[str, int, int | None], None]]:
 def _stage_lines(unit: str) -> Callable[[str, int, int | None], None]:
     lock = threading.Lock()
     last = time.monotonic()
+    said: dict[str, tuple[int, int | None]] = {}
 
     def show(stage: str, done: int, total: int | None) -> None:
         nonlocal last
         with lock:
             now = time.monotonic()
-            if now - last < SECONDS_BETWEEN_LINES:
+            if now - last < SECONDS_BETWEEN_LINES or said.get(stage) == (done, total):
                 return
-            last = now
+            last, said[stage] = now, (done, total)
         of = f" of {total}" if total is not None else ""
         say(f"{stage}: {done}{of} {unit}")
 
