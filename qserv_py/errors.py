@@ -320,6 +320,12 @@ class PipelineError(QservError):
     code = "pipeline_error"
 
 
+class NothingToDoError(PipelineError):
+    """No data fit a pipeline and a condition."""
+
+    code = "nothing_to_do"
+
+
 class KernelArgumentError(PipelineError):
     """An image kernel got an array, a shape or a number that it cannot take."""
 

@@ -18,6 +18,7 @@ from qserv_py.pipelines.instrument.exposures import ExposureInfo
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.signature import Calibrations, without_signature
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
+from qserv_py.pipelines.workflow.logs import NOT_IN_GRAPH
 
 _CALIBRATIONS = ("bias", "dark", "flat", "defects")
 
@@ -112,8 +113,8 @@ class IsrTask(base.PipelineTask):
         for name, value in (("bias", bias), ("dark", dark), ("flat", flat)):
             if value is None and getattr(self.config, f"do_{name}"):
                 raise CalibrationError(
-                    f"no {name} is valid for exposure {data_id['exposure']}, detector {data_id['detector']}",
-                    hint=f"Certify one for that time, or configure isr:do_{name}=False.",
+                    f"no {name} for exposure {data_id['exposure']}, detector {data_id['detector']} {NOT_IN_GRAPH}",
+                    hint=f"Certify one for that time and run the pipeline anew, or with -c isr:do_{name}=False.",
                 )
         info = checked_info(raw, exposure=data_id["exposure"], detector=data_id["detector"])
         detector = camera.detector(int(data_id["detector"]))

@@ -8,6 +8,9 @@ from pathlib import Path
 TAIL_BYTES = 65536
 """What is read from the end of a log; the last count of quanta stands there, and most failures do."""
 
+NOT_IN_GRAPH = "was valid when the graph of this run was built"
+"""What a task says of a calibration that it lacks, and that no restart brings."""
+
 _EXECUTED = re.compile(r"Executed (\d+) quanta successfully, (\d+) failed")
 _FAILED = re.compile(r"Execution of task '([^']+)' on quantum (\{[^}]*\}) failed\. Exception (.+)")
 

@@ -7,6 +7,7 @@ import getpass
 import io
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +15,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from qserv_py.errors import NotFoundError, PipelineError, QservError, UserError
+from qserv_py.errors import NotFoundError, NothingToDoError, PipelineError, QservError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.hints import did_you_mean
 from qserv_py.pipelines.workflow.control import RunView, look_at
+from qserv_py.pipelines.workflow.overrides import Override, arguments, check_overrides
 from qserv_py.pipelines.workflow.plan import load_plan
 from qserv_py.pipelines.workflow.programs import program_variables
 
@@ -25,6 +27,8 @@ _COMPUTE_SITES = {"local": "local", "parsl": "local", "slurm": "slurm", "htcondo
 """Templates in ``bps/``, and how each calls its machines; a file of a user's own may name any other service."""
 
 LOOK_S = 0.3
+FAILED_GRAPH_LOG = "graph-failed.log"
+"""In the directory of runs: what was said when a graph could not be built, the last time."""
 
 # BPS pastes paths and collections into command lines that bash reads, without quotes.
 _PLAIN = re.compile(r"[\w./:@%+=,~-]+")
@@ -46,6 +50,9 @@ class Submission:
 
     where: str = ""
     """What is to be processed, as the Butler reads it; everything by default."""
+
+    overrides: tuple[Override, ...] = ()
+    """Settings of tasks, for this run."""
 
     site: str = "local"
     cores: int | None = None
@@ -96,13 +103,15 @@ def bps_text(submission: Submission) -> str:
             "butlerConfig": named["repository"],
             "inCollection": inputs,
             "output": output,
-            "dataQuery": _quoted(submission.where),
+            "dataQuery": _plain_text(submission.where.replace("\\", "\\\\").replace('"', '\\"'), "--where"),
         },
     }
     if not submission.where:
         text["pipetaskDataQuery"] = ""
     if submission.quanta_per_job is not None:
         text["clusterQuanta"] = submission.quanta_per_job
+    if submission.overrides:
+        text["extraQgraphOptions"] = _plain_text(arguments(submission.overrides), "--config")
     limits = {"cores": submission.cores, "memory": submission.memory_mb}
     given = {name: value for name, value in limits.items() if value is not None}
     if given:
@@ -117,8 +126,12 @@ def submit(submission: Submission) -> Path:
 
     Raises
     ------
+    ConfigError
+        If a task has no such setting, or it cannot have such a value.
     RepositoryError
         If the repository cannot be opened, or must be converted first.
+    NothingToDoError
+        If no data fit.
     PipelineError
         If the graph cannot be built or the run cannot be started; says what the log says.
     """
@@ -126,6 +139,7 @@ def submit(submission: Submission) -> Path:
     from qserv_py.pipelines.repository.former_names import need_present_names
 
     text = bps_text(submission)
+    check_overrides(pipeline_uri(submission.pipeline), submission.overrides)
     need_present_names(submission.repository)
     os.environ.update(program_variables())
     said = io.StringIO()
@@ -138,7 +152,8 @@ def submit(submission: Submission) -> Path:
         try:
             submit_driver(str(file))
         except BpsSubprocessError as error:
-            raise _graph_error(_said_directory(said.getvalue())) from error
+            log = _kept_log(_said_directory(said.getvalue()), submission.submit_directory.expanduser().absolute())
+            raise _graph_error(log) from error
         except QservError:
             raise
         except Exception as error:  # of any workflow service: a missing program, a server that does not answer
@@ -200,6 +215,12 @@ def find_pipeline(name: str) -> Path:
     raise NotFoundError(f'there is no pipeline "{name}"', hint=f"{did_you_mean(name, known)} {has}".strip())
 
 
+def pipeline_uri(name: str) -> str:
+    """Return the file of a pipeline, with the ``#subset`` that its name may end in."""
+    whole, _, subset = name.partition("#")
+    return f"{find_pipeline(whole)}#{subset}" if subset else str(find_pipeline(whole))
+
+
 def _repository(name: str) -> str:
     """Return a repository as BPS's commands find it from any directory; an alias or an address stays."""
     place = Path(name).expanduser()
@@ -210,12 +231,11 @@ def _repository(name: str) -> str:
     raise NotFoundError(f'there is no Butler repository "{name}"', hint=f"`qserv pipeline init {name}` makes one.")
 
 
-def _quoted(where: str) -> str:
-    """Return a condition so that BPS hands it on as it is, through double quotes and its own braces."""
-    if "$" in where:
-        raise UserError("BPS cannot take a $ in --where", detail="It reads the name of a variable there.")
-    escaped = where.replace("\\", "\\\\").replace('"', '\\"')
-    return escaped.replace("{", "{{").replace("}", "}}").replace("\n", " ")
+def _plain_text(text: str, option: str) -> str:
+    """Return a text so that BPS hands it on as it is, through its own braces."""
+    if "$" in text:
+        raise UserError(f"BPS cannot take a $ in {option}", detail="It reads the name of a variable there.")
+    return text.replace("{", "{{").replace("}", "}}").replace("\n", " ")
 
 
 def _said_directory(said: str) -> Path:
@@ -225,13 +245,29 @@ def _said_directory(said: str) -> Path:
     return Path(match[1])
 
 
-def _graph_error(directory: Path) -> PipelineError:
+def _kept_log(directory: Path, top: Path) -> Path:
+    """Remove the directory of a run that got no graph, but for the log, which it returns.
+
+    Only the last such log is kept: tries that come to nothing leave nothing else.
+    """
+    log = top / FAILED_GRAPH_LOG
+    with contextlib.suppress(FileNotFoundError):
+        os.replace(directory / "quantumGraphGeneration.out", log)
+    shutil.rmtree(directory, ignore_errors=True)
+    for parent in directory.parents:
+        if parent == top or not parent.is_relative_to(top):
+            break
+        with contextlib.suppress(OSError):  # other runs are in it
+            parent.rmdir()
+    return log
+
+
+def _graph_error(log: Path) -> PipelineError:
     """Return an error with the line of the log that tells most."""
-    log = directory / "quantumGraphGeneration.out"
     lines = log.read_text().splitlines() if log.exists() else []
     telling = [line for line in lines if re.search(r"\bERROR\b|^\S*(Error|Exception)\b", line)]
     if any("QuantumGraph was empty" in line for line in lines):
-        return PipelineError(
+        return NothingToDoError(
             "there is nothing to do: no data in the input collections fit the pipeline and the condition",
             hint=f"Ask with fewer conditions; {log} has the query to try.",
         )

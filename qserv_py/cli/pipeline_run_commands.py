@@ -45,6 +45,14 @@ def _what_to_run(function: Function) -> Function:
         click.option("-i", "--input", "inputs", required=True, metavar="COLL,...", help="Input collections."),
         click.option("-o", "--output", default="", metavar="COLL", help="Output collection; default u/YOU/PIPELINE."),
         click.option("-d", "--where", default="", metavar="EXPR", help="What to process, as Butler reads it."),
+        click.option(
+            "-c",
+            "--config",
+            "overrides",
+            metavar="TASK:OPTION=VALUE",
+            multiple=True,
+            help="Setting of a task for this run; may be repeated.",
+        ),
         click.option("-j", "--cores", metavar="N", type=click.IntRange(1), help="Cores; default all of this machine."),
         click.option("--memory", metavar="MB", type=click.IntRange(1), help="For all jobs together; default 90 %."),
         click.option("--quanta-per-job", metavar="N", type=click.IntRange(1), help="Quanta that share a job."),
@@ -63,6 +71,7 @@ def _what_to_run(function: Function) -> Function:
 
 
 def _submission(chosen: dict[str, Any], site: str = "local") -> Submission:
+    from qserv_py.pipelines.workflow.overrides import parse_override
     from qserv_py.pipelines.workflow.submission import Submission
 
     return Submission(
@@ -71,6 +80,7 @@ def _submission(chosen: dict[str, Any], site: str = "local") -> Submission:
         inputs=tuple(part.strip() for part in chosen["inputs"].split(",") if part.strip()),
         output=chosen["output"],
         where=chosen["where"],
+        overrides=tuple(map(parse_override, chosen["overrides"])),
         site=site,
         cores=chosen["cores"],
         memory_mb=chosen["memory"],
@@ -89,19 +99,40 @@ def run(by_step: bool, **chosen: Any) -> int:
 
     Example: qserv pipeline run REPO -p drp-single-frame -i QCam/defaults -o u/me/drp -d "visit > 2026112000000"
     """
-    from qserv_py.pipelines.workflow.submission import steps_of
     from qserv_py.pipelines.workflow.submission import submit as submit_run
 
     whole = _submission(chosen)
-    if not by_step:
-        say("building the graph ...")
-        return _stay_with(submit_run(whole))
-    worst = 0
+    if by_step:
+        return _run_steps(whole)
+    say("building the graph ...")
+    return _exit_code(_stay_with(submit_run(whole)))
+
+
+def _run_steps(whole: Submission) -> int:
+    """Run a pipeline step by step, as long as one brings something; return the exit code."""
+    from qserv_py.errors import NothingToDoError
+    from qserv_py.pipelines.workflow.overrides import check_overrides, overrides_within
+    from qserv_py.pipelines.workflow.submission import pipeline_uri, steps_of
+    from qserv_py.pipelines.workflow.submission import submit as submit_run
+
+    check_overrides(pipeline_uri(whole.pipeline), whole.overrides)
+    failed = ""
     for step in steps_of(whole.pipeline):
         say(f"{step}: building the graph ...")
-        code = _stay_with(submit_run(replace(whole, pipeline=f"{whole.pipeline}#{step}")))
-        worst = PARTIAL if code else worst
-    return worst
+        part = f"{whole.pipeline}#{step}"
+        within = overrides_within(pipeline_uri(part), whole.overrides)
+        try:
+            view = _stay_with(submit_run(replace(whole, pipeline=part, overrides=within)))
+        except NothingToDoError:
+            if not failed:
+                raise
+            say(f"{step} and what follows is left out: {failed} brought nothing for it.")
+            return PARTIAL
+        failed = step if _exit_code(view) else failed
+        if not view.quanta()[0]:
+            say(f"What follows {step} is left out: nothing of {step} succeeded.")
+            return PARTIAL
+    return PARTIAL if failed else 0
 
 
 @click.command()
@@ -180,7 +211,7 @@ def restart(run_name: str | None, stay: bool) -> int:
     directory = find_run(run_name)
     launch(directory, restart=True)
     if stay:
-        return _stay_with(directory)
+        return _exit_code(_stay_with(directory))
     click.echo(directory)
     return 0
 
@@ -194,8 +225,12 @@ def environment() -> None:
         click.echo(f"export {name}={shlex.quote(str(program_directory()))}")
 
 
-def _stay_with(directory: Path) -> int:
-    """Show a run until it is over; return the exit code."""
+def _exit_code(view: RunView) -> int:
+    return int(view.state != "SUCCEEDED")
+
+
+def _stay_with(directory: Path) -> RunView:
+    """Show a run until it is over; return how it is then."""
     from qserv_py.pipelines.workflow.control import cancel as cancel_run
     from qserv_py.pipelines.workflow.submission import follow
 
@@ -208,7 +243,7 @@ def _stay_with(directory: Path) -> int:
         say(f"Cancelled; qserv pipeline restart {directory} goes on with it.")
         raise
     _say_state(view)
-    return int(view.state != "SUCCEEDED")
+    return view
 
 
 def _summary(view: RunView) -> tuple[object, ...]:
@@ -238,9 +273,18 @@ def _say_state(view: RunView) -> None:
     if len(failed) > SHOWN_FAILURES:
         say(f"... and {len(failed) - SHOWN_FAILURES} more")
     if failed:
-        say(f"qserv pipeline restart {view.directory} tries these again.")
+        say(_what_next(view))
     if view.message:
         say(view.message)
+
+
+def _what_next(view: RunView) -> str:
+    """Say what may help: a restart has the graph, and so the calibrations, of the first time."""
+    from qserv_py.pipelines.workflow.logs import NOT_IN_GRAPH
+
+    if all(NOT_IN_GRAPH in view.why(job) for job, _ in view.failed()):
+        return "qserv pipeline run with the same options begins anew; a restart would find the same as before."
+    return f"qserv pipeline restart {view.directory} tries these again."
 
 
 @contextmanager

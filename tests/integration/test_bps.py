@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lsst.daf.butler import Butler
 from support.processes import python_path
 from support.toy_pipeline import INPUT, make_repository, write_pipeline
 from support.workflows import kill_runner, over, states, wait_for
@@ -23,6 +24,7 @@ from qserv_py.cli.main import run as qserv
 from qserv_py.errors import NotFoundError, PipelineError, UserError
 from qserv_py.pipelines.workflow.attempts import Attempt
 from qserv_py.pipelines.workflow.control import launch, look_at
+from qserv_py.pipelines.workflow.overrides import parse_override
 from qserv_py.pipelines.workflow.submission import Submission, bps_text, steps_of, submit
 
 TESTS = Path(__file__).parents[1]
@@ -85,8 +87,6 @@ def uninterrupted(place: Place) -> Path:
 
 def datasets(repository: Path, collection: str) -> dict[tuple[str, str], Any]:
     """Return what a collection holds, by dataset type and data id."""
-    from lsst.daf.butler import Butler
-
     with Butler.from_config(str(repository)) as butler:
         refs = [
             ref
@@ -194,10 +194,14 @@ def test_a_condition_comes_through_bps_as_it_was_given(place: Place) -> None:
     from lsst.ctrl.bps import BPS_DEFAULTS, BpsConfig
 
     where = "instrument = 'ToyCam' AND visit.name != 'a \"b\" {c} \\d'"
+    settings = ('toyIsr:trouble.fails_while=it\'s {a} "b" \\c', "toyVisit:x={'r': 1.5}")
     file = place.directory / "condition.yaml"
     file.write_text(bps_text(place.submission("texts", where=where)))
     command = shlex.split(BpsConfig(str(file), defaults=BPS_DEFAULTS)["createQuantumGraph"])
     assert command[command.index("-d") + 1] == where
+    file.write_text(bps_text(place.submission("texts", overrides=tuple(map(parse_override, settings)))))
+    command = shlex.split(BpsConfig(str(file), defaults=BPS_DEFAULTS)["createQuantumGraph"])
+    assert tuple(command[place + 1] for place, word in enumerate(command) if word == "-c") == settings
     file.write_text(bps_text(place.submission("texts", where="")))
     assert "-d" not in shlex.split(BpsConfig(str(file), defaults=BPS_DEFAULTS)["createQuantumGraph"])
 
@@ -215,7 +219,17 @@ def test_a_graph_that_cannot_be_built_is_told(place: Place, settings: dict[str, 
     with pytest.raises(PipelineError) as caught:
         submit(place.submission("wrong", **settings))
     assert message in caught.value.render()
-    assert "quantumGraphGeneration.out" in caught.value.hint
+    assert str(place.directory / "submit" / "graph-failed.log") in caught.value.hint
+    assert (place.directory / "submit" / "graph-failed.log").stat().st_size
+    assert not (place.directory / "submit/u/wrong").exists(), "a try that comes to nothing leaves nothing"
+
+
+@pytest.mark.long
+def test_a_setting_of_one_run_reaches_its_quanta(place: Place, uninterrupted: Path) -> None:
+    submission = place.submission("set", overrides=(parse_override("toyIsr:trouble.detector=1"),))
+    assert over(submit(submission)).state == "SUCCEEDED"
+    with Butler.from_config(str(place.repository), collections="u/set") as butler:
+        assert butler.get("toyIsr_config").trouble.detector == 1
 
 
 @pytest.mark.long

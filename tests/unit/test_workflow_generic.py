@@ -17,7 +17,7 @@ from lsst.ctrl.bps import (
 from qserv_py.errors import PipelineError
 from qserv_py.pipelines.workflow.generic import plan_of
 from qserv_py.pipelines.workflow.plan import Job, JobKind, load_plan
-from qserv_py.pipelines.workflow.submission import _graph_error
+from qserv_py.pipelines.workflow.submission import _graph_error, _kept_log
 
 
 def gw_job(name: str, label: str = "label", **settings: Any) -> GenericWorkflowJob:
@@ -139,7 +139,22 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Any) -> None:
 
 def test_what_a_graph_says_is_said_without_the_names_of_classes(tmp_path: Path) -> None:
     said = "lsst.daf.butler._exceptions.InvalidQueryError: Unrecognized identifier 'visti'."
-    (tmp_path / "quantumGraphGeneration.out").write_text(f"INFO begin\nTraceback\n{said}\n")
-    error = _graph_error(tmp_path)
+    log = tmp_path / "graph.log"
+    log.write_text(f"INFO begin\nTraceback\n{said}\n")
+    error = _graph_error(log)
     assert error.detail == "Unrecognized identifier 'visti'."
-    assert str(tmp_path) in error.hint
+    assert str(log) in error.hint
+
+
+def test_a_try_without_a_graph_leaves_its_log_alone(tmp_path: Path) -> None:
+    for number in range(2):
+        run = tmp_path / f"u/me/drp/{number}"
+        (run / "input").mkdir(parents=True)
+        (run / "quantumGraphGeneration.out").write_text(f"try {number}")
+        assert _kept_log(run, tmp_path) == tmp_path / "graph-failed.log"
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["graph-failed.log"]
+    assert (tmp_path / "graph-failed.log").read_text() == "try 1"
+    for other in ("u/me/drp/2", "u/me/drp/3"):
+        (tmp_path / other).mkdir(parents=True)
+    _kept_log(tmp_path / "u/me/drp/3", tmp_path)
+    assert (tmp_path / "u/me/drp/2").is_dir(), "another run's stays"
