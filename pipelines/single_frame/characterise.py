@@ -23,7 +23,7 @@ from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
-from qserv_py.pipelines.single_frame.psf_model import find_psf, find_stars
+from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, find_stars
 
 _FIRST_THRESHOLD = 20.0
 _MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many
@@ -43,6 +43,7 @@ class Options:
     least_stars: int = option(
         12, "Fewer stars make no PSF: it is a Gaussian, and fluxes under it have their flags", least=4
     )
+    psf_model: str = option("polynomial", f"Of the PSF: {', '.join(PSF_MODELS)}", check=lambda name: name in PSF_MODELS)
     psf_side: int = option(25, "Pixels along a side of the PSF, odd", least=5, check=lambda side: side % 2 == 1)
     psf_order: int = option(2, "Of the PSF's polynomial; lower where there are too few stars for it", least=0, most=4)
 
@@ -130,15 +131,13 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
     mask |= np.where(found.segments > 0, np.int32(Plane.DETECTED), np.int32(0))
     frame = replace(frame, image=light, mask=mask, segments=found.segments)
-    model = find_psf(
-        frame,
-        found,
-        fwhm,
+    wanted = PsfOptions(
         signal_to_noise=options.star_signal_to_noise,
         least_stars=options.least_stars,
         side=options.psf_side,
         order=options.psf_order,
     )
+    model = PSF_MODELS[options.psf_model](frame, found, fwhm, wanted)
     return Characterised(
         light=light,
         variance=variance,

@@ -6,13 +6,15 @@ windowed position, and where that fails too, the mean of its footprint, with a f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 from astropy.table import Table
 
+from qserv_py.errors import ConfigError
 from qserv_py.pipelines.kernels._library import Array, FloatArray
 from qserv_py.pipelines.kernels.apertures import aperture_fluxes, axes_of, kron_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
@@ -47,6 +49,53 @@ class Options:
         most=99.4,
     )
     kron_factor: float = option(2.5, "Of Kron's radius", least=1.0, most=6.0)
+    further: tuple[str, ...] = option((), "Further measurements, as package.module:function")
+
+
+@dataclass(slots=True, kw_only=True)
+class Sources:
+    """The sources of an image while they are measured: what there is to look at, and the table to add to."""
+
+    image: Characterised
+    """With its PSF."""
+
+    options: Options
+    """Of measurements."""
+
+    table: Table
+    """A row a source; measurements add columns."""
+
+    fitted: PsfPhotometry
+    """All sources under the PSF."""
+
+    seen: Frame
+    """The image as it was fitted."""
+
+    frame: Frame
+    """The image where missing light is filled."""
+
+    x: FloatArray
+    """Best position, pixels."""
+
+    y: FloatArray
+    """Best position, pixels."""
+
+    shapes: Array
+    """Rows of adaptive moments, of the measurement ``shape``."""
+
+    @property
+    def own(self) -> Array:
+        """Segment of each source."""
+        return np.arange(len(self.table)) + 1
+
+    @property
+    def sigma_pixels(self) -> float:
+        """Of the PSF."""
+        return float(self.image.fwhm_pixels / np.sqrt(8 * np.log(2)))
+
+
+Measurement = Callable[[Sources], None]
+"""Adds its columns to the table."""
 
 
 def measure(image: Characterised, options: Options) -> Any:
@@ -54,9 +103,24 @@ def measure(image: Characterised, options: Options) -> Any:
 
     Its columns are named for what is measured (``psf_flux``, ``psf_flux_error``, ``psf_flags``); fluxes are electrons,
     positions and moments pixels, flags those of ``kernels.detection.Flag``.
+
+    Raises
+    ------
+    ConfigError
+        If a further measurement cannot be found, or does not add columns of its own.
     """
+    further = [(name, _found(name)) for name in options.further]
+    sources = _placed(image, options)
+    for measurement in MEASUREMENTS.values():
+        measurement(sources)
+    for name, measurement in further:
+        _run_further(sources, name, measurement)
+    return sources.table
+
+
+def _placed(image: Characterised, options: Options) -> Sources:
+    """Return the sources with their positions."""
     rows, frame, psf = image.found.sources, image.frame, image.psf
-    own = np.arange(len(rows)) + 1
     table = Table()
     table["number"] = np.arange(len(rows), dtype=np.int64)
     table["footprint"] = rows["footprint"].astype(np.int64)
@@ -65,27 +129,54 @@ def measure(image: Characterised, options: Options) -> Any:
     table["detect_flags"] = rows["flags"].astype(np.int32)
     table["planes"] = rows["planes"].astype(np.int32)
     table["significance"] = rows["peak"].astype(np.float32)
-    sigma = image.fwhm_pixels / np.sqrt(8 * np.log(2))
-    window = windowed_positions(frame, rows["x"], rows["y"], sigma, segment=own)
     fitted = psf_photometry(frame, psf, rows["x"], rows["y"])
-    spread, spread_error = spread_model(frame, psf, fitted, scale=_SPREAD_SCALE * image.fwhm_pixels)
+    nowhere = np.empty(0)
+    sources = Sources(
+        image=image,
+        options=options,
+        table=table,
+        fitted=fitted,
+        seen=frame,
+        frame=replace(frame, fill=filled_light(frame, fitted.residual)),
+        x=nowhere,
+        y=nowhere,
+        shapes=nowhere,
+    )
+    window = windowed_positions(frame, rows["x"], rows["y"], sources.sigma_pixels, segment=sources.own)
     _add_alone(table, frame, psf, fitted, image.used)
-    psf_fluxes, frame = fitted.fluxes, replace(frame, fill=filled_light(frame, fitted.residual))
-    x, y = _add_positions(table, rows, window, psf_fluxes)
-    _add_psf(table, psf_fluxes, psf, x, y)
-    shapes = adaptive_moments(frame, x, y, sigma, segment=own)
-    noise = _sampled(image.sky_noise, x, y)
-    _add_shapes(table, shapes, psf_moments(psf, image.light.shape, x, y), noise, image.noise.gain)
-    table["spread"], table["spread_error"] = spread, spread_error
-    _add_apertures(table, frame, x, y, options.radii_pixels)
-    _add_kron(table, frame, (x, y), _axes(rows, shapes), own, options.kron_factor)
-    table["planes"] |= aperture_fluxes(frame, x, y, image.fwhm_pixels)["planes"]
-    table["center_planes"] = planes_around(image.mask, x, y)
-    table["sky"] = _sampled(image.sky.level_image(), x, y)
-    table["variance"] = _sampled(image.variance, x, y)
-    table["psf_candidate"], table["psf_used"] = image.candidate, image.used
-    table["psf_modelled"] = np.full(len(table), bool(image.used.any()))
-    return table
+    sources.x, sources.y = _add_positions(table, rows, window, fitted.fluxes)
+    return sources
+
+
+def _found(name: str) -> Measurement:
+    """Return a measurement of somebody else's."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f'there is no measurement "{name}"',
+            detail=str(error),
+            hint="Name it as package.module:function; the function takes Sources and adds columns to its table.",
+        ) from error
+    if not callable(found):
+        raise ConfigError(f'"{name}" is no function')
+    measurement: Measurement = found
+    return measurement
+
+
+def _run_further(sources: Sources, name: str, measurement: Measurement) -> None:
+    """Run a measurement of somebody else's, which may add columns and nothing else."""
+    before, table = sources.table, sources.table.copy()
+    sources.table = table
+    measurement(sources)
+    changed = [one for one in before.colnames if one not in table.colnames or np.any(_differ(before[one], table[one]))]
+    if changed:
+        raise ConfigError(f'the measurement "{name}" changes the column "{changed[0]}"', hint="It may add columns.")
+
+
+def _differ(one: Any, other: Any) -> Array:
+    return np.asarray((np.asarray(one) != np.asarray(other)) & ~((one != one) & (other != other)))
 
 
 def aperture_name(radius: float) -> str:
@@ -145,11 +236,12 @@ def _add_positions(table: Any, rows: Array, window: Array, fitted: Array) -> tup
     return np.asarray(table["x"]), np.asarray(table["y"])
 
 
-def _add_psf(table: Any, fitted: Array, psf: PointSpread, x: FloatArray, y: FloatArray) -> None:
+def _add_psf(sources: Sources) -> None:
+    table, fitted = sources.table, sources.fitted.fluxes
     table["psf_flux"], table["psf_flux_error"] = fitted["flux"], fitted["flux_error"]
     table["psf_chi2"] = fitted["chi2"]
     table["psf_flags"] = fitted["flags"].astype(np.int32)
-    table["psf_area"] = _area_of(psf, x, y)
+    table["psf_area"] = _area_of(sources.image.psf, sources.x, sources.y)
 
 
 def _area_of(psf: PointSpread, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -161,7 +253,11 @@ def _area_of(psf: PointSpread, x: FloatArray, y: FloatArray) -> FloatArray:
     return area
 
 
-def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: Array, gain: float) -> None:
+def _add_shapes(sources: Sources) -> None:
+    table, image, x, y = sources.table, sources.image, sources.x, sources.y
+    shapes = adaptive_moments(sources.frame, x, y, sources.sigma_pixels, segment=sources.own)
+    sources.shapes, noise, gain = shapes, _sampled(image.sky_noise, x, y), image.noise.gain
+    of_psf = psf_moments(image.psf, image.light.shape, x, y)
     for name, psf_moment in zip(("xx", "yy", "xy"), of_psf, strict=True):
         table[f"i{name}"], table[f"i{name}_error"] = shapes[name], shapes[f"{name}_error"]
         table[f"i{name}_psf"] = psf_moment
@@ -173,11 +269,17 @@ def _add_shapes(table: Any, shapes: Array, of_psf: FloatArray, noise: Array, gai
         table["gauss_flux_error"] = np.sqrt(noise**2 * area + (np.maximum(shapes["flux"], 0) / gain if gain else 0))
 
 
-def _add_apertures(table: Any, frame: Frame, x: FloatArray, y: FloatArray, radii: Sequence[float]) -> None:
-    for radius in radii:
-        name, fluxes = aperture_name(radius), aperture_fluxes(frame, x, y, radius)
-        table[f"{name}_flux"], table[f"{name}_flux_error"] = fluxes["flux"], fluxes["error"]
-        table[f"{name}_flags"] = fluxes["flags"].astype(np.int32)
+def _add_spread(sources: Sources) -> None:
+    scale = _SPREAD_SCALE * sources.image.fwhm_pixels
+    spread, error = spread_model(sources.seen, sources.image.psf, sources.fitted, scale=scale)
+    sources.table["spread"], sources.table["spread_error"] = spread, error
+
+
+def _add_apertures(sources: Sources) -> None:
+    for radius in sources.options.radii_pixels:
+        name, fluxes = aperture_name(radius), aperture_fluxes(sources.frame, sources.x, sources.y, radius)
+        sources.table[f"{name}_flux"], sources.table[f"{name}_flux_error"] = fluxes["flux"], fluxes["error"]
+        sources.table[f"{name}_flags"] = fluxes["flags"].astype(np.int32)
 
 
 def _add_alone(table: Any, frame: Frame, psf: PointSpread, fitted: PsfPhotometry, used: Array) -> None:
@@ -204,18 +306,26 @@ def _axes(rows: Array, shapes: Array) -> tuple[Array, Array, Array]:
     return axes_of(*(np.where(use, shapes[name], rows[name]) for name in ("xx", "yy", "xy")))
 
 
-def _add_kron(
-    table: Any,
-    frame: Frame,
-    position: tuple[FloatArray, FloatArray],
-    axes: tuple[Array, Array, Array],
-    own: Array,
-    factor: float,
-) -> None:
-    fluxes, size = kron_fluxes(frame, *position, *axes, segment=own, factor=factor)
+def _add_kron(sources: Sources) -> None:
+    axes = _axes(sources.image.found.sources, sources.shapes)
+    fluxes, size = kron_fluxes(
+        sources.frame, sources.x, sources.y, *axes, segment=sources.own, factor=sources.options.kron_factor
+    )
+    table = sources.table
     table["kron_flux"], table["kron_flux_error"] = fluxes["flux"], fluxes["error"]
     table["kron_radius"] = size * np.sqrt(axes[0] * axes[1])
     table["kron_flags"] = fluxes["flags"].astype(np.int32)
+
+
+def _add_surroundings(sources: Sources) -> None:
+    """Add what the image is where the sources are, and which of them made the PSF."""
+    table, image, x, y = sources.table, sources.image, sources.x, sources.y
+    table["planes"] |= aperture_fluxes(sources.frame, x, y, image.fwhm_pixels)["planes"]
+    table["center_planes"] = planes_around(image.mask, x, y)
+    table["sky"] = _sampled(image.sky.level_image(), x, y)
+    table["variance"] = _sampled(image.variance, x, y)
+    table["psf_candidate"], table["psf_used"] = image.candidate, image.used
+    table["psf_modelled"] = np.full(len(table), bool(image.used.any()))
 
 
 def _sampled(image: Array, x: FloatArray, y: FloatArray) -> Array:
@@ -224,3 +334,14 @@ def _sampled(image: Array, x: FloatArray, y: FloatArray) -> Array:
     row = np.clip(np.rint(y).astype(int), 0, image.shape[0] - 1)
     values: Array = image[row, column]
     return values
+
+
+MEASUREMENTS: dict[str, Measurement] = {
+    "psf": _add_psf,
+    "shape": _add_shapes,
+    "spread": _add_spread,
+    "aperture": _add_apertures,
+    "kron": _add_kron,
+    "surroundings": _add_surroundings,
+}
+"""All measurements, in their order; ``kron`` takes the axes of ``shape``."""

@@ -7,6 +7,7 @@ the same, and says so.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,34 +98,43 @@ def find_stars(frame: Frame, found: Detections, fwhm: float, *, signal_to_noise:
     return Stars(candidate=stars, fwhm_pixels=float(np.clip(np.median(widths[stars]), *_WIDTHS)))
 
 
-def find_psf(
-    frame: Frame, found: Detections, fwhm: float, *, signal_to_noise: float, least_stars: int, side: int, order: int
-) -> PsfModel:
-    """Return the PSF of an image.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PsfOptions:
+    """How a PSF is looked for."""
 
-    Parameters
-    ----------
-    frame, found, fwhm, signal_to_noise
-        As of ``find_stars``.
-    least_stars
-        Fewer make no PSF.
-    side
-        Pixels along a side of the model, odd.
-    order
-        Of its polynomial; lower where a term would have fewer than four stars.
-    """
+    signal_to_noise: float
+    """Of stars, at least."""
+
+    least_stars: int
+    """Fewer make no PSF."""
+
+    side: int
+    """Pixels along a side of the model, odd."""
+
+    order: int
+    """Of its polynomial; lower where a term would have fewer than four stars."""
+
+
+PsfFinder = Callable[[Frame, Detections, float, PsfOptions], PsfModel]
+"""Takes a frame with the segments of its sources, these, and the FWHM of the PSF as it is thought to be, pixels."""
+
+
+def polynomial_psf(frame: Frame, found: Detections, fwhm: float, options: PsfOptions) -> PsfModel:
+    """Return a PSF whose pixels are polynomials of the position, from stars; a Gaussian where there are too few."""
+    least_stars = options.least_stars
     tried: list[Stars] = []
     model: PsfModel | None = None
     for share, neighbours in _ATTEMPTS:
         if model is not None and share < 1:
             break
-        stars = find_stars(frame, found, fwhm, signal_to_noise=share * signal_to_noise, neighbours=neighbours)
+        least = share * options.signal_to_noise
+        stars = find_stars(frame, found, fwhm, signal_to_noise=least, neighbours=neighbours)
         tried.append(stars)
         count = int(stars.candidate.sum())
         if count < least_stars:
             continue
         try:
-            fit = _fit(frame, found.sources, stars.candidate, side=side, order=order)
+            fit = _fit(frame, found.sources, stars.candidate, side=options.side, order=options.order)
         except NoFitError:
             continue
         if fit.used.sum() >= max(least_stars // 2, 1 if model is None else int(model.used.sum()) + 1):
@@ -133,17 +143,30 @@ def find_psf(
             return model
     if model is not None:
         return model
-    best = max(tried, key=lambda stars: int(stars.candidate.sum()))
+    return _as_gaussian(frame, found, max(tried, key=lambda stars: int(stars.candidate.sum())), options.side)
+
+
+def gaussian_psf(frame: Frame, found: Detections, fwhm: float, options: PsfOptions) -> PsfModel:
+    """Return a Gaussian as wide as the stars, whatever their number; sources have the flags of one without a PSF."""
+    stars = find_stars(frame, found, fwhm, signal_to_noise=options.signal_to_noise, neighbours=True)
+    return _as_gaussian(frame, found, stars, options.side)
+
+
+PSF_MODELS: dict[str, PsfFinder] = {"polynomial": polynomial_psf, "gaussian": gaussian_psf}
+"""All models of a PSF, by name."""
+
+
+def _as_gaussian(frame: Frame, found: Detections, stars: Stars, side: int) -> PsfModel:
     ny, nx = np.asarray(frame.image).shape
     psf = Psf(
-        coefficients=_gaussian(best.fwhm_pixels, side)[None],
+        coefficients=_gaussian(stars.fwhm_pixels, side)[None],
         order=0,
         x0=nx / 2,
         y0=ny / 2,
         scale_x=nx / 2,
         scale_y=ny / 2,
     )
-    return PsfModel(psf=psf, stars=best, used=np.zeros(len(found.sources), bool))
+    return PsfModel(psf=psf, stars=stars, used=np.zeros(len(found.sources), bool))
 
 
 def _fit(frame: Frame, rows: Array, star: npt.NDArray[np.bool_], *, side: int, order: int) -> PsfFit:
