@@ -140,7 +140,7 @@ def submit(submission: Submission) -> Path:
 
     text = bps_text(submission)
     check_overrides(pipeline_uri(submission.pipeline), submission.overrides)
-    need_present_names(submission.repository)
+    need_present_names(_repository(submission.repository))
     os.environ.update(program_variables())
     said = io.StringIO()
     with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(said), _quiet():

@@ -193,8 +193,12 @@ def test_types_of_other_instruments_are_theirs(tmp_path: Path) -> None:
         assert not has_former_names(butler)
 
 
-def test_a_run_over_it_is_refused(former: tuple[str, list[DatasetRef]]) -> None:
-    wanted = Submission(repository=former[0], pipeline="drp-single-frame", inputs=("QCam/defaults",))
+@pytest.mark.parametrize("name", ["{root}", "~/former"])
+def test_a_run_over_it_is_refused(
+    name: str, former: tuple[str, list[DatasetRef]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(Path(former[0]).parent))
+    wanted = Submission(repository=name.format(root=former[0]), pipeline="drp-single-frame", inputs=("QCam/defaults",))
     with pytest.raises(RepositoryError, match="names that an earlier version gave them"):
         submit(wanted)
 
