@@ -6,16 +6,13 @@ The code of commit 814daa1 comes out of the repository's history and runs beside
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
@@ -24,13 +21,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from support.earlier import EARLIER, ROOT, code_of, environment_of, qserv_of
 from support.postgres import private_directory
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.long
-
-ROOT = Path(__file__).resolve().parents[2]
-EARLIER = "814daa1"
 
 FELIS = """
 name: old
@@ -87,16 +82,10 @@ class Version:
     cluster: Path
 
     def environment(self) -> dict[str, str]:
-        path = [str(self.code), *filter(None, [os.environ.get("PYTHONPATH")])]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "QSERV_CLUSTER": str(self.cluster)}
+        return environment_of(self.code, QSERV_CLUSTER=str(self.cluster))
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        command = [sys.executable, "-m", "qserv_py.cli.main", *arguments]
-        done = subprocess.run(
-            command, env=self.environment(), cwd=self.code, capture_output=True, text=True, timeout=300, check=False
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return qserv_of(self.code, *arguments, exit_code=code, QSERV_CLUSTER=str(self.cluster))
 
     def answers(self) -> dict[str, object]:
         """Return the rows of each query, as JSON has them."""
@@ -142,15 +131,6 @@ def place() -> Iterator[Path]:
     directory = private_directory()
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
-
-
-def code_of(commit: str, directory: Path) -> Path:
-    packed = subprocess.run(["git", "-C", str(ROOT), "archive", commit], capture_output=True, check=False)
-    if packed.returncode:
-        pytest.skip(f"commit {commit} is not in the history here")
-    with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
-        archive.extractall(directory, filter="data")
-    return directory
 
 
 def write_files(directory: Path) -> None:
