@@ -143,7 +143,7 @@ def write_files(directory: Path) -> None:
         "ra": chosen.uniform(0, 360, 200),
         "dec": chosen.uniform(-80, 80, 200),
         "mag": pa.array(np.where(ids % 7, ids / 8, np.nan), mask=ids % 5 == 0),  # NaN, which that version kept
-        "seen": pa.array(ids * 86_400_000_000 - 10**17, pa.timestamp("us")),
+        "seen": pa.array(ids * 86_400_000_000 - 10**16, pa.timestamp("us")),
         "note": [f"star {number}" if number % 3 else None for number in ids],
     }
     pq.write_table(pa.table(stars), directory / "stars.parquet")
