@@ -18,8 +18,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.catalog.model import Database, DatabaseState
 from qserv_py.catalog.snapshot import Catalog, FamilyState, Snapshot, TableSnapshot, Worker
 from qserv_py.planner.build import plan_query

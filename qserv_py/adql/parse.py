@@ -17,11 +17,11 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.tokens import Token
 
-from qserv_py.adql.grammar import Grammar
-from qserv_py.adql.show import Show, is_show, read_show
-from qserv_py.adql.strict import SERVICE_FUNCTIONS, check_strict
-from qserv_py.adql.token_checks import check_bounds, check_start, check_tokens, one_statement
-from qserv_py.adql.tokens import BACKTICK, DIALECT, KEPT_APART, MARK, for_parser, restore, tokenize
+from qserv_py.adql.blocks.show import Show, is_show, read_show
+from qserv_py.adql.strict.check import SERVICE_FUNCTIONS, check_strict
+from qserv_py.adql.text.grammar import Grammar
+from qserv_py.adql.text.token_checks import check_bounds, check_start, check_tokens, one_statement
+from qserv_py.adql.text.tokens import BACKTICK, DIALECT, KEPT_APART, MARK, for_parser, restore, tokenize
 from qserv_py.errors import AdqlError, AdqlSyntaxError, LimitError
 
 MAX_TEXT = 1_000_000

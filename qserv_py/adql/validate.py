@@ -12,9 +12,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NoReturn
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.resolve import resolve
-from qserv_py.adql.tokens import is_unicode
+from qserv_py.adql.text.tokens import is_unicode
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import AdqlError, InternalError, LimitError, QservError, StatementError, UserError
 

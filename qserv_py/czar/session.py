@@ -16,8 +16,8 @@ from weakref import WeakSet
 
 import pyarrow as pa
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
 from qserv_py.czar.answer import Answer, QueryStats

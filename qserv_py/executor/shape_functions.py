@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from qserv_py.adql import astrometry, sphere
-from qserv_py.adql.frames import between
-from qserv_py.adql.region_text import numbers_of
+from qserv_py.adql.geometry import astrometry, sphere
+from qserv_py.adql.geometry.frames import between
+from qserv_py.adql.geometry.region_text import numbers_of
 
 Shape = Sequence[float]
 _KINDS = {2: "POINT", 3: "CIRCLE"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from qserv_py.adql.shapes import constant_numbers
+from qserv_py.adql.geometry.shapes import constant_numbers
 from qserv_py.adql.tree import Shape
 from qserv_py.errors import InternalError, QueryNotSupportedError
 

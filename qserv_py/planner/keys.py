@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from qserv_py.adql.constants import constant_key
+from qserv_py.adql.expressions.constants import constant_key
 from qserv_py.adql.tree import Between, ColumnRef, Comparison, Expr, InList, ResolvedQuery, Select, Source, TableSource
 from qserv_py.adql.walks import all_conditions, blocks
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, Table

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from qserv_py.adql.constants import constant_number, unconverted
+from qserv_py.adql.expressions.constants import constant_number, unconverted
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
     Between,

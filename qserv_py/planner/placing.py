@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from qserv_py.adql import walks
-from qserv_py.adql.constants import constant_number
+from qserv_py.adql.expressions.constants import constant_number
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.tree import (
     Call,

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from qserv_py.adql.constants import constant_number, unconverted
+from qserv_py.adql.expressions.constants import constant_number, unconverted
 from qserv_py.adql.functions import DISTANCE
 from qserv_py.adql.functions.shapes import IN_REGION, MEETING
-from qserv_py.adql.shapes import constant_numbers
+from qserv_py.adql.geometry.shapes import constant_numbers
 from qserv_py.adql.tree import (
     Between,
     Call,

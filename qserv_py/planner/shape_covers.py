@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from functools import reduce
 
-from qserv_py.adql.constants import constant_number
-from qserv_py.adql.shapes import constant_shape
-from qserv_py.adql.sphere import corners_of_box, position, vector
+from qserv_py.adql.expressions.constants import constant_number
+from qserv_py.adql.geometry.shapes import constant_shape
+from qserv_py.adql.geometry.sphere import corners_of_box, position, vector
 from qserv_py.adql.tree import Shape, ShapeKind
 from qserv_py.partitioner import cover, ranges
 from qserv_py.partitioner.cover import Cover

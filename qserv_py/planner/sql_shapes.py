@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qserv_py.adql.shapes import constant_shape
+from qserv_py.adql.geometry.shapes import constant_shape
 from qserv_py.adql.tree import InShape, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.dialects import Engine, Writer, literal

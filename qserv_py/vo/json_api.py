@@ -10,8 +10,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import Identity

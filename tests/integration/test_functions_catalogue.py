@@ -18,7 +18,7 @@ from lsst.sphgeom import ConvexPolygon, LonLat, UnitVector3d
 from support.engines import Engines, assert_alike, open_engines
 from support.postgres import TestServer
 
-from qserv_py.adql.sphere import is_convex
+from qserv_py.adql.geometry.sphere import is_convex
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from support.catalogs import plan, resolved
 from support.engines import Engines, Row, assert_alike, open_engines
 from support.postgres import TestServer
 
-from qserv_py.adql.casts import time_constant
+from qserv_py.adql.expressions.casts import time_constant
 from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Literal
 from qserv_py.catalog.types import DataType

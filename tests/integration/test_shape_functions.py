@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from support.postgres import TestServer
 from support.shapes import Numbers, pairs, shapes
 
-from qserv_py.adql import astrometry, sphere
-from qserv_py.adql.frames import ROTATIONS, from_icrs, to_icrs
-from qserv_py.adql.region_text import numbers_of
+from qserv_py.adql.geometry import astrometry, sphere
+from qserv_py.adql.geometry.frames import ROTATIONS, from_icrs, to_icrs
+from qserv_py.adql.geometry.region_text import numbers_of
 
 
 @pytest.fixture(scope="module")

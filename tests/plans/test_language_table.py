@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from support.catalogs import catalog, plan
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.errors import QservError
 from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage
 from qserv_py.planner.slots import SpatialSlot, Template

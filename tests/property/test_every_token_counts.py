@@ -14,9 +14,9 @@ from sqlglot import exp
 from sqlglot.tokens import Token, TokenType
 from support.mutations import draw, statements
 
-from qserv_py.adql.grammar import Grammar
 from qserv_py.adql.parse import parse
-from qserv_py.adql.tokens import tokenize
+from qserv_py.adql.text.grammar import Grammar
+from qserv_py.adql.text.tokens import tokenize
 from qserv_py.errors import QservError
 
 SEED, DRAWN = 11, 1500

@@ -15,7 +15,7 @@ from support.shapes import shapes
 from support.sky import catalogue
 
 import qserv_py
-from qserv_py.adql.sphere import body_of, contains, corners_of_box, intersects
+from qserv_py.adql.geometry.sphere import body_of, contains, corners_of_box, intersects
 from qserv_py.czar.cluster import Cluster
 
 EDGE = 1e-9

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shapes import Numbers, border, gap, inside, pairs, shapes, step
 
-from qserv_py.adql.sphere import body_of, centroid, contains, corners_of_box, intersects
+from qserv_py.adql.geometry.sphere import body_of, centroid, contains, corners_of_box, intersects
 
 # points of the other's border that rounding may put on either side
 _ROUNDING = 1e-11

@@ -9,8 +9,8 @@ from types import MappingProxyType
 import numpy as np
 import pyarrow as pa
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import ResolvedQuery
 from qserv_py.catalog.model import (
     HEALPIX_COLUMN,

@@ -11,7 +11,7 @@ from support.catalogs import plan
 
 from qserv_py import errors
 from qserv_py.adql.parse import MAX_TEXT
-from qserv_py.adql.token_checks import MAX_CHAIN, MAX_DEPTH
+from qserv_py.adql.text.token_checks import MAX_CHAIN, MAX_DEPTH
 from qserv_py.planner.explain import explain
 
 REFUSED = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from qserv_py import errors
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.strict import SERVICE_FUNCTIONS, check_strict
+from qserv_py.adql.strict.check import SERVICE_FUNCTIONS, check_strict
 from qserv_py.adql.words import ADQL_RESERVED, FOREIGN_WORDS, RESERVED, SQL_RESERVED
 
 UDFS = {"IVO_HEALPIX_INDEX", "GAVO_MATCH", "IVO_HASWORD"}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.answers import column, written
 from support.catalogs import resolved
 
-from qserv_py.adql.metadata import unique_names
+from qserv_py.adql.blocks.metadata import unique_names
 from qserv_py.catalog.types import DataType
 
 VOTABLE = "{http://www.ivoa.net/xml/VOTable/v1.3}"

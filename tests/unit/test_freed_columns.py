@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from support.catalogs import catalog, with_upload
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.adql.tree import ColumnRef, Select
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import TypeMismatchError

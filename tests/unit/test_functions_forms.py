@@ -13,7 +13,7 @@ from support.shapes import directions, place
 
 from qserv_py import errors
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, SHAPE_NAMES, Kind
-from qserv_py.adql.sphere import area, centroid
+from qserv_py.adql.geometry.sphere import area, centroid
 from qserv_py.adql.tree import Literal
 from qserv_py.planner.plan import ShardStage
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.catalogs import catalog
 
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.catalog.grants import AUTHENTICATED, PUBLIC, Grantee, GranteeKind, name_problem, parse_grantee
 from qserv_py.catalog.model import DatabaseState
 from qserv_py.catalog.snapshot import Catalog

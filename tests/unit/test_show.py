@@ -6,8 +6,8 @@ import pytest
 from support.catalogs import with_upload
 
 from qserv_py import errors
+from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.adql.resolve import resolve
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.tap_schema import tap_schema_of
 

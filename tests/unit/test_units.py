@@ -157,5 +157,5 @@ def test_the_unit_of_an_item_is_the_one_asked_for() -> None:
 
 
 def test_astropy_is_not_imported_before_it_is_needed() -> None:
-    code = "import sys; import qserv_py.adql.resolve; assert 'astropy' not in sys.modules"
+    code = "import sys; import qserv_py.adql.blocks.resolve; assert 'astropy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=100)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from qserv_py.adql.metadata import unique_names
+from qserv_py.adql.blocks.metadata import unique_names
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 

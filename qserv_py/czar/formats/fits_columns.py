@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from qserv_py.adql.metadata import unique_names
+from qserv_py.adql.blocks.metadata import unique_names
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import times

@@ -1,0 +1,1 @@
+"""Expressions: each kind of node becomes one of ours, with a type."""

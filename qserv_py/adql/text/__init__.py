@@ -1,0 +1,1 @@
+"""Texts in lenient mode: their tokens, and what may stand where."""
