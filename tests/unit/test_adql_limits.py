@@ -10,7 +10,7 @@ import pytest
 from support.catalogs import plan
 
 from qserv_py import errors
-from qserv_py.adql.parse import MAX_TEXT
+from qserv_py.adql.parse import MAX_TEXT, Mode, parse
 from qserv_py.adql.text.token_checks import MAX_CHAIN, MAX_DEPTH
 from qserv_py.planner.explain import explain
 
@@ -113,6 +113,15 @@ def test_refused(query: str) -> None:
     with pytest.raises((errors.LimitError, errors.AdqlError)) as caught:
         explain(plan(query))
     assert len(caught.value.message) < 200 or caught.value.message.startswith(("the number", '"Object" has no'))
+
+
+LONG = ["9", "9e", "1.", "_", "é", "'", '"', ".", "a.", "+", ";", "\\", "(", "'a'\n", "0xF", "/*", "-- ", "1 "]
+
+
+@pytest.mark.parametrize("repeated", LONG)
+def test_one_sign_over_and_over_is_refused_in_strict_mode(repeated: str) -> None:
+    with pytest.raises((errors.LimitError, errors.AdqlError)):
+        parse("SELECT " + repeated * (150_000 // len(repeated)) + " FROM Object WHERE", mode=Mode.STRICT)
 
 
 @pytest.mark.parametrize("query", ANSWERED.values(), ids=ANSWERED)

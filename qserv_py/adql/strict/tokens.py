@@ -58,8 +58,8 @@ _TOKEN = re.compile(
     rf"""
       (?P<space>     (?: [ \t\r\n\f\v]+ | --[^\n]* )++ )
     | (?P<name>      [A-Za-z][A-Za-z0-9_]* )
-    | (?P<real>      (?: [0-9]+\.[0-9]* | \.[0-9]+ ) (?: [eE][+-]?[0-9]+ )? | [0-9]+[eE][+-]?[0-9]+ )
-    | (?P<integer>   [0-9]+ )
+    | (?P<real>      (?: [0-9]++\.[0-9]*+ | \.[0-9]++ ) (?: [eE][+-]?[0-9]++ )? | [0-9]++[eE][+-]?[0-9]++ )
+    | (?P<integer>   [0-9]++ )
     | (?P<string>    '[^']*+(?:''[^']*+)*+' )
     | (?P<delimited> "(?:[^"]|"")++" )
     | (?P<foreign>   {_LONG_FOREIGN} )
@@ -75,7 +75,7 @@ _KINDS = {
     "delimited": TokenKind.DELIMITED,
     "symbol": TokenKind.SYMBOL,
 }
-_NO_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]|[0-9]*\.?[0-9]*(?:[eE](?![0-9+-])|[eE][+-](?![0-9])|_|[^\x00-\x7f])")
+_NO_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]|[0-9]*+\.?+[0-9]*+(?:[eE](?![0-9+-])|[eE][+-](?![0-9])|_|[^\x00-\x7f])")
 """What begins as a number and is none. Other letters may follow at once: ``ORDER BY 2desc`` is in IVOA's collection."""
 
 _NUMBERS = {TokenKind.REAL, TokenKind.INTEGER}
