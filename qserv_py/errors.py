@@ -289,6 +289,25 @@ class EvaluationError(UserError):
 
     code = "evaluation_error"
 
+    @classmethod
+    def of_servers(cls, text: str) -> EvaluationError:
+        """Return the error of an expression that a server or the merge could not evaluate, by its message."""
+        if "more than one row" in text.lower():
+            text = "a sub-query that stands for a value answers more than one row"
+        hint = next((hint for words, hint in _HINTS_OF_EVALUATION if words in text), "")
+        return cls(f"an expression of the query failed: {text}", hint=hint)
+
+
+_HINTS_OF_EVALUATION = (
+    ("division by zero", "Write x / NULLIF(y, 0): NULL where y is 0."),
+    ("square root", "Write CASE WHEN x >= 0 THEN SQRT(x) END: NULL elsewhere."),
+    ("logarithm", "Write CASE WHEN x > 0 THEN LOG10(x) END, or scisql_nanojanskyToAbMag(flux): NULL elsewhere."),
+    ("more than one row", "Write IN (SELECT ...), or one aggregate such as MIN(...) in the sub-query."),
+    ("out of range", "CAST(x AS DOUBLE PRECISION) before the sum or the product holds larger numbers."),
+    ("beyond the range", "CAST(x AS DOUBLE PRECISION) before the sum or the product holds larger numbers."),
+)
+"""What to write instead, by words of the message; a condition in WHERE may be tested after the expression."""
+
 
 class IngestError(QservError):
     """Ingest failed."""

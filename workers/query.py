@@ -26,6 +26,9 @@ from qserv_py.workers.adbc_connections import AdbcConnections
 BATCH_BYTES = 1 << 20
 """Bytes of an Arrow batch; some batches of each running statement are in memory."""
 
+_MORE_ROWS_THAN_ONE = "21000"
+"""SQLSTATE of a sub-query that stands for a value."""
+
 
 class RunningStatement:
     """A statement on its way; ``cancel`` may be called from any thread, before, during and after its run."""
@@ -143,8 +146,8 @@ class QueryPool:
         text = _first_line(error)
         if statement.cancelled or state == "57014":
             return QueryCancelledError("the query was cancelled", detail=text)
-        if state.startswith("22"):
-            return EvaluationError(f"an expression of the query failed: {text}")
+        if state.startswith("22") or state == _MORE_ROWS_THAN_ONE:
+            return EvaluationError.of_servers(text)
         if not state or state.startswith(("08", "57P")):
             return WorkerUnavailableError(f'worker "{self.worker.name}" broke the connection', detail=text)
         return ChunkQueryError(f'worker "{self.worker.name}" refused a chunk query: {text}', detail=f"SQLSTATE {state}")

@@ -98,13 +98,14 @@ _KINDS: Mapping[type[Exception], type[QservError]] = {
 def _translate(error: Exception) -> QservError:
     text = str(error).strip().splitlines()[0]
     if "INT128" in text:
-        return EvaluationError("an expression of the query failed: a sum is beyond the range of BIGINT")
+        return EvaluationError.of_servers("a sum is beyond the range of BIGINT")
     for kind, ours in _KINDS.items():
         if isinstance(error, kind):
-            return ours(f"an expression of the query failed: {text.split('Error: ', 1)[-1]}")
+            failed = EvaluationError.of_servers(text.split("Error: ", 1)[-1])
+            return failed if ours is EvaluationError else ours(failed.message)
     if "Interrupt" in text:
         return QueryCancelledError("the query was cancelled")
     for marker in ("Invalid Input Error: ", "Conversion Error: ", "Out of Range Error: "):
         if marker in text:
-            return EvaluationError(f"an expression of the query failed: {text.split(marker, 1)[1]}")
+            return EvaluationError.of_servers(text.split(marker, 1)[1])
     return InternalError(f"the merge statement failed: {text}")

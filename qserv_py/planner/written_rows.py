@@ -139,7 +139,7 @@ def _values(slot: ValuesSlot, found: StageRows) -> str:
         return "TRUE" if found.count else "FALSE"
     if slot.form is ValuesForm.SCALAR:
         if found.count > 1:
-            raise EvaluationError("a sub-query that stands for a value answers more than one row")
+            raise EvaluationError.of_servers("more than one row")
         return _typed(found.columns[0][0] if found.count else None, slot.columns[0])
     if slot.form is ValuesForm.LIST:
         column = slot.columns[0]

@@ -7,8 +7,20 @@ from support.catalogs import plan
 
 from qserv_py.planner.explain import explain
 
-HOLDS = ["{0}", "{0} = 1", "1 = {0}", "{0} = TRUE", "{0} <> 0", "{0} > 0", "0 < {0}", "{0} >= 1", "{0} != FALSE"]
-FAILS = ["NOT {0}", "{0} = 0", "0 = {0}", "{0} = FALSE", "{0} <> 1", "{0} < 1", "{0} <= 0", "NOT {0} = 1"]
+HOLDS = [
+    "{0}",
+    "{0} = 1",
+    "{0} = 'true'",
+    "'f' <> {0}",
+    "1 = {0}",
+    "{0} = TRUE",
+    "{0} <> 0",
+    "{0} > 0",
+    "0 < {0}",
+    "{0} >= 1",
+    "{0} != FALSE",
+]
+FAILS = ["NOT {0}", "{0} = 'no'", "{0} = 0", "0 = {0}", "{0} = FALSE", "{0} <> 1", "{0} < 1", "{0} <= 0", "NOT {0} = 1"]
 CONDITIONS = [
     "CONTAINS(POINT(ra, dec), CIRCLE(10, 20, 1))",
     "CONTAINS(POINT(ra, dec), POLYGON(10, 10, 12, 10, 11, 12))",
@@ -20,6 +32,7 @@ CONDITIONS = [
     "qserv_areaspec_box(10, 20, 12, 22)",
     "q3c_radial_query(ra, dec, 10, 20, 1)",
     "extended",
+    "ivo_hasword(label, 'x')",
 ]
 
 

@@ -83,18 +83,23 @@ def compared(operator: str, left: Expr, right: Expr, node: Any, builder: Builder
     flag = truth_test(operator, left, right, strict=builder.strict)
     if flag is not None:
         return flag
-    left, right = _comparable_pair(left, right, node, builder)
-    return Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+    left, right = _comparable_pair(left, right, node, builder, equal=operator in {"=", "<>"})
+    flag = truth_test(operator, left, right, strict=builder.strict)  # of 'true' beside a condition
+    built = Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)
+    return flag or built
 
 
-def _comparable_pair(left: Expr, right: Expr, node: Any, builder: Builder) -> tuple[Expr, Expr]:
-    """Both sides brought to types that can be compared; ``node`` is the place that an error names."""
+def _comparable_pair(left: Expr, right: Expr, node: Any, builder: Builder, *, equal: bool = False) -> tuple[Expr, Expr]:
+    """Both sides brought to types that can be compared.
+
+    ``node`` is the place that an error names; ``equal`` says that order does not matter.
+    """
     failures = builder.failures
     left, right = comparable_truth(left, right, node, builder)
     left, right = (unfilled(side) for side in _with_times(left, right, failures))
     if not comparable(left.type, right.type):
         what = f"{type_of(left)} and {type_of(right)} cannot be compared"
-        raise mismatch(what, right, node, failures, hint=_quote_hint(left, right))
+        raise mismatch(what, right, node, failures, hint=_quote_hint(left, right, equal=equal))
     return left, right
 
 
@@ -107,7 +112,7 @@ def _with_times(left: Expr, right: Expr, failures: Failures) -> tuple[Expr, Expr
     return left, right
 
 
-def _quote_hint(left: Expr, right: Expr) -> str:
+def _quote_hint(left: Expr, right: Expr, *, equal: bool) -> str:
     if is_truth(left) or is_truth(right):
         return "What is true or false compares with TRUE, FALSE, 1, 0, 'true', 'false' and with numbers."
     number = left.type is not None and left.type.is_numeric
@@ -115,7 +120,9 @@ def _quote_hint(left: Expr, right: Expr) -> str:
         return f"Write {right.value} without quotes." if right.value.replace(".", "").isdigit() else ""
     text = left.type is not None and left.type.is_text
     if text and isinstance(right, Literal) and not isinstance(right.value, str):
-        return f"Write '{right.value}'."
+        # as texts '10' comes before '9': quotes would answer another question
+        cast = "The column holds text; of numbers in it CAST(x AS DOUBLE PRECISION) makes numbers."
+        return f"Write '{right.value}'." if equal else cast
     return ""
 
 
@@ -225,7 +232,7 @@ def membership(node: Any, builder: Builder) -> Expr:
         operand = as_number(operand, builder)
     items = []
     for part, value in zip(node.expressions, values, strict=True):
-        operand, item = _comparable_pair(operand, value, part, builder)
+        operand, item = _comparable_pair(operand, value, part, builder, equal=True)
         items.append(item)
     return InList(type=DataType.BOOLEAN, operand=operand, items=tuple(items), offset=operand.offset)
 
