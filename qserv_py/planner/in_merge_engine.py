@@ -74,9 +74,16 @@ def _semi_joins(source: int, conditions: Sequence[Expr], small: Mapping[int, Sel
 def _plan_subqueries(select: Select, planning: Planning) -> Select:
     """Return a block with the sub-queries in its expressions planned: stages, or queries of the merge engine, too."""
 
+    planned: dict[Expr, Expr] = {}
+
     def change(expr: Expr) -> Expr | None:
         if not isinstance(expr, SubqueryExpr):
             return None
+        if expr not in planned:
+            planned[expr] = in_stages(expr)
+        return planned[expr]
+
+    def in_stages(expr: SubqueryExpr) -> Expr:
         if isinstance(expr, InQuery):
             expr = replace(expr, operand=rewrite(expr.operand, change))
         if walks.free_refs(expr.query):

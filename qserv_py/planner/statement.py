@@ -50,7 +50,13 @@ class Statement:
         return f"{MARK}{len(self._marked) - 1}{MARK}"
 
     def name(self, source: Source) -> str:
-        """Give a source an alias that no other source of the statement has; return it."""
+        """Give a source an alias that no other source of the statement has; return it.
+
+        An expression that is written twice, as in GROUP BY by its name, has the same text each time: so PostgreSQL
+        knows it again.
+        """
+        if source.id in self.aliases:
+            return self.aliases[source.id]
         # PostgreSQL keeps 63 bytes of a name: two long ones could become the same.
         base = source.alias.lower().encode()[:40].decode(errors="ignore")
         taken = set(self.aliases.values())

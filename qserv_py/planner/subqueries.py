@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import walks
 from qserv_py.adql.tree import ExistsQuery, Expr, InQuery, Query, ScalarQuery, Select, SetQuery, Source, TableSource
@@ -72,12 +72,19 @@ class _InChunks:
     """Those that must be true: whether they are false or NULL is the same."""
 
     planning: Planning
+    planned: dict[tuple[Expr, bool], Expr] = field(default_factory=dict)
+    """What stands for sub-queries that were met: one that is written by its name, in GROUP BY say, is met again."""
 
     def change(self, expr: Expr) -> Expr | None:
         """Return what stands for an expression; None when it is no sub-query."""
         if not isinstance(expr, SubqueryExpr):
             return None
         nulls_matter = all(expr is not one for one in self.needed)
+        if (expr, nulls_matter) not in self.planned:
+            self.planned[expr, nulls_matter] = self._planned(expr, nulls_matter=nulls_matter)
+        return self.planned[expr, nulls_matter]
+
+    def _planned(self, expr: SubqueryExpr, *, nulls_matter: bool) -> Expr:
         if isinstance(expr, InQuery):
             expr = replace(expr, operand=rewrite(expr.operand, self.change))
         if walks.free_refs(expr.query):

@@ -239,3 +239,35 @@ def test_types_of_what_mysql_adds(servers: Servers) -> None:
     text = "SELECT n DIV 2, n MOD 2, HEX(n), n <=> 1, SUM(isPrimary), MAX(isPrimary) FROM clustered.Object GROUP BY n"
     found = servers.sharded.query(text).to_arrow()
     assert [str(kind) for kind in found.schema.types] == ["int64", "int32", "string", "bool", "int64", "bool"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        # inside the chunks
+        "SELECT o.objectId IN (SELECT s.objectId FROM clustered.Source s WHERE s.flux > 100) AS x, COUNT(*)"
+        " FROM clustered.Object o GROUP BY x",
+        "SELECT (SELECT MAX(s.visit) FROM clustered.Source s WHERE s.objectId = o.objectId) AS x, COUNT(*)"
+        " FROM clustered.Object o GROUP BY x",
+        # before them
+        "SELECT n IN (SELECT p.k FROM clustered.Object p) AS x, COUNT(*) FROM clustered.Object GROUP BY x",
+        "SELECT CASE WHEN n > (SELECT AVG(p.k) FROM clustered.Object p) THEN 'a' END AS x, COUNT(DISTINCT k)"
+        " FROM clustered.Object GROUP BY 1",
+        # in the merge engine
+        "SELECT (SELECT COUNT(*) FROM clustered.Object p WHERE p.n = o.k) AS x, COUNT(*) FROM clustered.Object o"
+        " GROUP BY x",
+        "SELECT (SELECT COUNT(*) FROM clustered.Object p WHERE p.n = o.k AND p.k IN (SELECT q.n FROM clustered.Object"
+        " q)) AS x, COUNT(*) FROM clustered.Object o GROUP BY x",
+    ],
+)
+def test_groups_by_the_name_of_what_a_sub_query_answers(servers: Servers, text: str) -> None:
+    check(servers, text)
+
+
+def test_groups_by_the_name_of_a_region(servers: Servers) -> None:
+    check(
+        servers,
+        "SELECT qserv_areaspec_box(44, 44, 46, 46) AS x, COUNT(*) FROM clustered.Source GROUP BY x",
+        "SELECT coord_ra BETWEEN 44 AND 46 AND coord_dec BETWEEN 44 AND 46 AS x, COUNT(*) FROM clustered.Source"
+        " JOIN clustered.Object USING (objectId) GROUP BY x",
+    )
