@@ -110,6 +110,8 @@ SELECT CASE WHEN a = 1 ¦2 END FROM t => expected THEN, found "2"
 SELECT CASE ¦END FROM t => expected an expression, found "END"
 SELECT CAST(a ¦) FROM t => expected AS, found ")"
 SELECT CAST(a AS ¦) FROM t => expected a type, found ")"
+SELECT ¦"" FROM t => a delimited name is empty
+SELECT a FROM t AS ¦`` => a delimited name is empty
 SELECT ¦2mass FROM t => a number is followed by "m"
 SELECT ¦0x1Fg FROM t => a name begins with a letter, found "0"
 SELECT ¦1_000 FROM t => a number is followed by "_"

@@ -57,6 +57,7 @@ _TABLE_ORDER = " ORDER BY schema_name, table_index"
         ("SHOW COLUMNS FROM dr1.object", of_columns("dr1.Object")),
         ("SHOW FIELDS IN truth IN dr1", of_columns("dr1.Truth")),
         ('DESCRIBE dr1."Object"', of_columns("dr1.Object")),
+        ("DESC `DR1`.`object`", of_columns("dr1.Object")),
         ("DESC Object", of_columns("dr1.Object")),
         (
             "DESCRIBE dr1.Object gFlux",
@@ -90,6 +91,8 @@ def test_what_it_stands_for(known: Catalog, written: str, meant: str) -> None:
         ("SHOW COLUMNS", errors.AdqlSyntaxError, "column 13: expected FROM and a table, found the end", ""),
         ("SHOW COLUMNS FROM", errors.AdqlSyntaxError, "expected a table, found the end", ""),
         ("SHOW COLUMNS FROM 'Object'", errors.AdqlSyntaxError, 'column 19: expected a table, found "Object"', ""),
+        ("SHOW COLUMNS FROM dr1.Object IN dr2", errors.AdqlSyntaxError, 'column 30: expected the end, found', ""),
+        ("SHOW TABLES FROM ``", errors.AdqlSyntaxError, "column 18: a delimited name is empty", "the name"),
         ("DESCRIBE", errors.AdqlSyntaxError, "column 9: expected a table", ""),
         ("DESCRIBE SELECT 1", errors.QueryNotSupportedError, "column 10: DESCRIBE takes a table", "qserv explain"),
         ("SHOW TABLES FROM nowhere", errors.UnknownTableError, 'column 18: database "nowhere" is not known', "dr1"),

@@ -14,7 +14,7 @@ from sqlglot.tokens import Token, TokenType
 
 from qserv_py.adql.blocks.scope import find_database, find_table
 from qserv_py.adql.places import Failures
-from qserv_py.adql.text.tokens import tokenize
+from qserv_py.adql.text.tokens import BACKTICK, tokenize
 from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import UPLOAD_DATABASE, CzarTable, Table
 from qserv_py.catalog.snapshot import Catalog
@@ -170,7 +170,7 @@ def _words_after(text: str, first: Token) -> list[Token]:
         # behind blanks, for the places of the tokens
         return tokenize(" " * (first.end + 1) + rest) if rest.strip() else []
     except AdqlSyntaxError as error:
-        raise AdqlSyntaxError(error.message, text=text, offset=error.offset) from None
+        raise AdqlSyntaxError(error.message, text=text, offset=error.offset, hint=error.hint) from None
 
 
 class _Reader:
@@ -199,7 +199,7 @@ class _Reader:
         if listed is Listed.COLUMNS:
             self._need(_FROM, "FROM and a table")
             database, table = self._table()
-        if listed is not Listed.DATABASES and self._take(_FROM):
+        if listed is not Listed.DATABASES and database is None and self._take(_FROM):
             database = self._name("a database")
         pattern = self._text() if self._take({"LIKE"}) else None
         self._end()
@@ -248,11 +248,11 @@ class _Reader:
         if self.place >= len(self.tokens):
             raise self._expected(what)
         token = self.tokens[self.place]
-        exact = token.token_type is TokenType.IDENTIFIER
-        if not exact and (token.token_type is TokenType.STRING or not token.text.replace("_", "a").isalnum()):
+        delimited = token.token_type is TokenType.IDENTIFIER
+        if not delimited and (token.token_type is TokenType.STRING or not token.text.replace("_", "a").isalnum()):
             raise self._expected(what)
         self.place += 1
-        return Name(token.text, exact, token.start)
+        return Name(token.text, delimited and self.text[token.start] != BACKTICK, token.start)
 
     def _text(self) -> str:
         token = self.tokens[self.place] if self.place < len(self.tokens) else None

@@ -99,6 +99,10 @@ def tokenize(text: str) -> list[Token]:
         elif token.token_type is TokenType.IDENTIFIER and text[token.start].isdigit():
             # sqlglot takes "0x1Fg" for a delimited name
             raise _begins_with_digit(text, token)
+        elif token.token_type is TokenType.IDENTIFIER and not token.text:
+            raise AdqlSyntaxError(
+                "a delimited name is empty", text=text, offset=token.start, hint="Write the name between the quotes."
+            )
     return _join_words(tokens)
 
 
