@@ -17,7 +17,7 @@ from qserv_py.adql.expressions.typing_rules import sum_type
 from qserv_py.adql.functions import AggregateFunction, Kind
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Aggregate, Expr, Literal
-from qserv_py.adql.walks import contains_aggregate
+from qserv_py.adql.walks import column_refs, contains_aggregate, contains_window, free_refs, subqueries
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError, UnknownFunctionError
 
@@ -38,7 +38,7 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
             )
         return Aggregate(type=DataType.LONG, name=name, operand=None, offset=offset_of(node))
     operand = builder.value(inner)
-    _check_not_nested(name, operand, failures)
+    _check_operand(name, operand, builder)
     if name in _OF_CONDITIONS and is_truth(operand) and not builder.strict:
         return Aggregate(type=DataType.BOOLEAN, name=_OF_CONDITIONS[name], operand=operand, offset=operand.offset)
     operand = as_number(operand, builder) if name in {"SUM", "AVG"} else operand
@@ -76,13 +76,21 @@ def _basic_type(name: str, operand: Expr, node: Any, failures: Failures) -> Data
     return kind
 
 
-def _check_not_nested(name: str, operand: Expr, failures: Failures) -> None:
+def _check_operand(name: str, operand: Expr, builder: Builder) -> None:
+    """Refuse aggregates of what is no value of a row of the block."""
+    failures, hint = builder.failures, "Compute the inner one in a sub-query in FROM."
     if contains_aggregate(operand):
-        raise failures.error(
-            TypeMismatchError,
-            f"{name} holds another aggregate",
+        raise failures.error(TypeMismatchError, f"{name} holds another aggregate", operand.offset, hint=hint)
+    if contains_window(operand):
+        raise failures.error(TypeMismatchError, f"{name} holds a window function", operand.offset, hint=hint)
+    own = {source.id for source in builder.scope.sources}
+    refs = [*column_refs(operand), *(ref for query in subqueries(operand) for ref in free_refs(query))]
+    if refs and all(ref.source not in own for ref in refs):
+        # in SQL it is an aggregate of the query around this one, wherever it is written
+        raise failures.unsupported(
+            f"{name} of columns of the query around it alone is not answered",
             operand.offset,
-            hint="Compute the inner one in a sub-query in FROM.",
+            hint="Aggregate a column of the sub-query, or aggregate in the query around it.",
         )
 
 
@@ -114,7 +122,7 @@ def further_aggregate(function: AggregateFunction, parts: Sequence[Any], place: 
 def _operand(function: AggregateFunction, part: Any, place: int | None, builder: Builder) -> Expr:
     condition = function.operand is Kind.CONDITION
     operand = builder.condition(part, function.name) if condition else as_number(builder.value(part), builder)
-    _check_not_nested(function.name, operand, builder.failures)
+    _check_operand(function.name, operand, builder)
     if not accepts(function.operand, operand.type):
         raise mismatch(f"{function.name} needs {function.operand.value}", operand, place, builder.failures)
     operand = as_double(operand) if function.operand is Kind.NUMBER else operand

@@ -14,9 +14,10 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import Aggregate, Expr, Window
+from qserv_py.adql.walks import contains_window
 from qserv_py.adql.wording import written
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import UnknownFunctionError
+from qserv_py.errors import TypeMismatchError, UnknownFunctionError
 from qserv_py.hints import did_you_mean
 
 WINDOW_FUNCTIONS: dict[str, tuple[int, int, DataType | None]] = {
@@ -41,12 +42,20 @@ def window(node: Any, builder: Builder) -> Expr:
     """Return a function with OVER."""
     name, kind, arguments = _function(node, builder)
     order = node.args.get("order")
+    partition_by = tuple(builder.value(part) for part in node.args.get("partition_by") or ())
+    order_by = tuple(_order_key(part, builder) for part in (order.expressions if order is not None else ()))
+    for expr in (*arguments, *partition_by, *(key for key, _ in order_by)):
+        if contains_window(expr):
+            hint = "Compute the inner one in a sub-query in FROM."
+            raise builder.failures.error(
+                TypeMismatchError, f"{name} holds another window function", expr.offset, hint=hint
+            )
     return Window(
         type=kind,
         name=name,
         arguments=tuple(arguments),
-        partition_by=tuple(builder.value(part) for part in node.args.get("partition_by") or ()),
-        order_by=tuple(_order_key(part, builder) for part in (order.expressions if order is not None else ())),
+        partition_by=partition_by,
+        order_by=order_by,
         frame=_frame(node.args.get("spec"), node, builder.failures),
         offset=offset_of(node),
     )
