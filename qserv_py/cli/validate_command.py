@@ -104,9 +104,10 @@ _FUNCTION = re.compile(r"[A-Za-z][A-Za-z0-9_]*\*?")
 def _catalog(cluster_dir: Path | None) -> Catalog:
     directory = cluster_directory(cluster_dir)
     from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.session import Session
 
-    with open_cluster(directory).registry() as registry:
-        return registry.load_catalog()
+    with Session(open_cluster(directory)) as session:
+        return session.catalog()
 
 
 def _check_collection(source: Path, mode: Mode, catalog: Catalog | None, functions: tuple[str, ...]) -> int:

@@ -39,6 +39,8 @@ def published(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clu
 def test_names_are_those_of_the_cluster(published: Cluster) -> None:
     right = "SELECT o.objectId, COUNT(*) AS n FROM checked.Object AS o GROUP BY o.objectId"
     assert qserv("validate", right, cluster=published) == (0, "", "The query is valid.\n")
+    for described in ("SHOW TABLES FROM checked", "SELECT table_name FROM tap_schema.tables"):
+        assert qserv("validate", described, cluster=published) == (0, "", "The query is valid.\n")
     code, shown, _ = qserv("validate", "SELECT objectId FROM checked.Objekt", cluster=published)
     assert code == 7
     assert shown.startswith('ADQL line 1, column 22: table "checked.Objekt" is not known\n')
