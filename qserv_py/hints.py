@@ -30,3 +30,12 @@ def or_did_you_mean(written: object, known: Iterable[str]) -> str:
     """Return the end of a message, ``; did you mean "x"?``; empty when no known name is close."""
     close = close_names(str(written), known, most=1)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def is_one_slip(written: str, word: str) -> bool:
+    """Return whether a word was written with one slip: a letter too many, too few, another one, or two swapped."""
+    pairs = enumerate(zip(written, word, strict=False))
+    start = next((place for place, (one, other) in pairs if one != other), min(len(written), len(word)))
+    left, right = written[start:], word[start:]
+    swapped = left[:2] == right[1::-1] and left[2:] == right[2:]
+    return written != word and (left[1:] == right or left == right[1:] or left[1:] == right[1:] or swapped)

@@ -127,7 +127,7 @@ SELECT SUM(a) OVER (ORDER BY a ROWS BETWEEN 1 ¦AND CURRENT ROW) FROM t => expec
 SELECT SUM(a) OVER (PARTITION BY ¦, b) FROM t => expected an expression, found ","
 SELECT a FROM t ORDER BY ¦DESC => expected an expression, found "DESC"
 SELECT a FROM t ORDER BY a NULLS ¦ASC => expected FIRST or LAST, found "ASC"
-SELECT a FROM t ¦ORDER LIMIT 1 => expected the end of the query, found "ORDER"
+SELECT a FROM t ¦ORDER LIMIT 1 => BY is missing after ORDER
 SELECT ¦EXISTS (a) FROM t => EXISTS needs a query in parentheses
 """.strip()
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from enum import Enum
 
 from qserv_py.adql.strict.tokens import TokenKind, Tokens
+from qserv_py.adql.text.misspelt import TOP_HINT, keyword_meant
 from qserv_py.adql.words import FOREIGN_WORDS, RESERVED
 from qserv_py.errors import AdqlError, AdqlSyntaxError
 
@@ -130,7 +131,13 @@ class Steps:
             word = self.words[place] if place >= 0 else ""
             if word in FOREIGN_WORDS and (place == self.at or word not in RESERVED):
                 return self.error(f"{word} is not ADQL 2.1", at=place, hint=FOREIGN_WORDS[word])
-        hint = "Write MOD(x, y); lenient mode takes x MOD y." if self.words[self.at] == "MOD" else ""
+        found = keyword_meant(self.words, self.names, self.at)
+        if found is not None and found[1] not in FOREIGN_WORDS:
+            place, meant = found
+            message = f"expected {expected}, found {self.tokens.shown(place)}"
+            return self.error(message, at=place, hint=f"Did you mean {meant}?")
+        hints = {"MOD": "Write MOD(x, y); lenient mode takes x MOD y.", "TOP": TOP_HINT}
+        hint = hints.get(self.words[self.at], "")
         return self.error(f"expected {expected}, found {self.tokens.shown(self.at)}", hint=hint)
 
     def error(

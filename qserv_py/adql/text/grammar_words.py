@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from sqlglot.tokens import Token, TokenType
 
+from qserv_py.adql.text.misspelt import TOP_HINT, keyword_meant
 from qserv_py.adql.words import FOREIGN_SYMBOLS, FOREIGN_WORDS, NO_NAMES
 from qserv_py.errors import AdqlError, AdqlSyntaxError
 
@@ -210,7 +211,25 @@ class Steps:
         return written if self.kinds[self.at] is Kind.TEXT else f'"{written}"'
 
     def unexpected(self, expected: str) -> AdqlError:
-        """Return the error about the token at hand."""
+        """Return the error about the token at hand, or about a misspelt keyword before it that was taken for a name."""
+        return self._misplaced(expected) or self._unexpected_here(expected)
+
+    def _misplaced(self, expected: str) -> AdqlError | None:
+        """Return the error about a keyword that is misspelt, lacks its BY, or is TOP in another place."""
+        if self.words[self.at] in {"ORDER", "GROUP"} and not self.follows_operand(self.at + 1):
+            word = self.words[self.at]
+            return self.error(f"BY is missing after {word}", hint=f"Write {word} BY.")
+        for place in (self.at - 1, self.at):
+            if self.words[place] == "TOP" and self.kinds[place + 1] is Kind.NUMBER:
+                return self.error("TOP follows SELECT", at=place, hint=TOP_HINT)
+        found = keyword_meant(self.words, self.names, self.at)
+        if found is None:
+            return None
+        place, meant = found
+        message = f'expected {expected}, found "{self.tokens[place].text}"'
+        return self.error(message, at=place, hint=f"Did you mean {meant}?")
+
+    def _unexpected_here(self, expected: str) -> AdqlError:
         word = self.words[self.at]
         hint = _ORDER if word in _CLAUSES and expected in {END_OF_QUERY, '")"'} else ""
         hint = _FOUND_HINTS.get((expected, word), hint)
