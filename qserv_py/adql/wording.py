@@ -86,6 +86,8 @@ _HINTS = {
     "RawString": "Write '...', with two quotes for one inside.",
     "UnicodeString": "Write '...' with the characters themselves.",
     "Xor": "Write (a) <> (b).",
+    "Order": "Leave it out: STRING_AGG joins texts in the order of their characters.",
+    "WithinGroup": "Write MEDIAN(x), or PERCENTILE(x, fraction) with a fraction from 0 to 1.",
     "Filter": "Write CASE WHEN ... THEN ... END inside the aggregate.",
     "Placeholder": "Write the value.",
     "Parameter": "Write the value.",

@@ -115,6 +115,34 @@ FOREIGN_WORDS = {
 }
 """Words of SQL that ADQL 2.1 does not have, and what to do about it."""
 
+DEGREES = "Write ivo_hms_to_degrees('00:24:00') for hours, ivo_dms_to_degrees('-72:00:00') for degrees, as texts."
+"""What to write in place of hours, minutes and seconds, or degrees, minutes and seconds."""
+
+_TIMES = "Times compare with texts: t >= '2026-01-01'; ivo_to_mjd(t) makes a number of days of one."
+_AS_TEXT = "CAST(x AS VARCHAR) makes a text of a time or a number; times compare with texts: t >= '2026-01-01'."
+_AS_TIME = "A text beside a time is one: t >= '2026-01-01'; CAST(x AS TIMESTAMP) makes one of a column."
+_NOW = "Write the time as text: '2026-01-31T12:00:00'."
+_JOINED_TEXTS = "Write STRING_AGG(x, ','), of a number STRING_AGG(CAST(x AS VARCHAR), ',')."
+_PERCENTILES = "Write MEDIAN(x), or PERCENTILE(x, fraction) with a fraction from 0 to 1."
+
+FOREIGN_FUNCTIONS = {
+    **dict.fromkeys(("IFNULL", "NVL"), "Write COALESCE(x, y)."),
+    "ISNULL": "Write x IS NULL, or COALESCE(x, y).",
+    **dict.fromkeys(("IF", "IIF"), "Write CASE WHEN condition THEN x ELSE y END."),
+    **dict.fromkeys(("ISNAN", "IS_NAN"), "NaN is NULL here, where it was not kept on purpose: write x IS NULL."),
+    "LOG2": "Write LOG(x) / LOG(2).",
+    **dict.fromkeys(("SQUARE", "SQR"), "Write x * x, or POWER(x, 2)."),
+    **dict.fromkeys(("YEAR", "MONTH", "DAY", "HOUR", "DATE", "DATE_PART", "DATE_TRUNC", "DATEDIFF"), _TIMES),
+    **dict.fromkeys(("DATE_FORMAT", "TO_CHAR", "STRFTIME"), _AS_TEXT),
+    **dict.fromkeys(("TO_DATE", "TO_TIMESTAMP", "STR_TO_DATE"), _AS_TIME),
+    **dict.fromkeys(("NOW", "GETDATE", "SYSDATE"), _NOW),
+    **dict.fromkeys(("GROUP_CONCAT", "LISTAGG"), _JOINED_TEXTS),
+    **dict.fromkeys(("PERCENTILE_CONT", "PERCENTILE_DISC", "QUANTILE", "APPROX_PERCENTILE"), _PERCENTILES),
+    **dict.fromkeys(("INSTR", "CHARINDEX", "LOCATE"), "Write STRPOS(text, part)."),
+    "SCISQL_DNTOABMAG": "Write -2.5 * LOG10(dn / fluxMag0).",
+}
+"""Functions of other systems, and what to write instead."""
+
 FOREIGN_SYMBOLS = {
     "%": "Write MOD(x, y); lenient mode takes x % y.",
     "&": _LENIENT,

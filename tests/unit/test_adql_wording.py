@@ -10,8 +10,10 @@ from sqlglot import exp
 from support.catalogs import resolved
 
 from qserv_py import errors
+from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES
 from qserv_py.adql.parse import parse
 from qserv_py.adql.wording import describe, remedy
+from qserv_py.adql.words import FOREIGN_FUNCTIONS
 
 MARK = "¦"
 REFUSED = """
@@ -82,3 +84,11 @@ def test_keywords_that_are_names_stand_before_an_operator(name: str, operator: s
 )  # fmt: skip
 def test_words_of_operators_are_names(text: str) -> None:
     parse(text)
+
+
+def test_functions_of_other_systems_are_none_of_ours() -> None:
+    ours = {*FUNCTIONS, *AGGREGATE_FUNCTIONS, *AGGREGATES, *SHAPE_NAMES}
+    assert FOREIGN_FUNCTIONS
+    assert ours.isdisjoint(FOREIGN_FUNCTIONS)
+    named = {name.upper() for hint in FOREIGN_FUNCTIONS.values() for name in re.findall(r"(\w+)\(", hint)}
+    assert named <= ours | {"CAST", "COALESCE"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qserv_py.adql.expressions.casts import time_constant
-from qserv_py.adql.expressions.constants import constant_number
+from qserv_py.adql.expressions.constants import constant_number, degrees_hint
 from qserv_py.adql.expressions.operands import as_double, common_operand_type, mismatch, typed, unfilled
 from qserv_py.adql.functions import Function, Kind
 from qserv_py.adql.places import Failures
@@ -71,11 +71,19 @@ def _argument(function: Function, index: int, argument: Expr, failures: Failures
         argument = time_constant(argument, failures)
     argument = unfilled(argument)
     if not accepts(kind, argument.type):
-        hint = "" if argument.type is DataType.BOOLEAN else f"Write {function.signature}."
+        hint = degrees_hint(argument) if kind is Kind.NUMBER else ""
+        if not hint and argument.type is not DataType.BOOLEAN:
+            hint = f"Write {function.signature}."
+        if kind is Kind.TEXT and _becomes_text(argument.type):
+            hint = f"{hint} CAST(x AS VARCHAR) makes a text of it."
         raise mismatch(f"{function.name} needs {kind.value}", argument, argument.offset, failures, hint=hint)
     if kind is Kind.VALUE:
         return argument
     return as_double(argument) if kind is Kind.NUMBER else typed(argument, TYPE_OF_NULL[kind])
+
+
+def _becomes_text(given: DataType | None) -> bool:
+    return given is not None and (given.is_numeric or given is DataType.TIMESTAMP)
 
 
 def accepts(kind: Kind, given: DataType | None) -> bool:

@@ -115,6 +115,9 @@ def _with_times(left: Expr, right: Expr, failures: Failures) -> tuple[Expr, Expr
 def _quote_hint(left: Expr, right: Expr, *, equal: bool) -> str:
     if is_truth(left) or is_truth(right):
         return "What is true or false compares with TRUE, FALSE, 1, 0, 'true', 'false' and with numbers."
+    kinds = [side.type for side in (left, right)]
+    if DataType.TIMESTAMP in kinds and any(kind is not None and kind.is_numeric for kind in kinds):
+        return "ivo_to_mjd(t) > 60676 compares a time with a Modified Julian Date, t > '2025-01-01' with a text."
     number = left.type is not None and left.type.is_numeric
     if number and isinstance(right, Literal) and isinstance(right.value, str):
         return f"Write {right.value} without quotes." if right.value.replace(".", "").isdigit() else ""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 
 from qserv_py.adql.tree import Arithmetic, Cast, Expr, InUnit, Literal, Negate
+from qserv_py.adql.words import DEGREES
 
 
 def constant_number(expr: Expr) -> float | None:
@@ -61,3 +63,12 @@ def unconverted(expr: Expr, low: float, high: float) -> tuple[Expr, float, float
         low, high = ((bound - expr.shift) / expr.factor for bound in (low, high))
         expr = expr.operand
     return expr, low, high
+
+
+def degrees_hint(expr: Expr) -> str:
+    """Return how a text of hours or degrees, minutes and seconds becomes degrees; empty for anything else."""
+    text = expr.value if isinstance(expr, Literal) else None
+    return DEGREES if isinstance(text, str) and _SEXAGESIMAL.match(text) else ""
+
+
+_SEXAGESIMAL = re.compile(r"\s*[+-]?\d{1,3}(?:\s*[:hd\u00b0]|\s+\d+\s)\s*\d", re.IGNORECASE)

@@ -24,6 +24,7 @@ from qserv_py.adql.geometry.shapes import build_shape, region_shape
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import Call, Expr, ShapeKind
+from qserv_py.adql.words import FOREIGN_FUNCTIONS
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError
 from qserv_py.hints import did_you_mean
@@ -45,7 +46,8 @@ def call(node: Any, builder: Builder) -> Expr:
         known = [*FUNCTIONS, *SHAPE_NAMES, *AGGREGATES, "COALESCE", "CAST", "IN_UNIT"]
         columns = [column for source in builder.scope.sources for column in column_names(source)]
         unquoted = covering_name(columns, builder.failures.text, place)
-        hint = quoting_hint(unquoted) if unquoted else did_you_mean(written, known)
+        hint = quoting_hint(unquoted) if unquoted else FOREIGN_FUNCTIONS.get(name, "")
+        hint = hint or did_you_mean(written, known)
         hint = hint or "The reference of ADQL lists the functions that are answered."
         raise builder.failures.error(UnknownFunctionError, f'function "{written}" is not known', place, hint=hint)
     if function is HEALPIX_INDEX:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qserv_py.adql.blocks.metadata import meaning_of
-from qserv_py.adql.expressions.constants import constant_number
+from qserv_py.adql.expressions.constants import constant_number, degrees_hint
 from qserv_py.adql.functions.shapes import COORDINATE, REGION_OF_TEXT
 from qserv_py.adql.geometry.region_text import numbers_of, reason
 from qserv_py.adql.geometry.sphere import body_of, corners_of_box
@@ -54,7 +54,7 @@ def build_shape(kind: ShapeKind, arguments: Sequence[Expr], failures: Failures, 
                 TypeMismatchError,
                 f"{kind} needs numbers (degrees)",
                 number.offset or offset,
-                hint="Write numbers or columns of numbers.",
+                hint=degrees_hint(number) or "Write numbers or columns of numbers.",
             )
     shape = Shape(type=kind.datatype, kind=kind, numbers=tuple(numbers), offset=offset)
     _check_constants(shape, failures)
@@ -174,6 +174,8 @@ def _without_frame(arguments: Sequence[Expr], failures: Failures) -> Sequence[Ex
     if not arguments or not isinstance(arguments[0], Literal) or not isinstance(arguments[0].value, str):
         return arguments
     frame = arguments[0].value.strip()
+    if hint := degrees_hint(arguments[0]):
+        raise failures.error(TypeMismatchError, "positions are numbers (degrees)", arguments[0].offset, hint=hint)
     if not _ICRS.fullmatch(frame):
         raise failures.unsupported(
             f"positions are ICRS; coordinate system '{frame}' is not converted",

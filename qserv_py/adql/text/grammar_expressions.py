@@ -19,7 +19,7 @@ from qserv_py.adql.text.grammar_words import (
     Kind,
     Steps,
 )
-from qserv_py.adql.words import NO_NAMES
+from qserv_py.adql.words import FOREIGN_FUNCTIONS, NO_NAMES
 from qserv_py.errors import AdqlError, QueryNotSupportedError
 
 _QUANTIFIERS = {"ANY", "ALL", "SOME"}
@@ -344,7 +344,8 @@ class ExpressionGrammar(Steps, ABC):
             if not self.accept("*"):
                 if self.words[self.at] in {"ALL", "DISTINCT"}:
                     if name not in AGGREGATES:
-                        raise self.error(f"{self.words[self.at]} stands only in an aggregate", hint="Leave it out.")
+                        hint = FOREIGN_FUNCTIONS.get(name, "Leave it out.")
+                        raise self.error(f"{self.words[self.at]} stands only in an aggregate", hint=hint)
                     self.at += 1
                 self.values()
             if self.accept("ORDER BY"):

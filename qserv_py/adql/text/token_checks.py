@@ -11,6 +11,7 @@ from sqlglot.tokens import Token, TokenType
 
 from qserv_py.adql.text.grammar_words import NO_ALIASES
 from qserv_py.adql.text.tokens import BEFORE_NAMES, DIGIT_FIRST
+from qserv_py.adql.words import DEGREES
 from qserv_py.errors import AdqlSyntaxError, LimitError, QueryNotSupportedError
 
 MAX_DEPTH = 100
@@ -34,6 +35,8 @@ def check_tokens(text: str, tokens: list[Token], names: frozenset[int]) -> None:
         named = token.start in names or (index and tokens[index - 1].token_type in BEFORE_NAMES)
         if token.token_type in _REFUSED and not named:
             what, hint = _REFUSED[token.token_type]
+            if token.token_type is TokenType.COLON and index and tokens[index - 1].token_type is TokenType.NUMBER:
+                hint = DEGREES
             raise QueryNotSupportedError(f"{what} is not answered", text=text, offset=token.start, hint=hint)
         before = tokens[index - 1] if index else token
         if before.token_type in _NUMBERS and before.end + 1 == token.start and _gives_a_name(token):
