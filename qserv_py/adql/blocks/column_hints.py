@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from qserv_py.adql.tree import QuerySource, Source, TableSource
-from qserv_py.adql.words import written_name
-from qserv_py.catalog.model import DirectorTable
-from qserv_py.hints import close_names, question
+from qserv_py.adql.words import written_name, written_table
+from qserv_py.catalog.model import UPLOAD_DATABASE, DirectorTable
+from qserv_py.hints import close_names, is_one_slip, question
 
 MOST = 3
 """Names in a hint."""
@@ -59,8 +59,23 @@ def column_hint(name: str, sources: Sequence[Source], *, exact: bool, text: str,
     if exact and not any(column.lower() == name.lower() for column in known):
         close = question(close_names(name, known))
         return " ".join(filter(None, (f"Text stands between single quotes: {_as_text(name)}.", close)))
+    if place is not None and is_one_slip(name.upper(), "DISTINCT") and _AFTER_SELECT.search(text[:place]):
+        return "Did you mean DISTINCT?"
     same = [column for source in sources for column in _same_meaning(name, source)]
-    return question(list(dict.fromkeys([*same, *close_names(name, known)]))[:MOST])
+    return question(list(dict.fromkeys([*same, *close_names(name, known)]))[:MOST]) or _listing(sources)
+
+
+_AFTER_SELECT = re.compile(r"\bselect\s+$", re.IGNORECASE)
+
+
+def _listing(sources: Sequence[Source]) -> str:
+    """Return how the columns of some tables are listed; empty where one is no table that the catalogue describes."""
+    tables = [source.table for source in sources if isinstance(source, TableSource)]
+    if not tables or len(tables) < len(sources) or any(table.database == UPLOAD_DATABASE for table in tables):
+        return ""
+    if len(tables) > 1:
+        return "DESCRIBE table lists the columns of a table, as TAP_SCHEMA.columns does."
+    return f"DESCRIBE {written_table(tables[0])} lists its columns, as TAP_SCHEMA.columns does."
 
 
 def _as_text(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from qserv_py.adql.blocks.column_hints import column_hint, covering_name, quoting_hint
 from qserv_py.adql.places import Failures, name_offset, offset_of
 from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
+from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import QueryNotSupportedError, UnknownColumnError, UnknownTableError
@@ -261,10 +262,22 @@ def find_table(
             node,
             hint=f"qserv publish {found[0][0].name} makes it visible to queries.",
         )
+    hint = "" if database else _qualifying_hint(catalog, name, node)
     candidates = [table.qualified if database else table.name for d in databases for table in d.tables]
-    raise failures.error(
-        UnknownTableError,
-        f'table "{written}" is not known',
-        node,
-        hint=did_you_mean(written, candidates) or "qserv list tables shows what is there.",
-    )
+    hint = hint or did_you_mean(written, candidates) or "qserv list tables shows what is there."
+    raise failures.error(UnknownTableError, f'table "{written}" is not known', node, hint=hint)
+
+
+def _qualifying_hint(catalog: Catalog, name: tuple[str, bool], node: Any) -> str:
+    """Return how a table is written that needs its database, or one whose database was taken for the table."""
+    text, exact = name
+    for database in catalog.databases:
+        for table in database.find_tables(text, exact=exact):
+            return f"Write {written_table(table)}."
+    for database in catalog.find_databases(text, exact=exact):
+        alias = node.args.get("alias") and node.args["alias"].this
+        meant = database.find_tables(alias.name, exact=bool(alias.args.get("quoted"))) if alias else ()
+        if meant:
+            return f"A dot is missing: {written_table(meant[0])}."
+        return f'"{text}" is a database: write {written_name(database.name)}.table.'
+    return ""

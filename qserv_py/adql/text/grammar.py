@@ -9,6 +9,8 @@ narrower reader of its own (the folder ``strict``).
 
 from __future__ import annotations
 
+import re
+
 from qserv_py.adql.text.grammar_expressions import ExpressionGrammar
 from qserv_py.adql.text.grammar_words import END_OF_QUERY, QUERY_STARTS, SET_OPERATORS, Kind
 from qserv_py.errors import AdqlError, LimitError, QueryNotSupportedError
@@ -29,6 +31,11 @@ _UNANSWERED_CLAUSES = {
     "FETCH": "Write TOP n after SELECT, or LIMIT n at the end.",
 }
 """Clauses of SQL that are not answered, and what to write instead."""
+
+_SIGNS_IN_NAMES = {"/", "-", "+"}
+_SIGNED_NAME = re.compile(r"[\w/+-]+")
+_LONGEST_SHOWN = 40
+"""Characters of a name that a hint shows."""
 
 _STAR_WORDS = {"EXCEPT", "EXCLUDE", "REPLACE"}
 _AFTER_A_LIST = {"WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", ")", *SET_OPERATORS}
@@ -212,7 +219,22 @@ class Grammar(ExpressionGrammar):
                 self.name("a table's name", any_word=True)
             if self.words[self.at] == "(":
                 raise self._no_table("a function", self.at - 1)
+            if self.words[self.at] in _SIGNS_IN_NAMES and self._touches_both():
+                raise self._name_with_signs(self.at - 1)
         self._correlation()
+
+    def _touches_both(self) -> bool:
+        """Return whether no space stands beside the token at hand."""
+        here = self.tokens[self.at]
+        return bool(self.text[here.start - 1].strip() and self.text[here.end + 1 : here.end + 2].strip())
+
+    def _name_with_signs(self, place: int) -> AdqlError:
+        name = _SIGNED_NAME.match(self.text, self.tokens[place].start)
+        shown = f': "{name[0]}"' if name is not None and len(name[0]) <= _LONGEST_SHOWN else ""
+        return self.error(
+            f"expected the end of the table's name, found {self.shown()}",
+            hint=f"A name with signs stands between double quotes{shown}.",
+        )
 
     def _no_table(self, what: str, place: int) -> AdqlError:
         hint = "Write a join, or a correlated sub-query as a value." if what == "LATERAL" else _TABLES
