@@ -151,6 +151,7 @@ FOREIGN_SYMBOLS = {
     "^": "Write POWER(x, y) for a power; lenient mode takes it for exclusive or.",
     "~": _LENIENT,
     "#": _LENIENT,
+    "**": "Write POWER(x, y) for a power.",
     "==": "Write =.",
     "<=>": "Write a = b OR (a IS NULL AND b IS NULL); lenient mode takes it.",
     "<<": _LENIENT,

@@ -427,6 +427,16 @@ def test_hints_say_what_to_write() -> None:
         "SELECT MEDIAN(a) FROM t": "Lenient mode takes it.",
         "SELECT SUBSTRING(a, 1, 2) FROM t": "Lenient mode takes it.",
         "SELECT a FROM t;": "Leave it out; lenient mode takes one at the end.",
+        "SELECT a AS date FROM t": 'Write it between double quotes, as the schema spells it: "date".',
+        "SELECT t.interval FROM t": 'Write it between double quotes, as the schema spells it: "interval".',
+        "SELECT a FROM t WHERE d > DATE '2026-01-01'": "Compare a TIMESTAMP column with text: t > '2026-01-31'.",
+        "SELECT a FROM t WEHRE a > 3": "Did you mean WHERE?",
+        "SELECT a FORM t": "Did you mean FROM?",
+        "SELECT a FROM t ODER BY a": "Did you mean ORDER BY?",
+        "SELECT a FROM t TOP 5": "Write TOP n after SELECT.",
+        "SELECT TOP 5, a FROM t": "Leave the comma out: SELECT TOP n column, column, ...",
+        "SELECT a, FROM t": "Leave the comma before it out, or write what is missing between them.",
+        "SELECT a**2 FROM t": "Write POWER(x, y) for a power.",
     }
     for query, hint in hints.items():
         assert refusal(query).hint == hint

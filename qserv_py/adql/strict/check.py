@@ -18,6 +18,7 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FUNCTIONS, SHAPE_NAMES
 from qserv_py.adql.strict.expressions import ExpressionReader
 from qserv_py.adql.strict.steps import NAMES
 from qserv_py.adql.strict.tokens import TokenKind, tokenize
+from qserv_py.adql.text.misspelt import COMMA_AFTER_TOP
 from qserv_py.adql.words import FOREIGN_WORDS, UDF_PREFIXES
 from qserv_py.errors import AdqlError, LimitError
 
@@ -132,6 +133,8 @@ class _Reader(ExpressionReader):
             self.at += 1
         if self.accept("TOP"):
             self.whole_number("TOP")
+            if self.words[self.at] == ",":
+                raise self.error("a comma follows TOP", hint=COMMA_AFTER_TOP)
             if self.words[self.at] in {"ALL", "DISTINCT"}:
                 raise self.error(f"{self.words[self.at]} stands before TOP")
         self._select_list()

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from enum import Enum
 
 from qserv_py.adql.strict.tokens import TokenKind, Tokens
-from qserv_py.adql.text.misspelt import TOP_HINT, keyword_meant
+from qserv_py.adql.text.misspelt import COMMA_BEFORE, TOP_HINT, keyword_meant
 from qserv_py.adql.words import FOREIGN_WORDS, RESERVED
 from qserv_py.errors import AdqlError, AdqlSyntaxError
 
@@ -92,17 +92,22 @@ class Steps:
         """Read a name; ``what`` is what messages call it."""
         kind, word = self.kinds[self.at], self.words[self.at]
         if kind is TokenKind.NAME and word in RESERVED:
-            if word in FOREIGN_WORDS or word in STRUCTURE:
+            after_as = self.at > 0 and self.words[self.at - 1] in {"AS", "."}
+            if word in STRUCTURE or (word in FOREIGN_WORDS and not after_as):
                 raise self.unexpected(what)
-            written = self.tokens.shown(self.at).strip('"')
-            raise self.error(
-                f'"{written}" is a reserved word, it is no name',
-                hint=f'Write it between double quotes, as the schema spells it: "{written}".',
-            )
+            raise self._reserved()
         if kind not in NAMES:
             raise self.unexpected(what)
         self.names.append(self.at)
         self.at += 1
+
+    def _reserved(self) -> AdqlError:
+        """Return the error about a reserved word that was meant as a name."""
+        written = self.tokens.shown(self.at).strip('"')
+        return self.error(
+            f'"{written}" is a reserved word, it is no name',
+            hint=f'Write it between double quotes, as the schema spells it: "{written}".',
+        )
 
     def string(self) -> Form:
         """Read a string; as in SQL-92 it may go on in a further line."""
@@ -138,6 +143,9 @@ class Steps:
             return self.error(message, at=place, hint=f"Did you mean {meant}?")
         hints = {"MOD": "Write MOD(x, y); lenient mode takes x MOD y.", "TOP": TOP_HINT}
         hint = hints.get(self.words[self.at], "")
+        listed = self.at > 0 and self.words[self.at - 1] == ","
+        if listed and self.words[self.at] in STRUCTURE and self.words[self.at + 1] != ",":
+            hint = COMMA_BEFORE
         return self.error(f"expected {expected}, found {self.tokens.shown(self.at)}", hint=hint)
 
     def error(

@@ -13,6 +13,7 @@ import re
 
 from qserv_py.adql.text.grammar_expressions import ExpressionGrammar
 from qserv_py.adql.text.grammar_words import END_OF_QUERY, QUERY_STARTS, SET_OPERATORS, Kind
+from qserv_py.adql.text.misspelt import COMMA_AFTER_TOP
 from qserv_py.errors import AdqlError, LimitError, QueryNotSupportedError
 
 _NO_TABLES = {"VALUES", "ONLY", "LATERAL", "UNNEST", "TABLE"}
@@ -138,6 +139,8 @@ class Grammar(ExpressionGrammar):
         if not self.accept("TOP"):
             return False
         self._count("TOP")
+        if self.words[self.at] == ",":
+            raise self.error("a comma follows TOP", hint=COMMA_AFTER_TOP)
         if self.words[self.at] in {"ALL", "DISTINCT"}:
             word = self.words[self.at]
             raise self.error(f"{word} stands before TOP", hint=f"Write SELECT {word} TOP n.")

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 from sqlglot.tokens import Token, TokenType
 
-from qserv_py.adql.text.misspelt import TOP_HINT, keyword_meant
+from qserv_py.adql.text.misspelt import COMMA_BEFORE, TOP_HINT, keyword_meant
 from qserv_py.adql.words import FOREIGN_SYMBOLS, FOREIGN_WORDS, NO_NAMES
 from qserv_py.errors import AdqlError, AdqlSyntaxError
 
@@ -233,13 +233,19 @@ class Steps:
         word = self.words[self.at]
         hint = _ORDER if word in _CLAUSES and expected in {END_OF_QUERY, '")"'} else ""
         hint = _FOUND_HINTS.get((expected, word), hint)
-        if self.kinds[self.at] is Kind.SYMBOL:
+        if expected == "an expression" and self.words[self.at - 1] == "," and self._ends_a_list():
+            hint = COMMA_BEFORE
+        elif self.kinds[self.at] is Kind.SYMBOL and not (word == "*" and expected != "an expression"):
             hint = _SYMBOL_HINTS.get(self.words[self.at - 1] + word) or _SYMBOL_HINTS.get(word, hint)
         elif self.kinds[self.at] is Kind.WORD and not hint:
             hint = _WORD_HINTS.get(word, "")
         if word in NO_NAMES and self.kinds[self.at] is Kind.WORD and self.follows_operand(self.at + 1):
             hint = f"If that is a name, write it between double quotes: {self.shown()}."
         return self.error(f"expected {expected}, found {self.shown()}", hint=hint or _EXPECTED_HINTS.get(expected, ""))
+
+    def _ends_a_list(self) -> bool:
+        """Return whether the token at hand can follow a list of expressions, and no expression begins with it."""
+        return self.kinds[self.at] is Kind.END or self.words[self.at] in {")", *_CLAUSES}
 
     def error(
         self, message: str, *, at: int | None = None, kind: type[AdqlError] = AdqlSyntaxError, hint: str = ""

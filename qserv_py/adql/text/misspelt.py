@@ -12,6 +12,8 @@ from qserv_py.adql.words import NO_NAMES
 from qserv_py.hints import is_one_slip
 
 TOP_HINT = "Write TOP n after SELECT."
+COMMA_AFTER_TOP = "Leave the comma out: SELECT TOP n column, column, ..."
+COMMA_BEFORE = "Leave the comma before it out, or write what is missing between them."
 
 _SET_OPERATORS = ("UNION", "EXCEPT", "INTERSECT")
 _ENDS = (*_SET_OPERATORS, "ORDER BY", "LIMIT", "OFFSET")
