@@ -39,6 +39,20 @@ _ONLY_SWAPPED = {"AND", "ASC", "DESC"}
 """Columns are called nearly so (``band``, ``dec``): only letters that changed places tell."""
 
 
+_BEFORE = {
+    "INNER": {"JOIN"},
+    "CROSS": {"JOIN"},
+    "LEFT": {"JOIN", "OUTER"},
+    "RIGHT": {"JOIN", "OUTER"},
+    "FULL": {"JOIN", "OUTER"},
+    "NATURAL": {"JOIN", "LEFT", "RIGHT", "FULL", "INNER"},
+    "USING": {"("},
+    "LIKE": {""},
+    "ILIKE": {""},
+}
+"""What follows a keyword that is close to ordinary names (``night``, ``bike``); a text has no word."""
+
+
 def keyword_meant(words: Sequence[str], names: Sequence[int], at: int) -> tuple[int, str] | None:
     """Return the place of a misspelt keyword, and the keyword that was meant; None where there is none.
 
@@ -75,7 +89,7 @@ def _is_meant(word: str, following: str, keyword: str) -> bool:
         return word == joined or is_one_slip(word, joined) or (following == "BY" and is_one_slip(word, keyword[:-3]))
     if keyword in _ONLY_SWAPPED and sorted(word) != sorted(keyword):
         return False
-    return is_one_slip(word, keyword)
+    return following in _BEFORE.get(keyword, {following}) and is_one_slip(word, keyword)
 
 
 def _clause(words: Sequence[str], place: int) -> str:
