@@ -109,7 +109,7 @@ def test_a_collection() -> None:
                 "line": 2,
                 "column": 3,
                 "message": '"Object" has no column "nothing"',
-                "hint": "",
+                "hint": "DESCRIBE dr1.Object lists its columns, as TAP_SCHEMA.columns does.",
             },
         },
         {
