@@ -35,6 +35,8 @@ SILENT = {
     "FOLLOWING": "the same",
     "UNBOUNDED": "the same",
     "CURRENT": "the same",
+    "WITHIN": "WITHIN GROUP is a node, which the resolver refuses",
+    "GROUP": "the same",
 }
 """Names that leave no node of their own."""
 

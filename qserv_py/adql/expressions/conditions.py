@@ -11,7 +11,7 @@ from sqlglot import exp
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.casts import time_constant
 from qserv_py.adql.expressions.operands import check_text, mismatch, type_of, unfilled
-from qserv_py.adql.expressions.truth import as_number, comparable_truth, is_truth, negated, truth_test
+from qserv_py.adql.expressions.truth import as_condition, as_number, comparable_truth, is_truth, negated, truth_test
 from qserv_py.adql.expressions.typing_rules import comparable
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
@@ -83,6 +83,8 @@ def compared(operator: str, left: Expr, right: Expr, node: Any, builder: Builder
     flag = truth_test(operator, left, right, strict=builder.strict)
     if flag is not None:
         return flag
+    if isinstance(right, Literal) and not builder.strict:
+        left = as_condition(left) or left  # what answers 1 or 0, such as CONTAINS
     left, right = _comparable_pair(left, right, node, builder, equal=operator in {"=", "<>"})
     flag = truth_test(operator, left, right, strict=builder.strict)  # of 'true' beside a condition
     built = Comparison(type=DataType.BOOLEAN, operator=operator, left=left, right=right, offset=left.offset)

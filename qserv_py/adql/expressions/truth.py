@@ -83,9 +83,8 @@ def comparable_truth(left: Expr, right: Expr, node: Any, builder: Builder) -> tu
     """Return two sides of a comparison, of which one is a condition, in one type; the constant is the right one."""
     if builder.strict:
         return left, right
-    condition = as_condition(left) if left.type is not None else None
-    if isinstance(right, Literal) and right.value is not None and condition is not None:
-        return condition, truth_constant(right, node, builder.failures)
+    if isinstance(right, Literal) and right.value is not None and is_truth(left):
+        return left, truth_constant(right, node, builder.failures)
     for one, other in ((left, right), (right, left)):
         if is_truth(one) and other.type is not None and other.type.is_numeric:
             return as_number(left, builder), as_number(right, builder)
