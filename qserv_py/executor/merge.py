@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -95,7 +96,13 @@ _KINDS: Mapping[type[Exception], type[QservError]] = {
 }
 
 
+_FAILED = re.compile(r"Could not convert string '!(.*)' to INT8", re.DOTALL)
+"""The message of ``qserv_fail``."""
+
+
 def _translate(error: Exception) -> QservError:
+    if told := _FAILED.search(str(error)):
+        return EvaluationError.of_servers(told[1])
     text = str(error).strip().splitlines()[0]
     if "INT128" in text:
         return EvaluationError.of_servers("a sum is beyond the range of BIGINT")

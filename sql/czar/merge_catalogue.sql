@@ -130,7 +130,7 @@ CREATE OR REPLACE MACRO qserv_substring_from(t, p) AS
 CREATE OR REPLACE MACRO qserv_substring(t, p, n) AS
     list_transform([{'t': t, 'p': CAST(p AS BIGINT), 'n': CAST(n AS BIGINT)}], lambda v:
         CASE WHEN (v).t IS NULL OR (v).p IS NULL OR (v).n IS NULL THEN NULL
-             WHEN (v).n < 0 THEN error('negative substring length not allowed')
+             WHEN (v).n < 0 THEN CAST(qserv_fail((v).n, 'negative substring length not allowed') AS VARCHAR)
              WHEN (v).p + (v).n <= 1 THEN ''
              WHEN (v).p < 1 THEN substring((v).t, 1, (v).p + (v).n - 1) ELSE substring((v).t, (v).p, (v).n) END)[1];
 
@@ -154,7 +154,7 @@ CREATE OR REPLACE MACRO qserv_hashlist_has(list, item) AS
 CREATE OR REPLACE MACRO qserv_known(l) AS list_filter(l, lambda v: v IS NOT NULL);
 
 CREATE OR REPLACE MACRO qserv_in_range(m) AS
-    CASE WHEN isinf(m) THEN error('value out of range: overflow') ELSE m END;
+    CASE WHEN isinf(m) THEN qserv_fail(m, 'value out of range: overflow') ELSE m END;
 
 -- Count and sum of squares of a list, and of a list of parts {n, m, s}: counts, means and sums of squares.
 CREATE OR REPLACE MACRO qserv_squares(l) AS
@@ -194,7 +194,7 @@ CREATE OR REPLACE MACRO qserv_width_bucket(x, a, b, n) AS
     list_transform([{'x': x, 'a': a, 'b': b, 'n': n}], lambda v:
         CASE WHEN (v).x IS NULL OR (v).a IS NULL OR (v).b IS NULL OR (v).n IS NULL THEN NULL
              WHEN (v).n < 1 OR (v).n > 2147483646 OR (v).a = (v).b OR isnan((v).x) OR NOT isfinite((v).a) OR NOT isfinite((v).b)
-             THEN error('bins need a number, two finite borders and at least one bin')
+             THEN qserv_fail((v).x, 'bins need a number, two finite borders and at least one bin')
              WHEN ((v).a < (v).b AND (v).x < (v).a) OR ((v).a > (v).b AND (v).x > (v).a) THEN 0
              WHEN ((v).a < (v).b AND (v).x >= (v).b) OR ((v).a > (v).b AND (v).x <= (v).b) THEN CAST((v).n + 1 AS INTEGER)
              ELSE CAST(least((v).n, floor((v).n * (((v).x / 2 - (v).a / 2) / ((v).b / 2 - (v).a / 2))) + 1) AS INTEGER) END)[1];

@@ -77,34 +77,39 @@ CREATE OR REPLACE MACRO qserv_lower(t) AS translate(t, 'ABCDEFGHIJKLMNOPQRSTUVWX
 
 CREATE OR REPLACE MACRO qserv_upper(t) AS translate(t, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ');
 
+-- Fails with a message, which the text of DuckDB's error holds after "!". DuckDB's own error() counts as volatile, and a
+-- window must not be ordered by what is volatile. The value, which is not NULL, keeps it from being computed beforehand.
+CREATE OR REPLACE MACRO qserv_fail(about, message) AS
+    CAST('!' || message || left(CAST(about AS VARCHAR), 0) AS TINYINT);
+
 -- Functions that fail where PostgreSQL's fail. The one-element list makes DuckDB compute each argument once, however the
 -- calls are nested. Fields are written (v).name: in HAVING DuckDB reads v.name as a column.
 CREATE OR REPLACE MACRO qserv_plus(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN isinf((v).a + (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+        CASE WHEN isinf((v).a + (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE (v).a + (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_minus(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN isinf((v).a - (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+        CASE WHEN isinf((v).a - (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE (v).a - (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_times(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN isinf((v).a * (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
-             WHEN (v).a * (v).b = 0 AND (v).a <> 0 AND (v).b <> 0 THEN error('value out of range: underflow')
+        CASE WHEN isinf((v).a * (v).b) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN qserv_fail((v).a, 'value out of range: overflow')
+             WHEN (v).a * (v).b = 0 AND (v).a <> 0 AND (v).b <> 0 THEN qserv_fail((v).a, 'value out of range: underflow')
              ELSE (v).a * (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_divide(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN error('division by zero')
-             WHEN isinf((v).a / (v).b) AND NOT isinf((v).a) THEN error('value out of range: overflow')
-             WHEN (v).a / (v).b = 0 AND (v).a <> 0 AND NOT isinf((v).b) THEN error('value out of range: underflow')
+        CASE WHEN (v).a IS NOT NULL AND NOT isnan((v).a) AND (v).b = 0 THEN qserv_fail((v).a, 'division by zero')
+             WHEN isinf((v).a / (v).b) AND NOT isinf((v).a) THEN qserv_fail((v).a, 'value out of range: overflow')
+             WHEN (v).a / (v).b = 0 AND (v).a <> 0 AND NOT isinf((v).b) THEN qserv_fail((v).a, 'value out of range: underflow')
              ELSE (v).a / (v).b END)[1];
 
 -- A sum or a mean of doubles; largest is the largest of their magnitudes, an infinity or NaN where one of them is.
 CREATE OR REPLACE MACRO qserv_finite(total, largest) AS
-    CASE WHEN NOT isfinite(total) AND isfinite(largest) THEN error('value out of range: overflow') ELSE total END;
+    CASE WHEN NOT isfinite(total) AND isfinite(largest) THEN qserv_fail(total, 'value out of range: overflow') ELSE total END;
 
 -- PostgreSQL shifts whole numbers of 16 bits in 32, and only by the count modulo their size; bits that fall out at the
 -- left are lost. n is the size of the answer in bits.
@@ -115,10 +120,10 @@ CREATE OR REPLACE MACRO qserv_shift_left(a, c, n) AS
 CREATE OR REPLACE MACRO qserv_shift_right(a, c, n) AS CAST(a AS BIGINT) >> (c & (greatest(n, 32) - 1));
 
 CREATE OR REPLACE MACRO qserv_divide_whole(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN error('division by zero') ELSE (v).a // (v).b END)[1];
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN qserv_fail((v).a, 'division by zero') ELSE (v).a // (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_remainder(a, b) AS
-    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN error('division by zero')
+    list_transform([{'a': a, 'b': b}], lambda v: CASE WHEN (v).a IS NOT NULL AND (v).b = 0 THEN qserv_fail((v).a, 'division by zero')
              WHEN (v).b = -1 THEN (v).a - (v).a ELSE (v).a % (v).b END)[1];
 
 CREATE OR REPLACE MACRO qserv_mod(a, b) AS
@@ -127,59 +132,59 @@ CREATE OR REPLACE MACRO qserv_mod(a, b) AS
 
 CREATE OR REPLACE MACRO qserv_power(a, b) AS
     list_transform([{'a': a, 'b': b}], lambda v:
-        CASE WHEN (v).a = 0 AND (v).b < 0 THEN error('zero raised to a negative power is undefined')
+        CASE WHEN (v).a = 0 AND (v).b < 0 THEN qserv_fail((v).a, 'zero raised to a negative power is undefined')
              WHEN (v).a < 0 AND (v).b <> trunc((v).b)
-             THEN error('a negative number raised to a non-integer power yields a complex result')
-             WHEN isinf(pow((v).a, (v).b)) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN error('value out of range: overflow')
+             THEN qserv_fail((v).a, 'a negative number raised to a non-integer power yields a complex result')
+             WHEN isinf(pow((v).a, (v).b)) AND NOT isinf((v).a) AND NOT isinf((v).b) THEN qserv_fail((v).a, 'value out of range: overflow')
              WHEN pow((v).a, (v).b) = 0 AND (v).a <> 0 AND NOT isinf((v).a) AND NOT isinf((v).b)
-             THEN error('value out of range: underflow')
+             THEN qserv_fail((v).a, 'value out of range: underflow')
              ELSE pow((v).a, (v).b) END)[1];
 
 CREATE OR REPLACE MACRO qserv_exp(a) AS
     list_transform([a], lambda v:
-        CASE WHEN isinf(exp(v)) AND NOT isinf(v) THEN error('value out of range: overflow')
-             WHEN exp(v) = 0 AND NOT isinf(v) THEN error('value out of range: underflow') ELSE exp(v) END)[1];
+        CASE WHEN isinf(exp(v)) AND NOT isinf(v) THEN qserv_fail(v, 'value out of range: overflow')
+             WHEN exp(v) = 0 AND NOT isinf(v) THEN qserv_fail(v, 'value out of range: underflow') ELSE exp(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_ln(a) AS
     list_transform([a], lambda v:
-        CASE WHEN v <= 0 THEN error('cannot take logarithm of zero or of a negative number') ELSE ln(v) END)[1];
+        CASE WHEN v <= 0 THEN qserv_fail(v, 'cannot take logarithm of zero or of a negative number') ELSE ln(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_log10(a) AS
     list_transform([a], lambda v:
-        CASE WHEN v <= 0 THEN error('cannot take logarithm of zero or of a negative number') ELSE log10(v) END)[1];
+        CASE WHEN v <= 0 THEN qserv_fail(v, 'cannot take logarithm of zero or of a negative number') ELSE log10(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_sqrt(a) AS
     list_transform([a], lambda v:
-        CASE WHEN v < 0 THEN error('cannot take square root of a negative number') ELSE sqrt(v) END)[1];
+        CASE WHEN v < 0 THEN qserv_fail(v, 'cannot take square root of a negative number') ELSE sqrt(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_degrees(a) AS
     list_transform([a], lambda v:
-        CASE WHEN isinf(degrees(v)) AND NOT isinf(v) THEN error('value out of range: overflow') ELSE degrees(v) END)[1];
+        CASE WHEN isinf(degrees(v)) AND NOT isinf(v) THEN qserv_fail(v, 'value out of range: overflow') ELSE degrees(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_radians(a) AS
     list_transform([a], lambda v:
-        CASE WHEN radians(v) = 0 AND v <> 0 THEN error('value out of range: underflow') ELSE radians(v) END)[1];
+        CASE WHEN radians(v) = 0 AND v <> 0 THEN qserv_fail(v, 'value out of range: underflow') ELSE radians(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_acos(a) AS
     list_transform([a], lambda v:
-        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN error('input is out of range') ELSE acos(v) END)[1];
+        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN qserv_fail(v, 'input is out of range') ELSE acos(v) END)[1];
 
 CREATE OR REPLACE MACRO qserv_asin(a) AS
     list_transform([a], lambda v:
-        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN error('input is out of range') ELSE asin(v) END)[1];
+        CASE WHEN isnan(v) THEN v WHEN abs(v) > 1 THEN qserv_fail(v, 'input is out of range') ELSE asin(v) END)[1];
 
 -- DuckDB answers NaN for the sine of an infinity.
 CREATE OR REPLACE MACRO qserv_angle(a) AS
-    list_transform([a], lambda v: CASE WHEN isinf(v) THEN error('input is out of range') ELSE v END)[1];
+    list_transform([a], lambda v: CASE WHEN isinf(v) THEN qserv_fail(v, 'input is out of range') ELSE v END)[1];
 
 CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
     list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN error('value out of range: overflow')
+        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE round_even((v).a * (v).s, 0) / (v).s END)[1];
 
 CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
     list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN error('value out of range: overflow')
+        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE trunc((v).a * (v).s) / (v).s END)[1];
 
 -- Casts that PostgreSQL writes or refuses in its own way.
@@ -188,25 +193,25 @@ CREATE OR REPLACE MACRO qserv_trimmed(t) AS trim(t, ' ' || chr(9) || chr(10) || 
 CREATE OR REPLACE MACRO qserv_whole_number(t) AS
     list_transform([qserv_trimmed(t)], lambda v:
         CASE WHEN v IS NOT NULL AND NOT regexp_full_match(v, '[+-]?[0-9]+')
-             THEN error('no whole number: "' || v || '"') ELSE v END)[1];
+             THEN CAST(qserv_fail(v, 'no whole number: "' || v || '"') AS VARCHAR) ELSE v END)[1];
 
 CREATE OR REPLACE MACRO qserv_number(t) AS
     list_transform([lower(qserv_trimmed(t))], lambda v:
         CASE WHEN v IS NOT NULL
                   AND NOT regexp_full_match(v, '[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]+)?|[+-]?inf(inity)?|nan')
-             THEN error('no number: "' || v || '"') ELSE v END)[1];
+             THEN CAST(qserv_fail(v, 'no number: "' || v || '"') AS VARCHAR) ELSE v END)[1];
 
 -- x, the number that a text is, unless the text is beyond its type.
 CREATE OR REPLACE MACRO qserv_bounded(t, x) AS
     list_transform([{'t': t, 'x': x}], lambda v:
-        CASE WHEN isinf((v).x) AND NOT contains((v).t, 'inf') THEN error('value out of range: overflow')
-             WHEN (v).x = 0 AND regexp_matches((v).t, '^[^e]*[1-9]') THEN error('value out of range: underflow')
+        CASE WHEN isinf((v).x) AND NOT contains((v).t, 'inf') THEN qserv_fail((v).x, 'value out of range: overflow')
+             WHEN (v).x = 0 AND regexp_matches((v).t, '^[^e]*[1-9]') THEN qserv_fail((v).x, 'value out of range: underflow')
              ELSE (v).x END)[1];
 
 CREATE OR REPLACE MACRO qserv_real(x) AS
     list_transform([x], lambda v:
-        CASE WHEN isinf(CAST(v AS FLOAT)) AND NOT isinf(v) THEN error('value out of range: overflow')
-             WHEN CAST(v AS FLOAT) = 0 AND v <> 0 THEN error('value out of range: underflow')
+        CASE WHEN isinf(CAST(v AS FLOAT)) AND NOT isinf(v) THEN qserv_fail(v, 'value out of range: overflow')
+             WHEN CAST(v AS FLOAT) = 0 AND v <> 0 THEN qserv_fail(v, 'value out of range: underflow')
              ELSE CAST(v AS FLOAT) END)[1];
 
 -- The text of a number from that with the fewest digits and a power of ten, 1.25e+01; powers stay below 1e-4 and from
@@ -241,5 +246,5 @@ CREATE OR REPLACE MACRO qserv_real_text(x) AS
 CREATE OR REPLACE MACRO qserv_to_time(t) AS
     list_transform([trim(t)], lambda v:
         CASE WHEN v LIKE '0000%' OR NOT regexp_full_match(v, '[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?Z?)?')
-             THEN error('no time: "' || v || '"')
+             THEN CAST(CAST(qserv_fail(v, 'no time: "' || v || '"') AS VARCHAR) AS TIMESTAMP)
              ELSE CAST(regexp_replace(v, '(\.[0-9]{6})[0-9]+', '\1') AS TIMESTAMP) END)[1];
