@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.plain import differences
+from support.plain import differences, rows_of
 from support.servers import Servers
 
 
@@ -11,8 +11,7 @@ def check(servers: Servers, adql: str, sql: str = "", *, ordered: bool = False) 
     """Compare the answers to a query; without ``sql`` the text is the same in both languages."""
     theirs = servers.plain.execute((sql or adql).encode(), binary=True).fetchall()
     table = servers.sharded.query(adql).to_arrow()
-    ours = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    found = differences(ours, [tuple(row) for row in theirs], ordered=ordered)
+    found = differences(rows_of(table), theirs, ordered=ordered)
     assert theirs, f"no rows, no comparison: {adql}"
     assert not found, f"{found}\nADQL: {adql}"
 
