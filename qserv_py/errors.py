@@ -89,12 +89,12 @@ class AdqlError(UserError):
     @property
     def line(self) -> int | None:
         """Line of the error, from 1."""
-        return None if self.offset is None else self.text.count("\n", 0, self.offset) + 1
+        return None if self.offset is None else line_and_column(self.text, self.offset)[0]
 
     @property
     def column(self) -> int | None:
         """Column of the error, from 1."""
-        return None if self.offset is None else self.offset - self.text.rfind("\n", 0, self.offset)
+        return None if self.offset is None else line_and_column(self.text, self.offset)[1]
 
     def render(self) -> str:
         """Return the message with its place, the line of the text and a caret under the place."""
@@ -108,6 +108,11 @@ class AdqlError(UserError):
         if self.hint:
             lines.append(f"HINT: {self.hint}")
         return "\n".join(lines)
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Return the line and the column of a character of a text, both from 1."""
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
 _LONGEST_MESSAGE = 600

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 
 from qserv_py.adql.tree import (
     Aggregate,
+    Call,
     ColumnRef,
     ExistsQuery,
     Expr,
@@ -74,6 +75,11 @@ def contains_aggregate(expr: Expr) -> bool:
 def contains_window(expr: Expr) -> bool:
     """Whether a window function stands in the expression."""
     return any(isinstance(part, Window) for part in walk(expr))
+
+
+def is_stable(expr: Expr) -> bool:
+    """Whether an expression is the same whenever it is computed for a row."""
+    return not any(isinstance(part, Call) and part.function.volatile for part in walk(expr))
 
 
 def is_aggregated(select: Select) -> bool:

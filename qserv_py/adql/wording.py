@@ -73,6 +73,7 @@ _HINTS = {
     "RegexpLike": "Write LIKE or ILIKE.",
     "RegexpILike": "Write ILIKE.",
     "SimilarTo": "Write LIKE or ILIKE.",
+    "TryCast": "Write CAST(x AS type): the query fails where a value has no such type.",
     "All": "Compare with (SELECT MAX(x) ...) or (SELECT MIN(x) ...), or write NOT EXISTS.",
     "Any": "Write IN (SELECT ...), or EXISTS with the comparison inside.",
     "Array": "Write the values one by one.",

@@ -212,6 +212,6 @@ def query_text(adql: str | None, file: Path | None) -> str:
     if len(raw) > MAX_QUERY_BYTES:
         raise ConfigError(f"the query has more than {MAX_QUERY_BYTES} bytes")
     try:
-        return raw.decode()
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"the query is not UTF-8: byte {error.start}") from error

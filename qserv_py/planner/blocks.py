@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 
 from qserv_py.adql import walks
-from qserv_py.adql.tree import Call, ColumnRef, Expr, Item, Select
-from qserv_py.adql.walks import column_refs, rewrite, walk
+from qserv_py.adql.tree import ColumnRef, Expr, Item, Select
+from qserv_py.adql.walks import column_refs, rewrite
 from qserv_py.catalog.types import DataType
 from qserv_py.planner import joins
 from qserv_py.planner.nodes import SqlTemplate
@@ -44,11 +44,6 @@ def looks_around(select: Select) -> bool:
 def looks_inside(select: Select) -> bool:
     """Whether a block's expressions hold sub-queries."""
     return any(True for expr in walks.expressions(select) for _ in walks.subqueries(expr))
-
-
-def is_stable(expr: Expr) -> bool:
-    """Whether an expression is the same whenever it is computed for a row."""
-    return not any(isinstance(part, Call) and part.function.volatile for part in walk(expr))
 
 
 def is_about_any(condition: Expr, sources: Set[int]) -> bool:

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qserv_py.adql.tree import ColumnRef, Expr, Item, Select, Source, TableSource
+from qserv_py.adql.walks import is_stable
 from qserv_py.planner.block_sources import BlockSources, own_conditions
-from qserv_py.planner.blocks import is_stable, refs_by_source
+from qserv_py.planner.blocks import refs_by_source
 from qserv_py.planner.fetching import fetch
 from qserv_py.planner.nodes import StageSource
 from qserv_py.planner.placing import KeyRows, NearRows, Tie, column_of, tie_of

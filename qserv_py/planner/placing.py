@@ -30,7 +30,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.catalog.model import HEALPIX_COLUMN, DirectorTable
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.blocks import is_about_any, is_stable
+from qserv_py.planner.blocks import is_about_any
 from qserv_py.planner.keys import Director, Keys, director_of, keys_of_table
 from qserv_py.planner.nodes import InStage, NearSource, SameCell, StageSource
 from qserv_py.planner.regions import Position
@@ -215,7 +215,7 @@ def _key_rows(whole: int, condition: Expr, keys: Mapping[int, Keys]) -> KeyRows 
 
 def _is_of(whole: int, expr: Expr) -> bool:
     """Whether an expression reads a source and nothing else, and is the same whenever it is computed."""
-    return is_about_any(expr, {whole}) and is_stable(expr) and not walks.contains_aggregate(expr)
+    return is_about_any(expr, {whole}) and walks.is_stable(expr) and not walks.contains_aggregate(expr)
 
 
 def with_placed_lists(select: Select) -> Select:

@@ -120,6 +120,23 @@ def test_what_is_true_counts_one(servers: Servers, adql: str, sql: str) -> None:
     check(servers, text + adql, text + sql)
 
 
+@pytest.mark.parametrize(
+    "adql",
+    [
+        "SELECT n FROM {o} UNION SELECT {f} FROM {o}",
+        "SELECT {f} FROM {o} UNION ALL SELECT gFlux FROM {o}",
+        "SELECT n FROM {o} INTERSECT SELECT {p} FROM {o}",
+        "SELECT gFlux FROM {o} EXCEPT (SELECT {p} FROM {o} UNION SELECT k FROM {o} WHERE k < 9)",
+        "SELECT objectId FROM {o} WHERE k IN (SELECT {f} FROM {o} WHERE n < 50)",
+        "SELECT objectId FROM {o} WHERE n NOT IN (SELECT {p} FROM {o})",
+        "SELECT objectId FROM {o} WHERE k IN (SELECT {f} FROM {o} WHERE n < 9 UNION SELECT {p} FROM {o})",
+    ],
+)
+def test_what_is_true_stands_beside_numbers_of_another_query(servers: Servers, adql: str) -> None:
+    o = "clustered.Object"
+    check(servers, adql.format(o=o, f="isPrimary", p="k > 1"), adql.format(o=o, f=_FLAG, p="CAST(k > 1 AS integer)"))
+
+
 @pytest.mark.parametrize("groups", ["", " GROUP BY {k}", " GROUP BY {id}", " GROUP BY {k} HAVING SUM({f}) > 2"])
 def test_what_is_true_is_summed(servers: Servers, groups: str) -> None:
     """In chunks, by the key, and where the merge puts partial answers together or has the rows."""

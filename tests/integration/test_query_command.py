@@ -94,6 +94,15 @@ def test_a_query_that_fails_leaves_the_old_file(name: str, qserv: Callable[..., 
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_query_from_a_file(encoding: str, qserv: Callable[..., int], tmp_path: Path) -> None:
+    """Editors of Windows begin a text with a mark of its encoding."""
+    path = tmp_path / "query.adql"
+    path.write_text(QUERY, encoding=encoding)
+    assert qserv("-o", tmp_path / "x.csv", "-f", path) == 0
+    assert len((tmp_path / "x.csv").read_text(encoding="utf-8").splitlines()) == 301
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -41,3 +41,9 @@ def test_windows_agree(servers: Servers, key: str, window: str) -> None:
 def test_a_key_that_fails_is_told(servers: Servers, key: str) -> None:
     with pytest.raises(EvaluationError, match=r"division by zero|square root|logarithm"):
         servers.sharded.query(f"SELECT RANK() OVER (ORDER BY {key}) AS r FROM clustered.Object").to_arrow()
+
+
+def test_rows_can_be_numbered_in_no_order(servers: Servers) -> None:
+    text = "SELECT ROW_NUMBER() OVER (ORDER BY r) AS i FROM (SELECT RAND() AS r FROM clustered.Object) AS t"
+    table = servers.sharded.query(text).to_arrow()
+    assert sorted(table["i"].to_pylist()) == list(range(1, table.num_rows + 1))

@@ -170,6 +170,10 @@ def test_a_text_in_the_same_line_is_another(gap: str) -> None:
         ("ra = 1 LIMIT ALL", "Leave it out for all rows."),
         ("2mass = 1", "A name that begins with a digit stands between double quotes."),
         ("label IN ('g' 'r')", "Put a comma or || between them; a text goes on only in a further line."),
+        ("(ra = 1 ORDER BY ra", "The parenthesis that opens at line 1, column 29 is not closed:"),
+        ("ra IN (1, 2\n   GROUP BY ra", "The parenthesis that opens at line 1, column 35 is not closed:"),
+        ("ra = ABS((1)", "The parenthesis that opens at line 1, column 37 is not closed:"),
+        ("ra = \n (SELECT COUNT(* FROM Source)", "The parenthesis that opens at line 2, column 15 is not closed:"),
         ("ra = 1 LIMIT 3 HAVING ra = 1", "The order is SELECT, FROM, WHERE, GROUP BY, HAVING,"),
     ],
 )

@@ -41,6 +41,9 @@ SELECT ¦COUNT(*) FILTER (WHERE nObs = 1) FROM Object => FILTER after an aggrega
 SELECT label ¦COLLATE "C" FROM Object => COLLATE is not answered
 SELECT ¦obsTime AT TIME ZONE 'UTC' FROM Source => AT TIME ZONE is not answered
 SELECT ¦label -> 'a' FROM Object => "->" is not answered
+SELECT ROW_NUMBER() OVER (ORDER BY ¦nObs + RAND()) FROM Object => RAND() as a key of a window is not answered
+SELECT COUNT(*) OVER (PARTITION BY ¦RAND(3)) FROM Object => RAND() as a key of a window is not answered
+SELECT nObs FROM Object GROUP BY ALL ¦nObs => ALL in GROUP BY is not answered
 SELECT nObs FROM Object ¦FETCH FIRST 3 ROWS ONLY => FETCH FIRST is not answered
 """.strip()
 

@@ -24,6 +24,10 @@ def group_keys(node: Any, items: Items, builder: Builder) -> tuple[Expr, ...]:
     group = node.args.get("group")
     if group is None:
         return ()
+    if group.args.get("all") is not None:
+        raise builder.failures.unsupported(
+            "ALL in GROUP BY is not answered", group, hint="Write the columns and expressions of the groups."
+        )
     if parts_besides(group, {"expressions"}):
         raise builder.failures.unsupported(
             "ROLLUP, CUBE and GROUPING SETS are not ADQL",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +10,10 @@ from sqlglot import exp
 from qserv_py.adql.blocks.resolving import CommonTables, Resolving
 from qserv_py.adql.blocks.result_clauses import offset, set_order_items, top
 from qserv_py.adql.blocks.scope import Scope
+from qserv_py.adql.expressions.column_types import number_type, with_types
 from qserv_py.adql.expressions.typing_rules import common_type
 from qserv_py.adql.node_parts import parts_besides
-from qserv_py.adql.places import Failures
-from qserv_py.adql.tree import Cast, ColumnRef, Item, Query, SetOperator, SetQuery
+from qserv_py.adql.tree import ColumnRef, Item, SetOperator, SetQuery
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
 
@@ -43,8 +42,8 @@ def resolve_set(node: Any, outer: Scope | None, tables: CommonTables, resolving:
             hint="Select as many columns on both sides; NULL fills a place.",
         )
     pairs = list(zip(left.items, right.items, strict=True))
-    kinds = [_common_type(one, other, operator, failures) for one, other in pairs]
-    left, right = _with_types(left, kinds), _with_types(right, kinds)
+    kinds = [_common_type(one, other, operator, resolving) for one, other in pairs]
+    left, right = with_types(left, kinds), with_types(right, kinds)
     number = next(resolving.ids)
     items = tuple(
         _set_item(number, kind, one, other) for kind, one, other in zip(kinds, left.items, right.items, strict=True)
@@ -62,32 +61,15 @@ def resolve_set(node: Any, outer: Scope | None, tables: CommonTables, resolving:
     )
 
 
-def _common_type(left: Item, right: Item, operator: SetOperator, failures: Failures) -> DataType | None:
+def _common_type(left: Item, right: Item, operator: SetOperator, resolving: Resolving) -> DataType | None:
     kind = common_type(left.expr.type, right.expr.type)
+    if kind is None and not resolving.strict:
+        kind = common_type(number_type(left.expr.type), number_type(right.expr.type))
     if kind is None and not (left.expr.type is None and right.expr.type is None):
         message = f'{operator} joins column "{left.name}" with one of another type'
-        raise failures.error(
-            TypeMismatchError, message, right.expr.offset, hint="CAST one side to the type of the other."
-        )
+        hint = "CAST one side to the type of the other."
+        raise resolving.failures.error(TypeMismatchError, message, right.expr.offset, hint=hint)
     return kind
-
-
-def _with_types(query: Query, kinds: Sequence[DataType | None]) -> Query:
-    """Return a query whose columns have these types."""
-    if [item.expr.type for item in query.items] == list(kinds):
-        return query
-    if isinstance(query, SetQuery):
-        left, right = _with_types(query.left, kinds), _with_types(query.right, kinds)
-        items = tuple(
-            replace(item, expr=replace(item.expr, type=kind)) for item, kind in zip(query.items, kinds, strict=True)
-        )
-        return replace(query, left=left, right=right, items=items)
-    items = tuple(
-        item if item.expr.type is kind or kind is None else replace(item, expr=Cast(type=kind, operand=item.expr))
-        for item, kind in zip(query.items, kinds, strict=True)
-    )
-    # an ORDER BY of the block goes on naming the expression as it was
-    return replace(query, items=items)
 
 
 def _set_item(source: int, kind: DataType | None, left: Item, right: Item) -> Item:

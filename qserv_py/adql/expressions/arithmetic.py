@@ -98,7 +98,7 @@ def bitwise(node: Any, builder: Builder) -> Expr:
     left, right = (as_number(builder.value(side), builder) for side in (node.left, node.right))
     for side in (left, right):
         if side.type is not None and not side.type.is_integer:
-            hint = "Write POWER(x, y) for a power." if operator == "#" else ""
+            hint = "Write POWER(x, y) for a power, CAST(x AS BIGINT) for bits." if operator == "#" else ""
             raise mismatch(f"{describe(node)} needs whole numbers", side, node, builder.failures, hint=hint)
     if operator in {"<<", ">>"}:
         kind = arithmetic_type(left.type, None) or DataType.INT

@@ -120,7 +120,8 @@ def cast(node: Any, builder: Builder) -> Expr:
         return _cast_to_shape(operand, shape, node, failures)
     kind, length = cast_target(node.args["to"], failures, node)
     if operand.type is not None and not _can_cast(operand.type, kind):
-        raise mismatch(f"CAST to {kind.names.adql} is not possible", operand, node, failures)
+        hint = "Write x <> 0." if kind is DataType.BOOLEAN and operand.type.is_numeric else ""
+        raise mismatch(f"CAST to {kind.names.adql} is not possible", operand, node, failures, hint=hint)
     if kind is DataType.TIMESTAMP and isinstance(operand, Literal) and isinstance(operand.value, str):
         return time_constant(operand, failures)
     return Cast(type=kind, operand=unfilled(operand), length=length, offset=operand.offset)

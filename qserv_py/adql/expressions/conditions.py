@@ -10,13 +10,13 @@ from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.casts import time_constant
+from qserv_py.adql.expressions.column_types import with_types
 from qserv_py.adql.expressions.operands import check_text, mismatch, type_of, unfilled
 from qserv_py.adql.expressions.truth import as_condition, as_number, comparable_truth, is_truth, negated, truth_test
 from qserv_py.adql.expressions.typing_rules import comparable
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
     Between,
-    Call,
     Cast,
     ColumnRef,
     Comparison,
@@ -32,7 +32,7 @@ from qserv_py.adql.tree import (
     SameOrNull,
     ScalarQuery,
 )
-from qserv_py.adql.walks import leaves, nullable, walk
+from qserv_py.adql.walks import is_stable, leaves, nullable, walk
 from qserv_py.catalog.model import Column
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
@@ -188,9 +188,7 @@ def _is_never_null(expr: Expr, present: Container[int]) -> bool:
 def is_repeatable(expr: Expr) -> bool:
     """Whether an expression may be written twice: it is cheap, and the same each time."""
     costly = (InQuery, ExistsQuery, ScalarQuery)
-    return not any(
-        isinstance(part, costly) or (isinstance(part, Call) and part.function.volatile) for part in walk(expr)
-    )
+    return is_stable(expr) and not any(isinstance(part, costly) for part in walk(expr))
 
 
 def is_test(node: Any, builder: Builder) -> Expr:
@@ -254,6 +252,9 @@ def _in_query(operand: Expr, node: Any, builder: Builder) -> Expr:
     kind = inner.items[0].expr.type
     if kind is not None and kind.is_numeric:
         operand = as_number(operand, builder)
+    elif kind is DataType.BOOLEAN and operand.type is not None and operand.type.is_numeric and not builder.strict:
+        kind = DataType.INT
+        inner = with_types(inner, [kind])
     if not comparable(operand.type, kind):
         raise mismatch(
             "IN compares different types",

@@ -14,7 +14,7 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import Aggregate, Expr, Window
-from qserv_py.adql.walks import contains_window
+from qserv_py.adql.walks import contains_window, is_stable
 from qserv_py.adql.wording import written
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError, UnknownFunctionError
@@ -50,6 +50,10 @@ def window(node: Any, builder: Builder) -> Expr:
             raise builder.failures.error(
                 TypeMismatchError, f"{name} holds another window function", expr.offset, hint=hint
             )
+    for expr in (*partition_by, *(key for key, _ in order_by)):
+        if not is_stable(expr):
+            hint = "Compute RAND() in a sub-query in FROM, and name its column here."
+            raise builder.failures.unsupported("RAND() as a key of a window is not answered", expr.offset, hint=hint)
     return Window(
         type=kind,
         name=name,

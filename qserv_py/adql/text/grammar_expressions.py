@@ -38,6 +38,9 @@ _SHIFTS = {"<", ">"}
 _TIMES = {"DATE", "TIME", "TIMESTAMP", "DATETIME", "INTERVAL"}
 """Types that may stand before a text to say what it is."""
 
+_CALLS_WITH_FROM = {"EXTRACT", "OVERLAY", "SUBSTRING", "TRIM"}
+"""Functions of SQL-92 whose arguments have words between them."""
+
 _LITERALS = {Kind.NUMBER, Kind.TEXT}
 _CONTINUES = re.compile(r"(?:\s|--[^\r\n]*+)*+")
 
@@ -350,7 +353,7 @@ class ExpressionGrammar(Steps, ABC):
                 self.values()
             if self.accept("ORDER BY"):
                 self.order_terms()
-            if self.words[self.at] == "FROM":
+            if self.words[self.at] == "FROM" and name in _CALLS_WITH_FROM:
                 raise self._unanswered_here(f"{name} with FROM inside", "Write the arguments between commas.")
             self.expect(")")
         self._after_call()

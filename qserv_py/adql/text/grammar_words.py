@@ -8,7 +8,7 @@ from sqlglot.tokens import Token, TokenType
 
 from qserv_py.adql.text.misspelt import COMMA_BEFORE, TOP_HINT, keyword_meant
 from qserv_py.adql.words import FOREIGN_SYMBOLS, FOREIGN_WORDS, NO_NAMES
-from qserv_py.errors import AdqlError, AdqlSyntaxError
+from qserv_py.errors import AdqlError, AdqlSyntaxError, line_and_column
 
 
 class Kind(IntEnum):
@@ -231,7 +231,9 @@ class Steps:
 
     def _unexpected_here(self, expected: str) -> AdqlError:
         word = self.words[self.at]
-        hint = _ORDER if word in _CLAUSES and expected in {END_OF_QUERY, '")"'} else ""
+        if expected == '")"' and (word in _CLAUSES or self.kinds[self.at] is Kind.END):
+            return self.error(f"expected {expected}, found {self.shown()}", hint=self._closing_hint())
+        hint = _ORDER if word in _CLAUSES and expected == END_OF_QUERY else ""
         hint = _FOUND_HINTS.get((expected, word), hint)
         if expected == "an expression" and self.words[self.at - 1] == "," and self._ends_a_list():
             hint = COMMA_BEFORE
@@ -242,6 +244,17 @@ class Steps:
         if word in NO_NAMES and self.kinds[self.at] is Kind.WORD and self.follows_operand(self.at + 1):
             hint = f"If that is a name, write it between double quotes: {self.shown()}."
         return self.error(f"expected {expected}, found {self.shown()}", hint=hint or _EXPECTED_HINTS.get(expected, ""))
+
+    def _closing_hint(self) -> str:
+        """Return a hint that says which parenthesis is open at the token at hand."""
+        opened: list[int] = []
+        for place, word in enumerate(self.words[: self.at]):
+            if word == "(":
+                opened.append(place)
+            elif word == ")" and opened:
+                opened.pop()
+        line, column = line_and_column(self.text, self.tokens[opened[-1]].start)
+        return f'The parenthesis that opens at line {line}, column {column} is not closed: put ")" before this.'
 
     def _ends_a_list(self) -> bool:
         """Return whether the token at hand can follow a list of expressions, and no expression begins with it."""
