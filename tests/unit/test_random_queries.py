@@ -33,7 +33,7 @@ _FORMS = [
     r"COALESCE", r"NULLIF", r"SELECT 100 / |MAX\(100 / ", r"SQRT\(\S+ - ", r"POWER", r"CAST\(\S+ AS INTEGER\)",
     r"isPrimary = 'true'", r"WHERE \((o\.)?isPrimary\)", r"SUM\((o\.|p\.)?isPrimary\)", r"MAX\((o\.|p\.)?isPrimary\)",
     r"(WHERE|AND|NOT) CONTAINS\(", r"scisql_s2PtInCircle\([^)]*\)(?! =)", r"SELECT (?!\S*objectId).* GROUP BY objectId",
-    r"qserv_areaspec_circle", r"<=>",
+    r"qserv_areaspec_circle", r"qserv_areaspec_poly", r"qserv_areaspec_box", r"<=>",
     r"ON \S+ <=>", r"IS DISTINCT FROM", r"IS NOT DISTINCT FROM", r"&&", r"IS NOT TRUE", r"IS FALSE", r" DIV 4",
     r" MOD 7", r"(n|k|Id|visit|target|uid|rank) LIKE", r"HEX\(", r"HAVING c\d", r"GROUP BY c0", r"`\.`",
     r"TAP_UPLOAD\S+ u .*JOIN \S+Source s ON s.objectId = o.* WHERE .*CONTAINS\(",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from support.random_queries.drawing import Text
+
+Inside = Callable[[str, str], str]
+"""Gives the condition that a position, two columns of the plain server, lies in an area."""
+
+Area = Callable[[Inside], str]
+"""Gives what an area says of a table."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +27,8 @@ class Columns:
     has_unique: bool = True
     """Whether ``unique`` tells every row from every other; not after an outer join."""
 
-    areas: tuple[str, ...] = ()
-    """What Qserv's areas say of the tables, for the plain server, with places for longitude, latitude and radius."""
+    areas: tuple[Area, ...] = ()
+    """What Qserv's areas say of the tables, for the plain server."""
 
 
 def same(*names: str) -> tuple[Text, ...]:

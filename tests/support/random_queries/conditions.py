@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from support.random_queries.columns import Columns
+from support.random_queries.columns import Columns, Inside
 from support.random_queries.drawing import Drawing, Text, text_of
 from support.random_queries.numbers import cut_texts, numbers
 
@@ -159,9 +159,33 @@ def regions(d: Drawing, position: tuple[Text, Text]) -> Text:
 
 def areas(d: Drawing, columns: Columns) -> Text:
     """Return Qserv's restriction of all tables."""
-    place = _place(d)
-    adql = "qserv_areaspec_circle({}, {}, {})".format(*place)
-    return Text(d.pick(["{}", "{} = 1"]).format(adql), " AND ".join(area.format(*place) for area in columns.areas))
+    adql, inside = d.pick([_circle, _polygon, _bounds])(*_place(d))
+    return Text(d.pick(["{}", "{} = 1"]).format(adql), " AND ".join(area(inside) for area in columns.areas))
+
+
+def _circle(lon: float, lat: float, size: float) -> tuple[str, Inside]:
+    """Return a circle as Qserv's area and, of a position, for the plain server."""
+    return (
+        f"qserv_areaspec_circle({lon}, {lat}, {size})",
+        lambda ra, dec: f"oracle.separation({ra}, {dec}, {lon}, {lat}) <= {size}",
+    )
+
+
+def _polygon(lon: float, lat: float, size: float) -> tuple[str, Inside]:
+    """Return a triangle as ``_circle`` does a circle."""
+    flat = _corners(lon, lat, size)
+    return f"qserv_areaspec_poly({flat})", lambda ra, dec: f"oracle.in_triangle({ra}, {dec}, {flat})"
+
+
+def _bounds(lon: float, lat: float, size: float) -> tuple[str, Inside]:
+    """Return bounds of both coordinates as ``_circle`` does a circle."""
+    west, east = round((lon - size) % 360, 6), round((lon + size) % 360, 6)
+    south, north = round(max(-90.0, lat - size), 6), round(min(90.0, lat + size), 6)
+    both = "AND" if west <= east else "OR"
+    return (
+        f"qserv_areaspec_box({west}, {south}, {east}, {north})",
+        lambda ra, dec: f"(({ra} >= {west} {both} {ra} <= {east}) AND {dec} BETWEEN {south} AND {north})",
+    )
 
 
 def _place(d: Drawing) -> tuple[float, float, float]:

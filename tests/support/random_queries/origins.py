@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from support.random_queries.columns import (
+    Area,
     Columns,
     both,
     detection_columns,
@@ -54,16 +55,16 @@ def _source(d: Drawing) -> Origin:
     return _table(d, "Source"), replace(source_columns(), areas=(_area_of_source(d, "source"),))
 
 
-def _area(ra: str, dec: str) -> str:
-    return f"oracle.separation({ra}, {dec}, {{0}}, {{1}}) <= {{2}}"
+def _area(ra: str, dec: str) -> Area:
+    return lambda inside: inside(ra, dec)
 
 
-def _area_of_source(d: Drawing, alias: str) -> str:
+def _area_of_source(d: Drawing, alias: str) -> Area:
     """Return the area of a source: by its own position where it has one, else by that of its object."""
     if d.database == "gaps":
         return _area(f"{alias}.s_ra", f"{alias}.s_dec")
     director = f'"{d.database}"."object" y WHERE y.objectid = {alias}.objectid'
-    return f"EXISTS (SELECT 1 FROM {director} AND {_area('y.coord_ra', 'y.coord_dec')})"
+    return lambda inside: f"EXISTS (SELECT 1 FROM {director} AND {inside('y.coord_ra', 'y.coord_dec')})"
 
 
 def _join(d: Drawing) -> Origin:

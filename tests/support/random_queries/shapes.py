@@ -223,7 +223,8 @@ def _set(d: Drawing, read: Read) -> RandomQuery:
     columns = read.columns
     word, text, other = d.pick(columns.integers), d.pick(columns.texts), d.pick(columns.integers)
     operator = d.pick(["UNION", "UNION ALL", "EXCEPT", "EXCEPT ALL", "INTERSECT", "INTERSECT ALL"])
-    first = d.pick([word, word, other, d.constant(d.pick(columns.numbers))])
+    counted = [Text(one.adql, f"CAST({one.sql} AS integer)") for one in columns.booleans]
+    first = d.pick([word, word, other, d.constant(d.pick(columns.numbers)), *counted])
     further = replace(read, where=conditions(d, columns, 1)) if d.flag() or first is word else read
     left, right = (
         text_of("SELECT {} AS a, {} AS b {}", one, text, of.tail) for one, of in ((word, read), (first, further))
