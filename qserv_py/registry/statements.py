@@ -13,5 +13,5 @@ Cursor = psycopg.Cursor[tuple[Any, ...]]
 
 
 def run(connection: Connection, statement: str, **values: object) -> Cursor:
-    """Run ``sql/czar/<statement>.sql`` with values bound by name; the cursor iterates over its rows."""
+    """Run the text of this name below ``sql/czar`` with values bound by name; the cursor iterates over its rows."""
     return connection.execute(load(f"czar/{statement}").encode(), values or None)

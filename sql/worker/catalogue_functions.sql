@@ -1,7 +1,7 @@
 -- sql/worker/catalogue_functions.sql
 -- The functions of sciSQL, of Gaia's archive and of the IVOA's catalogue that chunk queries call.
--- The same arithmetic and the same errors stand in sql/czar/merge_catalogue.sql.
--- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
+-- The same arithmetic and the same errors stand in sql/czar/merge/merge_catalogue.sql.
+-- Parameters: none.   Returns: nothing.   Used by: workers.server_setup (every start; every statement can be repeated)
 
 -- Product and quotient of numbers that are not negative: NULL where it is too large for a double, 0 where it is too
 -- small. PostgreSQL's own operators end the query there.

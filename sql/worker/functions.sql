@@ -1,7 +1,7 @@
 -- sql/worker/functions.sql
 -- The functions that chunk queries call. Plain SQL and PL/pgSQL, so that any PostgreSQL >= 15 can be a worker.
--- Angles in degrees. Positions are computed the same way here and in the czar's DuckDB (sql/czar/merge_functions.sql).
--- Parameters: none.   Returns: nothing.   Used by: czar.cluster (every start; every statement can be repeated)
+-- Angles in degrees. Positions are computed the same way here and in the czar's DuckDB (sql/czar/merge/merge_functions.sql).
+-- Parameters: none.   Returns: nothing.   Used by: workers.server_setup (every start; every statement can be repeated)
 CREATE SCHEMA IF NOT EXISTS qserv;
 
 -- An angle, in degrees, with next to nothing made nothing: PostgreSQL calls a product too small for a double an error.

@@ -6,6 +6,7 @@ registry see the registry's tables, those of a worker a shard with two tables th
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,10 @@ from qserv_py.registry.migrations import apply_migrations
 from qserv_py.sql import load, names
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = sorted(path.relative_to(ROOT / "sql").with_suffix("").as_posix() for path in (ROOT / "sql").rglob("*.sql"))
+FILES = {
+    f"{path.relative_to(ROOT / 'sql').parts[0]}/{path.stem}": path for path in sorted((ROOT / "sql").rglob("*.sql"))
+}
+NAMES = sorted(FILES)
 SCRIPTS = {name for name in NAMES if name.startswith("migrations/")} | {
     "worker/schema",
     "worker/functions",
@@ -100,7 +104,7 @@ def test_every_text_says_what_it_is(name: str) -> None:
     text = load(name)
     head = re.match(r"(?:--.*\n)+", text)
     assert head is not None
-    assert head[0].startswith(f"-- sql/{name}.sql\n")
+    assert head[0].startswith(f"-- {FILES[name].relative_to(ROOT).as_posix()}\n")
     for word in ("Parameters:", "Returns:", "Used by:"):
         assert word in head[0], f"the header does not say {word}"
 
@@ -119,18 +123,49 @@ def test_the_header_names_the_parameters() -> None:
             assert re.search(rf"\b{parameter}\b", described), f"{name} does not describe {parameter}"
 
 
-def test_no_text_lies_unused() -> None:
-    folders = ("qserv_py", "sql", "partitioner", "workers", "ingest", "pipelines", "replication", "tests", "benchmarks")
-    code = "\n".join(
-        path.read_text()
-        for folder in folders
-        for path in (ROOT / folder).rglob("*.py")
-        if not any(part.is_symlink() for part in path.parents)
-    )
-    for name in NAMES:
-        folder, _, short = name.partition("/")
-        named = f'"{name}"' in code or (folder != "migrations" and f'"{short}"' in code)
-        assert named or folder == "migrations", f"nobody names sql/{name}.sql"
+CODE = {
+    path.relative_to(ROOT / "qserv_py" if path.is_relative_to(ROOT / "qserv_py") else ROOT): [
+        *ast.walk(ast.parse(path.read_text()))
+    ]
+    for folder in ("qserv_py", "sql", "partitioner", "workers", "ingest", "pipelines", "replication")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not any(part.is_symlink() for part in path.parents)
+}
+"""The modules of the product as their syntax nodes, by their paths below qserv_py."""
+
+TEXTS_OF = {
+    ".".join(path.with_suffix("").parts): {node.value for node in nodes if isinstance(node, ast.Constant)}
+    for path, nodes in CODE.items()
+}
+"""The constants of each module, by its dotted name."""
+
+
+def users_of(name: str) -> set[str]:
+    """Return the modules whose code names a text, dotted."""
+    short = name.partition("/")[2]
+    return {module for module, texts in TEXTS_OF.items() if name in texts or short in texts}
+
+
+def functions_of(module: str) -> set[str]:
+    """Return the names of the functions and methods of a module."""
+    nodes = CODE[Path(*module.split(".")).with_suffix(".py")]
+    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("migrations/")])
+def test_the_header_names_those_who_use_it(name: str) -> None:
+    head = re.match(r"(?:--.*\n)+", load(name))
+    assert head is not None
+    said = re.sub(r"\s*\n--\s*", " ", head[0].partition("Used by:")[2].strip())
+    users = users_of(name)
+    assert users, f"nobody names {name}"
+    for written in re.findall(r"\b[a-z_]+(?:\.[a-z_]+)+", re.sub(r"\(.*?\)", "", said)):
+        module, _, function = written.rpartition(".")
+        assert written in users or (module in users and function in functions_of(module)), f"{written} does not use it"
+
+
+def test_a_name_is_that_of_one_text() -> None:
+    assert len(FILES) == len(list((ROOT / "sql").rglob("*.sql")))
 
 
 def test_the_loader_finds_every_text() -> None:

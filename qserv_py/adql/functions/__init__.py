@@ -2,8 +2,8 @@
 
 An entry has the signature, the type of the answer, the SQL for both engines and a line of documentation. An argument
 stands once in the SQL, or nested calls would grow as 2**depth. Both engines answer alike, errors included: where DuckDB
-is more lenient than PostgreSQL (roots of negative numbers), a macro of sql/czar/merge_functions.sql or
-sql/czar/merge_catalogue.sql raises the error. One module holds one family.
+is more lenient than PostgreSQL (roots of negative numbers), a macro of sql/czar/merge/merge_functions.sql or
+sql/czar/merge/merge_catalogue.sql raises the error. One module holds one family.
 """
 
 from __future__ import annotations

@@ -1,4 +1,0 @@
--- sql/czar/hold_family.sql
--- Lock a family's row, so that additions to its chunk map follow each other.
--- Parameters: family_id (integer).   Returns: one row.   Used by: registry.transactions.commit_transaction
-SELECT name FROM family WHERE family_id = %(family_id)s::integer FOR NO KEY UPDATE;

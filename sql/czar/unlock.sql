@@ -1,4 +1,0 @@
--- sql/czar/unlock.sql
--- Give a named lock of the session back.
--- Parameters: name (text).   Returns: one row, whether it was held.   Used by: registry.connection, registry.migrations
-SELECT pg_advisory_unlock(hashtextextended(%(name)s::text, 0));

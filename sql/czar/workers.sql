@@ -1,4 +1,0 @@
--- sql/czar/workers.sql
--- All workers, in the order in which they were added.
--- Parameters: none.   Returns: name, conninfo, parts_dir.   Used by: registry.databases
-SELECT name, conninfo, parts_dir FROM worker ORDER BY worker_id;
