@@ -71,8 +71,8 @@ unit: $(STAMP)
 # The default tests a year from now; 20,000 random queries, thousands of random sentences of ADQL's grammar, and every
 # property test with new examples.
 test-long: test-year-ahead test-random
-	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/test_functions.py
-	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -m long tests/unit/test_adql_standard_grammar.py
+	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/property tests/integration/functions/test_functions.py
+	QSERV_TEST_RANDOM=1 $(BIN)/python -m pytest -m long tests/unit/adql/test_adql_standard_grammar.py
 
 # Random queries against one plain PostgreSQL, a process a core; with the SEED and LOG of a run that stopped it goes on.
 SEED ?= $(shell date +%s)
@@ -102,7 +102,7 @@ test-sanitize: $(STAMP)
 
 # The examples of README.md and docs/ against a real cluster, and the links between the pages.
 docs: $(STAMP)
-	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_docs.py tests/unit/test_docs_links.py tests/unit/test_docs_commands.py
+	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_docs.py tests/unit/docs/test_docs_links.py tests/unit/docs/test_docs_commands.py
 
 wheel-test: $(STAMP)
 	$(BIN)/python tests/support/wheel_smoke.py

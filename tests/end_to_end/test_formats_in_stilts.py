@@ -137,7 +137,7 @@ STILTS = (
 
 @pytest.mark.parametrize(("name", "reader"), [(name, reader) for reader in STILTS for name in reader.formats])
 def test_what_stilts_gets_back(name: str, reader: FileReader, tmp_path: Path) -> None:
-    """As the table of the documentation says; tests/unit/test_formats_as_documented.py asks other readers."""
+    """As the table of the documentation says; tests/unit/formats/test_formats_as_documented.py asks other readers."""
     assert differences(name, reader, tmp_path / f"x{find_format(name).suffix}") == []
 
 

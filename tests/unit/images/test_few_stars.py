@@ -15,7 +15,7 @@ from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 from qserv_py.pipelines.single_frame.source_table import source_table
 
-IMAGES = Path(__file__).parents[3] / "shared" / "data" / "images"
+IMAGES = Path(__file__).parents[4] / "shared" / "data" / "images"
 NOISE = np.float32(30.0)
 
 

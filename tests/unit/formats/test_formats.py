@@ -23,7 +23,7 @@ from qserv_py.czar.formats.registry import Format
 from qserv_py.errors import ConfigError, InternalError, UserError
 from qserv_py.whole_file import whole_file
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "formats.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "formats.md"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from qserv_py.ingest.requests import InputOptions, format_of
 from qserv_py.ingest.values.row_converter import RowConverter
 from qserv_py.registry.felis_schema import read_schema
 
-DATA = Path(__file__).parent.parent / "data" / "reported"
+DATA = Path(__file__).parents[2] / "data" / "reported"
 
 
 @pytest.fixture(scope="module")

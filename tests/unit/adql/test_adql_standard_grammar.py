@@ -17,7 +17,7 @@ from support.adql_sentences import Sentence, sentences
 from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.words import RESERVED
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "adql.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "adql.md"
 
 
 # the grammar that is asked

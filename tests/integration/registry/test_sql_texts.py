@@ -21,7 +21,7 @@ from qserv_py.executor.merge import MERGE_SCRIPTS
 from qserv_py.registry.migrations import apply_migrations
 from qserv_py.sql import load, names
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FILES = {
     f"{path.relative_to(ROOT / 'sql').parts[0]}/{path.stem}": path for path in sorted((ROOT / "sql").rglob("*.sql"))
 }

@@ -18,7 +18,7 @@ from support.fits_tables import by_astropy, opened, read, same
 from qserv_py.errors import ContributionError
 
 ASTROPY = Path(astropy.__file__).parent
-DATA = Path(__file__).parents[1] / "data" / "fits"
+DATA = Path(__file__).parents[2] / "data" / "fits"
 
 NO_TABLE = "holds no table"
 NOT_SINGLE = r'column ".*" of .* holds arrays of .* elements, not single values'

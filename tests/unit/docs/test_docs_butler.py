@@ -13,7 +13,7 @@ from qserv_py.pipelines.repository import calibrations, ingest_raws, registry_da
 from qserv_py.pipelines.repository.arrangement import default_collections
 from qserv_py.pipelines.repository.dataset_types import INPUT_TYPES, InputType
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "reference" / "butler.md").read_text()
 
 

@@ -260,7 +260,7 @@ def test_arrays_as_stilts_writes_them() -> None:
         assert found.reader.names == ("a", "c", "last")
 
 
-DATA = Path(__file__).parents[1] / "data" / "votable"
+DATA = Path(__file__).parents[2] / "data" / "votable"
 LOW, HIGH = (-(2**15) + 1, -(2**31) + 1, -(2**63) + 1), (2**15 - 1, 2**31 - 1, 2**63 - 1)
 REALS = (np.float32(-3.4028235e38), -1.7976931348623157e308), (np.float32(1e-45), 5e-324)
 STILTS_ROWS = [

@@ -27,7 +27,7 @@ from qserv_py.pipelines.workflow.control import launch, look_at
 from qserv_py.pipelines.workflow.overrides import parse_override
 from qserv_py.pipelines.workflow.submission import Submission, bps_text, steps_of, submit
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 VISITS, DETECTORS = 2, 2
 QUANTA = VISITS * DETECTORS * 2 + VISITS + 1
 ALL = "instrument = 'ToyCam' AND visit.name != 'it\"s {odd}'"

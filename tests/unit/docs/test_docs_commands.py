@@ -12,7 +12,7 @@ import pytest
 from qserv_py.cli import errors
 from qserv_py.cli.main import COMMANDS, cli
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "commands.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "commands.md"
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import setuptools
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TOP_FOLDERS = ("sql", "partitioner", "workers", "ingest", "pipelines", "replication")
 
 

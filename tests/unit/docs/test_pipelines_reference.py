@@ -10,7 +10,7 @@ import pytest
 from lsst.pex.config import Config, ConfigField
 from lsst.pipe.base import Pipeline, PipelineTaskConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "pipelines.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "pipelines.md").read_text(encoding="utf-8")
 PIPELINES = ("cp", "drp-single-frame")
 
 
