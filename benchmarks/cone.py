@@ -27,8 +27,8 @@ import psycopg
 import qserv_py
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.writing.fill import chunk_queries
 
 CONE = (
     "SELECT objectId, coord_ra, coord_dec, g_psfFlux, r_psfFlux FROM dr1.Object"

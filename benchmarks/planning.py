@@ -23,9 +23,9 @@ from qserv_py.adql.parse import parse
 from qserv_py.catalog.model import Database, DatabaseState
 from qserv_py.catalog.snapshot import Catalog, FamilyState, Snapshot, TableSnapshot, Worker
 from qserv_py.planner.build import plan_query
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.keys import wanted_keys
-from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.sky.keys import wanted_keys
+from qserv_py.planner.writing.fill import chunk_queries
 from qserv_py.registry.felis_schema import read_schema
 
 ORDER = 7

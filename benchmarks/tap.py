@@ -30,8 +30,8 @@ from cone import CONE, demo_cluster, milliseconds
 import qserv_py
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.session import Session
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.writing.fill import chunk_queries
 
 TEN_COLUMNS = (
     "SELECT sourceId, objectId, visit, coord_ra, coord_dec, psfFlux, psfFluxErr, band, midpointMjdTai, detector"

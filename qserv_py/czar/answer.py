@@ -12,7 +12,7 @@ import pyarrow as pa
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.executor.execute import Execution
-from qserv_py.planner.plan import QueryPlan
+from qserv_py.planner.plan.query_plan import QueryPlan
 
 
 @dataclass(slots=True)

@@ -13,8 +13,8 @@ from qserv_py.adql.tree import ResolvedQuery
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import BoolArray, Catalog, IntArray
 from qserv_py.partitioner.director_index import DirectorIndex, encode_ids
-from qserv_py.planner.keys import wanted_keys
-from qserv_py.planner.plan import KeyLookup
+from qserv_py.planner.plan.query_plan import KeyLookup
+from qserv_py.planner.sky.keys import wanted_keys
 from qserv_py.workers.index_files import open_director_index
 
 MOST_IDS = 2_000_000

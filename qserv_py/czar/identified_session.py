@@ -18,7 +18,7 @@ from qserv_py.czar.session import Session
 from qserv_py.czar.user_tables import UserTables
 from qserv_py.errors import InternalError
 from qserv_py.executor.runner import Progress
-from qserv_py.planner.plan import QueryPlan
+from qserv_py.planner.plan.query_plan import QueryPlan
 
 
 class IdentifiedSession:

@@ -36,7 +36,7 @@ from qserv_py.executor.placed_rows import narrowed_plan
 from qserv_py.executor.runner import Progress
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.explain import explain
-from qserv_py.planner.plan import QueryPlan
+from qserv_py.planner.plan.query_plan import QueryPlan
 
 
 class Session(Closing):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import EvaluationError
-from qserv_py.planner.slots import StageColumn
+from qserv_py.planner.plan.slots import StageColumn
 
 
 def arrow_type(kind: DataType) -> pa.DataType:

@@ -16,7 +16,7 @@ from qserv_py.executor.merge import MergeConnection
 from qserv_py.executor.placed_rows import CellsOfIds
 from qserv_py.executor.runner import Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
-from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
+from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from qserv_py import sql
 from qserv_py.errors import EvaluationError, InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.arrow import conform, schema_of
 from qserv_py.executor.shape_functions import register
-from qserv_py.planner.plan import MergeStage
+from qserv_py.planner.plan.query_plan import MergeStage
 
 BATCH_ROWS = 50_000
 """Rows of a batch that leaves a merge."""

@@ -11,10 +11,10 @@ import pyarrow as pa
 from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import Catalog, FloatArray, IntArray
 from qserv_py.partitioner.discs import cells_of_discs, order_of_discs
-from qserv_py.planner.chunks import chunk_map, in_both
-from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage, Stage, values_slots
-from qserv_py.planner.slots import CELL_COLUMN, ByKey, ByPosition, ValuesSlot
-from qserv_py.planner.written_rows import Cells
+from qserv_py.planner.plan.query_plan import CzarStage, QueryPlan, ShardStage, Stage, values_slots
+from qserv_py.planner.plan.slots import CELL_COLUMN, ByKey, ByPosition, ValuesSlot
+from qserv_py.planner.sky.chunks import chunk_map, in_both
+from qserv_py.planner.writing.written_rows import Cells
 
 CellsOfIds = Callable[[str, str, pa.ChunkedArray, Catalog], IntArray | None]
 """Asks the director index (database, director) for the ``healpix29`` of each id, -1 for an unknown one; None without

@@ -19,9 +19,9 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import ShardStage
-from qserv_py.planner.written_rows import Written
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.writing.fill import chunk_queries
+from qserv_py.planner.writing.written_rows import Written
 from qserv_py.workers.query import QueryPool, RunningStatement
 
 MOST_CHUNKS = 64

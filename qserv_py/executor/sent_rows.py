@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, place_rows
-from qserv_py.planner.chunks import chunk_map
-from qserv_py.planner.dialects import quoted
-from qserv_py.planner.plan import ShardStage, values_slots
-from qserv_py.planner.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
-from qserv_py.planner.written_rows import Cells, StageRows, Value, Written, write_rows
+from qserv_py.planner.plan.query_plan import ShardStage, values_slots
+from qserv_py.planner.plan.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
+from qserv_py.planner.sky.chunks import chunk_map
+from qserv_py.planner.writing.dialects import quoted
+from qserv_py.planner.writing.written_rows import Cells, StageRows, Value, Written, write_rows
 from qserv_py.workers.copy_binary import CopyColumn
 from qserv_py.workers.scratch import SCRATCH_SCHEMA, ScratchStore, new_name
 

@@ -15,25 +15,25 @@ from qserv_py.adql.tree import Query, ResolvedQuery, Select, SetQuery
 from qserv_py.adql.walks import column_refs, is_aggregated, nullable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
-from qserv_py.planner import count_star
-from qserv_py.planner.block_sources import BlockSources, holds_windows, item_keys, keys_of_rows
-from qserv_py.planner.blocks import Carried, looks_around, looks_inside, map_expressions
-from qserv_py.planner.broadcast import with_small_brought
-from qserv_py.planner.chunks import Pruning
-from qserv_py.planner.find_sources import find_sources
-from qserv_py.planner.in_chunks import InChunks, in_chunks
-from qserv_py.planner.in_merge_engine import in_merge_engine
-from qserv_py.planner.keys import tells_chunk
-from qserv_py.planner.merged_blocks import merged_groups, merged_rows
-from qserv_py.planner.neighbour_values import join_neighbour_values
-from qserv_py.planner.nodes import StageSource
-from qserv_py.planner.placed_sources import with_placed
-from qserv_py.planner.plan import KeyCells, QueryPlan
-from qserv_py.planner.planned import Gathered, Local, Planned, depends_on_all_rows
-from qserv_py.planner.planning import Planning
-from qserv_py.planner.received import with_received
-from qserv_py.planner.subqueries import plan_subqueries
-from qserv_py.planner.whole_sides import find_whole_side
+from qserv_py.planner.blocks.parts import Carried, looks_around, looks_inside, map_expressions
+from qserv_py.planner.blocks.sources import BlockSources, holds_windows, item_keys, keys_of_rows
+from qserv_py.planner.plan.nodes import StageSource
+from qserv_py.planner.plan.query_plan import KeyCells, QueryPlan
+from qserv_py.planner.rules import count_star
+from qserv_py.planner.rules.broadcast import with_small_brought
+from qserv_py.planner.rules.in_chunks import InChunks, in_chunks
+from qserv_py.planner.rules.in_merge_engine import in_merge_engine
+from qserv_py.planner.rules.merged_blocks import merged_groups, merged_rows
+from qserv_py.planner.rules.neighbour_values import join_neighbour_values
+from qserv_py.planner.rules.whole_sides import find_whole_side
+from qserv_py.planner.sky.chunks import Pruning
+from qserv_py.planner.sky.keys import tells_chunk
+from qserv_py.planner.stages.find_sources import find_sources
+from qserv_py.planner.stages.placed_sources import with_placed
+from qserv_py.planner.stages.planned import Gathered, Local, Planned, depends_on_all_rows
+from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages.received import with_received
+from qserv_py.planner.stages.subqueries import plan_subqueries
 
 
 def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | None = None) -> QueryPlan:

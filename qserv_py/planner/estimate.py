@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qserv_py.catalog.snapshot import TableSnapshot
-from qserv_py.planner.plan import QueryPlan, ShardStage
-from qserv_py.planner.slots import RelationSlot
+from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
+from qserv_py.planner.plan.slots import RelationSlot
 
 MANY_ROWS = 10_000_000
 """Rows from which reading all of a table is worth a warning."""

@@ -7,9 +7,9 @@ from collections import Counter
 import numpy as np
 
 from qserv_py.planner.estimate import reads_of, warnings_of
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage, values_slots
-from qserv_py.planner.slots import ByKey, ByPosition, ValuesSlot
+from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage, values_slots
+from qserv_py.planner.plan.slots import ByKey, ByPosition, ValuesSlot
+from qserv_py.planner.writing.fill import chunk_queries
 
 _SHOWN_RANGES = 6
 

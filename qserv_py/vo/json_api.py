@@ -19,7 +19,7 @@ from qserv_py.czar.user_tables import database_of
 from qserv_py.errors import QservError, UserError
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained
-from qserv_py.planner.plan import QueryPlan, ShardStage
+from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
 from qserv_py.registry.user_tables import UserTable
 from qserv_py.vo.http.parameters import bounded_body
 from qserv_py.vo.http.replies import error_json

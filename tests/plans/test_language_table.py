@@ -13,8 +13,8 @@ from support.catalogs import catalog, plan
 from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
 from qserv_py.errors import QservError
-from qserv_py.planner.plan import CzarStage, QueryPlan, ShardStage
-from qserv_py.planner.slots import SpatialSlot, Template
+from qserv_py.planner.plan.query_plan import CzarStage, QueryPlan, ShardStage
+from qserv_py.planner.plan.slots import SpatialSlot, Template
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "adql.md"
 

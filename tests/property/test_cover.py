@@ -16,7 +16,7 @@ from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner import cover
 from qserv_py.partitioner.cover import Cover
-from qserv_py.planner import regions, shape_covers
+from qserv_py.planner.sky import regions, shape_covers
 
 Positions = tuple[FloatArray, FloatArray]
 

@@ -32,8 +32,8 @@ from qserv_py.czar.czar_tables import uploaded_tables
 from qserv_py.czar.tap_schema import tap_schema_of
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.planner.build import plan_query
-from qserv_py.planner.keys import wanted_keys
-from qserv_py.planner.plan import KeyCells, KeyLookup, QueryPlan
+from qserv_py.planner.plan.query_plan import KeyCells, KeyLookup, QueryPlan
+from qserv_py.planner.sky.keys import wanted_keys
 
 WORKERS = 3
 

@@ -19,11 +19,11 @@ from support.postgres import TestServer
 from qserv_py.adql.tree import Select
 from qserv_py.errors import EvaluationError
 from qserv_py.executor.merge import MergeConnection, MergeEngine
-from qserv_py.planner.dialects import Engine
-from qserv_py.planner.nodes import StageSource
-from qserv_py.planner.plan import MergeStage
-from qserv_py.planner.slots import StageColumn
-from qserv_py.planner.sql_text import Rendering
+from qserv_py.planner.plan.nodes import StageSource
+from qserv_py.planner.plan.query_plan import MergeStage
+from qserv_py.planner.plan.slots import StageColumn
+from qserv_py.planner.writing.dialects import Engine
+from qserv_py.planner.writing.sql_text import Rendering
 
 # the row that expressions read
 _ROW = {

@@ -25,13 +25,13 @@ from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FUNCTIONS, Kind
 from qserv_py.adql.tree import Select
 from qserv_py.errors import EvaluationError
 from qserv_py.executor.arrow import schema_of
-from qserv_py.planner import aggregate
-from qserv_py.planner.blocks import map_expressions
-from qserv_py.planner.dialects import Engine
-from qserv_py.planner.nodes import StageSource
-from qserv_py.planner.plan import MergeStage
-from qserv_py.planner.slots import StageColumn
-from qserv_py.planner.sql_text import Rendering
+from qserv_py.planner.blocks.parts import map_expressions
+from qserv_py.planner.plan.nodes import StageSource
+from qserv_py.planner.plan.query_plan import MergeStage
+from qserv_py.planner.plan.slots import StageColumn
+from qserv_py.planner.rules import aggregate
+from qserv_py.planner.writing.dialects import Engine
+from qserv_py.planner.writing.sql_text import Rendering
 
 _COLUMNS = {
     "nobs": "integer",

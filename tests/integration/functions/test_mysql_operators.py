@@ -14,8 +14,8 @@ from support.postgres import TestServer
 
 from qserv_py.adql.functions.text import HEX_OF_BYTES
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.plan import MergeStage
-from qserv_py.planner.slots import StageColumn
+from qserv_py.planner.plan.query_plan import MergeStage
+from qserv_py.planner.plan.slots import StageColumn
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from support.catalogues import CATALOGUES, loaded
 from support.servers import Servers
 
 from qserv_py.executor import sent_rows
-from qserv_py.planner import fill
+from qserv_py.planner.writing import fill
 
 RADII = [0.0003, 0.01, 0.4, 9.0, 25.0, 100.0]
 NEAR = "DISTANCE(POINT(u.u_ra, u.u_dec), POINT(o.coord_ra, o.coord_dec))"

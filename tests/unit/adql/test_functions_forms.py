@@ -15,7 +15,7 @@ from qserv_py import errors
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, SHAPE_NAMES, Kind
 from qserv_py.adql.geometry.sphere import area, centroid
 from qserv_py.adql.tree import Literal
-from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.plan.query_plan import ShardStage
 
 _HERE = "CONTAINS(POINT(ra, dec), {})"
 

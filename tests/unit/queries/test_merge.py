@@ -11,8 +11,8 @@ import pytest
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import EvaluationError, InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.executor.merge import MergeEngine
-from qserv_py.planner.plan import MergeStage
-from qserv_py.planner.slots import StageColumn
+from qserv_py.planner.plan.query_plan import MergeStage
+from qserv_py.planner.plan.slots import StageColumn
 
 
 @pytest.fixture

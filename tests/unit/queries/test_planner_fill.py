@@ -10,13 +10,13 @@ from support.catalogs import catalog, plan, resolved
 from qserv_py.adql.tree import Select
 from qserv_py.catalog.types import DataType
 from qserv_py.partitioner import ranges
-from qserv_py.planner import keys
-from qserv_py.planner.dialects import Engine, literal, quoted
-from qserv_py.planner.fill import MAX_RANGES, chunk_queries
-from qserv_py.planner.plan import KeyLookup, ShardStage, values_slots
-from qserv_py.planner.slots import SpatialSlot
-from qserv_py.planner.sql_text import Rendering
-from qserv_py.planner.written_rows import MAX_IN_PLACE, StageRows, write_rows
+from qserv_py.planner.plan.query_plan import KeyLookup, ShardStage, values_slots
+from qserv_py.planner.plan.slots import SpatialSlot
+from qserv_py.planner.sky import keys
+from qserv_py.planner.writing.dialects import Engine, literal, quoted
+from qserv_py.planner.writing.fill import MAX_RANGES, chunk_queries
+from qserv_py.planner.writing.sql_text import Rendering
+from qserv_py.planner.writing.written_rows import MAX_IN_PLACE, StageRows, write_rows
 
 
 def statements(query: str, *rows: StageRows) -> list[str]:

@@ -13,7 +13,7 @@ from qserv_py.catalog.snapshot import Catalog, TableSnapshot
 from qserv_py.errors import QueryNotSupportedError
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.estimate import MANY_ROWS, warnings_of
-from qserv_py.planner.plan import QueryPlan, ShardStage
+from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
 
 APART = "DISTANCE(a.ra, a.dec, b.ra, b.dec)"
 

@@ -15,8 +15,8 @@ from support.waiting import wait_until
 
 from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
-from qserv_py.planner.plan import ShardStage
-from qserv_py.planner.written_rows import Written
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.writing.written_rows import Written
 from qserv_py.workers.query import RunningStatement
 
 

@@ -1,0 +1,51 @@
+"""Whether chunks answer a block with their own rows and those of chunks around them, and which chunks do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+from qserv_py.adql.tree import Select
+from qserv_py.planner.blocks import joins
+from qserv_py.planner.blocks.near_sources import Near, plan_near
+from qserv_py.planner.blocks.sources import BlockSources, reading_near
+from qserv_py.planner.sky.chunks import ChunkSet, Pruning
+from qserv_py.planner.sky.keys import are_joined
+from qserv_py.planner.stages.subqueries import holds_correlated
+
+
+@dataclass(frozen=True, slots=True)
+class InChunks:
+    """A block that chunks can answer."""
+
+    select: Select
+    sources: BlockSources
+    near: Mapping[int, Near]
+    """Sources that read rows of other chunks, by id."""
+
+    chunks: ChunkSet
+
+
+def in_chunks(select: Select, found: BlockSources, pruning: Pruning) -> InChunks | None:
+    """Return how chunks answer a block; None if they cannot."""
+    select, near = plan_near(select, found.partitioned, found.keys, pruning)
+    sources = reading_near(found, near)
+    chunks = _chunks(select, sources)
+    if chunks is None or not holds_correlated(select, sources, pruning):
+        return None
+    return InChunks(select, sources, near, chunks)
+
+
+def _chunks(select: Select, sources: BlockSources) -> ChunkSet | None:
+    """Return the chunks in which a block has rows; None when no chunk alone can join its sources."""
+    if sources.gathered and not sources.partitioned:
+        return None
+    if select.joined is not None:
+        placed = joins.place(select.joined, sources.chunks, sources.keys)
+        return None if placed is None else placed.chunks
+    if not sources.partitioned:
+        return ChunkSet.anywhere()
+    if not are_joined(sources.anchors, sources.keys, select.where):
+        return None
+    return reduce(lambda a, b: a & b, (sources.chunks[source.id] for source in sources.anchors))

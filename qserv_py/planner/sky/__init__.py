@@ -1,0 +1,1 @@
+"""Which chunks a query reads: by regions of the sky, by keys."""

@@ -1,0 +1,1 @@
+"""One planning: stages are added in the order in which they run."""

@@ -1,0 +1,1 @@
+"""Statements as text: PostgreSQL for the chunks, DuckDB for merges."""
