@@ -10,20 +10,28 @@ from dataclasses import replace
 
 from qserv_py.adql.tree import Select, TableSource
 from qserv_py.adql.walks import all_conditions
+from qserv_py.planner.blocks.in_chunks import in_chunks
 from qserv_py.planner.blocks.pairs import check_pairs, rows_read
 from qserv_py.planner.blocks.parts import refs_by_source
 from qserv_py.planner.blocks.sources import BlockSources, conditions_without, holds_windows, own_conditions, tied_groups
+from qserv_py.planner.blocks.whole_sides import find_whole_side
 from qserv_py.planner.plan.nodes import StageSource
-from qserv_py.planner.rules.in_chunks import in_chunks
-from qserv_py.planner.rules.whole_sides import find_whole_side
 from qserv_py.planner.stages.fetching import fetch
-from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages.planning import Block, Planned, Planning
 
 MAX_CHUNKS = 4
 """Rows that are brought to every chunk of another table at the most, as a multiple of that table's rows in a chunk."""
 
 
-def with_small_brought(select: Select, sources: BlockSources, planning: Planning) -> Select | None:
+def broadcast(block: Block) -> Planned | None:
+    """Plan a block whose small tables are read by stages before it, when that pays."""
+    if block.in_chunks is not None:
+        return None
+    brought = _with_small_brought(block.select, block.sources, block.planning)
+    return None if brought is None else block.planning.query(brought)
+
+
+def _with_small_brought(select: Select, sources: BlockSources, planning: Planning) -> Select | None:
     """Return a block with its small tables read by stages before it; None when that does not pay."""
     large = _large_tables(select, sources, planning)
     if large is None:

@@ -8,9 +8,16 @@ from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Literal, Select, Tabl
 from qserv_py.adql.walks import expressions, rewrite, subqueries, walk
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
+from qserv_py.planner.stages.planning import Block, Planned
 
 
-def from_registry(select: Select, catalog: Catalog) -> Select | None:
+def count_star(block: Block) -> Planned | None:
+    """Plan a block that counts the rows of one table, and does nothing else."""
+    counted = _counted(block.written, block.planning.catalog)
+    return None if counted is None else block.planning.merge_stage(counted)
+
+
+def _counted(select: Select, catalog: Catalog) -> Select | None:
     """Return a block that needs no table, when it only counts all rows of one; else None."""
     if len(select.sources) != 1 or select.where or select.group_by:
         return None

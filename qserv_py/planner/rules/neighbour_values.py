@@ -34,11 +34,18 @@ from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks.neighbours import near_pairs
 from qserv_py.planner.blocks.parts import is_about_any
+from qserv_py.planner.stages.planning import Block, Planned
 
 _KEY, _VALUE = "k", "v"
 
 
-def join_neighbour_values(select: Select, ids: Iterator[int]) -> Select:
+def neighbour_values(block: Block) -> Planned | None:
+    """Plan a block with such values by its joins."""
+    joined = _with_values_joined(block.written, block.planning.ids)
+    return None if joined is block.written else block.planning.query(joined)
+
+
+def _with_values_joined(select: Select, ids: Iterator[int]) -> Select:
     """Return a block whose sub-queries that aggregate the neighbours of a row are joined to the row by its id.
 
     Parameters

@@ -9,8 +9,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.plan.nodes import SqlTemplate, StageSource
 from qserv_py.planner.sky.chunks import ChunkSet
-from qserv_py.planner.stages.planned import Gathered, Local
-from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages.planning import Gathered, Local, Planning
 
 
 def fetch(

@@ -9,17 +9,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from qserv_py.adql.tree import ColumnRef, Item, Query, Select, TableSource
+from qserv_py.adql.tree import ColumnRef, Item, Query, QuerySource, Select, TableSource
+from qserv_py.adql.walks import is_aggregated
+from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import LimitError
+from qserv_py.errors import InternalError, LimitError
+from qserv_py.planner.blocks.in_chunks import InChunks, in_chunks
 from qserv_py.planner.blocks.placing import narrowing, with_placed_lists
+from qserv_py.planner.blocks.sources import BlockSources
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.plan.query_plan import CzarStage, Exchanged, MergeStage, ShardStage, Stage
 from qserv_py.planner.plan.slots import StageColumn
 from qserv_py.planner.sky.chunks import ChunkSet, Pruning
-from qserv_py.planner.stages.planned import Gathered, Local, Planned
+from qserv_py.planner.sky.keys import Keys, keys_of_table
 from qserv_py.planner.writing.dialects import Engine
 from qserv_py.planner.writing.sql_text import Rendering
 
@@ -27,13 +32,43 @@ MAX_SENT_COLUMNS = 1664
 """Columns that a PostgreSQL statement can answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A block that chunk queries can hold whole."""
+
+    select: Select
+    chunks: ChunkSet
+    keys: Keys
+    """Labels of the items that are keys."""
+
+    whole: bool = False
+    """Whether the answer is whole only because one statement makes it: chunks of another block must not repeat it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A block whose rows are the result of a stage."""
+
+    stage: str
+    columns: tuple[StageColumn, ...]
+
+
+Planned = Local | Gathered
+"""Either."""
+
+
+def depends_on_all_rows(select: Select) -> bool:
+    """Whether a part of the rows would give a wrong answer, not a part of the answer."""
+    return is_aggregated(select) or select.distinct or select.top is not None or select.offset > 0
+
+
 @dataclass(slots=True)
 class Planning:
     """The state of one planning."""
 
     pruning: Pruning
-    _plan: Callable[[Query, Planning], Planned]
-    """Plans a query; its stages are added."""
+    rules: Sequence[Rule]
+    """Asked in their order how a query is answered."""
 
     stages: list[Stage] = field(default_factory=list)
     sources: dict[int, Local] = field(default_factory=dict)
@@ -48,8 +83,13 @@ class Planning:
         return self.pruning.catalog
 
     def query(self, query: Query) -> Planned:
-        """Plan a query inside the one that is planned."""
-        return self._plan(query, self)
+        """Plan a query, or one inside it: the first rule that knows how adds its stages."""
+        block = Block(query, self)
+        for rule in self.rules:
+            planned = rule(block)
+            if planned is not None:
+                return planned
+        raise InternalError("no rule plans the block")
 
     def gathered(self, planned: Planned) -> Gathered:
         """Return a planned block as the result of a stage."""
@@ -129,6 +169,80 @@ class Planning:
         )
         self.stages.append(stage)
         return Gathered(stage.name, stage.columns)
+
+
+@dataclass
+class Block:
+    """A query on its way through the rules; what several of them ask of it is found once."""
+
+    query: Query
+    planning: Planning
+
+    @property
+    def written(self) -> Select:
+        """The block as it was written, or as the rule before left it."""
+        assert isinstance(self.query, Select)
+        return self.query
+
+    @cached_property
+    def sources(self) -> BlockSources:
+        """Its sources, sorted by what answers them; sub-queries in FROM have been planned."""
+        return find_sources(self.written, self.planning)
+
+    @cached_property
+    def select(self) -> Select:
+        """The block with these sources."""
+        return replace(self.written, sources=tuple(self.sources.all))
+
+    @cached_property
+    def in_chunks(self) -> InChunks | None:
+        """How chunks answer its joins and conditions; None if they cannot."""
+        return in_chunks(self.select, self.sources, self.planning.pruning)
+
+
+Rule = Callable[[Block], Planned | None]
+"""Plans a block, or returns None when it is not about it."""
+
+
+def find_sources(select: Select, planning: Planning) -> BlockSources:
+    """Return the sources of a block, sorted by what answers them."""
+    found = BlockSources()
+    for source in select.sources:
+        if isinstance(source, TableSource) and isinstance(source.table, CzarTable):
+            found.add_stage(planning.czar_source(source))
+        elif isinstance(source, TableSource):
+            _add_table(source, found, planning)
+        elif isinstance(source, StageSource):
+            found.add_stage(source)
+        elif isinstance(source, QuerySource):
+            _add_query(source, found, planning, alone=len(select.sources) == 1)
+        else:
+            raise InternalError(f"source {source!r} is not planned")
+    return found
+
+
+def _add_table(source: TableSource, found: BlockSources, planning: Planning) -> None:
+    found.all.append(source)
+    if source.table.is_partitioned:
+        found.partitioned.append(source)
+        found.keys[source.id] = keys_of_table(source)
+        found.chunks[source.id] = planning.pruning.chunks_of_table(source)
+
+
+def _add_query(source: QuerySource, found: BlockSources, planning: Planning, *, alone: bool) -> None:
+    """Add a sub-query: as a part of the chunk queries where they can hold it, else as the result of a stage."""
+    planned = planning.sources.get(source.id) or planning.query(source.query)
+    if isinstance(planned, Gathered) or (planned.whole and not alone):
+        stage = planning.gathered(planned)
+        found.add_stage(StageSource(id=source.id, alias=source.alias, stage=stage.stage, columns=stage.columns))
+        return
+    planning.sources[source.id] = planned
+    inner = replace(source, query=planned.select)
+    found.all.append(inner)
+    if planned.chunks.is_partitioned:
+        found.partitioned.append(inner)
+        found.keys[source.id] = planned.keys
+        found.chunks[source.id] = planned.chunks
 
 
 def _columns(items: Sequence[Item]) -> tuple[StageColumn, ...]:

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from qserv_py.adql import walks
-from qserv_py.adql.tree import ExistsQuery, Expr, InQuery, Query, ScalarQuery, Select, SetQuery, Source, TableSource
+from qserv_py.adql.tree import ExistsQuery, Expr, InQuery, Query, ScalarQuery, Select, TableSource
 from qserv_py.adql.walks import nullable, rewrite
 from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.blocks.near_sources import plan_correlated
 from qserv_py.planner.blocks.parts import map_expressions
-from qserv_py.planner.blocks.sources import BlockSources, correlated_queries, keys_of_rows, with_tables_of
+from qserv_py.planner.blocks.sources import BlockSources, keys_of_rows, with_tables_of
 from qserv_py.planner.plan.nodes import InStage, StageExists, StageValue
-from qserv_py.planner.sky.chunks import Pruning
 from qserv_py.planner.sky.keys import Keys, key_of
 from qserv_py.planner.stages.placed_sources import with_placed
-from qserv_py.planner.stages.planned import Gathered, Local, depends_on_all_rows
-from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages.planning import Gathered, Local, Planning, depends_on_all_rows
 from qserv_py.planner.stages.received import with_received
 
 SubqueryExpr = InQuery | ExistsQuery | ScalarQuery
 """An expression with a sub-query in it."""
-
-
-def holds_correlated(select: Select, sources: BlockSources, pruning: Pruning) -> bool:
-    """Whether a chunk holds all that the block's correlated sub-queries ask for."""
-    return all(
-        _is_at_home(query, select, sources.anchors, sources.keys, pruning) for query in correlated_queries(select)
-    )
-
-
-def _is_at_home(
-    query: Query, around: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], pruning: Pruning
-) -> bool:
-    """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it, or near it."""
-    if isinstance(query, SetQuery) or query.joined is not None:
-        return False
-    if not all(isinstance(source, TableSource) for source in query.sources):
-        return False
-    near = plan_correlated(query, around, anchors, keys, pruning)
-    if near is None:
-        return False
-    inner_anchors, inner_keys = with_tables_of(query, anchors, keys, near)
-    return all(_is_at_home(inner, query, inner_anchors, inner_keys, pruning) for inner in correlated_queries(query))
 
 
 def plan_subqueries(select: Select, sources: BlockSources, planning: Planning) -> Select:

@@ -11,20 +11,19 @@ from qserv_py.adql.walks import rewrite
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.blocks.pairs import check_pairs, rows_read
 from qserv_py.planner.blocks.parts import is_about_any, map_expressions, refs_by_source
-from qserv_py.planner.blocks.sources import BlockSources, conditions_without, own_conditions
+from qserv_py.planner.blocks.sources import conditions_without, own_conditions
 from qserv_py.planner.plan.nodes import InStage, StageSource
 from qserv_py.planner.stages.fetching import fetch
-from qserv_py.planner.stages.find_sources import find_sources
-from qserv_py.planner.stages.planned import Gathered
-from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages.planning import Block, Gathered, Planning, find_sources
 from qserv_py.planner.stages.subqueries import SubqueryExpr, read_from_stages
 
 SEMI_JOIN_ROWS = 100_000
 """Rows of a table, at the most, whose values are sent to the chunks of another before its rows are moved."""
 
 
-def in_merge_engine(select: Select, sources: BlockSources, planning: Planning) -> Gathered:
+def merge_engine(block: Block) -> Gathered:
     """Plan a block as one statement of the merge engine."""
+    select, sources, planning = block.select, block.sources, block.planning
     check_pairs(select, sources, planning.pruning)
     refs = refs_by_source(select)
     brought: dict[int, StageSource] = {}

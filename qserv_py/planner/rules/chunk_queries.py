@@ -1,4 +1,4 @@
-"""Blocks that chunks answer in part and the merge engine puts together: groups across chunks, orders, first rows."""
+"""Blocks that each chunk answers with its rows; the merge engine puts groups, orders and first rows together."""
 
 from __future__ import annotations
 
@@ -6,23 +6,52 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from qserv_py.adql.tree import ColumnRef, Item, OrderItem, Select
+from qserv_py.adql.walks import is_aggregated, nullable
 from qserv_py.planner.blocks.parts import map_expressions
+from qserv_py.planner.blocks.sources import holds_windows, item_keys, keys_of_rows
 from qserv_py.planner.plan.nodes import StageSource
-from qserv_py.planner.rules import aggregate
 from qserv_py.planner.sky.chunks import ChunkSet
 from qserv_py.planner.sky.keys import Keys, key_of, tells_chunk
-from qserv_py.planner.stages.planned import Gathered, Local, Planned
-from qserv_py.planner.stages.planning import Planning
+from qserv_py.planner.stages import aggregate
+from qserv_py.planner.stages.placed_sources import with_placed
+from qserv_py.planner.stages.planning import Block, Gathered, Local, Planned, Planning, depends_on_all_rows
+from qserv_py.planner.stages.received import with_received
+from qserv_py.planner.stages.subqueries import plan_subqueries
 
 
-def merged_groups(select: Select, chunks: ChunkSet, keys: Mapping[int, Keys], planning: Planning) -> Planned:
+def chunk_queries(block: Block) -> Planned | None:
+    """Plan a block that chunks can answer: whether their answers are the whole answer depends on what it asks for."""
+    placed, planning = block.in_chunks, block.planning
+    if placed is None or not holds_windows(placed.select, placed.chunks, placed.sources):
+        return None
+    sources = placed.sources
+    select = replace(placed.select, sources=with_received(placed.select, sources, placed.near, planning))
+    select = with_placed(select, sources, planning)
+    select = plan_subqueries(select, sources, planning)
+    padded = nullable(select.joined)
+    select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=padded)
+    known_keys = keys_of_rows(select, sources.keys)
+    keys = item_keys(select, known_keys)
+    if chunks.runs_once:
+        by_key = any(tells_chunk(expr, known_keys) for expr in select.group_by)
+        partial = by_key and not (select.distinct or select.top is not None or select.offset)
+        return Local(select, chunks, keys, whole=depends_on_all_rows(select) and not partial)
+    if is_aggregated(select):
+        return _merged_groups(select, chunks, known_keys, planning)
+    repeated = select.distinct and not any(key.tells_chunk for key in keys.values())
+    if repeated or select.order_by or select.top is not None or select.offset:
+        return _merged_rows(select, chunks, planning)
+    return Local(select, chunks, keys)
+
+
+def _merged_groups(select: Select, chunks: ChunkSet, keys: Mapping[int, Keys], planning: Planning) -> Planned:
     """Plan an aggregated block: a group that holds the key never leaves its chunk, others are put together."""
     grouped = {expr: key for expr in select.group_by if tells_chunk(expr, keys) and (key := key_of(expr, keys))}
     if grouped:
         shown = {item.label: grouped[item.expr] for item in select.items if item.expr in grouped}
         cut = select.order_by or select.top is not None or select.offset
         if cut or (select.distinct and not shown):
-            return merged_rows(select, chunks, planning)
+            return _merged_rows(select, chunks, planning)
         return Local(select, chunks, shown)
     merge_id = next(planning.ids)
     parts = aggregate.split(select, source=merge_id)
@@ -40,7 +69,7 @@ def merged_groups(select: Select, chunks: ChunkSet, keys: Mapping[int, Keys], pl
     return planning.merge_stage(replace(outer, sources=(source,), group_by=parts.merge_groups))
 
 
-def merged_rows(select: Select, chunks: ChunkSet, planning: Planning) -> Gathered:
+def _merged_rows(select: Select, chunks: ChunkSet, planning: Planning) -> Gathered:
     """Plan DISTINCT, ORDER BY, TOP and OFFSET: chunks send their own best rows, the merge takes the best of all."""
     items = _with_order(select)
     enough = None if select.top is None else select.top + select.offset
