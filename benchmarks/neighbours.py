@@ -27,7 +27,7 @@ from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 FELIS = """\
 name: n

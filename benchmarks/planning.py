@@ -26,7 +26,7 @@ from qserv_py.planner.build import plan_query
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.sky.keys import wanted_keys
 from qserv_py.planner.writing.fill import chunk_queries
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 ORDER = 7
 SELECTIVE = (

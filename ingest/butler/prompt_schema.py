@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from qserv_py.catalog.model import Database
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 FELIS = "prompt.yaml"
 PARTITION = "prompt-partition.yaml"

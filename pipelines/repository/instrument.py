@@ -16,7 +16,7 @@ from qserv_py.pipelines.repository.certification import certify
 from qserv_py.pipelines.repository.dataset_types import INPUT_TYPES, dataset_type
 from qserv_py.pipelines.repository.opening import first_line, has_collection, register_collection
 from qserv_py.pipelines.repository.report import StepReport
-from qserv_py.registry.yaml_file import read_yaml
+from qserv_py.registry.schema_files.yaml_file import read_yaml
 
 
 def read_camera(path: Path) -> Camera:

@@ -17,25 +17,28 @@ from qserv_py.cli.errors import exit_code, report_defect, report_error
 from qserv_py.errors import InternalError, QservError
 
 COMMANDS = {
-    "demo": ("qserv_py.cli.demo_commands:demo", "Make a cluster with a simulated survey and query it."),
-    "cluster": ("qserv_py.cli.cluster_commands:cluster", "Make, start, stop and watch a cluster."),
-    "schema": ("qserv_py.cli.schema_commands:schema", "Load, show and validate schemas (Felis)."),
-    "ingest": ("qserv_py.cli.ingest_commands:ingest", "Load files, or datasets of a Butler, into a table."),
-    "publish": ("qserv_py.cli.ingest_commands:publish", "Make loaded rows visible to queries."),
-    "query": ("qserv_py.cli.query_commands:query", "Answer an ADQL query."),
-    "explain": ("qserv_py.cli.query_commands:explain", "Show how a query would be answered."),
-    "validate": ("qserv_py.cli.validate_command:validate", "Check queries without answering them."),
-    "pipeline": ("qserv_py.cli.pipeline_commands:pipeline", "Make Butler repositories, run pipelines over them."),
-    "job": ("qserv_py.cli.job_commands:job", "List, watch, cancel and fetch the jobs of a service."),
-    "serve": ("qserv_py.cli.serve_commands:serve", "Serve TAP and the other services over HTTP."),
-    "grant": ("qserv_py.cli.grant_commands:grant", "Let users, groups or everybody read a database."),
-    "revoke": ("qserv_py.cli.grant_commands:revoke", "Take such a grant back."),
-    "table": ("qserv_py.cli.table_commands:table", "Make, list, share and drop tables that users keep."),
-    "token": ("qserv_py.cli.token_commands:token", "Make, list and revoke access tokens."),
-    "sim": ("qserv_py.cli.sim_commands:sim", "Make data whose truth is known: raw images of a survey."),
-    "list": ("qserv_py.cli.list_commands:list_group", "List databases, tables, chunks and workers."),
+    "demo": ("operation.demo_commands:demo", "Make a cluster with a simulated survey and query it."),
+    "cluster": ("operation.cluster_commands:cluster", "Make, start, stop and watch a cluster."),
+    "schema": ("data.schema_commands:schema", "Load, show and validate schemas (Felis)."),
+    "ingest": ("data.ingest_commands:ingest", "Load files, or datasets of a Butler, into a table."),
+    "publish": ("data.ingest_commands:publish", "Make loaded rows visible to queries."),
+    "query": ("queries.query_commands:query", "Answer an ADQL query."),
+    "explain": ("queries.query_commands:explain", "Show how a query would be answered."),
+    "validate": ("queries.validate_command:validate", "Check queries without answering them."),
+    "pipeline": (
+        "pipelines.pipeline_commands:pipeline",
+        "Make Butler repositories, run pipelines over them.",
+    ),
+    "job": ("queries.job_commands:job", "List, watch, cancel and fetch the jobs of a service."),
+    "serve": ("operation.serve_commands:serve", "Serve TAP and the other services over HTTP."),
+    "grant": ("operation.grant_commands:grant", "Let users, groups or everybody read a database."),
+    "revoke": ("operation.grant_commands:revoke", "Take such a grant back."),
+    "table": ("data.table_commands:table", "Make, list, share and drop tables that users keep."),
+    "token": ("operation.token_commands:token", "Make, list and revoke access tokens."),
+    "sim": ("pipelines.sim_commands:sim", "Make data whose truth is known: raw images of a survey."),
+    "list": ("data.list_commands:list_group", "List databases, tables, chunks and workers."),
 }
-"""Where each command is, and what ``qserv --help`` says of it; in the order of the help."""
+"""Where each command is, below this package, and what ``qserv --help`` says of it; in the order of the help."""
 
 
 class LazyGroup(click.Group):
@@ -50,7 +53,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), name)
+        command = getattr(importlib.import_module(f"qserv_py.cli.{module}"), name)
         assert isinstance(command, click.Command)
         return command
 

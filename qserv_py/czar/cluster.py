@@ -171,7 +171,7 @@ def _sweep_user_tables(cluster: Cluster) -> None:
     """Remove files of users' tables that were never finished."""
     if not (cluster.config.czar_dir / USER_TABLES_DIR).is_dir():
         return
-    from qserv_py.czar.user_table_files import sweep_files  # it loads pyarrow
+    from qserv_py.czar.user_tables.user_table_files import sweep_files  # it loads pyarrow
 
     with cluster.registry() as registry:
         sweep_files(registry, cluster.config.czar_dir)

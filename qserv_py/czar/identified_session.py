@@ -15,7 +15,7 @@ from qserv_py.czar.answer import Answer
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.identity import Identity, Proof
 from qserv_py.czar.session import Session
-from qserv_py.czar.user_tables import UserTables
+from qserv_py.czar.user_tables.user_tables import UserTables
 from qserv_py.errors import InternalError
 from qserv_py.executor.runner import Progress
 from qserv_py.planner.plan.query_plan import QueryPlan

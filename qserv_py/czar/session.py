@@ -22,13 +22,13 @@ from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
 from qserv_py.czar.answer import Answer, QueryStats
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.czar.obscore.brought import ShownTable
-from qserv_py.czar.service_tables import ServiceTables, check_obscore
-from qserv_py.czar.tap_schema import SCHEMA_DATABASE, tap_schema_of
-from qserv_py.czar.user_tables import UserTables, may_read_user_tables
+from qserv_py.czar.tables.czar_tables import CzarTables, uploaded_tables
+from qserv_py.czar.tables.service_tables import ServiceTables, check_obscore
+from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
+from qserv_py.czar.user_tables.user_tables import UserTables, may_read_user_tables
 from qserv_py.errors import LimitError
 from qserv_py.executor.engines import Engines
 from qserv_py.executor.execute import Execution

@@ -15,7 +15,7 @@ from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import Identity
-from qserv_py.czar.user_tables import database_of
+from qserv_py.czar.user_tables.user_tables import database_of
 from qserv_py.errors import QservError, UserError
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained

@@ -17,7 +17,7 @@ from qserv_py.czar.identity.authenticate import Authenticator
 from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.service import JobService
-from qserv_py.czar.settings_file import read_settings
+from qserv_py.czar.settings.settings_file import read_settings
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.admission import Admission
 from qserv_py.vo.http.metrics import Metrics

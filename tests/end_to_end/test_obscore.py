@@ -25,8 +25,8 @@ from qserv_py.ingest.butler.requests import ButlerRequest
 from qserv_py.ingest.butler.run import DatasetIngest
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
-from qserv_py.registry.felis_schema import read_schema
 from qserv_py.registry.grants import revoke
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

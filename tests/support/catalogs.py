@@ -28,8 +28,8 @@ from qserv_py.catalog.model import (
 )
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, Snapshot, TableSnapshot, Worker
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.czar_tables import uploaded_tables
-from qserv_py.czar.tap_schema import tap_schema_of
+from qserv_py.czar.tables.czar_tables import uploaded_tables
+from qserv_py.czar.tables.tap_schema import tap_schema_of
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.plan.query_plan import KeyCells, KeyLookup, QueryPlan

@@ -15,7 +15,7 @@ from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.run import run_ingest
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 CATALOGUES = ("clustered", "polar", "wrap", "sparse")
 """Databases; each is the kind of its positions."""

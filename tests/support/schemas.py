@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from qserv_py.catalog.model import Database
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 FELIS = """\
 name: {name}

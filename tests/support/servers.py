@@ -16,7 +16,7 @@ from support.uploads import made_upload, upload_name
 
 import qserv_py
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.czar_tables import uploaded_tables
+from qserv_py.czar.tables.czar_tables import uploaded_tables
 
 
 @dataclass(frozen=True)

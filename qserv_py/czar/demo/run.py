@@ -18,7 +18,7 @@ from qserv_py.czar.session import Session
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 BYTES_PER_OBJECT = 3500
 """Disk that an object takes with its sources: survey files, parts, chunk tables and the servers' logs."""

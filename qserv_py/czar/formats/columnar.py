@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from qserv_py.czar.formats.fields import fields_of
 from qserv_py.czar.formats.outbox import Outbox
 from qserv_py.czar.formats.stream import ResultStream
-from qserv_py.czar.formats.votable_xml import without_rows
+from qserv_py.czar.formats.votable.xml import without_rows
 
 ROW_GROUP_ROWS = 122_880
 ROW_GROUP_BYTES = 32 << 20

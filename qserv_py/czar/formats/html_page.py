@@ -8,7 +8,7 @@ from html import escape
 from qserv_py.czar.formats.cells import Style, cell_texts, joined_rows, xml_text
 from qserv_py.czar.formats.fields import Field, fields_of
 from qserv_py.czar.formats.stream import ResultStream
-from qserv_py.czar.formats.votable_xml import xml_characters
+from qserv_py.czar.formats.votable.xml import xml_characters
 
 _STYLE = Style()
 _CSS = """\

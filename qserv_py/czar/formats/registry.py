@@ -88,7 +88,7 @@ FORMATS = (
             "binary2",
         ),
         suffixes=(".vot", ".votable", ".xml"),
-        writer="votable:write_binary2",
+        writer="votable.table:write_binary2",
         tells_errors=True,
     ),
     Format(
@@ -96,7 +96,7 @@ FORMATS = (
         mime=f"{_VOTABLE};serialization=tabledata",
         aliases=("votabletd", "tabledata"),
         suffixes=(),
-        writer="votable:write_tabledata",
+        writer="votable.table:write_tabledata",
         tells_errors=True,
     ),
     Format(
@@ -104,7 +104,7 @@ FORMATS = (
         mime=f"{_VOTABLE};serialization=binary",
         aliases=("binary",),
         suffixes=(),
-        writer="votable:write_binary",
+        writer="votable.table:write_binary",
         tells_errors=True,
     ),
     Format(
@@ -112,7 +112,7 @@ FORMATS = (
         mime="application/fits",
         aliases=("image/fits",),
         suffixes=(".fits", ".fit"),
-        writer="fits:write_fits",
+        writer="fits.table:write_fits",
         is_text=False,
     ),
     Format(

@@ -14,8 +14,8 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from qserv_py.catalog.model import Column, CzarTable
-from qserv_py.czar.czar_tables import CzarTables, rows_when_asked
 from qserv_py.czar.obscore.standard import COLUMNS, DESCRIPTION, OBSCORE_DATABASE, OBSCORE_TABLE, OBSCORE_UTYPE
+from qserv_py.czar.tables.czar_tables import CzarTables, rows_when_asked
 
 DATALINK = "application/x-votable+xml;content=datalink"
 

@@ -13,7 +13,7 @@ from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import Column, Database, DatabaseState, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.tap_schema import is_indexed, references_of, written_column
+from qserv_py.czar.tables.tap_schema import is_indexed, references_of, written_column
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.xml import XSI, document, element
 

@@ -23,7 +23,7 @@ from qserv_py.catalog.grants import parse_grantee
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.result_tables import check_result, read_result
 from qserv_py.czar.jobs.uploads import read_uploads
-from qserv_py.czar.user_tables import DATABASE
+from qserv_py.czar.user_tables.user_tables import DATABASE
 from qserv_py.errors import UserError
 from qserv_py.vo.http.parameters import read_parameters, save_body
 from qserv_py.vo.http.replies import see_other

@@ -14,7 +14,7 @@ from support.ingested import Shards, check_parts
 from support.schemas import places_database
 
 from qserv_py.catalog.model import Database
-from qserv_py.cli.ingest_commands import print_summary
+from qserv_py.cli.data.ingest_output import print_summary
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session

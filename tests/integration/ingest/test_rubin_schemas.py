@@ -16,10 +16,10 @@ from support.postgres import TestServer
 
 from qserv_py.catalog.model import DirectorTable, Table
 from qserv_py.errors import SchemaError
-from qserv_py.registry import felis_resources
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.felis_schema import find_problems, read_schema
-from qserv_py.registry.yaml_file import read_yaml
+from qserv_py.registry.schema_files import felis_resources
+from qserv_py.registry.schema_files.felis_schema import find_problems, read_schema
+from qserv_py.registry.schema_files.yaml_file import read_yaml
 
 SCHEMAS = Path(str(files("lsst.sdm.schemas")))
 BROKEN = {"archive/baselineSchema.yaml": 100, "ivoa/obscore_nominal.yaml": 60}

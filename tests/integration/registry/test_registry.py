@@ -14,7 +14,7 @@ from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import ClusterError, NotFoundError, SchemaError
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR, Identity, Proof
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.session import Session
-from qserv_py.czar.user_table_files import sweep_files
-from qserv_py.czar.user_tables import UserTables
+from qserv_py.czar.user_tables.user_table_files import sweep_files
+from qserv_py.czar.user_tables.user_tables import UserTables
 from qserv_py.errors import AuthenticationError, LimitError, NotFoundError, UnknownTableError, UserError
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.user_tables import list_user_tables
@@ -310,7 +310,7 @@ from pathlib import Path
 import pyarrow as pa
 from qserv_py.czar.identity.identity import Identity, Proof
 from qserv_py.czar.identity.limits import Limits
-from qserv_py.czar.user_tables import UserTables
+from qserv_py.czar.user_tables.user_tables import UserTables
 from qserv_py.registry.connection import Registry
 
 batch = pa.record_batch({"x": list(range(1000))})

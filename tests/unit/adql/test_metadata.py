@@ -9,7 +9,7 @@ from support.catalogs import resolved
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.czar_tables import uploaded_tables
+from qserv_py.czar.tables.czar_tables import uploaded_tables
 
 FLUX = {"unit": "nJy", "ucd": "phot.flux", "description": "Flux in g."}
 NJY = {"unit": "nJy"}

@@ -9,7 +9,7 @@ from qserv_py import errors
 from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import Mode, parse
 from qserv_py.catalog.snapshot import Catalog
-from qserv_py.czar.tap_schema import tap_schema_of
+from qserv_py.czar.tables.tap_schema import tap_schema_of
 
 
 @pytest.fixture(scope="module")

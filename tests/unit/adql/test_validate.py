@@ -14,7 +14,7 @@ from qserv_py import errors
 from qserv_py.adql.parse import Mode
 from qserv_py.adql.validate import MAX_LINE, check_collection, find_problem
 from qserv_py.cli.main import run
-from qserv_py.cli.validate_command import MODES
+from qserv_py.cli.queries.validate_command import MODES
 
 LIMIT = "SELECT objectId FROM Object LIMIT 5"
 

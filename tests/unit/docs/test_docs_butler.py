@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from qserv_py.cli.repository_commands import COMMANDS, NAMESPACE, TRANSFERS
+from qserv_py.cli.pipelines.repository_commands import COMMANDS, NAMESPACE, TRANSFERS
 from qserv_py.pipelines.images.fits_file import EXPOSURE_COMPONENTS, RAW_COMPONENTS
 from qserv_py.pipelines.repository import calibrations, ingest_raws, registry_database
 from qserv_py.pipelines.repository.arrangement import default_collections

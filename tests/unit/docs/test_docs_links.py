@@ -17,7 +17,7 @@ from qserv_py.catalog.model import Family
 from qserv_py.catalog.types import TYPE_NAMES
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.identity.settings import IdentitySettings, OidcSettings, ProxySettings
-from qserv_py.czar.settings_file import Settings, read_settings
+from qserv_py.czar.settings.settings_file import Settings, read_settings
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.planes import Plane
 

@@ -15,7 +15,7 @@ from qserv_py.ingest.files.masks import without_masks
 from qserv_py.ingest.files.opened import open_reader
 from qserv_py.ingest.requests import InputOptions, format_of
 from qserv_py.ingest.values.row_converter import RowConverter
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 DATA = Path(__file__).parents[2] / "data" / "reported"
 

@@ -16,7 +16,7 @@ import pytest
 from support.answers import column, stream_of
 
 from qserv_py.catalog.types import DataType
-from qserv_py.cli.query_commands import query
+from qserv_py.cli.queries.query_commands import query
 from qserv_py.czar.formats import FORMATS, find_format, format_of_file
 from qserv_py.czar.formats.compression import CODINGS, compressed
 from qserv_py.czar.formats.registry import Format

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from support.butler_repository import ConvexPolygon, LonLat, UnitVector3d, square
 
 from qserv_py.catalog.model import CzarTable
-from qserv_py.czar.czar_tables import CzarTables
 from qserv_py.czar.obscore.images import ImageAccess, obscore_table
+from qserv_py.czar.tables.czar_tables import CzarTables
 from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, RepositoryError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.ingest.butler.images import _outline

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from qserv_py.registry.felis_resources import OVERRIDES, read_felis
-from qserv_py.registry.felis_schema import find_problems
-from qserv_py.registry.yaml_file import Problems
+from qserv_py.registry.schema_files.felis_resources import OVERRIDES, read_felis
+from qserv_py.registry.schema_files.felis_schema import find_problems
+from qserv_py.registry.schema_files.yaml_file import Problems
 
 BASE = """\
 name: base

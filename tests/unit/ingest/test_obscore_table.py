@@ -12,13 +12,13 @@ import pytest
 
 from qserv_py.catalog.model import Database
 from qserv_py.catalog.snapshot import Catalog, Snapshot
-from qserv_py.cli import butler_commands
+from qserv_py.cli.data import butler_commands
 from qserv_py.czar.obscore.brought import MAY_BE_ABSENT, brought_obscore
 from qserv_py.czar.obscore.standard import COLUMNS, MANDATORY
-from qserv_py.czar.service_tables import ServiceTables
+from qserv_py.czar.tables.service_tables import ServiceTables
 from qserv_py.errors import ConfigError
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.felis_schema import read_schema
+from qserv_py.registry.schema_files.felis_schema import read_schema
 
 SCHEMA = (files("lsst.sdm.schemas") / "dp02_obscore.yaml").read_text()
 CHILD = "{kind: child, director: ObsCore, key: obs_id}"

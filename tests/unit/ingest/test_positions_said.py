@@ -19,7 +19,7 @@ from qserv_py.ingest.files.fits.reader import FitsReader
 from qserv_py.ingest.files.votable.reader import VotableReader
 from qserv_py.ingest.requests import InputOptions
 from qserv_py.ingest.values.positions import FilePositions
-from qserv_py.registry.felis_schema import find_problems
+from qserv_py.registry.schema_files.felis_schema import find_problems
 
 ICRS_WITHIN_ARCSEC = 0.1
 SKY = frames.SkyCoord([10.0, 130.0, 250.0] * units.deg, [-60.0, 5.0, 70.0] * units.deg)

@@ -10,7 +10,7 @@ from support.schemas import FELIS, PARTITION, small_database, write_schema
 
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, PositionFormat, RefTable
 from qserv_py.errors import NotFoundError, SchemaError
-from qserv_py.registry.felis_schema import find_problems, read_schema
+from qserv_py.registry.schema_files.felis_schema import find_problems, read_schema
 
 
 def test_a_good_schema_becomes_a_database(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
 from qserv_py.czar.obscore.images import ImageAccess
 from qserv_py.czar.publication import Publication
-from qserv_py.czar.settings_file import Settings, read_settings
+from qserv_py.czar.settings.settings_file import Settings, read_settings
 from qserv_py.errors import ConfigError
 
 FULL = """\

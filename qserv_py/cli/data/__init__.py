@@ -1,0 +1,1 @@
+"""Commands about what the catalogues hold: schemas, files, tables."""

@@ -1,0 +1,1 @@
+"""Commands about images: repositories, pipelines, simulated surveys."""

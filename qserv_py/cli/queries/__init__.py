@@ -1,0 +1,1 @@
+"""Commands that ask: queries, their checks, jobs of a service."""

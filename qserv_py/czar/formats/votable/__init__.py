@@ -1,0 +1,1 @@
+"""VOTables, and the rows of their binary form."""

@@ -1,0 +1,1 @@
+"""Tables that the czar answers itself, TAP_SCHEMA among them."""

@@ -1,0 +1,1 @@
+"""Tables of users: those that come with a query, those that are kept."""
