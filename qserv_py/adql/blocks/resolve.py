@@ -54,7 +54,7 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     if parsed.show is not None:
         meant = parsed.show.query(catalog, Failures(parsed.text))
         return replace(resolve(parse(meant), catalog), text=parsed.text)
-    resolving = Resolving(Failures(parsed.text), catalog, _resolve, strict=parsed.mode is Mode.STRICT)
+    resolving = _Resolver(Failures(parsed.text), catalog, strict=parsed.mode is Mode.STRICT)
     try:
         query = resolving.query(parsed.tree, None, {})
     except RecursionError:
@@ -62,19 +62,23 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
     return ResolvedQuery(text=parsed.text, query=query, columns=output_columns(query.items))
 
 
-def _resolve(node: Any, outer: Scope | None, tables: CommonTables, resolving: Resolving) -> Query:
-    while isinstance(node, (exp.Subquery, exp.Paren)) and not parts_besides(node, {"this", "alias"}):
-        node = node.this
-    resolving.count_block(node)
-    if node.args.get("with_") is not None:
-        tables = _common_tables(node.args["with_"], tables, resolving.failures)
-    if isinstance(node, tuple(SET_OPERATORS)):
-        return resolve_set(node, outer, tables, resolving)
-    if not isinstance(node, exp.Select):
-        raise resolving.failures.unsupported(
-            f"{describe(node)} in place of a query is not answered", node, hint="Write SELECT ... FROM ..."
-        )
-    return _resolve_block(node, Scope(resolving.failures, outer, tables=tables), resolving)
+class _Resolver(Resolving):
+    """Resolves blocks and set operations."""
+
+    def query(self, node: Any, outer: Scope | None, tables: CommonTables) -> Query:
+        """Resolve anything that answers rows, inside the scope of the query around it."""
+        while isinstance(node, (exp.Subquery, exp.Paren)) and not parts_besides(node, {"this", "alias"}):
+            node = node.this
+        self.count_block(node)
+        if node.args.get("with_") is not None:
+            tables = _common_tables(node.args["with_"], tables, self.failures)
+        if isinstance(node, tuple(SET_OPERATORS)):
+            return resolve_set(node, outer, tables, self)
+        if not isinstance(node, exp.Select):
+            raise self.failures.unsupported(
+                f"{describe(node)} in place of a query is not answered", node, hint="Write SELECT ... FROM ..."
+            )
+        return _resolve_block(node, Scope(self.failures, outer, tables=tables), self)
 
 
 def _common_tables(node: Any, tables: CommonTables, failures: Failures) -> CommonTables:

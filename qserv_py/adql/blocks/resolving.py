@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +25,12 @@ CommonTables = Mapping[str, CommonTable]
 """The tables that WITH has named around a query, by folded name."""
 
 
-@dataclass(slots=True)
-class Resolving:
-    """The state of one resolution."""
+@dataclass
+class Resolving(ABC):
+    """The state of one resolution; a sub-query is resolved by the class built on it."""
 
     failures: Failures
     catalog: Catalog
-    _resolve: Callable[[Any, Scope | None, CommonTables, Resolving], Query]
-    """Resolves a query inside the scope of the one around it."""
-
     strict: bool = False
     """Whether only ADQL 2.1 is taken."""
 
@@ -40,9 +38,9 @@ class Resolving:
     _blocks: int = 0
     _tables: int = 0
 
+    @abstractmethod
     def query(self, node: Any, outer: Scope | None, tables: CommonTables) -> Query:
-        """Resolve anything that answers rows."""
-        return self._resolve(node, outer, tables, self)
+        """Resolve anything that answers rows, inside the scope of the query around it."""
 
     def expressions(self, scope: Scope) -> ExpressionBuilder:
         """Return what builds the expressions of a block."""

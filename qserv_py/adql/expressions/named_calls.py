@@ -8,12 +8,13 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.blocks.column_hints import covering_name, quoting_hint
+from qserv_py.adql.blocks.metadata import meaning_of
 from qserv_py.adql.blocks.scope import column_names
 from qserv_py.adql.expressions.aggregates import further_aggregate
 from qserv_py.adql.expressions.arithmetic import whole_quotient
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.calls import checked_call
-from qserv_py.adql.expressions.in_unit import in_unit
+from qserv_py.adql.expressions.operands import as_double, check_number
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES, FUNCTIONS, SHAPE_NAMES, Function
 from qserv_py.adql.functions.positions import HEALPIX_INDEX
 from qserv_py.adql.functions.text import HEX_OF_BYTES, HEX_OF_TEXT
@@ -23,10 +24,11 @@ from qserv_py.adql.geometry.relations import Relations
 from qserv_py.adql.geometry.shapes import build_shape, region_shape
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
-from qserv_py.adql.tree import Call, Expr, ShapeKind
+from qserv_py.adql.tree import Call, Expr, InUnit, ShapeKind
+from qserv_py.adql.units import UnitError, conversion, read_vounit
 from qserv_py.adql.words import FOREIGN_FUNCTIONS
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import UnknownFunctionError
+from qserv_py.errors import TypeMismatchError, UnknownFunctionError
 from qserv_py.hints import did_you_mean
 
 
@@ -87,3 +89,39 @@ def _without_array(name: str, parts: Sequence[Any]) -> Sequence[Any]:
     if name == "Q3C_POLY_QUERY" and len(parts) == 3 and isinstance(parts[2], exp.Array):
         return [*parts[:2], *parts[2].expressions]
     return parts
+
+
+def in_unit(parts: Sequence[Any], place: int | None, builder: Builder) -> Expr:
+    """Return the conversion of the first of two arguments to the unit that the second names."""
+    failures = builder.failures
+    if len(parts) != 2:
+        raise failures.error(
+            UnknownFunctionError, "IN_UNIT has the wrong arguments", place, hint="Write IN_UNIT(x, 'unit')."
+        )
+    operand, wanted = builder.value(parts[0]), parts[1]
+    at = place if offset_of(wanted) is None else offset_of(wanted)
+    check_number(operand, "IN_UNIT", parts[0], failures)
+    if not isinstance(wanted, exp.Literal) or not wanted.is_string:
+        raise failures.error(
+            TypeMismatchError, "the unit of IN_UNIT must be a text constant", at, hint="Write IN_UNIT(x, 'deg')."
+        )
+    unit = str(wanted.this)
+    try:
+        factor, shift = _conversion(operand, unit, failures)
+    except UnitError as error:
+        raise failures.error(TypeMismatchError, str(error), at, hint=error.hint) from error
+    return InUnit(type=DataType.DOUBLE, operand=as_double(operand), factor=factor, shift=shift, unit=unit, offset=place)
+
+
+def _conversion(operand: Expr, unit: str, failures: Failures) -> tuple[float, float]:
+    """Return the factor and the shift that give a value in a unit."""
+    read_vounit(unit)
+    given = meaning_of(operand).unit
+    if not given:
+        raise failures.error(
+            TypeMismatchError,
+            "IN_UNIT needs a value whose unit is known",
+            operand.offset,
+            hint="A pure number has no unit." if given == "" else "The columns' units are in the schema.",
+        )
+    return conversion(given, unit)

@@ -13,9 +13,9 @@ from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.sky.chunks import ChunkSet
 from qserv_py.planner.sky.keys import Keys, key_of, tells_chunk
 from qserv_py.planner.stages import aggregate
+from qserv_py.planner.stages.fetching import with_received
 from qserv_py.planner.stages.placed_sources import with_placed
 from qserv_py.planner.stages.planning import Block, Gathered, Local, Planned, Planning, depends_on_all_rows
-from qserv_py.planner.stages.received import with_received
 from qserv_py.planner.stages.subqueries import plan_subqueries
 
 

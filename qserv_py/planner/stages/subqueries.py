@@ -16,9 +16,9 @@ from qserv_py.planner.blocks.parts import map_expressions
 from qserv_py.planner.blocks.sources import BlockSources, keys_of_rows, with_tables_of
 from qserv_py.planner.plan.nodes import InStage, StageExists, StageValue
 from qserv_py.planner.sky.keys import Keys, key_of
+from qserv_py.planner.stages.fetching import with_received
 from qserv_py.planner.stages.placed_sources import with_placed
 from qserv_py.planner.stages.planning import Gathered, Local, Planning, depends_on_all_rows
-from qserv_py.planner.stages.received import with_received
 
 SubqueryExpr = InQuery | ExistsQuery | ScalarQuery
 """An expression with a sub-query in it."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
 from qserv_py.adql.tree import Aggregate, Expr, Window
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.writing.dialects import Engine, Writer, type_name
-from qserv_py.planner.writing.sql_casts import as_type
+from qserv_py.planner.writing.dialects import Engine, Writer, as_type, type_name
 
 
 def aggregate(expr: Aggregate, writer: Writer) -> str:

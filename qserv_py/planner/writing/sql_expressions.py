@@ -46,13 +46,11 @@ from qserv_py.planner.plan.nodes import (
     StageExists,
     StageValue,
 )
-from qserv_py.planner.plan.slots import BorderSlot, BucketSlot, SpatialSlot
-from qserv_py.planner.writing.dialects import Engine, literal
+from qserv_py.planner.plan.slots import BorderSlot, BucketSlot, SpatialSlot, ValuesForm, ValuesSlot
+from qserv_py.planner.writing.dialects import Engine, as_type, cast, literal, quoted
 from qserv_py.planner.writing.sql_aggregates import aggregate, window
 from qserv_py.planner.writing.sql_arithmetic import arithmetic, in_unit
-from qserv_py.planner.writing.sql_casts import as_type, cast
 from qserv_py.planner.writing.sql_shapes import in_shape, shape_value
-from qserv_py.planner.writing.sql_stages import in_stage, stage_exists, stage_value
 from qserv_py.planner.writing.statement import Statement
 
 MAX_SQL = 4_000_000
@@ -187,3 +185,34 @@ class ExpressionWriter:
         exact = " AND ".join(self.condition(part) for part in expr.exact)
         slot = SpatialSlot(column=self.expr(expr.column), inside=expr.inside, maybe=expr.maybe, exact=exact)
         return self._statement.mark(slot)
+
+
+def in_stage(expr: InStage, operand: str, statement: Statement) -> str:
+    """Return whether the operand, SQL already, is among the rows of a stage."""
+    statement.reads.append(expr.stage)
+    if statement.engine is Engine.DUCKDB:
+        return f"({operand} IN (SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)}))"
+    slot = ValuesSlot(
+        stage=expr.stage,
+        columns=(expr.column,),
+        form=ValuesForm.LIST,
+        placing=expr.placing,
+        narrows=expr.placing is not None,
+    )
+    return f"({operand} {statement.mark(slot)})"
+
+
+def stage_exists(expr: StageExists, statement: Statement) -> str:
+    """Return whether a stage has rows."""
+    statement.reads.append(expr.stage)
+    if statement.engine is Engine.DUCKDB:
+        return f"EXISTS (SELECT 1 FROM {quoted(expr.stage)})"
+    return statement.mark(ValuesSlot(stage=expr.stage, columns=expr.columns, form=ValuesForm.EXISTS))
+
+
+def stage_value(expr: StageValue, statement: Statement) -> str:
+    """Return the one value of a stage."""
+    statement.reads.append(expr.stage)
+    if statement.engine is Engine.DUCKDB:
+        return f"(SELECT {quoted(expr.column.label)} FROM {quoted(expr.stage)})"
+    return statement.mark(ValuesSlot(stage=expr.stage, columns=(expr.column,), form=ValuesForm.SCALAR))

@@ -6,8 +6,7 @@ from qserv_py.adql.geometry.shapes import constant_shape
 from qserv_py.adql.tree import InShape, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.sky.gnomonic import gnomonic
-from qserv_py.planner.writing.dialects import Engine, Writer, literal
-from qserv_py.planner.writing.sql_casts import as_type
+from qserv_py.planner.writing.dialects import Engine, Writer, as_type, literal
 
 
 def in_shape(expr: InShape, writer: Writer) -> str:
