@@ -74,7 +74,7 @@ SCANS = (
 
 def catalogue(chunks: int) -> Catalog:
     """Return the demo's schema over a made-up map of chunks."""
-    folder = resources.files("qserv_py.czar.demo")
+    folder = resources.files("qserv_py.demo")
     with (
         resources.as_file(folder / "survey.yaml") as felis,
         resources.as_file(folder / "survey-partition.yaml") as roles,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from qserv_py.executor.runner import Progress
-    from qserv_py.vo.remote.jobs import JobView
+    from qserv_py.remote.jobs import JobView
 
 FEW_CHUNKS = 8
 """Chunks below which a query is over before anybody looks."""

@@ -25,7 +25,7 @@ from qserv_py.czar.session import Session
 from qserv_py.errors import InternalError, QservError, QueryCancelledError, UserError
 from qserv_py.executor.runner import Progress
 from qserv_py.registry.jobs import UwsPhase
-from qserv_py.vo.remote.jobs import JobView
+from qserv_py.remote.jobs import JobView
 
 
 class LocalJob:

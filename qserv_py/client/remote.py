@@ -14,8 +14,8 @@ from qserv_py.client.result import Result, optional
 from qserv_py.client.streamed import StreamedAnswer
 from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.closing import Closing
-from qserv_py.vo.remote.http import Service
-from qserv_py.vo.remote.jobs import Jobs, JobView, failure_of, upload_files
+from qserv_py.remote.http import Service
+from qserv_py.remote.jobs import Jobs, JobView, failure_of, upload_files
 
 SILENCE_S = 900
 """Seconds that a service may work before the first rows come."""

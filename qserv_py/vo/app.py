@@ -20,7 +20,7 @@ from qserv_py.vo.cone import CONE_ROUTES
 from qserv_py.vo.http.replies import error_reply, handled_error_reply, http_error_reply
 from qserv_py.vo.http.requester import Identification
 from qserv_py.vo.json_api import API_ROUTES
-from qserv_py.vo.registry_record import RECORD_ROUTE
+from qserv_py.vo.resource_record import RECORD_ROUTE
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.routes import TAP_ROUTES, problem_of
 from qserv_py.vo.tap.sync import BrokenResultError

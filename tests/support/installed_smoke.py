@@ -30,7 +30,7 @@ def check_installation() -> None:
     from qserv_py import sql
 
     assert sql.names("migrations"), "no migrations were installed"
-    assert resources.files("qserv_py.czar.demo").joinpath("survey.yaml").is_file()
+    assert resources.files("qserv_py.demo").joinpath("survey.yaml").is_file()
 
 
 def check_kernels() -> None:
@@ -56,7 +56,7 @@ def qserv(*arguments: str) -> str:
 
 def check_cluster(scratch: Path) -> None:
     """Bring up a cluster of one worker, load five rows, count them, stop."""
-    schema = resources.files("qserv_py.czar.demo").joinpath("survey.yaml").read_text()
+    schema = resources.files("qserv_py.demo").joinpath("survey.yaml").read_text()
     head, _, rest = schema.partition("- name: Object")
     wanted = ("objectId", "coord_ra", "coord_dec")
     blocks = [block for block in rest.split("  - name: ") if block.split("\n", 1)[0] in wanted]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from qserv_py.czar.cluster import Cluster
-    from qserv_py.czar.demo.steps import DemoAnswer, StageListener
+    from qserv_py.demo.steps import DemoAnswer, StageListener
     from qserv_py.ingest.requests import ProgressListener
 
 SHOWN_ROWS = 5
@@ -85,7 +85,7 @@ def demo(
     _refuse_other_options(from_pixels)
     chosen = _place_of(directory)
     if from_pixels:
-        from qserv_py.czar.demo.pixels import PixelsOptions, run_from_pixels
+        from qserv_py.demo.pixels import PixelsOptions, run_from_pixels
 
         click.echo(f"{visits} visits of {detectors} detectors, from raw images to a catalogue, in {chosen}")
         cluster = run_from_pixels(
@@ -102,7 +102,7 @@ def demo(
             _Terminal(),
         )
     else:
-        from qserv_py.czar.demo.run import DemoOptions, run_demo
+        from qserv_py.demo.run import DemoOptions, run_demo
 
         click.echo(f"A simulated sky of {objects:,} objects on {workers} workers, in {chosen}")
         options = DemoOptions(directory=chosen, workers=workers, objects=objects, seed=seed, keep=keep)
@@ -123,7 +123,7 @@ def _refuse_other_options(from_pixels: bool) -> None:
 
 
 def _place_of(directory: Path | None) -> Path:
-    from qserv_py.czar.demo.place import choose_directory
+    from qserv_py.demo.place import choose_directory
 
     chosen = choose_directory(directory)
     if directory is None and chosen.parent != Path.cwd():

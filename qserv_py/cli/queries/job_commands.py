@@ -16,7 +16,7 @@ from qserv_py.cli.queries.service_option import jobs_at, url_option
 from qserv_py.cli.rows import print_rows
 
 if TYPE_CHECKING:
-    from qserv_py.vo.remote.jobs import Jobs, JobView
+    from qserv_py.remote.jobs import Jobs, JobView
 
 PIECE = 1 << 20
 PHASES = ("PENDING", "QUEUED", "EXECUTING", "COMPLETED", "ERROR", "ABORTED")
@@ -104,7 +104,7 @@ def delete(job_id: str, url: str) -> None:
 
 def follow(jobs: Jobs, job_id: str) -> JobView:
     """Show how far a job is until it has ended; return it, or raise why it has no result."""
-    from qserv_py.vo.remote.jobs import failure_of
+    from qserv_py.remote.jobs import failure_of
 
     with job_progress() as progress:
         for view in jobs.watch(job_id):

@@ -11,7 +11,7 @@ import click
 from qserv_py.errors import ConfigError
 
 if TYPE_CHECKING:
-    from qserv_py.vo.remote.jobs import Jobs
+    from qserv_py.remote.jobs import Jobs
 
 URL_VARIABLE = "QSERV_URL"
 TOKEN_VARIABLE = "QSERV_TOKEN"  # noqa: S105 - the name of a variable
@@ -30,7 +30,7 @@ def jobs_at(url: str) -> Jobs:
     """Return the jobs of the service at an address."""
     if not url:
         raise ConfigError("no service was named", hint=f"Give --url URL or set {URL_VARIABLE}.")
-    from qserv_py.vo.remote.http import Service
-    from qserv_py.vo.remote.jobs import Jobs
+    from qserv_py.remote.http import Service
+    from qserv_py.remote.jobs import Jobs
 
     return Jobs(Service(url, token=os.environ.get(TOKEN_VARIABLE, "")))

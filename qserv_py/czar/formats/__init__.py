@@ -3,6 +3,6 @@
 Every writer streams: it holds one block of rows, whatever the size of the answer (FITS keeps the rows in a file).
 """
 
-from qserv_py.czar.formats.registry import FORMATS, Format, find_format, format_of_file
+from qserv_py.czar.formats.known import FORMATS, Format, find_format, format_of_file
 
 __all__ = ["FORMATS", "Format", "find_format", "format_of_file"]

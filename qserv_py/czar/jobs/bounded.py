@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.formats.known import Format
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.request import QueryRequest

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from qserv_py.czar.formats.registry import FORMATS, Format, find_format
+from qserv_py.czar.formats.known import FORMATS, Format, find_format
 from qserv_py.errors import UserError
 from qserv_py.registry.jobs import Parameters
 

@@ -20,8 +20,8 @@ from qserv_py.czar.identity.fetch import url_problem
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
 from qserv_py.czar.obscore.images import ImageAccess
-from qserv_py.czar.publication import NEEDED, WAVEBANDS, Publication, identifier_problem
 from qserv_py.czar.settings.settings_section import section_at
+from qserv_py.czar.settings.vo_resource import NEEDED, WAVEBANDS, VoResource, identifier_problem
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
 from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.schema_files.yaml_file import Problems, YamlFile, mapping_at, read_yaml
@@ -37,7 +37,7 @@ class Settings:
 
     identity: IdentitySettings = field(default_factory=IdentitySettings)
     limits: LimitRules = field(default_factory=LimitRules)
-    publication: Publication | None = None
+    publication: VoResource | None = None
     images: ImageAccess = field(default_factory=ImageAccess)
 
 
@@ -74,7 +74,7 @@ def _as_config_error() -> Iterator[None]:
         raise ConfigError(error.message, detail=error.detail, hint=error.hint) from error
 
 
-def _images(file: YamlFile, publication: Publication | None, problems: Problems) -> ImageAccess:
+def _images(file: YamlFile, publication: VoResource | None, problems: Problems) -> ImageAccess:
     chosen: dict[str, Any] = {} if publication is None else {"identifier": publication.identifier}
     if "images" in file.data:
         section = section_at(file, ("images",), ("links", "facility", "obscore"), problems)
@@ -156,8 +156,8 @@ def _values(file: YamlFile, place: tuple[str, ...], problems: Problems) -> Value
     return MappingProxyType({name: section.whole(name, 1, MOST) for name in section.values})
 
 
-def _publication(file: YamlFile, problems: Problems) -> Publication | None:
-    known = tuple(entry.name for entry in fields(Publication))
+def _publication(file: YamlFile, problems: Problems) -> VoResource | None:
+    known = tuple(entry.name for entry in fields(VoResource))
     section = section_at(file, ("publication",), known, problems)
     if not section.has(*NEEDED):
         return None
@@ -173,7 +173,7 @@ def _publication(file: YamlFile, problems: Problems) -> Publication | None:
     for key in section.values.keys() - {"created"}:
         read = section.texts if key in lists else section.text
         chosen[key] = read(key, checks.get(key, _empty_problem))
-    return Publication(**chosen)
+    return VoResource(**chosen)
 
 
 def _table_problem(text: str) -> str:

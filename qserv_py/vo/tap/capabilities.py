@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element
 
-from qserv_py.czar.formats.registry import FORMATS, Format
+from qserv_py.czar.formats.known import FORMATS, Format
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.obscore.standard import DataModel

@@ -24,7 +24,7 @@ from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.grants import grant, revoke
 from qserv_py.registry.schema_files.felis_schema import read_schema
-from qserv_py.vo.registry_record import cone_capabilities
+from qserv_py.vo.resource_record import cone_capabilities
 from qserv_py.vo.server import ServerSettings, serve
 from qserv_py.vo.tap.examples import examples
 

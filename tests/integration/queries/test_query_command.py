@@ -20,7 +20,7 @@ from support.sky import catalogue
 from qserv_py.cli import main
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.formats import FORMATS
-from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.formats.known import Format
 
 QUERY = "SELECT objectId, coord_ra, gFlux, label FROM shown.Object ORDER BY objectId"
 

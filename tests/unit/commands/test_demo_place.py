@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qserv_py.czar.demo import place
+from qserv_py.demo import place
 from qserv_py.errors import ConfigError
 
 

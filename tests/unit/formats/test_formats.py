@@ -19,7 +19,7 @@ from qserv_py.catalog.types import DataType
 from qserv_py.cli.queries.query_commands import query
 from qserv_py.czar.formats import FORMATS, find_format, format_of_file
 from qserv_py.czar.formats.compression import CODINGS, compressed
-from qserv_py.czar.formats.registry import Format
+from qserv_py.czar.formats.known import Format
 from qserv_py.errors import ConfigError, InternalError, UserError
 from qserv_py.whole_file import whole_file
 

@@ -12,8 +12,8 @@ from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
 from qserv_py.czar.obscore.images import ImageAccess
-from qserv_py.czar.publication import Publication
 from qserv_py.czar.settings.settings_file import Settings, read_settings
+from qserv_py.czar.settings.vo_resource import VoResource
 from qserv_py.errors import ConfigError
 
 FULL = """\
@@ -87,7 +87,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         facility="Example Observatory",
         obscore="dr1.ObsCore",
     )
-    assert read.publication == Publication(
+    assert read.publication == VoResource(
         identifier="ivo://example.org/qserv/sky",
         title="The sky",
         publisher="Example",

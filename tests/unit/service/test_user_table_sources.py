@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from qserv_py.czar.formats.registry import FORMATS
-from qserv_py.czar.jobs.result_tables import read_result
+from qserv_py.czar.formats.known import FORMATS
+from qserv_py.czar.jobs.result_rows import read_result
 from qserv_py.czar.jobs.uploads import read_uploads
 from qserv_py.errors import QservError, TooLargeError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase

@@ -14,8 +14,8 @@ import yaml
 from astropy.coordinates import SkyCoord
 
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.demo import photometry, sky, visits
-from qserv_py.czar.demo.survey import BLOCK_OBJECTS, Survey, draw_block, write_survey
+from qserv_py.demo import photometry, sky, visits
+from qserv_py.demo.survey import BLOCK_OBJECTS, Survey, draw_block, write_survey
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pa.Table]:
 
 
 def test_columns_are_those_of_the_schema(tables: dict[str, pa.Table]) -> None:
-    schema = yaml.safe_load(resources.files("qserv_py.czar.demo").joinpath("survey.yaml").read_text())
+    schema = yaml.safe_load(resources.files("qserv_py.demo").joinpath("survey.yaml").read_text())
     for described in schema["tables"]:
         table = tables[described["name"]]
         assert table.column_names == [column["name"] for column in described["columns"]]

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from qserv_py.czar.demo.pixel_queries import BEST_IMAGE, COLOURS, POSITIONS, detections_of
+from qserv_py.demo.pixel_queries import BEST_IMAGE, COLOURS, POSITIONS, detections_of
 from qserv_py.pipelines.kernels.matching import mutual_pairs
 from qserv_py.whole_file import whole_file
 

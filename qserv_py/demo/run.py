@@ -8,13 +8,13 @@ from importlib import resources
 from pathlib import Path
 
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.demo import place
-from qserv_py.czar.demo.fresh_cluster import fresh_cluster
-from qserv_py.czar.demo.queries import DemoQuery, demo_queries
-from qserv_py.czar.demo.steps import DemoListener, answered, timed
-from qserv_py.czar.demo.survey import Survey, SurveyFiles, write_survey
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
+from qserv_py.demo import place
+from qserv_py.demo.fresh_cluster import fresh_cluster
+from qserv_py.demo.queries import DemoQuery, demo_queries
+from qserv_py.demo.steps import DemoListener, answered, timed
+from qserv_py.demo.survey import Survey, SurveyFiles, write_survey
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest

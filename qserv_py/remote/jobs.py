@@ -16,7 +16,7 @@ from defusedxml.ElementTree import ParseError, fromstring
 
 from qserv_py.errors import ClusterError, QservError
 from qserv_py.registry.jobs import UwsPhase
-from qserv_py.vo.remote.http import Service
+from qserv_py.remote.http import Service
 
 _UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 

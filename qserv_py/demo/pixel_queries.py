@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from qserv_py.czar.demo.queries import DemoQuery
+from qserv_py.demo.queries import DemoQuery
 
 COLOURS = """\
 SELECT g.ra, g.dec, 31.4 - 2.5 * LOG10(g.psfFlux) AS g_mag, 31.4 - 2.5 * LOG10(r.psfFlux) AS r_mag, r.extendedness

@@ -10,7 +10,7 @@ _IDENTIFIER = re.compile(r"ivo://[A-Za-z0-9][A-Za-z0-9._~*'()-]{2,}(/[A-Za-z0-9.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Publication:
+class VoResource:
     """What VOResource 1.1 wants to know of a service beside what the service knows itself."""
 
     identifier: str

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qserv_py.czar.cluster import Cluster
-from qserv_py.czar.demo import place
-from qserv_py.czar.demo.fresh_cluster import fresh_cluster
-from qserv_py.czar.demo.pixel_queries import pixel_queries
-from qserv_py.czar.demo.run import BYTES_PER_WORKER
-from qserv_py.czar.demo.steps import DemoListener, answered, timed
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
+from qserv_py.demo import place
+from qserv_py.demo.fresh_cluster import fresh_cluster
+from qserv_py.demo.pixel_queries import pixel_queries
+from qserv_py.demo.run import BYTES_PER_WORKER
+from qserv_py.demo.steps import DemoListener, answered, timed
 from qserv_py.errors import PipelineError
 from qserv_py.extras import import_extra
 from qserv_py.ingest.publishing import publish_database
@@ -77,7 +77,7 @@ def run_from_pixels(options: PixelsOptions, listener: DemoListener) -> Cluster |
     PipelineError
         If a pipeline fails.
     """
-    from qserv_py.czar.demo.pixel_figure import draw_figure
+    from qserv_py.demo.pixel_figure import draw_figure
 
     for module in EXTRAS:
         import_extra(module)

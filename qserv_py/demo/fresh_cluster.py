@@ -10,8 +10,8 @@ from pathlib import Path
 from qserv_py.config import CLUSTER_FILE
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster, remove_cluster
-from qserv_py.czar.demo import place
-from qserv_py.czar.demo.steps import DemoListener, timed
+from qserv_py.demo import place
+from qserv_py.demo.steps import DemoListener, timed
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from qserv_py.czar.demo import sky
-from qserv_py.czar.demo.survey import Survey, draw_block
+from qserv_py.demo import sky
+from qserv_py.demo.survey import Survey, draw_block
 
 MAP_ORDER = 2
 """HEALPix order of the density map: 192 cells of 15 degrees."""

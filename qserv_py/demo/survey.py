@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
-from qserv_py.czar.demo import photometry, sky, visits
-from qserv_py.czar.demo.photometry import BANDS
+from qserv_py.demo import photometry, sky, visits
+from qserv_py.demo.photometry import BANDS
 
 BLOCK_OBJECTS = 50_000
 FILE_BLOCKS = 5

@@ -19,7 +19,7 @@ from qserv_py.catalog.model import DatabaseState, DirectorTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import ANONYMOUS
 from qserv_py.czar.obscore.standard import data_models
-from qserv_py.czar.publication import Publication
+from qserv_py.czar.settings.vo_resource import VoResource
 from qserv_py.errors import NotFoundError
 from qserv_py.vo.http.replies import xml_reply
 from qserv_py.vo.http.xml import XSI, element
@@ -65,7 +65,7 @@ async def record(request: Request) -> Response:
 
 
 def record_document(
-    publication: Publication, catalog: Catalog, capabilities: list[Element], *, updated: datetime
+    publication: VoResource, catalog: Catalog, capabilities: list[Element], *, updated: datetime
 ) -> Element:
     """Return the record of what a catalogue holds and a service can do."""
     return element(
@@ -116,12 +116,12 @@ def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _coverage(publication: Publication) -> Element | None:
+def _coverage(publication: VoResource) -> Element | None:
     wavebands = [element("waveband", name) for name in publication.wavebands]
     return element("coverage", *wavebands) if wavebands else None
 
 
-def _curation(publication: Publication) -> Element:
+def _curation(publication: VoResource) -> Element:
     creators = publication.creators or (publication.publisher,)
     return element(
         "curation",
@@ -131,7 +131,7 @@ def _curation(publication: Publication) -> Element:
     )
 
 
-def _content(publication: Publication) -> Element:
+def _content(publication: VoResource) -> Element:
     return element(
         "content",
         *(element("subject", subject) for subject in publication.subjects),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from qserv_py.catalog.snapshot import BoolArray, FloatArray
-from qserv_py.czar.demo.sky import Component, Positions
+from qserv_py.demo.sky import Component, Positions
 
 BANDS = "ugrizy"
 """The filters, in the order of the arrays here."""
