@@ -7,6 +7,7 @@ writes must be VOUnit.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from functools import lru_cache
@@ -99,7 +100,13 @@ def conversion(given: str, wanted: str) -> tuple[float, float]:
         if source == u.mag:
             hint = "A magnitude is no multiple of a flux; scisql_abMagToNanojansky takes AB magnitudes."
         raise UnitError(f'the unit "{given}" cannot be converted to "{wanted}"', hint=hint) from error
-    return float(factor), zero
+    return _as_decimal(float(factor)), zero
+
+
+def _as_decimal(factor: float) -> float:
+    """Return the short decimal that a factor is but for rounding; astropy makes 1000.0000000000001 of nano to pico."""
+    short = float(f"{factor:.12g}")
+    return short if abs(short - factor) <= 4 * math.ulp(factor) else factor
 
 
 @lru_cache(maxsize=1024)

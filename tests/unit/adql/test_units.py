@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import subprocess
 import sys
 import time
+from fractions import Fraction
 
 import pytest
 from support.catalogs import plan, resolved
@@ -159,3 +162,32 @@ def test_the_unit_of_an_item_is_the_one_asked_for() -> None:
 def test_astropy_is_not_imported_before_it_is_needed() -> None:
     code = "import sys; import qserv_py.adql.blocks.resolve; assert 'astropy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=100)
+
+
+_TENS = {"p": -12, "n": -9, "u": -6, "m": -3, "c": -2, "d": -1, "": 0, "da": 1, "h": 2, "k": 3, "M": 6, "G": 9, "T": 12}
+
+
+@pytest.mark.parametrize("base", ["Jy", "m", "s", "pc", "arcsec"])
+def test_prefixes_are_powers_of_ten(base: str) -> None:
+    """As no rounding of astropy's makes them: 1e-9 / 1e-12 is not 1000 in doubles."""
+    for given, wanted in itertools.product(_TENS, _TENS):
+        exact = Fraction(10) ** (_TENS[given] - _TENS[wanted])
+        assert units.conversion(f"{given}{base}", f"{wanted}{base}") == (float(exact), 0.0), (given, wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "exact"),
+    [
+        ("deg", "arcsec", 3600),
+        ("arcsec", "deg", Fraction(1, 3600)),
+        ("d", "s", 86400),
+        ("a", "d", Fraction("365.25")),
+        ("km.s**-1", "m.s**-1", 1000),
+        ("au", "m", 149597870700),
+        ("deg", "rad", Fraction(math.pi) / 180),
+        ("rad", "arcsec", 648000 / Fraction(math.pi)),
+    ],
+)
+def test_factors_are_the_nearest_doubles(given: str, wanted: str, exact: Fraction) -> None:
+    factor, _ = units.conversion(given, wanted)
+    assert abs(factor - float(exact)) <= math.ulp(float(exact))
