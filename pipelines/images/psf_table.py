@@ -1,4 +1,8 @@
-"""A PSF as a table of FITS: a row for each term of the polynomial, with its pixels."""
+"""A PSF as a table of FITS: a row for each term of the polynomial, with its samples.
+
+One sample a pixel are PIXELS, as in every file until there were finer ones: these are SAMPLES, PSFSAMP a pixel along an
+axis, so that a reader that knows of pixels only fails and does not see stars twice as wide.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +28,14 @@ def psf_table(psf: Psf) -> fits.BinTableHDU:
     cards |= {key: float(getattr(psf, field)) for key, field in _PLACES.items()}
     if math.isfinite(psf.error):
         cards["PSFERR"] = float(psf.error)
+    if psf.sampling > 1:
+        cards["PSFSAMP"] = psf.sampling
     powers = np.array([(i, j) for j in range(psf.order + 1) for i in range(psf.order + 1 - j)])  # the kernels' order
+    size = {"format": f"{shape[1] * shape[2]}D", "dim": f"({shape[2]},{shape[1]})"}
     columns = [
         fits.Column("I", "J", array=powers[:, 0]),
         fits.Column("J", "J", array=powers[:, 1]),
-        fits.Column("PIXELS", f"{shape[1] * shape[2]}D", dim=f"({shape[2]},{shape[1]})", array=psf.coefficients),
+        fits.Column(_column(psf.sampling), array=psf.coefficients, **size),
     ]
     return fits.BinTableHDU.from_columns(columns, header=header_of(cards), name="PSF")
 
@@ -39,11 +46,17 @@ def psf_of(table: fits.BinTableHDU, *, name: str) -> Psf:
     missing = [key for key in ("PSFORDER", *_PLACES) if not isinstance(cards.get(key), int | float)]
     if missing:
         raise ImageFileError(f"the PSF of {name} has no number {', '.join(missing)}")
-    pixels = np.asarray(table.data["PIXELS"], dtype=np.float64)
-    order = int(cards["PSFORDER"])
+    order, sampling = int(cards["PSFORDER"]), cards.get("PSFSAMP", 1)
+    if not isinstance(sampling, int) or sampling < 1 or _column(sampling) not in table.columns.names:
+        raise ImageFileError(f"the PSF of {name} has {sampling} samples a pixel and the columns {table.columns.names}")
+    pixels = np.asarray(table.data[_column(sampling)], dtype=np.float64)
     if pixels.ndim != 3 or len(pixels) != terms_of(order):
         raise ImageFileError(f"the PSF of {name} has order {order} and coefficients of shape {pixels.shape}")
     places = {field: float(cards[key]) for key, field in _PLACES.items()}
     error = cards.get("PSFERR")
     known = float(error) if isinstance(error, int | float) else math.nan
-    return Psf(coefficients=np.ascontiguousarray(pixels), order=order, error=known, **places)
+    return Psf(coefficients=np.ascontiguousarray(pixels), order=order, error=known, sampling=sampling, **places)
+
+
+def _column(sampling: int) -> str:
+    return "PIXELS" if sampling == 1 else "SAMPLES"

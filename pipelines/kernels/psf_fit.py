@@ -22,7 +22,7 @@ from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import windowed_positions
-from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf import Psf, samples_of, terms_of
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 
 _MAD_TO_SIGMA = 1.4826
@@ -48,6 +48,7 @@ def fit_psf(
     star: npt.ArrayLike,
     side: int = 25,
     order: int = 2,
+    sampling: int = 1,
     rounds: int = 3,
     clip: float = 4.0,
     softening: float = 0.003,
@@ -69,6 +70,8 @@ def fit_psf(
         Pixels along a side of the model, odd.
     order
         Of its polynomial in x and y.
+    sampling
+        Samples of the model a pixel, along an axis: 1 to 4, see ``sampling_of``.
     rounds
         At least 1; three settle.
     clip
@@ -92,9 +95,7 @@ def fit_psf(
     if used.size != at_x.size or rounds < 1:
         raise KernelArgumentError(f"star and x have the lengths {used.size}, {at_x.size}; {rounds} rounds")
     image: Array = np.asarray(frame.image)
-    ny, nx = image.shape
-    blank = np.zeros((terms_of(order), side, side)) if 0 <= order <= lib.QK_MAX_ORDER else np.zeros((1, side, side))
-    psf = Psf(coefficients=blank, order=order, x0=nx / 2, y0=ny / 2, scale_x=nx / 2, scale_y=ny / 2)
+    psf = _without_stars(image.shape, side=side, order=order, sampling=sampling)
     psf, used = _first_psf(frame, psf, at_x, at_y, used, softening)
     near = np.nonzero(_near(at_x, at_y, used, within=side))[0]
     kept = used[near]
@@ -108,6 +109,18 @@ def fit_psf(
     used[near[kept]] = True
     error = math.sqrt(side**2 * _common(rows)) if rounds > 1 else math.nan  # the first model is one to begin with
     return PsfFit(psf=replace(psf, error=error), used=used)
+
+
+def _without_stars(shape: tuple[int, ...], *, side: int, order: int, sampling: int) -> Psf:
+    """Return a PSF of the size that is wanted, with nothing in it."""
+    if side % 2 == 0 or not (0 <= order <= lib.QK_MAX_ORDER and 1 <= sampling <= lib.QK_MAX_SAMPLING):
+        raise KernelArgumentError(
+            f"a PSF of {side} pixels, order {order}, {sampling} samples a pixel",
+            hint=f"The side is odd; the order 0 to {lib.QK_MAX_ORDER}; 1 to {lib.QK_MAX_SAMPLING} samples a pixel.",
+        )
+    samples, (ny, nx) = samples_of(side, sampling), shape
+    blank = np.zeros((terms_of(order), samples, samples))
+    return Psf(coefficients=blank, order=order, sampling=sampling, x0=nx / 2, y0=ny / 2, scale_x=nx / 2, scale_y=ny / 2)
 
 
 def _first_psf(
@@ -138,7 +151,7 @@ def _fit(
 ) -> Psf:
     columns = vectors(x=x, y=y, flux=flux)
     own = None if segment is None else np.ascontiguousarray(segment, np.int32)
-    coefficients = np.zeros((terms_of(psf.order), psf.side, psf.side))
+    coefficients = np.zeros((terms_of(psf.order), *psf.coefficients.shape[1:]))
     status = lib.qk_psf_fit(
         frame.native(),
         *map(pointer, columns),

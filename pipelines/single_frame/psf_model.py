@@ -19,7 +19,7 @@ from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Detections, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments
-from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf import Psf, samples_of, sampling_of, terms_of
 from qserv_py.pipelines.kernels.psf_fit import PsfFit, fit_psf
 from qserv_py.pipelines.kernels.stars import select_stars
 
@@ -134,7 +134,7 @@ def polynomial_psf(frame: Frame, found: Detections, fwhm: float, options: PsfOpt
         if count < least_stars:
             continue
         try:
-            fit = _fit(frame, found.sources, stars.candidate, side=options.side, order=options.order)
+            fit = _fit(frame, found.sources, stars, side=options.side, order=options.order)
         except NoFitError:
             continue
         if fit.used.sum() >= max(least_stars // 2, 1 if model is None else int(model.used.sum()) + 1):
@@ -158,9 +158,11 @@ PSF_MODELS: dict[str, PsfFinder] = {"polynomial": polynomial_psf, "gaussian": ga
 
 def _as_gaussian(frame: Frame, found: Detections, stars: Stars, side: int) -> PsfModel:
     ny, nx = np.asarray(frame.image).shape
+    sampling = sampling_of(stars.fwhm_pixels)
     psf = Psf(
-        coefficients=_gaussian(stars.fwhm_pixels, side)[None],
+        coefficients=_gaussian(sampling * stars.fwhm_pixels, samples_of(side, sampling))[None],
         order=0,
+        sampling=sampling,
         x0=nx / 2,
         y0=ny / 2,
         scale_x=nx / 2,
@@ -169,12 +171,13 @@ def _as_gaussian(frame: Frame, found: Detections, stars: Stars, side: int) -> Ps
     return PsfModel(psf=psf, stars=stars, used=np.zeros(len(found.sources), bool))
 
 
-def _fit(frame: Frame, rows: Array, star: npt.NDArray[np.bool_], *, side: int, order: int) -> PsfFit:
+def _fit(frame: Frame, rows: Array, stars: Stars, *, side: int, order: int) -> PsfFit:
     """Return the PSF of the greatest order that has stars enough: four a term to begin with, three in the end."""
+    star, sampling = stars.candidate, sampling_of(stars.fwhm_pixels)
     while order > 0 and star.sum() < 4 * terms_of(order):
         order -= 1
     while True:
-        fit = fit_psf(frame, rows["x"], rows["y"], star=star, side=side, order=order)
+        fit = fit_psf(frame, rows["x"], rows["y"], star=star, side=side, order=order, sampling=sampling)
         if order == 0 or fit.used.sum() >= 3 * terms_of(order):
             return fit
         order -= 1

@@ -195,9 +195,9 @@ def test_distortion_that_sip_lacks() -> None:
 
 
 @settings(max_examples=40)
-@given(SEEDS, st.integers(0, 4), st.integers(1, 9))
-def test_psfs_come_back(directory: Path, seed: int, order: int, side: int) -> None:
-    psf = random_psf(np.random.default_rng(seed), order=order, side=side)
+@given(SEEDS, st.integers(0, 4), st.integers(1, 9), st.integers(1, 3))
+def test_psfs_come_back(directory: Path, seed: int, order: int, side: int, sampling: int) -> None:
+    psf = random_psf(np.random.default_rng(seed), order=order, side=side, sampling=sampling)
     exposure = replace(random_exposure(seed), psf=psf)
     assert_same_psf(there_and_back(exposure, directory).psf, psf)
 

@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels.background import background
 from qserv_py.pipelines.kernels.detection import Flag, detect, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
 from qserv_py.pipelines.kernels.moments import adaptive_moments
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import Psf, samples_of
 from qserv_py.pipelines.kernels.psf_fit import _fit, fit_psf
 from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.reference import psf as reference
@@ -25,26 +25,35 @@ from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
 from qserv_py.pipelines.kernels.stars import select_stars
 
 
-def gaussian_psf(order: int = 1, side: int = 15, sigma: float = 1.6) -> Psf:
+def gaussian_psf(order: int = 1, side: int = 15, sigma: float = 1.6, sampling: int = 1) -> Psf:
     """A round Gaussian that grows towards the right and lengthens upwards."""
-    row, column = np.indices((side, side)) - side // 2
-    coefficients = np.zeros(((order + 1) * (order + 2) // 2, side, side))
+    samples = samples_of(side, sampling)
+    row, column = (np.indices((samples, samples)) - samples // 2) / sampling
+    coefficients = np.zeros(((order + 1) * (order + 2) // 2, samples, samples))
     coefficients[0] = np.exp(-(row**2 + column**2) / (2 * sigma**2))
     if order:
         coefficients[1] = 0.1 * coefficients[0] * (row**2 + column**2) / 10
         coefficients[order + 1] = 0.1 * coefficients[0] * row**2 / 10
-    return Psf(coefficients=coefficients, order=order, x0=30, y0=30, scale_x=30, scale_y=30)
+    return Psf(coefficients=coefficients, order=order, sampling=sampling, x0=30, y0=30, scale_x=30, scale_y=30)
 
 
 PSF = gaussian_psf()
 
 
 @given(
-    st.integers(0, 4), st.sampled_from([3, 5, 15]), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5), st.integers(0, 2**32)
+    st.integers(0, 4),
+    st.sampled_from([3, 5, 15]),
+    st.integers(1, 4),
+    st.floats(-0.5, 0.5),
+    st.floats(-0.5, 0.5),
+    st.integers(0, 2**32),
 )
-def test_drawing_equals_dense_interpolation(order: int, side: int, dx: float, dy: float, seed: int) -> None:
+def test_drawing_equals_dense_interpolation(
+    order: int, side: int, sampling: int, dx: float, dy: float, seed: int
+) -> None:
     random = np.random.default_rng(seed)
-    psf = gaussian_psf(order, side)
+    psf = gaussian_psf(order, side, sampling=sampling)
+    assert psf.side == side
     psf = replace(psf, coefficients=psf.coefficients + random.normal(0, 1e-3, psf.coefficients.shape))
     x, y = random.uniform(0, 60, (2, 3))
     ours = psf.at(x, y, dx=dx, dy=dy)
@@ -170,6 +179,32 @@ def test_the_model_equals_least_squares_of_every_pixel(order: int, seed: int) ->
     np.testing.assert_allclose(fitted.coefficients, theirs, rtol=1e-6, atol=1e-9)
 
 
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 1), st.sampled_from([2, 3]), st.integers(0, 2**32))
+def test_a_model_of_finer_samples_equals_one_dense_system(order: int, sampling: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    wanted = gaussian_psf(order, 5, 0.8, sampling)
+    x, y = (values.ravel().astype(float) for values in np.meshgrid(np.arange(5, 60, 10), np.arange(5, 60, 10)))
+    x, y = x + random.uniform(-0.5, 0.5, x.size), y + random.uniform(-0.5, 0.5, x.size)
+    fluxes = random.uniform(1e4, 1e5, x.size)
+    image = star_field(np.stack([x, y], axis=1), fluxes, wanted) + random.normal(0, 20, (61, 61))
+    mask = (random.uniform(size=image.shape) < 0.02).astype(np.int32)
+    frame = Frame(image=image, noise=20.0, mask=mask)
+    fitted = _fit(frame, wanted, x, y, fluxes, None, 0.0, before=None)
+    boxes = [np.s_[round(b) - 2 : round(b) + 3, round(a) - 2 : round(a) + 3] for a, b in zip(x, y, strict=True)]
+    pixels = np.asarray(frame.image)
+    stamps = np.stack([pixels[box] / flux for box, flux in zip(boxes, fluxes, strict=True)])
+    weights = np.stack([np.where(mask[box], 0, (flux / 20) ** 2) for box, flux in zip(boxes, fluxes, strict=True)])
+    theirs = reference.fit_samples(wanted, stamps, weights, x, y)
+    ours, exact = (
+        np.stack([reference.star_pixels(psf, a, b, a - round(a), b - round(b)) for a, b in zip(x, y, strict=True)])
+        for psf in (fitted, replace(fitted, coefficients=theirs))
+    )
+    noises = (ours - exact) * np.sqrt(weights)
+    assert np.sqrt(np.mean(noises**2)) < 0.4, "rounds end where noise is all that is left"
+    assert np.mean(weights * (ours - stamps) ** 2) < np.mean(weights * (exact - stamps) ** 2) + 0.1
+
+
 def test_a_noiseless_field_gives_its_psf_back() -> None:
     random = np.random.default_rng(5)
     grid = np.stack(np.meshgrid([9, 23, 37, 51], [9, 23, 37, 51]), axis=-1).reshape(-1, 2)
@@ -240,8 +275,10 @@ def test_stars_have_their_fluxes_and_places(field: dict[str, Any]) -> None:
     [
         ({"side": 4}, "a PSF of 4 pixels"),
         ({"side": 129}, "a PSF of 129 pixels"),
-        ({"order": 5}, "a PSF of order 5"),
-        ({"order": -1}, "a PSF of order -1"),
+        ({"order": 5}, "a PSF of 25 pixels, order 5, 1 samples a pixel"),
+        ({"order": -1}, "a PSF of 25 pixels, order -1"),
+        ({"sampling": 0}, "order 2, 0 samples a pixel"),
+        ({"sampling": 5}, "order 2, 5 samples a pixel"),
         ({"star": np.ones(2, bool)}, "star and x have the lengths 2, 1"),
         ({"rounds": 0}, "0 rounds"),
     ],

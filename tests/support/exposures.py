@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qserv_py.pipelines.images.exposure import Exposure, HeaderValue
-from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf import Psf, samples_of, terms_of
 from qserv_py.pipelines.kernels.wcs import Wcs
 
 
@@ -23,11 +23,14 @@ def random_wcs(random: np.random.Generator, *, order: int = 1) -> Wcs:
     return Wcs(ra0=ra0, dec0=dec0, x0=x0, y0=y0, cd=cd, **distortion)
 
 
-def random_psf(random: np.random.Generator, *, order: int = 1, side: int = 7) -> Psf:
+def random_psf(random: np.random.Generator, *, order: int = 1, side: int = 7, sampling: int = 1) -> Psf:
     """A PSF of noise."""
     x0, y0, scale_x, scale_y = random.uniform(1, 4000, 4)
-    coefficients = random.normal(size=(terms_of(order), side, side))
-    return Psf(coefficients=coefficients, order=order, x0=x0, y0=y0, scale_x=scale_x, scale_y=scale_y)
+    samples = side if sampling == 1 else samples_of(side, sampling)
+    coefficients = random.normal(size=(terms_of(order), samples, samples))
+    return Psf(
+        coefficients=coefficients, order=order, sampling=sampling, x0=x0, y0=y0, scale_x=scale_x, scale_y=scale_y
+    )
 
 
 def random_exposure(
@@ -87,8 +90,9 @@ def assert_same_psf(left: Psf | None, right: Psf | None) -> None:
     assert (left is None) == (right is None)
     if left is None or right is None:
         return
-    assert (left.order, left.x0, left.y0, left.scale_x, left.scale_y) == (
+    assert (left.order, left.sampling, left.x0, left.y0, left.scale_x, left.scale_y) == (
         right.order,
+        right.sampling,
         right.x0,
         right.y0,
         right.scale_x,

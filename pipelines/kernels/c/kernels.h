@@ -265,13 +265,15 @@ int qk_moments_of(
 
 /* ---- PSF (psf.c, psf_photometry.c) ---- */
 
-enum { QK_MAX_ORDER = 4, QK_MAX_PSF_TERMS = 15 };
+enum { QK_MAX_ORDER = 4, QK_MAX_PSF_TERMS = 15, QK_MAX_SAMPLING = 4 };
 
-/* A PSF of side x side pixels, each a polynomial of the position: term u^i v^j for j = 0.., i = 0..order - j, with
- * u = (x - x0) / scale_x, v = (y - y0) / scale_y. Evaluated, it is scaled to sum 1. */
+/* A PSF of side x side pixels as samples of what a pixel sees of a star, `sampling` of them a pixel along an axis, the
+ * middle one on the star: 2 * (sampling * side / 2) + 1 along a side. Each is a polynomial of the position: term u^i v^j for
+ * j = 0.., i = 0..order - j, with u = (x - x0) / scale_x, v = (y - y0) / scale_y. Evaluated, its pixels are scaled to sum 1. */
 typedef struct {
-    const double *coefficients;       /* terms x side x side */
+    const double *coefficients;       /* terms x samples x samples */
     int64_t side;                     /* odd, 3 to QK_MAX_SIDE */
+    int64_t sampling;                 /* 1 to QK_MAX_SAMPLING */
     int64_t order;                    /* 0 to QK_MAX_ORDER */
     double x0, y0, scale_x, scale_y;  /* pixels */
 } qk_psf;
@@ -305,8 +307,8 @@ int qk_psf_fit(
     int64_t n,                        /* at least the number of terms */
     double softening,                 /* relative error of the PSF that bounds the weight of bright stars */
     const qk_psf *before,             /* a PSF of the same size to add the stars back with, or NULL */
-    const qk_psf *psf,                /* size and order wanted; its coefficients are not read */
-    double *coefficients);            /* OUT terms x side x side */
+    const qk_psf *psf,                /* size, sampling and order wanted; its coefficients are not read */
+    double *coefficients);            /* OUT terms x samples x samples */
 
 /* PSF fluxes of all sources together. */
 int qk_psf_photometry(

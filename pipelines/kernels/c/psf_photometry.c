@@ -23,7 +23,7 @@ typedef struct {
 
 static void draw(const qk_psf *psf, double x, double y, bool slopes, bench *b, place *at) {
     double nx = rint(x), ny = rint(y);
-    qk_psf_shift(b->grid, psf->side, x - nx, y - ny, b->value, slopes ? b->by_x : NULL, b->by_y, b->shift);
+    qk_psf_shift(psf, b->grid, x - nx, y - ny, b->value, slopes ? b->by_x : NULL, b->by_y, b->shift);
     at->x = (int64_t)nx - psf->side / 2;
     at->y = (int64_t)ny - psf->side / 2;
 }
@@ -189,12 +189,12 @@ int qk_psf_photometry(const qk_frame *frame, const qk_psf *psf, const double *x,
     if (visits < 1 || visits > 100 || !(stray >= 0)) return qk_fail(QK_BAD_ARGUMENT, "%lld visits", (long long)visits);
     for (int64_t k = 0; k < n; k++)
         if (order[k] < 0 || order[k] >= n) return qk_fail(QK_BAD_ARGUMENT, "source %lld of %lld", (long long)order[k], (long long)n);
-    int64_t pixels = psf->side * psf->side;
+    int64_t pixels = psf->side * psf->side, samples = qk_psf_samples(psf);
     qk_frame whole = *frame;
     whole.segments = NULL; /* neighbours are subtracted, not left out */
-    double *memory = qk_scratch(6 * pixels, sizeof *memory);
+    double *memory = qk_scratch(3 * pixels + samples * (samples + 2 * psf->side), sizeof *memory);
     if (!memory) return QK_LIMIT;
-    bench b = {memory, memory + pixels, memory + 2 * pixels, memory + 3 * pixels, memory + 4 * pixels, left};
+    bench b = {memory + 3 * pixels, memory, memory + pixels, memory + 2 * pixels, memory + 3 * pixels + samples * samples, left};
     memcpy(left, frame->image, (size_t)(frame->ny * frame->nx) * sizeof *left);
     int status = run(&whole, psf, x, y, order, n, visits, stray, free_position != 0, &b, out);
     free(memory);

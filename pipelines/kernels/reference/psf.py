@@ -21,7 +21,14 @@ def terms(psf: Psf, x: Array, y: Array) -> Array:
 def draw(psf: Psf, x: float, y: float, dx: float, dy: float) -> Array:
     """Return the PSF at a position, its middle moved."""
     grid = np.tensordot(terms(psf, np.array(x), np.array(y)), psf.coefficients, 1)
-    moved: Array = _shift_matrix(psf.side, dy) @ (grid / grid.sum()) @ _shift_matrix(psf.side, dx).T
+    drawn: Array = star_pixels(psf, x, y, dx, dy) * psf.sampling**2 / grid.sum()
+    return drawn
+
+
+def star_pixels(psf: Psf, x: float, y: float, dx: float, dy: float) -> Array:
+    """Return the same with the sum that the model has."""
+    grid = np.tensordot(terms(psf, np.array(x), np.array(y)), psf.coefficients, 1)
+    moved: Array = _pixels_of_samples(psf, dy) @ grid @ _pixels_of_samples(psf, dx).T
     return moved
 
 
@@ -53,11 +60,38 @@ def fit_unmoved(psf: Psf, stamps: Array, weights: Array, x: Array, y: Array) -> 
     return found
 
 
-def _shift_matrix(side: int, shift: float) -> Array:
-    """Return the matrix that moves samples by a shift: the polynomial through 8 samples."""
-    matrix = np.zeros((side, side + 4 * _TAPS))
-    for i in range(side):
-        place = i - shift
+def fit_samples(psf: Psf, stamps: Array, weights: Array, x: Array, y: Array) -> Array:
+    """Return the coefficients from stars of flux 1 where they are, shape (n, side, side), by one dense system.
+
+    Fourth differences are held back as the kernel has it, for terms that are orthogonal over the stars.
+    """
+    design = terms(psf, x, y)
+    factor = np.linalg.cholesky((design * weights.sum(axis=(1, 2))[:, None]).T @ design)
+    design = np.linalg.solve(factor, design.T).T
+    samples = psf.coefficients.shape[-1]
+    rows = []
+    for star, (at_x, at_y) in zip(design, zip(x, y, strict=True), strict=True):
+        moved = np.kron(_pixels_of_samples(psf, at_y - round(at_y)), _pixels_of_samples(psf, at_x - round(at_x)))
+        rows.append(np.kron(star[None], moved))
+    matrix, weight = np.concatenate(rows), weights.ravel()
+    normal = matrix.T @ (matrix * weight[:, None])
+    offset = np.arange(samples) - samples // 2
+    likely = np.minimum(1e-5 * (1 + (offset[:, None] ** 2 + offset**2) / 16) ** 4, 1)
+    line = sum(d * np.eye(samples - 4, samples, k) for k, d in enumerate((1, -4, 6, -4, 1)))
+    across, along = np.kron(np.eye(samples), line), np.kron(line, np.eye(samples))
+    rough = across.T @ (across * likely[:, 2:-2].reshape(-1, 1)) + along.T @ (along * likely[2:-2].reshape(-1, 1))
+    normal += np.diag(normal).mean() * np.kron(np.eye(design.shape[1]), rough)
+    found = np.linalg.solve(normal, matrix.T @ (weight * stamps.ravel())).reshape(design.shape[1], -1)
+    coefficients: Array = np.linalg.solve(factor.T, found).reshape(-1, samples, samples)
+    return coefficients
+
+
+def _pixels_of_samples(psf: Psf, shift: float) -> Array:
+    """Return the matrix that makes moved pixels of samples: the polynomial through 8 samples."""
+    samples = psf.coefficients.shape[-1]
+    matrix = np.zeros((psf.side, samples + 4 * _TAPS))
+    for i in range(psf.side):
+        place = samples // 2 + psf.sampling * (i - psf.side // 2 - shift)
         first = int(np.floor(place)) - (_TAPS // 2 - 1)
         nodes = np.arange(first, first + _TAPS)
         for k, node in enumerate(nodes):

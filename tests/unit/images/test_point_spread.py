@@ -7,15 +7,19 @@ from collections.abc import Callable
 import galsim
 import numpy as np
 import pytest
+from astropy.io import fits
+from support.galsim_fields import draw, exposed, grid_of_stars, rows_near
 
+from qserv_py.errors import ImageFileError
 from qserv_py.pipelines.images.psf_table import psf_of, psf_table
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.psf import Psf
+from qserv_py.pipelines.kernels.psf import Psf, sampling_of
 from qserv_py.pipelines.kernels.psf_fit import fit_psf
 from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.spread import spread_model
+from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 
 SIDE, SIZE, SEAM, NOISE = 25, 240, 120, 10.0
 
@@ -149,3 +153,60 @@ def test_the_error_of_a_fitted_psf_is_how_wrong_it_is() -> None:
         assert psf_of(psf_table(fit.psf), name="a").error == fit.psf.error
         unknown = Psf(coefficients=true[:1], order=0, x0=0, y0=0, scale_x=1, scale_y=1)
         assert np.isnan(psf_of(psf_table(unknown), name="a").error)
+
+
+def test_stars_hardly_wider_than_a_pixel_need_three_samples_in_it() -> None:
+    frame, x, y, flux = field(np.random.default_rng(5), 16, lambda a: 1.3)
+    wrong = {}
+    for sampling in (1, 3):
+        fit = fit_psf(frame, x, y, star=np.ones(x.size, bool), side=15, order=0, sampling=sampling, clip=100.0)
+        found = psf_photometry(frame, fit.psf, x, y).fluxes
+        light = flux * np.median(found["flux"] / flux)
+        pulls = [(found["flux"] - light) / found["flux_error"], (found["x"] - x) / found["x_error"]]
+        wrong[sampling] = max(1.4826 * float(np.nanmedian(np.abs(each))) for each in pulls)
+    assert sampling_of(1.72) == 3, "the FWHM as adaptive moments have it"
+    assert wrong[3] < 1.3
+    assert wrong[1] > 3
+
+
+def test_the_psf_of_an_earlier_file_has_pixels() -> None:
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("I", "J", array=[0]),
+            fits.Column("J", "J", array=[0]),
+            fits.Column("PIXELS", "625D", dim="(25,25)", array=drawn(3.4)[None]),
+        ],
+        name="PSF",
+    )
+    table.header.update(PSFORDER=0, PSFX0=50.0, PSFY0=50.0, PSFXSCAL=50.0, PSFYSCAL=50.0)
+    psf = psf_of(table, name="a")
+    assert (psf.side, psf.sampling) == (25, 1)
+    np.testing.assert_allclose(psf.at([9.0], [9.0])[0], drawn(3.4) / drawn(3.4).sum(), atol=1e-15)
+    for value in (2, 0, "two"):
+        table.header["PSFSAMP"] = value
+        with pytest.raises(ImageFileError, match=f"the PSF of a has {value} samples a pixel and the columns"):
+            psf_of(table, name="a")
+
+
+@pytest.mark.parametrize(("fwhm", "sampling"), [(1.7, 2), (2.2, 2), (3.2, 1)])
+def test_stars_of_any_width_have_their_light_and_places(fwhm: float, sampling: int) -> None:
+    random, shape = np.random.default_rng(2), (512, 512)
+    truth = grid_of_stars(random, shape=shape, step=32, bright=17.5, faint=21)
+    measured = measure_image(exposed(draw(truth, shape=shape, fwhm=fwhm), random), Options())
+    psf, table = measured.image.psf, measured.table
+    assert isinstance(psf, Psf)
+    assert psf.sampling == sampling
+    bright = np.asarray(table["psf_used"]) & (table["psf_flux"] > 50 * table["psf_flux_error"])
+    assert np.median(table["psf_chi2"][bright]) < 1.1, "of pixels alone it is 2.3, 1.26, 1.01"
+    nearest = [rows[0] if len(rows) == 1 else -1 for rows in rows_near(table, truth, within=2)]
+    rows, true = table[[row for row in nearest if row >= 0]], truth[np.array(nearest) >= 0]
+    assert len(rows) > 0.97 * len(truth)
+    scale = np.median(rows["psf_flux"] / true["flux"])
+    for pulls in (
+        (rows["x"] - true["x"]) / rows["x_error"],
+        (rows["y"] - true["y"]) / rows["y_error"],
+        (rows["psf_flux"] - scale * true["flux"]) / rows["psf_flux_error"],
+    ):
+        assert 0.85 < 1.4826 * np.median(np.abs(pulls)) < 1.3
+    kept = psf_of(psf_table(psf), name="a")
+    np.testing.assert_array_equal(kept.at([80.0], [90.0], dx=0.3, dy=-0.2), psf.at([80.0], [90.0], dx=0.3, dy=-0.2))
