@@ -51,6 +51,7 @@ from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_ima
 from qserv_py.pipelines.single_frame.source_table import source_table
 
 SEXTRACTOR = shutil.which("source-extractor")
+PSFEX = shutil.which("psfex")
 SHAPE = (1024, 1024)
 STEP = 32
 COLUMN_STEP = 41
@@ -238,28 +239,57 @@ def sextractor(image: np.ndarray, *names: str, **settings: Any) -> Any:
         place = Path(folder)
         fits.writeto(place / "i.fits", np.asarray(image, np.float32))
         wanted = ["X_IMAGE", "Y_IMAGE", "FLUX_AUTO", "FLAGS", "CLASS_STAR", *names]
-        (place / "p.param").write_text("\n".join(wanted) + "\n")
-        line = np.exp(-0.5 * (np.arange(-4, 5) / 1.6) ** 2)
-        kernel = np.outer(line, line)
-        (place / "k.conv").write_text(
-            "CONV NORM\n" + "\n".join(" ".join(f"{v:.6f}" for v in row) for row in kernel) + "\n"
-        )
-        threshold = 5 * np.sqrt((kernel**2).sum()) / kernel.sum()
-        options = {
-            "CATALOG_NAME": "c.fits", "CATALOG_TYPE": "FITS_1.0", "PARAMETERS_NAME": "p.param", "FILTER_NAME": "k.conv",
-            "FILTER": "Y", "DETECT_MINAREA": 3, "DETECT_THRESH": f"{threshold:.5f}",
-            "ANALYSIS_THRESH": f"{threshold:.5f}", "BACK_SIZE": 64, "DEBLEND_NTHRESH": 32, "DEBLEND_MINCONT": 0.005,
-            "VERBOSE_TYPE": "QUIET", "WRITE_XML": "N", **settings,
-        }  # fmt: skip
-        (place / "default.nnw").touch()
-        given = [word for key, value in options.items() for word in (f"-{key}", str(value))]
-        neural = Path("/usr/share/source-extractor/default.nnw")
-        given += ["-STARNNW_NAME", str(neural)] if neural.exists() else []
-        subprocess.run(
-            [str(SEXTRACTOR), "i.fits", "-c", "/dev/null", *given], cwd=place, check=True, capture_output=True
-        )
+        run_sextractor(place, wanted, CATALOG_NAME="c.fits", CATALOG_TYPE="FITS_1.0", **settings)
         rows = Table.read(place / "c.fits")
     rows["x"], rows["y"] = rows["X_IMAGE"] - 1.0, rows["Y_IMAGE"] - 1.0
+    return rows
+
+
+def run_sextractor(place: Path, names: list[str], **settings: Any) -> None:
+    """Run SExtractor on i.fits of a directory."""
+    (place / "p.param").write_text("\n".join(names) + "\n")
+    line = np.exp(-0.5 * (np.arange(-4, 5) / 1.6) ** 2)
+    kernel = np.outer(line, line)
+    (place / "k.conv").write_text("CONV NORM\n" + "\n".join(" ".join(f"{v:.6f}" for v in row) for row in kernel) + "\n")
+    threshold = 5 * np.sqrt((kernel**2).sum()) / kernel.sum()
+    options = {
+        "PARAMETERS_NAME": "p.param", "FILTER_NAME": "k.conv", "FILTER": "Y", "DETECT_MINAREA": 3,
+        "DETECT_THRESH": f"{threshold:.5f}", "ANALYSIS_THRESH": f"{threshold:.5f}", "BACK_SIZE": 64,
+        "DEBLEND_NTHRESH": 32, "DEBLEND_MINCONT": 0.005, "VERBOSE_TYPE": "QUIET", "WRITE_XML": "N", **settings,
+    }  # fmt: skip
+    (place / "default.nnw").touch()
+    neural = Path("/usr/share/source-extractor/default.nnw")
+    if neural.exists():
+        options["STARNNW_NAME"] = str(neural)
+    run(place, [str(SEXTRACTOR), "i.fits"], options)
+
+
+def run(place: Path, command: list[str], options: dict[str, Any]) -> None:
+    """Run a program of Astromatic with options in place of a file of them."""
+    given = [word for key, value in options.items() for word in (f"-{key}", str(value))]
+    subprocess.run([*command, "-c", "/dev/null", *given], cwd=place, check=True, capture_output=True)
+
+
+def sextractor_and_psfex(image: np.ndarray, fwhm: float) -> Any:
+    """Return rows with fluxes and positions of SExtractor under PSFEx's model, whose sampling PSFEx chooses itself."""
+    common = {"GAIN": 1.0, "SATUR_LEVEL": 1e9, "PHOT_APERTURES": 20, "SEEING_FWHM": fwhm, "PIXEL_SCALE": 1.0}
+    stars = ["X_IMAGE", "Y_IMAGE", "FLUX_RADIUS", "SNR_WIN", "FLUX_APER(1)", "FLUXERR_APER(1)", "ELONGATION", "FLAGS"]
+    stars += ["FLUX_MAX", "VIGNET(35,35)"]
+    fitted = ["FLAGS", "FLUX_PSF", "FLUXERR_PSF", "XPSF_IMAGE", "YPSF_IMAGE"]
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        fits.writeto(place / "i.fits", np.asarray(image, np.float32))
+        run_sextractor(place, stars, CATALOG_NAME="s.cat", CATALOG_TYPE="FITS_LDAC", **common)
+        run(
+            place, [str(PSFEX), "s.cat"], {
+                "PSF_SIZE": "25,25", "PSF_SAMPLING": 0.0, "PSFVAR_DEGREES": 2, "PHOTFLUX_KEY": "FLUX_APER(1)",
+                "PHOTFLUXERR_KEY": "FLUXERR_APER(1)", "SAMPLE_FWHMRANGE": "1.0,10.0", "CHECKPLOT_TYPE": "NONE",
+                "CHECKIMAGE_TYPE": "NONE", "WRITE_XML": "N", "VERBOSE_TYPE": "QUIET", "NTHREADS": 1,
+            }
+        )  # fmt: skip
+        run_sextractor(place, fitted, CATALOG_NAME="c.fits", CATALOG_TYPE="FITS_1.0", PSF_NAME="s.psf", **common)
+        rows = Table.read(place / "c.fits")
+    rows["x"], rows["y"] = rows["XPSF_IMAGE"] - 1.0, rows["YPSF_IMAGE"] - 1.0
     return rows
 
 
@@ -336,6 +366,8 @@ def crowd(random: np.random.Generator) -> dict[str, Any]:
     result["cpu_s"] = round(time.process_time() - started, 1)
     if SEXTRACTOR:
         result["sextractor"] = matched(sextractor(exposure.image), truth, "FLUX_AUTO")
+    if SEXTRACTOR and PSFEX:
+        result["sextractor_psfex"] = matched(sextractor_and_psfex(exposure.image, 3.75), truth, "FLUX_PSF")
     return result
 
 
@@ -354,16 +386,46 @@ def matched(rows: Any, truth: np.ndarray, flux: str) -> dict[str, Any]:
 
 
 def undersampled(random: np.random.Generator) -> dict[str, Any]:
-    """Chi-square of the PSF's stars at a FWHM of 1.7 pixels."""
+    """The chi-square of bright stars of 1.7 pixels; errors of stars of 1.3 to 4 pixels, ours and PSFEx's."""
     truth = grid_of_stars(random, shape=SHAPE, step=STEP, bright=17.5, faint=21)
     exposure = exposed(draw(truth, shape=SHAPE, fwhm=1.7), random)
-
-    def chi2() -> float:
+    result: dict[str, Any] = {"chi2": counted(lambda: chi2_of_stars(measure_image(exposure, Options()).table))}
+    for fwhm in (1.3, 1.7, 2.2, 3.0, 4.0):
+        truth = grid_of_stars(random, shape=SHAPE, step=STEP, bright=17.5, faint=24)
+        exposure = exposed(draw(truth, shape=SHAPE, fwhm=fwhm), random)
         table = measure_image(exposure, Options()).table
-        used = np.asarray(table["psf_used"]) & (table["psf_flux"] > 50 * table["psf_flux_error"])
-        return round(float(np.median(table["psf_chi2"][used])), 2)
+        result[f"{fwhm}"] = {"chi2": chi2_of_stars(table)}
+        result[f"{fwhm}"]["ours"] = by_magnitude(table, truth, "psf_flux", "psf_flux_error")
+        if SEXTRACTOR and PSFEX:
+            theirs = sextractor_and_psfex(exposure.image, fwhm)
+            result[f"{fwhm}"]["sextractor_psfex"] = by_magnitude(theirs, truth, "FLUX_PSF", "FLUXERR_PSF")
+    return result
 
-    return {"chi2": counted(chi2)}
+
+def chi2_of_stars(table: Any) -> float:
+    """Return the median chi-square of the bright stars that the PSF is from."""
+    used = np.asarray(table["psf_used"]) & (table["psf_flux"] > 50 * table["psf_flux_error"])
+    return round(float(np.median(table["psf_chi2"][used])), 2)
+
+
+def by_magnitude(rows: Any, truth: np.ndarray, flux: str, error: str) -> dict[str, Any]:
+    """Return the scatter of x in thousandths of a pixel, of flux in thousandths, and the pull of flux, by magnitude."""
+    found = rows_near(rows, truth, within=2)
+    one = np.array([len(near) == 1 for near in found])
+    row, true = rows[[near[0] for near in found if len(near) == 1]], truth[one]
+    mag, ratio = magnitude(true["flux"]), np.asarray(row[flux] / true["flux"])
+    ratio = ratio / np.median(ratio[mag < 19])  # light beyond the model is the aperture correction's
+    result = {}
+    for low in (17.5, 19, 21, 22, 23):
+        inside = (mag >= low) & (mag < (19 if low < 19 else 21 if low == 19 else low + 1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pull = (ratio - 1) * true["flux"] / np.asarray(row[error])
+        result[f"{low}"] = {
+            "x_mpx": round(1000 * spread(np.asarray(row["x"] - true["x"])[inside]), 1),
+            "flux_mmag": round(1085.7 * spread(ratio[inside]), 1),
+            "flux_pull": round(spread(pull[inside]), 2),
+        }
+    return result
 
 
 def real_images(folder: Path) -> dict[str, Any]:
