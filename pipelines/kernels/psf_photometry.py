@@ -20,10 +20,12 @@ from qserv_py.pipelines.kernels._library import (
     vectors,
 )
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.psf import PointSpread, Psf
+from qserv_py.pipelines.kernels.psf import PointSpread, Psf, samples_of, sampling_of
 
 PSF_FLUX = record_dtype("qk_psf_flux")
 """Fields of a PSF flux; ``c/kernels.h`` says what they are."""
+
+_FWHM_OF_AREA = math.sqrt(2 * math.log(2) / math.pi)  # of a Gaussian, over the root of 1 / the sum of its squares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ def psf_photometry(
         Background subtracted, with its noise or variance, to which the light of all models adds; segments are not used.
     psf
         Of the image. A ``Psf`` is drawn in C; of any other each source gets its stamp, that at its first position, and
-        is fitted in a cut-out around it.
+        is fitted in a cut-out around it. Where stamps are undersampled, those of moved stars stand between pixels.
     x, y
         Pixels to start from, shape (n,).
     visits
@@ -115,9 +117,9 @@ def _fitted_by_stamps(
     frame, residual = _with_variance(frame), np.array(frame.image)
     once, alone = replace(fit, visits=1), np.zeros(1, np.int64)
     rows = _no_fluxes(x, y)
-    stamps, reach = psf.at(x, y), psf.side // 2 + math.ceil(fit.stray) + 1
+    models_of_stars, reach = _models(psf, x, y), psf.side // 2 + math.ceil(fit.stray) + 1
     boxes = {int(k): box for k in order if (box := _box_around(residual.shape, x[k], y[k], reach)) is not None}
-    boxes = {k: box for k, box in boxes.items() if np.isfinite(stamps[k]).all()}
+    boxes = {k: box for k, box in boxes.items() if np.isfinite(models_of_stars[k].coefficients).all()}
     models = {k: np.zeros_like(residual[box]) for k, box in boxes.items()}
     for number in range(fit.visits):
         for k, box in boxes.items():
@@ -125,7 +127,7 @@ def _fitted_by_stamps(
                 continue
             part = _cut(frame, box, light := residual[box] + models[k])
             row, column = box[0].start, box[1].start
-            done = _fitted(part, _constant(stamps[k]), x[k : k + 1] - column, y[k : k + 1] - row, alone, once)
+            done = _fitted(part, models_of_stars[k], x[k : k + 1] - column, y[k : k + 1] - row, alone, once)
             rows[k] = done.fluxes[0]
             rows["x"][k] += column
             rows["y"][k] += row
@@ -150,8 +152,28 @@ def _with_variance(frame: Frame) -> Frame:
     return replace(frame, variance=np.broadcast_to(frame.noise**2 + light, np.shape(frame.image)).astype(np.float32))
 
 
-def _constant(stamp: Array) -> Psf:
-    return Psf(coefficients=stamp[None], order=0, x0=0.0, y0=0.0, scale_x=1.0, scale_y=1.0)
+def _models(psf: PointSpread, x: FloatArray, y: FloatArray) -> list[Psf]:
+    """Return the model of each source, of as many samples a pixel as the width of the stamps asks for."""
+    middle = psf.at(x, y)
+    with np.errstate(all="ignore"):
+        widths = _FWHM_OF_AREA / np.sqrt(np.sum(middle**2, axis=(1, 2)))
+    known = widths[np.isfinite(widths)]
+    sampling = sampling_of(float(np.median(known))) if known.size else 1
+    samples = samples_of(psf.side, sampling)
+    wide = np.zeros((len(middle), sampling * (psf.side + 2), sampling * (psf.side + 2)))
+    for i in range(sampling):
+        for j in range(sampling):  # a star moved to the left shows what is right of its pixels
+            left, down = (part / sampling - (part > sampling // 2) for part in (i, j))
+            between = middle if i == j == 0 else psf.at(x, y, dx=-left, dy=-down)
+            rows, columns = (sampling + round(sampling * part) for part in (down, left))
+            end = sampling * psf.side
+            wide[:, rows : rows + end : sampling, columns : columns + end : sampling] = between
+    first = sampling * (1 + psf.side // 2) - samples // 2
+    grids = wide[:, first : first + samples, first : first + samples]
+    return [
+        Psf(coefficients=grid[None], order=0, sampling=sampling, x0=0.0, y0=0.0, scale_x=1.0, scale_y=1.0)
+        for grid in grids
+    ]
 
 
 def _box_around(shape: tuple[int, ...], x: float, y: float, reach: int) -> tuple[slice, slice] | None:

@@ -120,6 +120,21 @@ def test_stamps_of_a_polynomial_are_measured_as_the_polynomial(states_variance: 
     np.testing.assert_array_equal(whole.fluxes["flags"], apart.fluxes["flags"])
 
 
+@pytest.mark.parametrize("fwhm", [1.3, 1.7, 2.2, 3.4])
+def test_stamps_of_narrow_stars_are_measured_as_well(fwhm: float) -> None:
+    class Narrow(Seam):
+        def at(self, x: object, y: object, *, dx: object = 0.0, dy: object = 0.0) -> FloatArray:
+            shifts = np.broadcast_to(dx, np.shape(x)), np.broadcast_to(dy, np.shape(x))
+            return np.stack([drawn(fwhm, *shift) for shift in zip(*shifts, strict=True)])
+
+    frame, x, y, flux = field(np.random.default_rng(3), 20, lambda a: fwhm)
+    found = psf_photometry(frame, Narrow(), x + 0.1, y - 0.1).fluxes
+    for name, true, error in (("x", x, "x_error"), ("y", y, "y_error"), ("flux", flux, "flux_error")):
+        pulls = (found[name] - true) / found[error]
+        assert 0.7 < 1.4826 * np.median(np.abs(pulls)) < 1.3, name
+    assert np.median(found["chi2"]) == pytest.approx(1, abs=0.03)
+
+
 def test_a_source_without_a_stamp_is_left_in_the_image() -> None:
     frame, x, y, flux = field(np.random.default_rng(4), 40)
 
