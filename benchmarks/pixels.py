@@ -32,7 +32,9 @@ from kernels import spread
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.galsim_fields import (
+    amplifiers,
     bad_columns,
+    dithered,
     draw,
     exposed,
     grid_of_stars,
@@ -321,6 +323,31 @@ def varying_noise(random: np.random.Generator) -> dict[str, Any]:
     return result
 
 
+def gains(random: np.random.Generator) -> dict[str, Any]:
+    """Two amplifiers of different gain, and coadds of six dithered exposures: pulls, and rows that are no star."""
+    result: dict[str, Any] = {"error_of_a_pull": 0.03}
+    for exposure in (amplifiers, dithered):
+        pulls: dict[str, list[np.ndarray]] = {"x": [], "flux": [], "position": []}
+        spurious = stars = 0
+        for _ in range(12):
+            truth = grid_of_stars(random, shape=(768, 768), step=48, bright=17.5, faint=22)
+            rows = rows_of(exposure(draw(truth, shape=(768, 768)).light, random))
+            found = rows_near(rows, truth, within=3)
+            one = np.array([len(f) == 1 for f in found])
+            spurious, stars = spurious + len(rows) - int(one.sum()), stars + len(truth)
+            row, true = rows[[f[0] for f in found if len(f) == 1]], truth[one]
+            scale = np.median((row["psfFlux"] / true["flux"])[true["flux"] > 3e4])
+            chosen = magnitude(true["flux"]) > 19  # brighter ones show the error of the PSF
+            pulls["x"].append(true["x"][chosen])
+            pulls["flux"].append(np.asarray((row["psfFlux"] - scale * true["flux"]) / row["psfFluxErr"])[chosen])
+            pulls["position"].append(np.asarray((row["x"] - true["x"]) / row["xErr"])[chosen])
+        each = {name: np.concatenate(values) for name, values in pulls.items()}
+        part = result[exposure.__name__] = {"stars": stars, "rows_that_are_none": spurious}
+        for side, inside in {"left": each["x"] < 384, "right": each["x"] >= 384}.items():
+            part[side] = {name: round(spread(each[name][inside]), 3) for name in ("flux", "position")}
+    return result
+
+
 def counted(work: Callable[[], Any]) -> Any:
     """Return a result, or what was refused."""
     try:
@@ -457,6 +484,7 @@ GOALS = {
     "missing_flux": "columns within 1.5 %, border within 3 %",
     "kron_beside_a_star": "no farther from 1 than SExtractor",
     "varying_noise": "pulls 0.95 to 1.05; at most 2 false",
+    "gains": "pulls 0.95 to 1.05; no row that is no star",
     "classes": "stars_21 .95, _22 .92, _23 .85; galaxies_21 .98, _22 .97, _23 .75",
     "crowd": "true_stars at least SExtractor's + PSFEx",
     "undersampled": "chi2 <= 1.3",

@@ -122,12 +122,12 @@ def background(
             f"no cell of {mesh} pixels has {100 * min_fraction:g} % usable pixels: there is no background to find",
             hint="Look at the image's mask; a blank or fully masked detector cannot be measured.",
         )
-    finished = [_smoothed(_filled(values, measured), smooth) for values in (level, noise)]
+    finished = [_smoothed(filled(values, measured), smooth) for values in (level, noise)]
     return Background(level=finished[0], noise=finished[1], measured=measured, shape=pixels.shape)
 
 
-def _filled(values: FloatImage, measured: npt.NDArray[np.bool_]) -> FloatArray:
-    """Give an empty cell the mean of the nearest measured ones."""
+def filled(values: FloatArray | FloatImage, measured: npt.NDArray[np.bool_]) -> FloatArray:
+    """Give a cell that was not measured the mean of the nearest that were."""
     filled = values.astype(np.float64)
     rows, columns = np.nonzero(measured)
     for row, column in zip(*np.nonzero(~measured), strict=True):

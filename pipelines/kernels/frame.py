@@ -21,7 +21,13 @@ from qserv_py.pipelines.kernels.planes import Plane
 UNMEASURABLE = Plane.BAD | Plane.CR | Plane.NO_DATA
 """Planes of pixels that do not count."""
 
-_PLANES = (("variance", np.float32), ("mask", np.int32), ("segments", np.int32), ("fill", np.float32))
+_PLANES = (
+    ("variance", np.float32),
+    ("mask", np.int32),
+    ("segments", np.int32),
+    ("fill", np.float32),
+    ("gains", np.float32),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,10 @@ class Frame:
     """Electrons per unit; 0 for not known. Where ``variance`` is None, the noise of the source itself; where it is not,
     this noise is in it, and fits put that of the model in its place."""
 
+    gains: npt.ArrayLike | None = None
+    """The gain of every pixel in place of ``gain``, where amplifiers or the exposures of a coadd differ; beside
+    ``variance`` only."""
+
     mask: npt.ArrayLike | None = None
     """Planes of each pixel."""
 
@@ -65,6 +75,8 @@ class Frame:
         for name, dtype in _PLANES:
             object.__setattr__(self, name, like(getattr(self, name), image, name=name, dtype=dtype))
         object.__setattr__(self, "image", image)
+        if self.gains is not None and self.variance is None:
+            raise KernelArgumentError("gains of every pixel without the variance of every pixel")
 
     def native(self) -> Any:
         """Return the C struct; it lives as long as the frame is used."""
@@ -72,7 +84,7 @@ class Frame:
         frame = ffi.new("qk_frame *")
         frame.image, frame.variance = pointer(image), pointer(self.variance)  # type: ignore[arg-type]
         frame.mask, frame.segments = pointer(self.mask), pointer(self.segments)  # type: ignore[arg-type]
-        frame.fill = pointer(self.fill)  # type: ignore[arg-type]
+        frame.fill, frame.gains = pointer(self.fill), pointer(self.gains)  # type: ignore[arg-type]
         frame.ny, frame.nx = image.shape
         frame.noise, frame.gain, frame.bad = self.noise, self.gain, self.bad
         return frame

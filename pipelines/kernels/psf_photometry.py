@@ -188,7 +188,8 @@ def _cut(frame: Frame, box: tuple[slice, slice], light: Array) -> Frame:
     """Return a part of a frame with some light in it, without segments."""
     mask = None if frame.mask is None else np.asarray(frame.mask)[box]
     variance = np.asarray(frame.variance)[box]
-    return replace(frame, image=light, variance=variance, mask=mask, fill=None, segments=None)
+    gains = None if frame.gains is None else np.asarray(frame.gains)[box]
+    return replace(frame, image=light, variance=variance, gains=gains, mask=mask, fill=None, segments=None)
 
 
 def _brightness(image: Array, x: FloatArray, y: FloatArray) -> Array:

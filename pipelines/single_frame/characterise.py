@@ -95,6 +95,7 @@ class Characterised:
             image=self.light,
             variance=self.variance,
             gain=self.noise.gain,
+            gains=self.noise.gains,
             mask=self.mask,
             segments=self.found.segments,
         )
@@ -123,7 +124,7 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     image, variance, mask = exposure.image, exposure.variance, exposure.mask.copy()
     light = _finite(sky.subtract_from(image))
     of_sky = sky_noise(light, variance, noise)
-    frame = Frame(image=light, variance=variance, gain=noise.gain, mask=mask)
+    frame = Frame(image=light, variance=variance, gain=noise.gain, gains=noise.gains, mask=mask)
     fwhm = _fwhm(frame, of_sky, options)
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
     sky = _sky_beside(found, image, mask, options)
@@ -178,7 +179,7 @@ def _without_cosmic_rays(exposure: Exposure, light: FloatImage, noise: Noise) ->
     Where more is hit than rays can hit, it is stars that are as sharp: then nothing is taken for a ray.
     """
     try:
-        rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, gain=noise.gain, mask=exposure.mask))
+        rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, mask=exposure.mask))
     except LimitError:
         return exposure, np.zeros(light.shape, bool)
     if rays.hit.mean() > _MOST_RAYS:

@@ -256,7 +256,8 @@ def _area_of(psf: PointSpread, x: FloatArray, y: FloatArray) -> FloatArray:
 def _add_shapes(sources: Sources) -> None:
     table, image, x, y = sources.table, sources.image, sources.x, sources.y
     shapes = adaptive_moments(sources.frame, x, y, sources.sigma_pixels, segment=sources.own)
-    sources.shapes, noise, gain = shapes, _sampled(image.sky_noise, x, y), image.noise.gain
+    sources.shapes, noise = shapes, _sampled(image.sky_noise, x, y)
+    gain = image.noise.gain if image.noise.gains is None else _sampled(image.noise.gains, x, y)
     of_psf = psf_moments(image.psf, image.light.shape, x, y)
     for name, psf_moment in zip(("xx", "yy", "xy"), of_psf, strict=True):
         table[f"i{name}"], table[f"i{name}_error"] = shapes[name], shapes[f"{name}_error"]
@@ -266,7 +267,8 @@ def _add_shapes(sources: Sources) -> None:
     with np.errstate(invalid="ignore"):
         # Whose noise a Gaussian's flux has; its free shape doubles what a fixed one would have.
         area = 8 * np.pi * np.sqrt(shapes["xx"] * shapes["yy"] - shapes["xy"] ** 2)
-        table["gauss_flux_error"] = np.sqrt(noise**2 * area + (np.maximum(shapes["flux"], 0) / gain if gain else 0))
+        of_light = np.maximum(shapes["flux"], 0) / gain if np.any(gain) else 0
+        table["gauss_flux_error"] = np.sqrt(noise**2 * area + of_light)
 
 
 def _add_spread(sources: Sources) -> None:

@@ -3,7 +3,8 @@
 A variance plane holds the noise of the sky and that of the sources' own light, and often it was made from the very
 pixels whose noise it states: a pixel that is too bright by chance has a larger variance, and counts less. So one more
 number is found from the image: how much variance a unit of light brings (the inverse of the gain, in whatever unit).
-With it the light's part is taken out for detection, and replaced by that of the model in fits.
+With it the light's part is taken out for detection, and replaced by that of the model in fits. It is found in every
+cell of a mesh: amplifiers differ, and a coadd has as many gains as it has sets of exposures.
 """
 
 from __future__ import annotations
@@ -15,16 +16,18 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError, UnusableImageError
 from qserv_py.pipelines.kernels._library import FloatArray, FloatImage, MaskImage
-from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
+from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background, filled
 
 _MAD_TO_SIGMA = 1.4826
-_BRIGHT = 5.0  # standard deviations of the sky: pixels that tell the gain
-_LEAST_BRIGHT = 50  # of them
+_BRIGHT = 5.0  # standard deviations: light that is above all doubt, and steps of it that tell the gain
+_LEAST_BRIGHT = 50  # of these steps, in a cell or, where no cell has as many, in the image
 _MOST_SPREAD = 0.5  # of variance over light, in units of itself: beyond, variance does not follow the light
+_ONE_GAIN = 0.05  # how far cells may be from their median, in units of it, before every pixel gets its own
 _LEAST_SHARE = 0.5  # of the mesh's variance that a pixel has in the core of a star
 _TOLERANCE = 1.25  # of the plane's noise against the pixels' before the plane is scaled
 _FOURTH = (1.0, -4.0, 6.0, -4.0, 1.0)  # differences
 _LEAST_STEPS = 50  # of them in a cell
+_GAIN_STEP = 2  # rows between those whose steps are taken
 _STEP = 8  # rows between those that are looked at for the pixels' noise
 
 
@@ -39,7 +42,10 @@ class Noise:
     """The same in every pixel; None for 1."""
 
     gain: float
-    """Electrons per unit of the image; 0 where the variance does not follow the light."""
+    """Electrons per unit of the image, the median of cells; 0 where the variance does not follow the light."""
+
+    gains: FloatImage | None
+    """The same of every pixel; None where one number holds everywhere."""
 
     mesh: FloatImage
     """The scaled variance of the sky in every pixel, smooth over the cells of the background."""
@@ -75,11 +81,12 @@ def noise_of(light: FloatImage, variance: FloatImage, mask: MaskImage, sky: Back
         )
     mesh = _mesh(variance, mask if known.all() else np.where(known, mask, mask | _UNKNOWN), side)
     scales = _scales(light, variance, known, sky.noise / np.sqrt(mesh.level))
-    smooth, scale = mesh.level_image(), None
+    smooth, scale = np.clip(mesh.level_image(), mesh.level.min(), mesh.level.max()).astype(np.float32), None
     if (scales != 1).any():
         scale = np.clip(replace(mesh, level=scales).level_image(), scales.min(), scales.max()).astype(np.float32)
         variance, smooth = variance * scale, smooth * scale
-    return Noise(scales=scales, scale=scale, gain=_gain(light, variance, known, smooth), mesh=smooth)
+    gain, gains = _gains(light, variance, known, mesh, smooth)
+    return Noise(scales=scales, scale=scale, gain=gain, gains=gains, mesh=smooth)
 
 
 def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatImage:
@@ -97,8 +104,11 @@ def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatIma
     noise
         Where nothing is known, that of the mesh.
     """
-    of_sky = variance - light * np.float32(1 / noise.gain) if noise.gain > 0 else variance.copy()
+    gain = noise.gain if noise.gains is None else noise.gains
+    of_sky = variance - light / np.float32(gain) if noise.gain > 0 else variance.copy()
     np.maximum(of_sky, np.float32(_LEAST_SHARE) * noise.mesh, out=of_sky)
+    # Where the light's part is not known well, bright stars would be flat in units of the noise, and fall apart.
+    np.copyto(of_sky, np.minimum(of_sky, noise.mesh), where=light * np.abs(light) > np.float32(_BRIGHT**2) * variance)
     unknown = ~((of_sky < np.inf) & (variance > 0))
     of_sky[unknown] = noise.mesh[unknown]
     return np.sqrt(of_sky, out=of_sky)
@@ -107,16 +117,64 @@ def sky_noise(light: FloatImage, variance: FloatImage, noise: Noise) -> FloatIma
 _UNKNOWN = np.int32(UNUSABLE & -UNUSABLE)  # any plane that the background leaves out
 
 
-def _gain(light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], mesh: FloatImage) -> float:
-    """Return the light over the variance that it brings, of bright pixels; 0 where these do not agree."""
+def _gains(
+    light: FloatImage, variance: FloatImage, known: npt.NDArray[np.bool_], mesh: Background, smooth: FloatImage
+) -> tuple[float, FloatImage | None]:
+    """Return the light over the variance that it brings, and that of every pixel where cells differ.
+
+    From a pixel to the next, beside bright sources, the variance changes by what the light brings and by nothing else,
+    whatever that of the sky is. The median of such steps does not see those across the borders of amplifiers.
+    """
+    cell, ratio = _steps(light, variance, known, smooth, mesh.level.shape)
+    parts = np.split(ratio, np.searchsorted(cell, np.arange(1, mesh.level.size)))
+    each = np.array([_agreed(part) for part in parts]).reshape(mesh.level.shape)
+    measured = each > 0
+    if not measured.any() or measured.sum() < 0.5 * np.isfinite(each).sum():
+        of_all = _agreed(ratio)
+        return (1 / of_all if of_all > 0 else 0.0), None
+    middle = float(np.median(each[measured]))
+    if np.percentile(np.abs(each[measured] / middle - 1), 90) < _ONE_GAIN:
+        return 1 / middle, None
+    return 1 / middle, _between(1 / filled(each, measured), light.shape)
+
+
+def _between(mesh: FloatArray, shape: tuple[int, ...]) -> FloatImage:
+    """Return the value of every pixel by lines between the middles of cells: a spline would swing beside an edge."""
+    weights = []
+    for cells, size in zip(mesh.shape, shape, strict=True):
+        middle = (np.arange(cells) + 0.5) * size / cells - 0.5
+        weights.append(np.stack([np.interp(np.arange(size), middle, one) for one in np.eye(cells)], axis=1))
+    return (weights[0] @ mesh @ weights[1].T).astype(np.float32)
+
+
+def _steps(
+    light: FloatImage,
+    variance: FloatImage,
+    known: npt.NDArray[np.bool_],
+    smooth: FloatImage,
+    cells: tuple[int, ...],
+) -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Return the steps of variance over light between neighbours in a row, where these are large, sorted by cells."""
+    rows = slice(None, None, _GAIN_STEP)
     with np.errstate(invalid="ignore"):
-        bright = known & (light > np.float32(_BRIGHT) * np.sqrt(np.maximum(mesh, 0)))
-    if bright.sum() < _LEAST_BRIGHT:
-        return 0.0
-    ratio = (variance[bright] - mesh[bright]) / light[bright]
+        step = np.diff(light[rows], axis=1)
+        large = step * step > np.float32(_BRIGHT**2) * smooth[rows, 1:]
+    large &= known[rows, 1:]
+    large &= known[rows, :-1]
+    y, x = np.nonzero(large)
+    ratio = np.diff(variance[rows], axis=1)[y, x] / step[y, x]
+    cell = (y * _GAIN_STEP * cells[0] // light.shape[0]) * cells[1] + x * cells[1] // light.shape[1]
+    order = np.argsort(cell, kind="stable")
+    return cell[order], ratio[order].astype(np.float64)
+
+
+def _agreed(ratio: FloatArray) -> float:
+    """Return the median of ratios; 0 where these do not agree on a positive one, NaN where there are too few."""
+    if len(ratio) < _LEAST_BRIGHT:
+        return float("nan")
     middle = float(np.median(ratio))
     agree = middle > 0 and _MAD_TO_SIGMA * float(np.median(np.abs(ratio - middle))) < _MOST_SPREAD * middle
-    return 1 / middle if agree else 0.0
+    return middle if agree else 0.0
 
 
 def _mesh(values: FloatImage, mask: MaskImage, side: int) -> Background:

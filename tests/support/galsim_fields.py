@@ -120,6 +120,39 @@ def exposed(
     return Exposure(image=image.astype(np.float32), variance=variance.astype(np.float32), mask=planes)
 
 
+def exposure_of(image: np.ndarray, variance: np.ndarray) -> Exposure:
+    """Return pixels and their variance without a mask."""
+    return Exposure(
+        image=image.astype(np.float32), variance=variance.astype(np.float32), mask=np.zeros(image.shape, np.int32)
+    )
+
+
+def halves(shape: tuple[int, int], left: float, right: float) -> np.ndarray:
+    """Return an image of two values."""
+    return np.broadcast_to(np.where(np.arange(shape[1]) < shape[1] / 2, left, right), shape)
+
+
+def amplifiers(light: np.ndarray, random: np.random.Generator) -> Exposure:
+    """Return a detector of two amplifiers, one of 0.7, one of 4 electrons a unit, the light's and the variance's."""
+    gain = halves(light.shape, 0.7, 4.0)  # type: ignore[arg-type]
+    counts = random.poisson((light + 100.0) * gain) + random.normal(0, 6.0, light.shape)
+    return exposure_of(counts / gain, (np.maximum(counts, 0) + 36.0) / gain**2)
+
+
+def dithered(light: np.ndarray, random: np.random.Generator, *, exposures: int = 6) -> Exposure:
+    """Return a coadd of exposures of different lengths, skies and weights, each less its sky; two cover everything."""
+    total, weights, variance = np.zeros((3, *light.shape))
+    for number in range(exposures):
+        length, sky, weight = 10 ** random.uniform(-0.6, 0.4), random.uniform(100, 1000), random.uniform(0.3, 3)
+        shift = [0 if number < 2 else int(random.integers(-0.4 * size, 0.4 * size)) for size in light.shape]
+        part = tuple(slice(max(0, by), size + min(0, by)) for by, size in zip(shift, light.shape, strict=True))
+        counts = random.poisson((light + sky) * length) + random.normal(0, 6.0, light.shape)
+        total[part] += weight * (counts / length - sky)[part]
+        variance[part] += weight**2 * ((np.maximum(counts, 0) + 36.0) / length**2)[part]
+        weights[part] += weight
+    return exposure_of(total / weights, variance / weights**2)
+
+
 def bad_columns(shape: tuple[int, int], columns: Any, *, width: int = 1) -> np.ndarray:
     """Return a mask with some columns BAD."""
     mask = np.zeros(shape, np.int32)

@@ -46,9 +46,10 @@ QK_INLINE qk_light qk_light_at(const qk_frame *f, double x, double y, int64_t co
 /* Variance of a pixel whose light is known but for `rest`, what a fit left of the image there: the noise of the sky and of
  * the model's light, not of what the pixel has by chance, which would make low pixels weigh more. The gain of a frame with
  * variances says how much of a variance is the light's. Never below a quarter of what is stated: models may be wrong.
- * per_unit is the variance of a unit of light, 1 / gain or 0. */
+ * per_unit is the variance of a unit of light, 1 / gain or 0, where the frame has not one for every pixel. */
 QK_INLINE double qk_variance_with(const qk_frame *f, int64_t at, double rest, double per_unit) {
     if (!f->variance) return f->noise * f->noise + (f->image[at] > rest ? (f->image[at] - rest) * per_unit : 0);
+    if (f->gains) per_unit = f->gains[at] > 0 ? 1 / (double)f->gains[at] : 0;
     double stated = f->variance[at], expected = stated - rest * per_unit;
     return expected > 0.25 * stated ? expected : 0.25 * stated;
 }

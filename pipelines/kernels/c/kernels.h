@@ -195,10 +195,12 @@ typedef struct {
     const int32_t *mask;              /* ny x nx, or NULL */
     const int32_t *segments;          /* ny x nx, or NULL: pixels of another source's segment do not count */
     const float *fill;                /* ny x nx, or NULL: what stands for pixels with a plane `bad`; NaN for not known */
+    const float *gains;               /* ny x nx, or NULL: the gain of every pixel, beside variance */
     int64_t ny, nx;
     double noise;                     /* standard deviation of the background in a pixel, where variance is NULL */
     double gain;                      /* electrons per unit of the image, 0 for not known: without variance the light has
-                                         no noise of its own; with it, fits cannot tell the light's part */
+                                         no noise of its own; with it, fits cannot tell the light's part. Of no account
+                                         where there are gains */
     int32_t bad;                      /* planes of pixels that do not count */
 } qk_frame;
 

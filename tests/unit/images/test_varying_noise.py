@@ -7,10 +7,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.galsim_fields import READ_NOISE, SKY, draw, exposed, grid_of_stars, rows_near
+from support.galsim_fields import (
+    READ_NOISE,
+    SKY,
+    amplifiers,
+    dithered,
+    draw,
+    exposed,
+    exposure_of,
+    grid_of_stars,
+    halves,
+    rows_near,
+)
 
-from qserv_py.errors import UnusableImageError
+from qserv_py.errors import KernelArgumentError, UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
+from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.single_frame.calibrate_image import Measured, Options, measure_image
 
 SHAPE = (360, 360)
@@ -41,13 +54,7 @@ def faint(light: np.ndarray, random: np.random.Generator) -> Exposure:
     return exposure_of(counts, np.maximum(counts, 0) + 1.5**2)
 
 
-def exposure_of(image: np.ndarray, variance: np.ndarray) -> Exposure:
-    return Exposure(
-        image=image.astype(np.float32), variance=variance.astype(np.float32), mask=np.zeros(image.shape, np.int32)
-    )
-
-
-@pytest.mark.parametrize("kind", [gradient, vignetted, coadd, faint])
+@pytest.mark.parametrize("kind", [gradient, vignetted, coadd, faint, amplifiers, dithered])
 def test_errors_are_those_of_the_scatter_everywhere(kind: Any) -> None:
     random = np.random.default_rng(11)
     bright, weak = {coadd: (22, 23.5), faint: (22, 24)}.get(kind, (21, 22.5))
@@ -73,6 +80,42 @@ def test_errors_are_those_of_the_scatter_everywhere(kind: Any) -> None:
             assert 0.8 < width < 1.22  # some 120 stars: 9 %
         if kind is faint:  # elsewhere a percent of the sky, under so many stars, is more
             assert abs(np.median(flux[part])) < 0.25
+
+
+def test_amplifiers_of_different_gain_have_their_own() -> None:
+    random = np.random.default_rng(16)
+    truth = grid_of_stars(random, shape=SHAPE, step=36, bright=17.5, faint=21)
+    found = measured(amplifiers(draw(truth, shape=SHAPE).light, random))
+    noise = found.image.noise
+    assert len(found.table) == pytest.approx(len(truth), abs=2)  # without gains bright stars fall apart
+    assert noise.gains is not None
+    away = np.abs(COLUMN[0] - 0.5) > 0.25  # the mesh has 64 pixels
+    np.testing.assert_allclose(noise.gains[:, away], halves(SHAPE, 0.7, 4.0)[:, away], rtol=0.1)
+
+
+def test_one_gain_is_one_number() -> None:
+    random = np.random.default_rng(17)
+    truth = grid_of_stars(random, shape=SHAPE, step=36, bright=17.5, faint=21)
+    noise = measured(vignetted(draw(truth, shape=SHAPE).light, random)).image.noise
+    flat = measured(exposed(draw(truth, shape=SHAPE), random)).image.noise
+    assert flat.gains is None
+    assert noise.gains is not None  # a flat field divides the electrons
+    true = np.broadcast_to(1 - 0.8 * COLUMN, SHAPE)
+    np.testing.assert_allclose(noise.gains[:, 40:320], true[:, 40:320], atol=0.1)
+
+
+def test_gains_that_are_all_one_are_the_gain() -> None:
+    random = np.random.default_rng(18)
+    truth = grid_of_stars(random, shape=SHAPE, step=36, bright=18, faint=22)
+    image = measured(exposed(draw(truth, shape=SHAPE), random)).image
+    frame = replace(image.frame, gain=1.5)
+    each = [
+        psf_photometry(one, image.psf, truth["x"], truth["y"])
+        for one in (frame, replace(frame, gain=7.0, gains=np.full(SHAPE, 1.5)))
+    ]
+    np.testing.assert_array_equal(each[0].fluxes, each[1].fluxes)
+    with pytest.raises(KernelArgumentError, match="gains of every pixel without the variance"):
+        Frame(image=image.light, noise=1.0, gains=np.ones(SHAPE))
 
 
 def measured(exposure: Exposure) -> Measured:
