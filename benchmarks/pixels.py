@@ -28,6 +28,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from kernels import spread
+from scipy.ndimage import gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -37,10 +38,13 @@ from support.galsim_fields import (
     dithered,
     draw,
     exposed,
+    exposure_of,
     grid_of_stars,
     magnitude,
+    nebula,
     rows_near,
     sources,
+    spiral,
     summary_row,
 )
 
@@ -455,6 +459,41 @@ def by_magnitude(rows: Any, truth: np.ndarray, flux: str, error: str) -> dict[st
     return result
 
 
+def structures(random: np.random.Generator) -> dict[str, Any]:
+    """Stars before nebulae and a near galaxy, and on a plate: rows, inverted ones, stars found, rows with a star."""
+    shape, result = (900, 900), {}
+    for name, drawn in {"nebula": nebula, "plate": nebula, "spiral": spiral}.items():
+        truth = sources(random, shape=shape, n_stars=400, brightest=17, faintest=25)
+        values = random.poisson(draw(truth, shape=shape).light + drawn(random, shape) + 300.0).astype(float)
+        if name == "plate":
+            values = gaussian_filter(values, 0.8)
+        middle = np.median(values)
+        noise = 1.4826 * np.median(np.abs(values - middle))
+        each: dict[str, Any] = {}
+        for sign, kind in ((1, "rows"), (-1, "inverted")):
+            image = middle + sign * (values - middle)
+            ours = rows_of(exposure_of(image, np.full(shape, noise**2)))
+            each[kind] = len(ours)
+            theirs = sextractor(image) if SEXTRACTOR else None
+            if theirs is not None:
+                each[f"sextractor_{kind}"] = len(theirs)
+            for who, rows in (("", ours), ("sextractor_", theirs)):
+                if sign > 0 and rows is not None:
+                    each |= {f"{who}{key}": value for key, value in found_and_true(rows, truth).items()}
+        result[name] = each
+    return result
+
+
+def found_and_true(rows: Any, truth: np.ndarray) -> dict[str, Any]:
+    """Return the share of stars brighter than magnitude 24 that have a row, and that of rows with a star of any."""
+    places = np.rec.fromarrays([np.asarray(rows["x"]), np.asarray(rows["y"])], names="x,y")
+    bright = truth[magnitude(truth["flux"]) < 24]
+    return {
+        "stars_found": share([len(near) > 0 for near in rows_near(rows, bright, within=2)]),
+        "rows_with_star": share([len(near) > 0 for near in rows_near(truth, places, within=3)]),
+    }
+
+
 def real_images(folder: Path) -> dict[str, Any]:
     """Rows of real images with default options, and of the same images turned upside down."""
     result: dict[str, Any] = {}
@@ -488,6 +527,7 @@ GOALS = {
     "classes": "stars_21 .95, _22 .92, _23 .85; galaxies_21 .98, _22 .97, _23 .75",
     "crowd": "true_stars at least SExtractor's + PSFEx",
     "undersampled": "chi2 <= 1.3",
+    "structures": "inverted share at most SExtractor's, no fewer stars found",
     "real_images": "all give rows; inverted share at most SExtractor's",
 }
 

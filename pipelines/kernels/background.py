@@ -122,7 +122,7 @@ def background(
             f"no cell of {mesh} pixels has {100 * min_fraction:g} % usable pixels: there is no background to find",
             hint="Look at the image's mask; a blank or fully masked detector cannot be measured.",
         )
-    finished = [_smoothed(filled(values, measured), smooth) for values in (level, noise)]
+    finished = [smoothed(filled(values, measured), smooth) for values in (level, noise)]
     return Background(level=finished[0], noise=finished[1], measured=measured, shape=pixels.shape)
 
 
@@ -137,12 +137,21 @@ def filled(values: FloatArray | FloatImage, measured: npt.NDArray[np.bool_]) -> 
     return filled
 
 
-def _smoothed(values: FloatArray, side: int) -> FloatArray:
+def smoothed(values: FloatArray, side: int) -> FloatArray:
     """Return the median of every cell and its neighbours; a gradient goes on beyond the border."""
     padded = np.pad(values, side // 2, mode="reflect", reflect_type="odd")
     windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side))
     smoothed: FloatArray = np.median(windows.reshape(*values.shape, -1), axis=2)
     return smoothed
+
+
+def lines_between(mesh: FloatArray, shape: tuple[int, ...]) -> FloatImage:
+    """Return the value of every pixel by lines between the middles of cells: a spline would swing beside an edge."""
+    weights = []
+    for cells, size in zip(mesh.shape, shape, strict=True):
+        middle = (np.arange(cells) + 0.5) * size / cells - 0.5
+        weights.append(np.stack([np.interp(np.arange(size), middle, one) for one in np.eye(cells)], axis=1))
+    return (weights[0] @ mesh @ weights[1].T).astype(np.float32)
 
 
 def _spline(mesh: FloatArray, image: FloatImage | None, shape: tuple[int, int]) -> FloatImage:

@@ -24,6 +24,7 @@ from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
 from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, find_stars
+from qserv_py.pipelines.single_frame.structure import structure_of
 
 _FIRST_THRESHOLD = 20.0
 _MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many
@@ -129,7 +130,8 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
     sky = _sky_beside(found, image, mask, options)
     light = _finite(sky.subtract_from(image))
-    found = _detected(light, of_sky, mask, fwhm, options.threshold)
+    structure = structure_of(found, mask, side=options.mesh_pixels)
+    found = _detected(light, of_sky if structure is None else of_sky * structure, mask, fwhm, options.threshold)
     mask |= np.where(found.segments > 0, np.int32(Plane.DETECTED), np.int32(0))
     frame = replace(frame, image=light, mask=mask, segments=found.segments)
     wanted = PsfOptions(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError, UnusableImageError
 from qserv_py.pipelines.kernels._library import FloatArray, FloatImage, MaskImage
-from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background, filled
+from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background, filled, lines_between
 
 _MAD_TO_SIGMA = 1.4826
 _BRIGHT = 5.0  # standard deviations: light that is above all doubt, and steps of it that tell the gain
@@ -135,16 +135,7 @@ def _gains(
     middle = float(np.median(each[measured]))
     if np.percentile(np.abs(each[measured] / middle - 1), 90) < _ONE_GAIN:
         return 1 / middle, None
-    return 1 / middle, _between(1 / filled(each, measured), light.shape)
-
-
-def _between(mesh: FloatArray, shape: tuple[int, ...]) -> FloatImage:
-    """Return the value of every pixel by lines between the middles of cells: a spline would swing beside an edge."""
-    weights = []
-    for cells, size in zip(mesh.shape, shape, strict=True):
-        middle = (np.arange(cells) + 0.5) * size / cells - 0.5
-        weights.append(np.stack([np.interp(np.arange(size), middle, one) for one in np.eye(cells)], axis=1))
-    return (weights[0] @ mesh @ weights[1].T).astype(np.float32)
+    return 1 / middle, lines_between(1 / filled(each, measured), light.shape)
 
 
 def _steps(

@@ -8,6 +8,7 @@ from typing import Any
 import galsim
 import numpy as np
 from astropy.table import Table
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from qserv_py.pipelines.images.exposure import Exposure
@@ -151,6 +152,30 @@ def dithered(light: np.ndarray, random: np.random.Generator, *, exposures: int =
         variance[part] += weight**2 * ((np.maximum(counts, 0) + 36.0) / length**2)[part]
         weights[part] += weight
     return exposure_of(total / weights, variance / weights**2)
+
+
+def fractal(random: np.random.Generator, shape: tuple[int, int], *, slope: float) -> np.ndarray:
+    """Return a Gaussian field whose power falls with wavenumber to a power: 0 in the mean, 1 in scatter."""
+    wave = np.hypot(np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None])
+    wave[0, 0] = 1.0
+    spectrum = np.fft.rfft2(random.normal(0, 1, shape)) * wave ** (-slope / 2)
+    spectrum[0, 0] = 0.0
+    values = np.fft.irfft2(spectrum, s=shape)
+    return np.asarray(values / values.std())
+
+
+def nebula(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Return a bright nebula with structure of every size, electrons, smooth as under a seeing."""
+    return np.asarray(gaussian_filter(600 * np.exp(0.9 * fractal(random, shape, slope=3.2)), 1.2))
+
+
+def spiral(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Return a near galaxy as large as the image, electrons: a bulge, two arms with knots, and lanes."""
+    y, x = np.indices(shape) - 0.5 * np.asarray(shape)[:, None, None]
+    radius, angle, scale = np.hypot(x, y / 0.8), np.arctan2(y / 0.8, x), shape[0] / 8
+    arms = 1 + 0.8 * np.cos(2 * (angle - 3 * np.log(radius + 5)))
+    disk = 3000 * np.exp(-radius / scale) * arms * np.exp(0.6 * fractal(random, shape, slope=2.6))
+    return np.asarray(gaussian_filter(disk + 40000 * np.exp(-((radius / 6) ** 0.8)), 1.3))
 
 
 def bad_columns(shape: tuple[int, int], columns: Any, *, width: int = 1) -> np.ndarray:
