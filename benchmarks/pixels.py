@@ -28,7 +28,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 from kernels import spread
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_dilation, gaussian_filter
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -46,6 +46,7 @@ from support.galsim_fields import (
     sources,
     spiral,
     summary_row,
+    tracks,
 )
 
 from qserv_py.errors import QservError
@@ -152,6 +153,27 @@ def cosmic_ray_tracks(random: np.random.Generator) -> dict[str, Any]:
     return doubled(rows, truth, distance <= 3) | flagged(
         rows, truth, distance <= 1, distance > 16, "pixelFlags_cr", "ap12Flux_flag"
     )
+
+
+def rays(random: np.random.Generator) -> dict[str, Any]:
+    """Diffused tracks over stars of several widths: their pixels that are flagged, and stars flagged for nothing."""
+    shape, result = (768, 768), {}
+    for fwhm in (1.7, 2.2, 3.75):
+        truth = grid_of_stars(random, shape=shape, step=STEP, bright=15, faint=23)
+        field, charge = draw(truth, shape=shape, fwhm=fwhm), tracks(random, shape, 150)
+        exposure, electrons = exposed(field, random), random.poisson(charge)
+        exposure.image[...] += electrons
+        exposure.variance[...] += electrons
+        exposure.mask[field.light > 1.5e5] = int(Plane.SAT)
+        mask, noise = measure_image(exposure, Options()).image.mask, np.sqrt(field.light + 1064)
+        hit, seen = (mask & int(Plane.CR)) != 0, exposure.mask == 0
+        beside = binary_dilation(charge > 0.3 * noise, iterations=3)
+        result[f"fwhm_{fwhm}"] = {
+            "flagged_of_5_sigma": share(hit[seen & (charge > 5 * noise)]),
+            "star_pixels_flagged_far_from_rays": int((hit & ~beside & (field.light > 3 * noise)).sum()),
+            "sky_pixels_flagged_far_from_rays": int((hit & ~beside & (field.light <= 3 * noise)).sum()),
+        }
+    return result
 
 
 def missing_flux(random: np.random.Generator) -> dict[str, Any]:
@@ -520,6 +542,7 @@ GOALS = {
     "columns": "one_row >= 0.98; damaged_with_flags 1, others 0",
     "column_tracks": "one_row >= 0.98; damaged_with_flags 1, others 0",
     "cosmic_ray_tracks": "one_row >= 0.98; damaged_with_flags 1, others 0",
+    "rays": "all flagged of 5 sigma; no star far from rays",
     "missing_flux": "columns within 1.5 %, border within 3 %",
     "kron_beside_a_star": "no farther from 1 than SExtractor",
     "varying_noise": "pulls 0.95 to 1.05; at most 2 false",

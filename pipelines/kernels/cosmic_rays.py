@@ -7,9 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels._library import Array, FloatImage, check, ffi, lib, pointer
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
+
+MOST_CONTRAST = 5.0
+"""Of sharpness over fine structure: no star of a FWHM of 1.5 pixels or more has as much."""
+
+_LEAST_CONTRAST = 1.5
+_SHARPEST = 1.72  # pixels: FWHM of stars, as measured, for which the contrast is the greatest
+_STEEPNESS = 2.5  # power of the FWHM that a star's own contrast falls with, at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +31,27 @@ class CosmicRays:
     """The image, hits replaced by the median of the pixels around them that were not."""
 
 
+def contrast_for(fwhm: float) -> float:
+    """Return the contrast that tells rays from stars of some FWHM in pixels: twice a star's own or more.
+
+    The more pixels a star has, the smoother it is, and the wider the tracks that are still sharper.
+
+    Raises
+    ------
+    KernelArgumentError
+        If the FWHM is not positive.
+    """
+    if not fwhm > 0:
+        raise KernelArgumentError(f"a FWHM of {fwhm} pixels")
+    return float(np.clip(MOST_CONTRAST * (_SHARPEST / fwhm) ** _STEEPNESS, _LEAST_CONTRAST, MOST_CONTRAST))
+
+
 def find_cosmic_rays(
     frame: Frame,
     *,
     sigma: float = 5.5,
     share: float = 0.3,
-    contrast: float = 5.0,
+    contrast: float = MOST_CONTRAST,
     rounds: int = 4,
     skip: int = Plane.SAT,
 ) -> CosmicRays:
@@ -44,9 +67,10 @@ def find_cosmic_rays(
     share
         Neighbours of a hit need this share of ``sigma``.
     contrast
-        Sharpness over fine structure. A star under an excellent seeing has more; then raise it.
+        Sharpness over fine structure of a hit, 0.4 of it for its neighbours. Wide tracks need less than the default:
+        see ``contrast_for``. A star under an excellent seeing has more; then raise it.
     rounds
-        At most; a round sees what the hits of the one before had hidden.
+        At most; a round sees what the hits of those before had hidden.
     skip
         Planes of pixels that are not looked at besides ``frame.bad``.
 

@@ -15,7 +15,7 @@ from qserv_py.errors import LimitError, NoFitError, UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.kernels._library import FloatImage, MaskImage
 from qserv_py.pipelines.kernels.background import UNUSABLE, Background, background
-from qserv_py.pipelines.kernels.cosmic_rays import find_cosmic_rays
+from qserv_py.pipelines.kernels.cosmic_rays import MOST_CONTRAST, contrast_for, find_cosmic_rays
 from qserv_py.pipelines.kernels.detection import Detections, detect, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
@@ -23,11 +23,12 @@ from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
-from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, find_stars
+from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, Stars, find_stars
 from qserv_py.pipelines.single_frame.structure import structure_of
 
 _FIRST_THRESHOLD = 20.0
 _MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many
+_MORE_RAYS = 3.0  # times as many pixels when the contrast falls to that of the stars; beyond, their FWHM is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +122,17 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
         exposure = replace(exposure, variance=exposure.variance * noise.scale)
     hit = np.zeros(exposure.image.shape, bool)
     if options.cosmic_rays:
-        exposure, hit = _without_cosmic_rays(exposure, light, noise)
+        hit = _rays(exposure, light, contrast=MOST_CONTRAST)
+    stars = _bright_stars(_without(exposure, hit), sky, noise, options)
+    fwhm = stars.fwhm_pixels
+    if hit.any() and stars.candidate.any():
+        more = _rays(exposure, light, contrast=contrast_for(fwhm))
+        hit = more if more.sum() <= _MORE_RAYS * hit.sum() else hit
+    exposure = _without(exposure, hit)
     image, variance, mask = exposure.image, exposure.variance, exposure.mask.copy()
     light = _finite(sky.subtract_from(image))
     of_sky = sky_noise(light, variance, noise)
     frame = Frame(image=light, variance=variance, gain=noise.gain, gains=noise.gains, mask=mask)
-    fwhm = _fwhm(frame, of_sky, options)
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
     sky = _sky_beside(found, image, mask, options)
     light = _finite(sky.subtract_from(image))
@@ -175,19 +181,21 @@ def check_usable(exposure: Exposure, *, least: float = 0.1) -> None:
         )
 
 
-def _without_cosmic_rays(exposure: Exposure, light: FloatImage, noise: Noise) -> tuple[Exposure, npt.NDArray[np.bool_]]:
-    """Return the image with its hits interpolated, not the median around them: that would cut the top of a star.
-
-    Where more is hit than rays can hit, it is stars that are as sharp: then nothing is taken for a ray.
-    """
+def _rays(exposure: Exposure, light: FloatImage, *, contrast: float) -> npt.NDArray[np.bool_]:
+    """Return which pixels cosmic rays hit; none where more is hit than rays can hit: then stars are as sharp."""
+    frame = Frame(image=light, variance=exposure.variance, mask=exposure.mask)
     try:
-        rays = find_cosmic_rays(Frame(image=light, variance=exposure.variance, mask=exposure.mask))
+        hit = find_cosmic_rays(frame, contrast=contrast).hit
     except LimitError:
-        return exposure, np.zeros(light.shape, bool)
-    if rays.hit.mean() > _MOST_RAYS:
-        return exposure, np.zeros(light.shape, bool)
-    mask = exposure.mask | np.where(rays.hit, np.int32(Plane.CR), np.int32(0))
-    return interpolate(replace(exposure, mask=mask)), rays.hit
+        return np.zeros(light.shape, bool)
+    return hit if hit.mean() <= _MOST_RAYS else np.zeros(light.shape, bool)
+
+
+def _without(exposure: Exposure, hit: npt.NDArray[np.bool_]) -> Exposure:
+    """Return the image with its hits interpolated, not the median around them: that would cut the top of a star."""
+    if not hit.any():
+        return exposure
+    return interpolate(replace(exposure, mask=exposure.mask | np.where(hit, np.int32(Plane.CR), np.int32(0))))
 
 
 def _finite(light: FloatImage) -> FloatImage:
@@ -199,17 +207,20 @@ def _detected(light: FloatImage, noise: FloatImage, mask: MaskImage, fwhm: float
     return detect(light, noise=noise, kernel=gaussian_kernel(fwhm), mask=mask, threshold=threshold)
 
 
-def _fwhm(frame: Frame, noise: FloatImage, options: Options) -> float:
-    """Return the FWHM of the bright stars, from a first detection with the guess."""
-    guess = options.fwhm_guess_pixels
-    found = _detected(np.asarray(frame.image), noise, np.asarray(frame.mask), guess, _FIRST_THRESHOLD)
-    return find_stars(
-        replace(frame, segments=found.segments),
-        found,
-        guess,
-        signal_to_noise=options.star_signal_to_noise,
-        neighbours=True,
-    ).fwhm_pixels
+def _bright_stars(exposure: Exposure, sky: Background, noise: Noise, options: Options) -> Stars:
+    """Return the bright stars, from a first detection with the guess of the FWHM."""
+    light, guess = _finite(sky.subtract_from(exposure.image)), options.fwhm_guess_pixels
+    of_sky = sky_noise(light, exposure.variance, noise)
+    found = _detected(light, of_sky, exposure.mask, guess, _FIRST_THRESHOLD)
+    frame = Frame(
+        image=light,
+        variance=exposure.variance,
+        gain=noise.gain,
+        gains=noise.gains,
+        mask=exposure.mask,
+        segments=found.segments,
+    )
+    return find_stars(frame, found, guess, signal_to_noise=options.star_signal_to_noise, neighbours=True)
 
 
 def _sky_beside(found: Detections, image: FloatImage, mask: MaskImage, options: Options) -> Background:

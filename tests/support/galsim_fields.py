@@ -178,6 +178,24 @@ def spiral(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return np.asarray(gaussian_filter(disk + 40000 * np.exp(-((radius / 6) ** 0.8)), 1.3))
 
 
+def tracks(random: np.random.Generator, shape: tuple[int, int], count: int) -> np.ndarray:
+    """Return the electrons of cosmic rays: tracks of any length that bend a little, their charge diffused."""
+    out = np.zeros(shape)
+    for _ in range(count):
+        length, density = random.exponential(8) + 0.5, 10 ** random.uniform(2.3, 3.7)  # electrons a pixel of path
+        steps = max(2, int(12 * length))
+        angle = random.uniform(0, np.pi) + random.normal(0, 0.02) * np.linspace(0, length, steps)
+        x = random.uniform(15, shape[1] - 15) + np.cumsum(np.cos(angle)) * length / steps
+        y = random.uniform(15, shape[0] - 15) + np.cumsum(np.sin(angle)) * length / steps
+        charge = density * length / steps * random.gamma(4, 0.25, steps)
+        diffusion = random.uniform(0.15, 0.4)  # pixels
+        for _ in range(12):
+            column, row = (np.rint(at + random.normal(0, diffusion, steps)).astype(int) for at in (x, y))
+            on = (column >= 0) & (row >= 0) & (column < shape[1]) & (row < shape[0])
+            np.add.at(out, (row[on], column[on]), charge[on] / 12)
+    return out
+
+
 def bad_columns(shape: tuple[int, int], columns: Any, *, width: int = 1) -> np.ndarray:
     """Return a mask with some columns BAD."""
     mask = np.zeros(shape, np.int32)

@@ -6,6 +6,8 @@
 
 enum { WIDE = 7, LEAST_LOOKS = 10000, LOOKS_SHARE = 20 }; /* pixels of a round that may be looked at closely: one in 20 */
 
+static const double GROWTH_SHARE = 0.4; /* of the contrast of hits, that their neighbours need */
+
 /* The image as cleaned so far and which pixels count. */
 typedef struct {
     const qk_frame *frame;
@@ -134,11 +136,11 @@ static void least_noise(const qk_frame *f, double *least, double *scratch) {
     }
 }
 
-/* Mark the hits of one round; returns how many are new, -1 where more pixels are sharp than may be looked at: what a hit
+/* Mark the hits of one round behind the n that are there; returns how many there are then, -1 where more pixels are sharp than may be looked at: what a hit
  * costs is medians of medians, and where everything is sharp the noise is wrong. */
-static int64_t mark(search *s, const double *least, uint8_t *sharp, int32_t *hits) {
+static int64_t mark(search *s, const double *least, uint8_t *sharp, int32_t *hits, int64_t n) {
     const qk_frame *f = s->frame;
-    int64_t n = 0, looked_at = 0, most = LEAST_LOOKS + f->ny * f->nx / LOOKS_SHARE;
+    int64_t looked_at = 0, most = LEAST_LOOKS + f->ny * f->nx / LOOKS_SHARE;
     for (int64_t y = 0; y < f->ny; y++) {
         double noise = f->variance ? least[y] : f->noise;
         /* sum / 4 / (2 noise) > sigma, with a margin for the rounding of float */
@@ -159,7 +161,8 @@ static int64_t mark(search *s, const double *least, uint8_t *sharp, int32_t *hit
     return n;
 }
 
-/* Neighbours of hits that are sharp enough are hits too; returns how many hits there are then. */
+/* Neighbours of hits, of this round and those before, that are sharp enough are hits too, but not the flanks of a star that
+ * was hit; returns how many hits there are then. */
 static int64_t grow(search *s, int32_t *hits, int64_t n, double limit) {
     const qk_frame *f = s->frame;
     int64_t before = n;
@@ -167,7 +170,8 @@ static int64_t grow(search *s, int32_t *hits, int64_t n, double limit) {
         for (int64_t j = hits[k] / f->nx - 1; j <= hits[k] / f->nx + 1; j++)
             for (int64_t i = hits[k] % f->nx - 1; i <= hits[k] % f->nx + 1; i++) {
                 if (!usable(s, i, j) || s->found[j * f->nx + i]) continue;
-                if (sharpness(s, i, j) > limit) {
+                double value = sharpness(s, i, j);
+                if (value > limit && value / fine_structure(s, i, j) > GROWTH_SHARE * s->contrast) {
                     s->found[j * f->nx + i] = 1;
                     hits[n++] = (int32_t)(j * f->nx + i);
                 }
@@ -202,19 +206,22 @@ int qk_cosmic_rays(const qk_frame *frame, double sigma, double share, double con
     if (status == QK_OK) {
         memcpy(clean, frame->image, (size_t)pixels * sizeof *clean);
         memset(found, 0, (size_t)pixels * sizeof *found);
-        *n_found = 0;
     }
     if (status == QK_OK && frame->variance) least_noise(&whole, least, least + frame->ny);
+    int64_t n = 0;
     for (int64_t round = 0; round < rounds && status == QK_OK; round++) {
-        int64_t n = mark(&s, least, sharp, hits);
-        if (n < 0) status = qk_fail(QK_LIMIT, "more than one pixel in %d is as sharp as a cosmic ray", LOOKS_SHARE);
-        if (n <= 0) break;
-        for (int64_t k = 0; k < n; k++) found[hits[k]] = 1;
-        n = grow(&s, hits, n, sigma);
+        int64_t before = n, marked = mark(&s, least, sharp, hits, n);
+        if (marked < 0) {
+            status = qk_fail(QK_LIMIT, "more than one pixel in %d is as sharp as a cosmic ray", LOOKS_SHARE);
+            break;
+        }
+        for (int64_t k = n; k < marked; k++) found[hits[k]] = 1;
+        n = grow(&s, hits, marked, sigma);
         n = grow(&s, hits, n, sigma * share);
-        repair(&s, hits, n);
-        *n_found += n;
+        if (n == before) break;
+        repair(&s, hits + before, n - before);
     }
+    *n_found = n;
     free(hits);
     free(least);
     free(sharp);

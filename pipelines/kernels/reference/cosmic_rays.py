@@ -8,6 +8,8 @@ import numpy as np
 
 from qserv_py.pipelines.kernels._library import Array
 
+_GROWTH_SHARE = 0.4
+
 
 def find(
     image: Array,
@@ -27,10 +29,11 @@ def find(
         sharp, contrasts = _maps(np.where(usable, clean, np.nan).astype(float), usable, noise, gain, variance)
         with np.errstate(invalid="ignore"):
             new: Array = usable & ~hit & (sharp > sigma) & (contrasts > contrast)
+            for limit in (sigma, share * sigma):
+                beside = _around(new | hit) & usable & ~hit
+                new = new | (beside & (sharp > limit) & (contrasts > _GROWTH_SHARE * contrast))
             if not new.any():
                 break
-            for limit in (sigma, share * sigma):
-                new = new | (_around(new) & usable & ~hit & (sharp > limit))
         hit |= new
         around = _median(np.where(usable & ~hit, clean, np.nan).astype(float), 5)
         clean = np.where(new, around, clean).astype(np.float32)
