@@ -76,6 +76,7 @@ def _scatter(
             if crowd[cell].mean() > _CROWDED:
                 found[j, i] = 1.0
             elif len(values) >= _LEAST:
-                low, high = np.percentile(values, (_LOW, _HIGH))
-                found[j, i] = (high - low) / _APART
+                low, high = (round(share / 100 * (len(values) - 1)) for share in (_LOW, _HIGH))
+                values = np.partition(values, (low, high))
+                found[j, i] = (values[high] - values[low]) / _APART
     return found
