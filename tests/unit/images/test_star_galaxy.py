@@ -44,6 +44,23 @@ def test_the_spread_of_a_disk_is_what_galsim_draws() -> None:
         spread_model(frame, psf, fitted, scale=0)
 
 
+def test_the_spread_knows_the_gain_of_every_pixel() -> None:
+    """One gain, said once for the image or for each pixel, is one answer; another gain is another."""
+    star = drawn(galsim.Kolmogorov(fwhm=FWHM))
+    psf = Psf(coefficients=star[None] / star.sum(), order=0, x0=50, y0=50, scale_x=50, scale_y=50)
+    # light that no model takes away stays in the pixels, and what it adds to the variance is taken away by the gain
+    wide = galsim.Convolve(galsim.Kolmogorov(fwhm=FWHM), galsim.Exponential(scale_radius=4))
+    light = 1e4 * drawn(wide, side=101)
+    variance = 4.0 + light / 2.5
+    measured = []
+    for gains in (None, np.full(light.shape, 2.5), np.full(light.shape, 5.0)):
+        frame = Frame(image=light, noise=2.0, gain=2.5 if gains is None else 0.0, variance=variance, gains=gains)
+        fitted = psf_photometry(frame, psf, [50.0], [50.0])
+        measured.append(spread_model(frame, psf, fitted, scale=0.5)[1][0])
+    assert measured[1] == pytest.approx(measured[0], rel=1e-6)
+    assert measured[2] != pytest.approx(measured[0], rel=1e-2)
+
+
 @pytest.fixture(scope="module")
 def rows() -> list[tuple[Any, np.ndarray]]:
     """Detected sources and their truth: stars, and as many galaxies of a half-light radius as is usual at 23 mag."""
