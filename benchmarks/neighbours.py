@@ -131,7 +131,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = objects(options.objects)
     with loaded(rows, target_rows=options.target_rows) as cluster, Session(cluster) as session:
-        [state] = session.catalog().families.values()
+        [state] = session.catalog_with_chunks(["n"]).families.values()
         figures = [measure(session, rows, radius / 3600) for radius in options.radii]
     print(
         json.dumps(

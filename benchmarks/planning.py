@@ -93,13 +93,19 @@ def catalogue(chunks: int) -> Catalog:
     none = np.empty(0, dtype=np.int64)
     visit = TableSnapshot(chunks=none, rows=none, generations=none, total_rows=100_000, ref_generation=1)
     tables = {table.name: whole if table.is_partitioned else visit for table in database.tables}
-    state = FamilyState(orders=np.full(chunks, ORDER), pixels=every * (12 << (2 * ORDER)) // chunks, workers=every % 20)
+    names = tuple(f"w{number}" for number in range(20))
+    state = FamilyState(
+        orders=np.full(chunks, ORDER),
+        pixels=every * (12 << (2 * ORDER)) // chunks,
+        workers=every % len(names),
+        worker_names=names,
+    )
     return Catalog(
         version=1,
         databases=(database,),
         families=MappingProxyType({database.family.name: state}),
         snapshots=MappingProxyType({database.name: Snapshot(number=1, tables=MappingProxyType(tables))}),
-        workers=tuple(Worker(name=f"w{number}", conninfo="", parts_dir="") for number in range(20)),
+        workers=tuple(Worker(name=name, conninfo="", parts_dir="") for name in names),
     )
 
 

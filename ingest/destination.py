@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qserv_py.catalog.part import NewPart, PartRole
 from qserv_py.catalog.snapshot import Worker
-from qserv_py.errors import InternalError
+from qserv_py.errors import InternalError, WorkerUnavailableError
 from qserv_py.registry.connection import Registry
 
 
@@ -34,6 +34,8 @@ class Destination:
         for worker in self.workers:
             if worker.name == name:
                 return worker
+        if not name:
+            raise WorkerUnavailableError("a chunk that gets rows is placed on no worker", hint="Place it again.")
         raise InternalError(f'the registry names worker "{name}", which the cluster does not have')
 
     def parts_dir(self, worker: str) -> Path:

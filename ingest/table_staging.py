@@ -14,7 +14,7 @@ import pyarrow as pa
 from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Database, DirectorTable, Table
 from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
-from qserv_py.catalog.snapshot import FamilyState, IntArray
+from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import ROW_COLUMN, InputFile, Intake, check_rejects
@@ -137,11 +137,11 @@ def stage_following(job: IngestJob, files: list[InputFile]) -> Staged:
         read_files(job, spool, locator, files)
         check_rejects(files, max_rejects=job.max_rejects)
         # Read after the director index: every cell in that has its chunk by now.
-        state = job.destination.registry.family_state(job.database.family.name)
+        state = job.destination.registry.family(job.database.family.name).state
         staging = _staging(
             job,
             ChunkMap.of_state(state),
-            _worker_names(job.destination, state),
+            state.holders(),
             farthest_pair_deg=locator.farthest_pair_deg,
         )
         chunks = _stage_rows(job, staging, spool, dropped=_NO_ROWS, overlap=None)
@@ -170,7 +170,7 @@ def stage_child_with_orphans(job: IngestJob, table: ChildTable, files: list[Inpu
 def _plan_chunks(job: IngestJob, spool: Spool, dropped_cells: IntArray) -> ChunkPlan:
     destination, family = job.destination, job.database.family
     return plan_chunks(
-        destination.registry.family_state(family.name),
+        destination.registry.family(family.name).state,
         [worker.name for worker in destination.workers],
         spool.run_keys(),
         dropped_cells,
@@ -238,11 +238,6 @@ def _stage_rows(
 ) -> IntArray:
     counter = RowCounter(job.progress, IngestStage.STAGING, spool.rows)
     return staging.stage_chunks(job.table, spool, dropped=dropped, overlap=overlap, staged=counter.add)
-
-
-def _worker_names(destination: Destination, state: FamilyState) -> list[str]:
-    names = [worker.name for worker in destination.workers]
-    return [names[index] for index in state.workers.tolist()]
 
 
 def _directors(database: Database) -> list[DirectorTable]:

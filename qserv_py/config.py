@@ -38,6 +38,9 @@ class ClusterConfig:
 
     directory: Path
     workers: tuple[WorkerConfig, ...]
+    registry: str = ""
+    """Name of the worker whose server has the registry, too; empty for the first."""
+
     postgres_bin: str = ""
     """Directory of the PostgreSQL programs; empty for the wheel's."""
 
@@ -92,6 +95,7 @@ class ClusterConfig:
             return cls(
                 directory=directory.absolute(),
                 workers=tuple(WorkerConfig(**worker) for worker in raw["workers"]),
+                registry=raw.get("registry", ""),
                 postgres_bin=raw["postgres_bin"],
                 settings=dict(raw["settings"]),
                 scratch_bytes=int(raw.get("scratch_bytes", SCRATCH_BYTES)),

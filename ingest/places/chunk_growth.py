@@ -51,7 +51,9 @@ def plan_chunks(
     Parameters
     ----------
     state
-        The family's chunks now; its workers are indices into ``worker_names``.
+        The family's chunks now.
+    worker_names
+        Workers that may hold new chunks.
     runs
         ``healpix29`` of the new rows, each array ascending.
     dropped
@@ -64,9 +66,9 @@ def plan_chunks(
     orders, pixels = present.cells_for(density, family=family)
     grown = present.with_chunks(orders, pixels)
     new = np.flatnonzero(present.index_of(grown.firsts) < 0)
-    workers = [""] * len(grown)
+    workers, holders = [""] * len(grown), state.holders()
     for old_index, index in enumerate(grown.index_of(present.firsts).tolist()):
-        workers[index] = worker_names[state.workers[old_index]]
+        workers[index] = holders[old_index]
     for index, worker in zip(new.tolist(), _place(_rows_of(grown, new, density), worker_names, rows_held), strict=True):
         workers[index] = worker
     return ChunkPlan(chunk_map=grown, workers=workers, new_indices=new)

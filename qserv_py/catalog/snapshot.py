@@ -13,7 +13,9 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
+from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import Database
+from qserv_py.errors import InternalError, WorkerUnavailableError
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -64,7 +66,11 @@ class Snapshot:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FamilyState:
-    """The chunks of a family and where they are. Sorted by ``first``; cells never overlap."""
+    """The chunks of a family and where they are. Sorted by ``first``; cells never overlap.
+
+    An index into these arrays means a chunk in the plans and snapshots of one ``Catalog`` alone; whatever is written
+    down or read from elsewhere names chunks by their cells, and workers by their names.
+    """
 
     orders: IntArray
     """HEALPix order of each chunk, shape (n,)."""
@@ -73,7 +79,31 @@ class FamilyState:
     """NESTED pixel of each chunk, shape (n,)."""
 
     workers: IntArray
-    """Index into ``Catalog.workers`` of the chunk's first placement, shape (n,)."""
+    """Index into ``worker_names`` of the chunk's first placement, -1 without one, shape (n,)."""
+
+    worker_names: tuple[str, ...]
+
+    def worker_of(self, index: int) -> str:
+        """Return the name of the worker that holds a chunk; WorkerUnavailableError if none does."""
+        place = int(self.workers[index])
+        if place < 0:
+            chunk = ChunkId(int(self.orders[index]), int(self.pixels[index]))
+            raise WorkerUnavailableError(
+                f"chunk {chunk} is placed on no worker",
+                detail="The registry has a chunk without a row in placement.",
+                hint="Place it again, or ask for another part of the sky.",
+            )
+        return self.worker_names[place]
+
+    def holders(self) -> list[str]:
+        """Return the worker of every chunk by its name, empty for a chunk that none holds."""
+        names = (*self.worker_names, "")
+        return [names[place] for place in self.workers.tolist()]
+
+    def by_worker(self, chunks: IntArray) -> dict[str, IntArray]:
+        """Return which of some chunks each worker holds, by its name; WorkerUnavailableError if none holds one."""
+        places = self.workers[chunks]
+        return {self.worker_of(int(chunks[places == place][0])): chunks[places == place] for place in np.unique(places)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +118,34 @@ class Worker:
     """Directory of the worker's parts."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseVersion:
+    """What tells the state of one database from another."""
+
+    database_id: int
+    version: int
+    """Grows with every change of its tables and snapshots."""
+
+    family: int
+    """Version of the chunk map that has all chunks of the snapshot; later ones have them, too."""
+
+    snapshot: int | None
+    """Number of the published snapshot, None without one."""
+
+    @property
+    def number(self) -> tuple[int, int]:
+        """What is the same as long as its tables and snapshot are."""
+        return self.database_id, self.version
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Catalog:
-    """Everything the planner may know, at one moment."""
+    """Everything the planner may know, at one moment.
+
+    A query needs the chunks of the databases that it names and no others, so a catalogue may be without them: names
+    are resolved with the databases alone, then those chunks are put in (``snapshots`` and ``families``), and the query
+    is planned.
+    """
 
     version: int
     """Number that grows with every change of the registry."""
@@ -100,9 +155,37 @@ class Catalog:
     """By the family's name."""
 
     snapshots: Mapping[str, Snapshot] = field(default_factory=lambda: MappingProxyType({}))
-    """By the database's name; published databases only."""
+    """By the database's name; of published databases those whose chunks are there."""
+
+    versions: Mapping[str, DatabaseVersion] = field(default_factory=lambda: MappingProxyType({}))
+    """By the database's name; of those that the registry has."""
 
     workers: tuple[Worker, ...] = ()
+
+    @property
+    def any_worker(self) -> str:
+        """Name of the worker that answers what every worker can."""
+        return self.workers[0].name if self.workers else ""
+
+    def snapshot_of(self, database: str, table: str) -> TableSnapshot | None:
+        """Return what queries see of a table, None when nothing is published of it.
+
+        Raises
+        ------
+        InternalError
+            If the chunks of its database were not put into this catalogue.
+        """
+        held = self.snapshots.get(database)
+        if held is not None:
+            return held.tables.get(table)
+        if database in self.published:
+            raise InternalError(f'a plan needs the chunks of "{database}", which its catalogue is without')
+        return None
+
+    @property
+    def published(self) -> Mapping[str, int]:
+        """Numbers of the snapshots of the registry's published databases, whether or not their chunks are here."""
+        return {name: one.snapshot for name, one in self.versions.items() if one.snapshot is not None}
 
     def with_database(self, database: Database, snapshot: Snapshot) -> Catalog:
         """Return the catalogue with one more published database."""
@@ -128,4 +211,5 @@ class Catalog:
             databases=databases,
             families=MappingProxyType({name: state for name, state in self.families.items() if name in families}),
             snapshots=MappingProxyType({name: held for name, held in self.snapshots.items() if name in names}),
+            versions=MappingProxyType({name: held for name, held in self.versions.items() if name in names}),
         )

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from qserv_py.catalog.snapshot import Worker
-from qserv_py.config import USER_TABLES_DIR, ClusterConfig, WorkerConfig
+from qserv_py.config import CLUSTER_FILE, USER_TABLES_DIR, ClusterConfig, WorkerConfig
 from qserv_py.errors import ClusterError
 from qserv_py.registry.connection import REGISTRY_DATABASE, Registry
 from qserv_py.registry.transactions import unfinished_transactions
@@ -50,6 +50,26 @@ class Cluster:
 
     admin: Mapping[str, str]
     """The superuser's connection string to each worker's shard database, by the worker's name."""
+
+    def worker(self, name: str) -> tuple[Worker, str]:
+        """Return a worker and the superuser's connection string to its shard, by its name.
+
+        One that ``cluster.json`` got after this handle was made is found, too.
+
+        Raises
+        ------
+        ClusterError
+            If ``cluster.json`` has no such worker.
+        """
+        for cluster in (self, None):
+            cluster = cluster or cluster_of(ClusterConfig.load(self.config.directory))
+            for worker in cluster.workers:
+                if worker.name == name:
+                    return worker, cluster.admin[name]
+        raise ClusterError(
+            f'the registry names worker "{name}", which {self.config.directory / CLUSTER_FILE} does not have',
+            hint="Put it back there and run qserv cluster start; the rows of its chunks are in its directory.",
+        )
 
     def registry(self) -> Registry:
         """Return a registry of its own connection; close it after use."""
@@ -110,7 +130,7 @@ def cluster_of(config: ClusterConfig) -> Cluster:
         reader = server_conninfo(**address, user=READER, options=READER_OPTIONS)  # type: ignore[arg-type]
         parts_dir = str(config.worker_dir(worker.name) / "parts")
         workers.append(Worker(name=worker.name, conninfo=reader, parts_dir=parts_dir))
-    first = config.workers[0]
+    first = next((worker for worker in config.workers if worker.name == config.registry), config.workers[0])
     registry = server_conninfo(
         host=str(socket_dir(config, first)),
         port=first.port,
@@ -139,6 +159,8 @@ def start_cluster(directory: str | os.PathLike[str]) -> Cluster:
         config.save()
         each([servers(config, programs)[worker.name].start for worker in config.workers])
         cluster = set_up(config)
+        if not config.registry:  # made by an earlier version, and the registry was found where those had it
+            replace(config, registry=config.workers[0].name).save()
     _finish_ingests(cluster)
     _sweep_user_tables(cluster)
     return cluster

@@ -120,6 +120,7 @@ def _init(target: Path, workers: int, bin_dir: str, settings: dict[str, str], *,
     config = ClusterConfig(
         directory=target,
         workers=tuple(WorkerConfig(name=f"w{n}", port=port) for n, port in enumerate(sorted(ports), 1)),
+        registry="w1",
         postgres_bin=bin_dir,
         settings=settings,
     )
@@ -133,7 +134,7 @@ def _init(target: Path, workers: int, bin_dir: str, settings: dict[str, str], *,
         def make(server: Server) -> None:
             server.initialise(passwords[SUPERUSER], sync=sync)
             server.start()
-            first = server.name == config.workers[0].name
+            first = server.name == config.registry
             databases = (SHARD_DATABASE, REGISTRY_DATABASE) if first else (SHARD_DATABASE,)
             prepare_server(cluster.admin[server.name], reader_password=passwords[READER], databases=databases)
 

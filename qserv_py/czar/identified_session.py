@@ -6,7 +6,7 @@ network. So services hold this one, and import-linter keeps them from importing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
 
@@ -56,6 +56,10 @@ class IdentifiedSession:
         for kept in self.user_tables.databases(identity):
             catalog = kept.added_to(catalog)
         return catalog
+
+    def catalog_with_chunks(self, names: Collection[str], identity: Identity) -> Catalog:
+        """Return the databases that an identity may read, with the chunks of some of them."""
+        return self._session.catalog_with_chunks(names, _known(identity))
 
     def plan(self, adql: str, identity: Identity, *, uploads: Mapping[str, pa.Table] | None = None) -> QueryPlan:
         """Return the plan of a query, as ``Session.plan`` does."""

@@ -1,15 +1,13 @@
 """The life of one query in the czar: read, resolve, plan, run; and what is kept between queries.
 
-A session holds the catalogue as it last saw it (one cheap look at the registry's version tells when it is stale), the
-director indexes as memory maps, and the engines. Threads may share one session.
+A session holds the catalogue piece by piece as it last saw it (one cheap look at the registry's version tells when
+something is stale), the director indexes as memory maps, and the engines. Threads may share one session.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import ChainMap
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import suppress
 from functools import reduce
 from weakref import WeakSet
@@ -17,26 +15,30 @@ from weakref import WeakSet
 import pyarrow as pa
 
 from qserv_py.adql.blocks.resolve import resolve
-from qserv_py.adql.parse import parse
+from qserv_py.adql.parse import ParsedQuery, parse
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
 from qserv_py.czar.answer import Answer, QueryStats
+from qserv_py.czar.catalog_views import CatalogViews, rows_of, with_tables
+from qserv_py.czar.chunk_loader import ChunkLoader, databases_of
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
-from qserv_py.czar.obscore.brought import ShownTable
-from qserv_py.czar.tables.czar_tables import CzarTables, uploaded_tables
-from qserv_py.czar.tables.service_tables import ServiceTables, check_obscore
+from qserv_py.czar.tables.czar_tables import uploaded_tables
+from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables.user_tables import UserTables, may_read_user_tables
-from qserv_py.errors import LimitError
-from qserv_py.executor.engines import Engines
+from qserv_py.errors import ClusterError, LimitError
+from qserv_py.executor.engines import Engines, WorkerAddress
 from qserv_py.executor.execute import Execution
 from qserv_py.executor.placed_rows import narrowed_plan
 from qserv_py.executor.runner import Progress
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.explain import explain
 from qserv_py.planner.plan.query_plan import QueryPlan
+
+MOST_CHANGES = 10
+"""How often a database may be published anew between naming its tables and loading its chunks."""
 
 
 class Session(Closing):
@@ -57,14 +59,13 @@ class Session(Closing):
         self.cluster = cluster
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
-        self._lock = threading.Lock()
-        self._loaded: tuple[Catalog, ServiceTables] | None = None
-        self._views: dict[frozenset[str], tuple[Catalog, Mapping[str, pa.Table]]] = {}
         self._indexes = DirectorIndexes(cluster.config.czar_dir)
+        self._views = CatalogViews(self._registry, cluster.config.directory, changed=self._indexes.forget)
+        self._chunks = ChunkLoader(cluster.registry())
         self._open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = WeakSet()
         self._engines = Engines(
-            cluster.workers,
-            admin=cluster.admin,
+            self._address_of,
+            workers=len(cluster.workers),
             spill_dir=cluster.config.czar_dir / "spill",
             slots=slots,
             connections=connections,
@@ -78,39 +79,28 @@ class Session(Closing):
             with suppress(ValueError):  # another thread reads them, and is waited for
                 rows.close()
         self._engines.close()
+        self._chunks.close()
         self._registry.close()
 
     def check_settings(self) -> None:
         """Raise ConfigError if the settings name a table as ``ivoa.ObsCore`` that cannot be it; queries go on then."""
-        with self._lock:
-            check_obscore(self._registry.load_catalog(), self.cluster.config.directory)
+        check_obscore(self._views.whole(), self.cluster.config.directory)
 
     def catalog(self, identity: Identity = OPERATOR) -> Catalog:
         """Return the catalogue as it is now, with the databases that an identity may read and no trace of others.
 
-        TAP_SCHEMA, which describes them, is among them. As long as nothing changes, identities that may read the same
-        databases get the same object.
+        TAP_SCHEMA, which describes them, is among them. It is without the chunks of the databases. As long as nothing
+        changes, identities that may read the same databases get the same object.
         """
-        return self._view(identity)[0]
+        return self._views.view(identity)[0]
 
-    def _view(self, identity: Identity) -> tuple[Catalog, Mapping[str, pa.Table]]:
-        """Return the catalogue of an identity and the rows of the tables in it that the czar holds."""
-        with self._lock:
-            version = self._registry.catalog_version()
-            if self._loaded is None or self._loaded[0].version != version:
-                directory = self.cluster.config.directory
-                self._loaded = self._registry.load_catalog(), ServiceTables(self._registry, directory)
-                self._views.clear()
-                self._indexes.forget()
-            known, service_tables = self._loaded
-            names = frozenset(database.name for database in known.databases if identity.may_read(database))
-            if names not in self._views:
-                catalog = known.restricted_to(names)
-                shown: list[CzarTables | ShownTable] = list(service_tables.visible(catalog))
-                catalog = reduce(_with_tables, shown, catalog)
-                shown.append(tap_schema_of(catalog))
-                self._views[names] = _with_tables(catalog, shown[-1]), _rows_of(shown)
-            return self._views[names]
+    def catalog_with_chunks(self, names: Collection[str], identity: Identity = OPERATOR) -> Catalog:
+        """Return the catalogue of an identity with the chunks of some databases."""
+        for _ in range(MOST_CHANGES):
+            complete = self._chunks.put_into(self.catalog(identity), names)
+            if complete is not None:
+                return complete
+        raise _changing()
 
     def plan(
         self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None, identity: Identity = OPERATOR
@@ -165,30 +155,43 @@ class Session(Closing):
         plan, held = self._plan(adql, uploads, identity)
         return explain(narrowed_plan(plan, held, self._indexes.cells_of_ids))
 
+    def _address_of(self, worker: str) -> WorkerAddress:
+        known, admin = self.cluster.worker(worker)
+        return WorkerAddress(worker=known, admin=admin)
+
     def _plan(
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
         parsed = parse(adql)
-        catalog, described = self._view(identity)
+        for _ in range(MOST_CHANGES):
+            catalog, held = self._names(parsed, uploads, identity)
+            try:
+                resolved = resolve(parsed, catalog)
+                complete = self._chunks.put_into(catalog, databases_of(resolved))
+                if complete is not None:
+                    return plan_query(resolved, complete, self._indexes.key_cells(resolved, complete)), held
+            except RecursionError:
+                raise LimitError(
+                    "the query is nested too deeply", hint="Write it with fewer nested expressions."
+                ) from None
+        raise _changing()
+
+    def _names(
+        self, parsed: ParsedQuery, uploads: Mapping[str, pa.Table] | None, identity: Identity
+    ) -> tuple[Catalog, Mapping[str, pa.Table]]:
+        """Return what a query may name, and the rows of the tables that the czar holds."""
+        catalog, described = self._views.view(identity)
         brought = list(self.user_tables.databases(identity)) if may_read_user_tables(parsed, identity) else []
         if brought and parsed.may_name(SCHEMA_DATABASE):
             catalog = catalog.without(SCHEMA_DATABASE)
-            brought.append(tap_schema_of(reduce(_with_tables, brought, catalog)))
+            brought.append(tap_schema_of(reduce(with_tables, brought, catalog)))
         if uploads:
             brought.append(uploaded_tables(uploads))
-        catalog, held = reduce(_with_tables, brought, catalog), _rows_of(brought, described)
-        try:
-            resolved = resolve(parsed, catalog)
-            return plan_query(resolved, catalog, self._indexes.key_cells(resolved, catalog)), held
-        except RecursionError:
-            raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
+        return reduce(with_tables, brought, catalog), rows_of(brought, described)
 
 
-def _with_tables(catalog: Catalog, tables: CzarTables | ShownTable) -> Catalog:
-    return tables.added_to(catalog)
-
-
-def _rows_of(brought: Sequence[CzarTables | ShownTable], *others: Mapping[str, pa.Table]) -> Mapping[str, pa.Table]:
-    """Return the rows of tables by their names, none of them read yet; the first of a name counts."""
-    return ChainMap(*(tables.rows for tables in brought), *others)  # type: ignore[arg-type]
+def _changing() -> ClusterError:
+    return ClusterError(
+        f"the databases of the query were published {MOST_CHANGES} times while it was planned", hint="Send it again."
+    )

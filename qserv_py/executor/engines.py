@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from qserv_py.catalog.snapshot import Worker
@@ -14,15 +15,27 @@ from qserv_py.workers.query import QueryPool
 from qserv_py.workers.scratch import ScratchStore, new_number
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerAddress:
+    """How one worker is reached."""
+
+    worker: Worker
+    """With the reader's connection string."""
+
+    admin: str
+    """The superuser's connection string: scratch relations are made with it."""
+
+
 class Engines:
     """What queries run on: a pool of connections to each worker, threads, and the merge engine.
 
     Parameters
     ----------
+    address_of
+        Tells of a name of a worker how to reach it; raises if there is no such worker. Connections are made when a
+        query first names the worker.
     workers
-        The workers, with the reader's connection strings.
-    admin
-        Connection strings of the superuser, by the worker's name: scratch relations are made with them.
+        How many workers there are, about: the threads are as many as they need.
     spill_dir
         Where the merge engine puts what its memory does not hold.
     slots
@@ -35,9 +48,9 @@ class Engines:
 
     def __init__(
         self,
-        workers: Sequence[Worker],
+        address_of: Callable[[str], WorkerAddress],
         *,
-        admin: Mapping[str, str],
+        workers: int,
         spill_dir: Path,
         slots: int = 2,
         connections: int | None = None,
@@ -46,21 +59,37 @@ class Engines:
     ) -> None:
         self.slots = slots
         self.kept_bytes = kept_bytes
-        most = max(slots, connections or slots)
-        self.pools = [QueryPool(worker, slots=most) for worker in workers]
         self.scratch_number = new_number()
-        self.scratch = [
-            ScratchStore(worker.name, admin[worker.name], number=self.scratch_number, most_bytes=scratch_bytes)
-            for worker in workers
-        ]
+        self._address_of = address_of
+        self._scratch_bytes = scratch_bytes
+        self._most = max(slots, connections or slots)
+        self._pools: dict[str, QueryPool] = {}
+        self._stores: dict[str, ScratchStore] = {}
         self.threads: Executor = ThreadPoolExecutor(
-            max_workers=max(1, len(workers)) * most * 4, thread_name_prefix="qserv-chunk"
+            max_workers=max(1, workers) * self._most * 4, thread_name_prefix="qserv-chunk"
         )
         # Apart from the chunk queries, which may wait for their readers: what they read must not wait for them.
-        self.copying: Executor = ThreadPoolExecutor(max(2, len(workers)), thread_name_prefix="qserv-copy")
+        self.copying: Executor = ThreadPoolExecutor(max(2, workers), thread_name_prefix="qserv-copy")
         self.spill_dir = spill_dir
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
+
+    def pool(self, worker: str) -> QueryPool:
+        """Return the connections to a worker, by its name; ClusterError if the cluster has no such worker."""
+        with self._lock:
+            if worker not in self._pools:
+                self._pools[worker] = QueryPool(self._address_of(worker).worker, slots=self._most)
+            return self._pools[worker]
+
+    def store(self, worker: str) -> ScratchStore:
+        """Return the scratch relations of a worker, by its name; ClusterError if the cluster has no such worker."""
+        with self._lock:
+            if worker not in self._stores:
+                admin = self._address_of(worker).admin
+                self._stores[worker] = ScratchStore(
+                    worker, admin, number=self.scratch_number, most_bytes=self._scratch_bytes
+                )
+            return self._stores[worker]
 
     @property
     def merge(self) -> MergeEngine:
@@ -74,9 +103,9 @@ class Engines:
         """Close all connections; no query may be running."""
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.copying.shutdown(wait=True)
-        for pool in self.pools:
+        for pool in self._pools.values():
             pool.close()
-        for store in self.scratch:
+        for store in self._stores.values():
             store.close()
         with self._lock:
             if self._merge is not None:

@@ -44,7 +44,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         self._sent = SentRows(
-            self.engines.scratch,
+            self.engines.store,
             number=self.engines.scratch_number,
             threads=self.engines.copying,
             cells_of_ids=self.cells_of_ids,
@@ -150,7 +150,7 @@ class Execution:
         run = ShardRun(
             stage,
             self.plan.catalog,
-            pools=self.engines.pools,
+            pools=self.engines.pool,
             threads=self.engines.threads,
             slots=self.engines.slots,
             written=written,

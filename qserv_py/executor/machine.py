@@ -22,7 +22,7 @@ class Batch:
     """Chunk queries that travel to one worker as one statement."""
 
     number: int
-    worker: int
+    worker: str
     chunks: tuple[int, ...]
     """Indices of the chunks; empty for a statement that reads only ref tables."""
 
@@ -103,7 +103,7 @@ class StageMachine:
     """
 
     def __init__(self, batches: Sequence[Batch], *, slots: int) -> None:
-        self._waiting: dict[int, deque[Batch]] = {}
+        self._waiting: dict[str, deque[Batch]] = {}
         for batch in batches:
             self._waiting.setdefault(batch.worker, deque()).append(batch)
         self._free = dict.fromkeys(self._waiting, slots)
@@ -153,7 +153,7 @@ class StageMachine:
         self._on_the_way -= 1
         self._free[batch.worker] += 1
 
-    def _go_on(self, worker: int) -> list[Instruction]:
+    def _go_on(self, worker: str) -> list[Instruction]:
         if self._state is _State.RUNNING:
             sent = self._send(worker)
             if sent:
@@ -175,7 +175,7 @@ class StageMachine:
     def _send_all(self) -> list[Instruction]:
         return [instruction for worker in self._waiting for instruction in self._send(worker)]
 
-    def _send(self, worker: int) -> list[Instruction]:
+    def _send(self, worker: str) -> list[Instruction]:
         sent: list[Instruction] = []
         while self._free[worker] and self._waiting[worker]:
             self._free[worker] -= 1
@@ -185,14 +185,14 @@ class StageMachine:
 
 
 def make_batches(
-    chunks_by_worker: Mapping[int, Sequence[int]], *, slots: int, most: int, few_rows: bool = False
+    chunks_by_worker: Mapping[str, Sequence[int]], *, slots: int, most: int, few_rows: bool = False
 ) -> list[Batch]:
     """Divide the chunks of a stage into batches.
 
     Parameters
     ----------
     chunks_by_worker
-        Chunk indices of each worker.
+        Chunk indices of each worker, by its name.
     slots
         Statements that one worker runs at a time; each gets a few batches, so that a slow one does not hold up the
         rest.

@@ -125,7 +125,7 @@ def _by_position(placing: ByPosition, table: pa.Table, catalog: Catalog) -> tupl
 def _density(placing: ByPosition, catalog: Catalog) -> float:
     """Return how many rows of the director there are in a square degree, on average."""
     database = next(one for one in catalog.databases if one.name == placing.database)
-    snapshot = catalog.snapshots[placing.database].tables.get(placing.director)
+    snapshot = catalog.snapshot_of(placing.database, placing.director)
     if snapshot is None or not len(snapshot.chunks):
         return 0.0
     orders = catalog.families[database.family.name].orders[snapshot.chunks]

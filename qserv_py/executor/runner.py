@@ -52,7 +52,7 @@ class ShardRun:
         stage: ShardStage,
         catalog: Catalog,
         *,
-        pools: Sequence[QueryPool],
+        pools: Callable[[str], QueryPool],
         threads: Executor,
         slots: int,
         written: Written,
@@ -158,7 +158,7 @@ class ShardRun:
         rows = 0
         event: machine.Event
         try:
-            for received in self._pools[batch.worker].run(self._statement(batch), statement):
+            for received in self._pools(batch.worker).run(self._statement(batch), statement):
                 rows += received.num_rows
                 if received.num_rows and not self._put(conform(received, self._schema)):
                     break
@@ -194,9 +194,9 @@ class ShardRun:
     def _make_batches(self, slots: int) -> list[machine.Batch]:
         stage = self._stage
         if stage.family is None:
-            return [machine.Batch(0, 0, ())]
-        workers = self._catalog.families[stage.family].workers[stage.chunks]
-        by_worker = {int(worker): stage.chunks[workers == worker].tolist() for worker in np.unique(workers)}
+            return [machine.Batch(0, self._catalog.any_worker, ())]
+        found = self._catalog.families[stage.family].by_worker(stage.chunks)
+        by_worker = {worker: chunks.tolist() for worker, chunks in found.items()}
         return machine.make_batches(by_worker, slots=slots, most=MOST_CHUNKS, few_rows=stage.row_limit is not None)
 
     def _report(self, event: machine.Event) -> None:

@@ -39,7 +39,7 @@ class SentRows:
     Parameters
     ----------
     stores
-        The scratch relations of each worker, in the order of ``Catalog.workers``.
+        The scratch relations of a worker, by its name.
     number
         Number that begins the names of scratch relations.
     threads
@@ -52,7 +52,7 @@ class SentRows:
 
     def __init__(
         self,
-        stores: Sequence[ScratchStore],
+        stores: Callable[[str], ScratchStore],
         *,
         number: int,
         threads: Executor,
@@ -64,7 +64,7 @@ class SentRows:
         self._threads = threads
         self._cells_of_ids = cells_of_ids
         self._cancelled = cancelled
-        self._made: dict[int, list[str]] = {}
+        self._made: dict[str, list[str]] = {}
 
     def send(self, stage: ShardStage, catalog: Catalog, tables: Mapping[str, pa.Table]) -> tuple[ShardStage, Written]:
         """Send the rows that a stage reads to the workers.
@@ -113,7 +113,7 @@ class SentRows:
         """Remove what was copied to the workers; returns at once."""
         made, self._made = self._made, {}
         for worker, names in made.items():
-            self._threads.submit(self._stores[worker].drop, names)
+            self._threads.submit(self._stores(worker).drop, names)
 
     def _send_placed(
         self, slot: ValuesSlot, placed: PlacedRows, stage: ShardStage, catalog: Catalog
@@ -124,8 +124,7 @@ class SentRows:
         state = catalog.families[stage.family]
         known = chunk_map(state)
         parts = {}
-        for worker in _workers_of(stage, catalog):
-            chunks = stage.chunks[state.workers[stage.chunks] == worker]
+        for worker, chunks in state.by_worker(stage.chunks).items():
             parts[worker] = placed.needed_by(known.firsts[chunks], known.ends[chunks])
         needed = np.unique(np.concatenate(list(parts.values()))) if parts else np.empty(0, dtype=np.int64)
         if len(needed) * (len(labels) + 1) <= MAX_TEXT_VALUES and not _has_bytes(slot):
@@ -136,14 +135,14 @@ class SentRows:
             CELL_COLUMN,
         )
 
-    def _copy(self, slot: ValuesSlot, parts: Mapping[int, pa.Table], index: str) -> str:
+    def _copy(self, slot: ValuesSlot, parts: Mapping[str, pa.Table], index: str) -> str:
         """Copy rows into a scratch relation on each worker; return its SQL name."""
         name = new_name(self._number)
         columns = [CopyColumn(column.label, column.type) for column in slot.columns]
         copies = []
         for worker, rows in parts.items():
             self._made.setdefault(worker, []).append(name)
-            put = self._stores[worker].put
+            put = self._stores(worker).put
             if slot.index:
                 rows = rows.sort_by(slot.index)
             copies.append(
@@ -158,12 +157,11 @@ class SentRows:
 _CELL = StageColumn(label=CELL_COLUMN, type=DataType.LONG)
 
 
-def _workers_of(stage: ShardStage, catalog: Catalog) -> list[int]:
-    """Return the workers that run a statement of the stage, as indices."""
+def _workers_of(stage: ShardStage, catalog: Catalog) -> list[str]:
+    """Return the names of the workers that run a statement of the stage."""
     if stage.family is None:
-        return [0]
-    found: list[int] = np.unique(catalog.families[stage.family].workers[stage.chunks]).tolist()
-    return found
+        return [catalog.any_worker]
+    return list(catalog.families[stage.family].by_worker(stage.chunks))
 
 
 def _is_small(slot: ValuesSlot, rows: pa.Table) -> bool:

@@ -30,7 +30,7 @@ def reads_of(stage: ShardStage, plan: QueryPlan) -> list[TableRead]:
     found = []
     for slot in stage.template.pieces:
         if isinstance(slot, RelationSlot):
-            snapshot = plan.catalog.snapshots[slot.table.database].tables.get(slot.table.name)
+            snapshot = plan.catalog.snapshot_of(slot.table.database, slot.table.name)
             if snapshot is not None:
                 found.append(_read(slot, snapshot, stage))
     return found

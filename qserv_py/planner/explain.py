@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
-import numpy as np
-
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage, values_slots
 from qserv_py.planner.plan.slots import ByKey, ByPosition, ValuesSlot
@@ -62,7 +58,7 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}; the rows are brought to the workers")
     lines += [f"placed     {_placing(slot)}" for slot in values_slots(stage) if slot.placing is not None]
     for query in chunk_queries(_first_chunk(stage), plan.catalog):
-        where = f"chunk {query.chunk} on {plan.catalog.workers[query.worker].name}" if query.chunk else "any worker"
+        where = f"chunk {query.chunk} on {query.worker}" if query.chunk else "any worker"
         lines += [f"statement  {where}:", _indented(query.sql)]
     return lines
 
@@ -87,9 +83,8 @@ def _first_chunk(stage: ShardStage) -> ShardStage:
 def _workers(stage: ShardStage, plan: QueryPlan) -> str:
     if stage.family is None:
         return ""
-    numbers = plan.catalog.families[stage.family].workers[stage.chunks]
-    counts = Counter(np.asarray(numbers).tolist())
-    return ", ".join(f"{plan.catalog.workers[number].name}: {count}" for number, count in sorted(counts.items()))
+    found = plan.catalog.families[stage.family].by_worker(stage.chunks)
+    return ", ".join(f"{worker}: {len(chunks)}" for worker, chunks in found.items())
 
 
 def _merge(stage: MergeStage) -> list[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from types import MappingProxyType
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from psycopg import IsolationLevel
 
 from qserv_py.catalog.grants import Grantee, GranteeKind
@@ -25,78 +26,77 @@ from qserv_py.catalog.model import (
     Table,
     TableKind,
 )
-from qserv_py.catalog.snapshot import Catalog, FamilyState, Snapshot, TableSnapshot, Worker
+from qserv_py.catalog.pieces import DatabasePiece, Description
+from qserv_py.catalog.snapshot import DatabaseVersion, Worker
 from qserv_py.catalog.types import DataType
 from qserv_py.registry.statements import Connection, run
 
 Row = tuple[Any, ...]
 
-_EMPTY = np.empty(0, np.int64)
-_NO_CHUNKS = FamilyState(orders=_EMPTY, pixels=_EMPTY, workers=_EMPTY)
+
+def read_description(connection: Connection, known: Mapping[str, DatabasePiece]) -> Description:
+    """Return all databases as of one moment, reading those that are not known or have changed.
+
+    Parameters
+    ----------
+    connection
+        In autocommit mode.
+    known
+        What an earlier reading gave, by the database's name.
+    """
+    with one_moment(connection):
+        version = run(connection, "catalog_version").fetchone()
+        rows = run(connection, "catalog_pieces").fetchall()
+        numbers = {name: piece.version.number for name, piece in known.items()}
+        changed = [row[1] for row in rows if _version(row).number != numbers.get(row[1])]
+        read = {database.name: database for database in read_databases(connection, changed)} if changed else {}
+        return Description(
+            version=version[0] if version else 0,
+            pieces=tuple(_piece(row, read.get(row[1]) or known[row[1]].database) for row in rows),
+            workers=read_workers(connection),
+        )
 
 
-def read_catalog(connection: Connection) -> Catalog:
-    """Return the whole catalogue as of one moment; the connection is in autocommit mode."""
+@contextmanager
+def one_moment(connection: Connection) -> Iterator[None]:
+    """Let statements see the registry as of one moment; the connection is in autocommit mode."""
     connection.isolation_level = IsolationLevel.REPEATABLE_READ
     try:
         with connection.transaction():
-            version = run(connection, "catalog_version").fetchone()
-            found, numbers, tables = _read_databases(connection, None)
-            return Catalog(
-                version=version[0] if version else 0,
-                databases=found,
-                families=MappingProxyType(
-                    {database.family.name: _NO_CHUNKS for database in found} | _read_families(connection, None)
-                ),
-                snapshots=MappingProxyType(_read_snapshots(connection, found, numbers, tables)),
-                workers=read_workers(connection),
-            )
+            yield
     finally:
         connection.isolation_level = None
+
+
+def _version(row: Row) -> DatabaseVersion:
+    return DatabaseVersion(database_id=row[0], version=row[2], snapshot=row[3], family=row[4])
+
+
+def _piece(row: Row, database: Database) -> DatabasePiece:
+    readers = _readers(row[5])  # granted without a change of the database
+    return DatabasePiece(database=replace(database, readers=readers), version=_version(row))
+
+
+def _readers(grants: list[list[str]]) -> frozenset[Grantee]:
+    return frozenset(Grantee(GranteeKind(kind), name) for kind, name in grants)
 
 
 def read_workers(connection: Connection) -> tuple[Worker, ...]:
     """Return the workers in the order in which they were added."""
     rows = run(connection, "workers")
-    return tuple(Worker(name=name, conninfo=conninfo, parts_dir=parts_dir) for name, conninfo, parts_dir in rows)
+    return tuple(Worker(name=name, conninfo=conninfo, parts_dir=parts_dir) for _, name, conninfo, parts_dir in rows)
 
 
-def read_family(connection: Connection, family: str) -> FamilyState:
-    """Return the chunk map of one family, empty when it has no chunks."""
-    return _read_families(connection, family).get(family, _NO_CHUNKS)
-
-
-def read_databases(connection: Connection, name: str | None = None) -> tuple[Database, ...]:
-    """Return all databases, or the one of a name."""
-    return _read_databases(connection, name)[0]
-
-
-def _read_families(connection: Connection, family: str | None) -> dict[str, FamilyState]:
-    states = {}
-    for name, orders, pixels, workers in run(connection, "family_chunks", family=family):
-        states[name] = FamilyState(orders=_integers(orders), pixels=_integers(pixels), workers=_integers(workers))
-    return states
-
-
-def _read_databases(
-    connection: Connection, name: str | None
-) -> tuple[tuple[Database, ...], dict[str, int | None], dict[int, tuple[str, str]]]:
-    """Return the databases, the snapshot number of each, and database and table name by table_id."""
+def read_databases(connection: Connection, names: Collection[str] | None = None) -> tuple[Database, ...]:
+    """Return databases by their names, or all of them; sorted by name."""
+    wanted = None if names is None else list(names)
     columns: dict[int, list[Column]] = defaultdict(list)
-    for row in run(connection, "columns", database=name):
+    for row in run(connection, "columns", databases=wanted):
         columns[row[0]].append(_column(row))
     tables: dict[int, list[Row]] = defaultdict(list)
-    for row in run(connection, "tables", database=name):
+    for row in run(connection, "tables", databases=wanted):
         tables[row[0]].append(row)
-    found: list[Database] = []
-    numbers: dict[str, int | None] = {}
-    names: dict[int, tuple[str, str]] = {}
-    for row in run(connection, "databases", name=name):
-        database = _database(row, tables[row[0]], columns)
-        found.append(database)
-        numbers[database.name] = row[4]
-        names |= {entry[1]: (database.name, entry[2]) for entry in tables[row[0]]}
-    return tuple(found), numbers, names
+    return tuple(_database(row, tables[row[0]], columns) for row in run(connection, "databases", names=wanted))
 
 
 def _database(row: Row, tables: list[Row], columns: dict[int, list[Column]]) -> Database:
@@ -109,7 +109,7 @@ def _database(row: Row, tables: list[Row], columns: dict[int, list[Column]]) -> 
         state=DatabaseState(row[3]),
         description=row[5],
         felis=row[6],
-        readers=frozenset(Grantee(GranteeKind(kind), name) for kind, name in row[12]),
+        readers=_readers(row[12]),
     )
 
 
@@ -160,64 +160,3 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
 
 def _position(role: dict[str, str]) -> Position:
     return Position(column=role["column"], format=PositionFormat(role["format"]), unit=role.get("unit", "deg"))
-
-
-def _read_snapshots(
-    connection: Connection,
-    databases: tuple[Database, ...],
-    numbers: dict[str, int | None],
-    names: dict[int, tuple[str, str]],
-) -> dict[str, Snapshot]:
-    chunks = {row[0]: row[1:] for row in run(connection, "snapshot_chunks")}
-    refs = {row[0]: row[1:] for row in run(connection, "snapshot_refs")}
-    runs = {row[0]: tuple(row[1]) for row in run(connection, "snapshot_index_runs")}
-    overlaps = {row[0]: row[1:] for row in run(connection, "snapshot_overlaps")}
-    pairs = {row[0]: row[1] for row in run(connection, "snapshot_pairs")}
-    tables: dict[str, dict[str, TableSnapshot]] = defaultdict(dict)
-    for table_id, (database, table) in names.items():
-        if table_id in refs:
-            tables[database][table] = _ref_snapshot(refs[table_id])
-        else:
-            tables[database][table] = _table_snapshot(
-                chunks.get(table_id),
-                runs.get(table_id, ()),
-                overlaps.get(table_id, ([], [])),
-                farthest_pair_deg=pairs.get(table_id),
-            )
-    found = {}
-    for entry in databases:
-        number = numbers[entry.name]
-        if entry.state is DatabaseState.PUBLISHED and number is not None:
-            found[entry.name] = Snapshot(number=number, tables=MappingProxyType(tables[entry.name]))
-    return found
-
-
-def _ref_snapshot(row: Row) -> TableSnapshot:
-    generation, rows, size = row
-    empty = np.empty(0, np.int64)
-    return TableSnapshot(
-        chunks=empty, rows=empty, generations=empty, total_rows=rows, total_bytes=size, ref_generation=generation
-    )
-
-
-def _table_snapshot(
-    row: Row | None, runs: tuple[str, ...], overlaps: Row, *, farthest_pair_deg: float | None
-) -> TableSnapshot:
-    chunks, rows, generations, total_rows, total_bytes = row or ([], [], [], 0, 0)
-    return TableSnapshot(
-        chunks=_integers(chunks),
-        rows=_integers(rows),
-        generations=_integers(generations),
-        total_rows=total_rows,
-        total_bytes=total_bytes,
-        farthest_pair_deg=farthest_pair_deg,
-        index_runs=runs,
-        overlap_chunks=_integers(overlaps[0]),
-        overlap_generations=_integers(overlaps[1]),
-    )
-
-
-def _integers(values: list[int]) -> np.ndarray[Any, np.dtype[np.int64]]:
-    array = np.array(values, dtype=np.int64)
-    array.flags.writeable = False
-    return array

@@ -6,7 +6,7 @@ the number (one cheap query) and loads the catalogue again when it has grown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
 from typing import Any
@@ -15,10 +15,11 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from qserv_py.catalog.model import Database
-from qserv_py.catalog.snapshot import Catalog, FamilyState, Worker
+from qserv_py.catalog.pieces import DatabasePiece, Description, FamilyPiece, TableRows
+from qserv_py.catalog.snapshot import DatabaseVersion, Worker
 from qserv_py.closing import Closing
 from qserv_py.errors import ClusterError, InternalError
-from qserv_py.registry import catalog_reader, databases, migrations
+from qserv_py.registry import catalog_reader, databases, migrations, snapshot_reader
 from qserv_py.registry.statements import Connection, run
 
 REGISTRY_DATABASE = "qserv_registry"
@@ -100,15 +101,20 @@ class Registry(Closing):
             raise InternalError("the registry has no catalogue version")
         return int(rows[0][0])
 
-    def load_catalog(self) -> Catalog:
-        """Return everything that the planner may know, as of one moment."""
+    def describe(self, known: Mapping[str, DatabasePiece]) -> Description:
+        """Return all databases without their chunks; of those that are known only what has changed is read."""
         with self.connection() as connection:
-            return catalog_reader.read_catalog(connection)
+            return catalog_reader.read_description(connection, known)
 
-    def family_state(self, family: str) -> FamilyState:
-        """Return a family's chunk map, with committed chunks that no snapshot holds yet; empty if it has none."""
+    def table_rows(self, version: DatabaseVersion) -> Mapping[str, TableRows] | None:
+        """Return what queries see of the tables of a database; None when it has another version by now."""
         with self.connection() as connection:
-            return catalog_reader.read_family(connection, family)
+            return snapshot_reader.read_table_rows(connection, version)
+
+    def family(self, name: str) -> FamilyPiece:
+        """Return a family's chunk map, with committed chunks that no snapshot holds yet; empty if it has none."""
+        with self.connection() as connection, catalog_reader.one_moment(connection):
+            return snapshot_reader.read_family(connection, name)
 
     def workers(self) -> tuple[Worker, ...]:
         """Return the workers in the order in which they were added."""
@@ -154,6 +160,13 @@ def translated_errors(conninfo: str) -> Iterator[None]:
         yield
     except psycopg.OperationalError as error:
         address = conninfo_to_dict(conninfo)
+        if f'database "{address.get("dbname")}" does not exist' in str(error):
+            raise ClusterError(
+                f"the server at {address.get('host')}, port {address.get('port')} does not have the registry",
+                detail=str(error).strip(),
+                hint='"registry" in cluster.json names the worker that has it; without it that is the first of '
+                '"workers", so put them back in their order.',
+            ) from error
         raise ClusterError(
             f"the registry at {address.get('host')}, port {address.get('port')} does not answer",
             detail=str(error).strip(),

@@ -68,7 +68,7 @@ def add_database(connection: Connection, database: Database) -> None:
 def drop_database(connection: Connection, name: str) -> None:
     """Forget a database."""
     if run(connection, "delete_database", name=name).fetchone() is None:
-        raise no_database(name, [row[1] for row in run(connection, "databases", name=None)])
+        raise no_database(name, [row[1] for row in run(connection, "databases", names=None)])
     run(connection, "bump_catalog_version")
 
 

@@ -37,5 +37,5 @@ def _change(registry: Registry, statement: str, database: str, grantee: Grantee)
         done = run(connection, statement, database=name, kind=grantee.kind.value, name=grantee.name).fetchone()
         if done is not None:
             run(connection, "bump_catalog_version")
-        (now,) = catalog_reader.read_databases(connection, name)
+        (now,) = catalog_reader.read_databases(connection, [name])
     return now, done is not None

@@ -102,6 +102,7 @@ def add_chunks(connection: Connection, family_id: int, chunks: Sequence[NewChunk
         raise TransactionStateError(
             f'a new chunk of family "{name}" begins where an existing one does', detail=_MAP_CHANGED
         ) from error
+    run(connection, "bump_family_version", family_id=family_id)
     clash = run(connection, "overlapping_chunks", family_id=family_id).fetchone()
     if clash is not None:
         raise TransactionStateError(

@@ -158,6 +158,7 @@ def commit_transaction(
         add_datasets(connection, transaction_id, datasets)
         add_images(connection, transaction_id, images)
         run(connection, "await_chunk_tables", transaction_id=transaction_id)
+        run(connection, "add_worker_rows", transaction_id=transaction_id)
         steps.set_state(connection, transaction_id, TransactionState.COMMITTED)
     return tuple(
         steps.known_part(part, part_id=part_id, transaction_id=transaction_id)
@@ -282,12 +283,14 @@ def publish_snapshot(registry: Registry, database: str) -> int:
         if present is not None and waiting is not None and not waiting[0]:
             return int(present)
         number = (present or 0) + 1
-        run(connection, "publish_parts", database_id=database_id, number=number)
+        tables = [row[0] for row in run(connection, "publish_parts", database_id=database_id, number=number)]
         run(connection, "publish_datasets", database_id=database_id, number=number)
         run(connection, "publish_images", database_id=database_id, number=number)
-        run(connection, "publish_chunk_tables", database_id=database_id)
+        run(connection, "publish_chunk_tables", table_ids=tables)
+        run(connection, "publish_ref_tables", table_ids=tables)
+        run(connection, "write_table_snapshots", table_ids=tables)
         run(connection, "insert_snapshot", database_id=database_id, number=number)
-        run(connection, "bump_catalog_version")
+        run(connection, "bump_database_version", database_id=database_id)
     return number
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -112,14 +112,28 @@ class Service:
         """Return the service's address without a slash at its end."""
         return (self.settings.public_url or str(request.base_url)).rstrip("/")
 
-    def cached(self, make: Callable[[Catalog, str], bytes], request: Request) -> bytes:
-        """Return a document about what the requester may read, made once for each state of that and address."""
-        catalog = self.session.catalog(requester_of(request).identity)
+    def cached(
+        self,
+        make: Callable[[Catalog, str], bytes],
+        request: Request,
+        *,
+        chunks_of: Callable[[Catalog], Collection[str]] = lambda catalog: (),
+    ) -> bytes:
+        """Return a document about what the requester may read, made once for each state of that and address.
+
+        ``chunks_of`` tells the databases whose chunks the document is made of.
+        """
+        identity = requester_of(request).identity
+        catalog = self.session.catalog(identity)
         documents = self._documents.setdefault(catalog, {})
         key = (make.__module__, make.__qualname__, self.base_url(request))
         if key not in documents and len(documents) >= DOCUMENTS_KEPT:
             documents.clear()
-        return documents.get(key) or documents.setdefault(key, make(catalog, key[-1]))
+        if (made := documents.get(key)) is None:
+            if names := chunks_of(catalog):
+                catalog = self.session.catalog_with_chunks(names, identity)
+            made = documents.setdefault(key, make(catalog, key[-1]))
+        return made
 
 
 def service_of(request: Request) -> Service:

@@ -35,7 +35,8 @@ from qserv_py.planner.build import plan_query
 from qserv_py.planner.plan.query_plan import KeyCells, KeyLookup, QueryPlan
 from qserv_py.planner.sky.keys import wanted_keys
 
-WORKERS = 3
+NAMES = ("w1", "w2", "w3")
+WORKERS = len(NAMES)
 
 
 def column(name: str, datatype: DataType, **details: object) -> Column:
@@ -179,14 +180,17 @@ def catalog() -> Catalog:
         ),
         families=MappingProxyType(
             {
-                "dr1": FamilyState(orders=orders, pixels=pixels, workers=chunks % WORKERS),
+                "dr1": FamilyState(orders=orders, pixels=pixels, workers=chunks % WORKERS, worker_names=NAMES),
                 "dr2": FamilyState(
-                    orders=np.zeros(12, dtype=np.int64), pixels=np.arange(12), workers=np.arange(12) % 3
+                    orders=np.zeros(12, dtype=np.int64),
+                    pixels=np.arange(12),
+                    workers=np.arange(12) % WORKERS,
+                    worker_names=NAMES,
                 ),
             }
         ),
         snapshots=MappingProxyType({"dr1": Snapshot(number=4, tables=dr1), "dr2": Snapshot(number=1, tables=dr2)}),
-        workers=tuple(Worker(name=f"w{number}", conninfo="", parts_dir="") for number in range(1, WORKERS + 1)),
+        workers=tuple(Worker(name=name, conninfo="", parts_dir="") for name in NAMES),
     )
 
 

@@ -37,13 +37,13 @@ class ShownTable:
     """A table that the catalogue shows a second time, in a database of another name."""
 
     database: Database
-    snapshot: Snapshot
     rows: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
     """None that the czar holds."""
 
     def added_to(self, catalog: Catalog) -> Catalog:
-        """Return a catalogue with this database, too."""
-        return catalog.with_database(self.database, self.snapshot)
+        """Return a catalogue with this database, too; its chunks are those of the database that it is shown from."""
+        versions = {**catalog.versions, self.database.name: catalog.versions[self.database.shown_from]}
+        return replace(catalog, databases=(*catalog.databases, self.database), versions=MappingProxyType(versions))
 
 
 def brought_obscore(catalog: Catalog, name: str) -> ShownTable | None:
@@ -61,7 +61,7 @@ def brought_obscore(catalog: Catalog, name: str) -> ShownTable | None:
     """
     database_name, _, table_name = name.partition(".")
     found = catalog.find_databases(database_name, exact=True) or catalog.find_databases(database_name, exact=False)
-    known = [database for database in found if database.name in catalog.snapshots]
+    known = [database for database in found if database.name in catalog.published]
     if not known:
         return None
     [database, *_] = known
@@ -82,14 +82,15 @@ def brought_obscore(catalog: Catalog, name: str) -> ShownTable | None:
             state=DatabaseState.PUBLISHED,
             description=DESCRIPTION,
             shown_from=database.name,
-        ),
-        snapshot=_snapshot_of(catalog.snapshots[database.name], tables[0]),
+        )
     )
 
 
-def _snapshot_of(snapshot: Snapshot, table: Table) -> Snapshot:
-    held = {OBSCORE_TABLE: snapshot.tables[table.name]} if table.name in snapshot.tables else {}
-    return Snapshot(number=snapshot.number, tables=MappingProxyType(held))
+def shown_snapshot(shown: Database, source: Database, snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot of a database that shows tables of another: theirs, under the other names."""
+    names = {table.physical: table.name for table in source.tables}
+    tables = {table.name: snapshot.tables[names[table.physical]] for table in shown.tables}
+    return Snapshot(number=snapshot.number, tables=MappingProxyType(tables))
 
 
 def _as_obscore(table: Table) -> Table:

@@ -11,7 +11,7 @@ Settings may be changed, and that table be published anew, while a service runs:
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -57,9 +57,7 @@ class ServiceTables:
     def visible(self, catalog: Catalog) -> Iterator[CzarTables | ShownTable]:
         """Give the tables, with the rows of the databases of a catalogue; ObsCore only where the settings allow it."""
         taken = {database.name.lower() for database in catalog.databases}
-        snapshots: Mapping[str, int] = {
-            name: snapshot.number for name, snapshot in catalog.snapshots.items() if name in self._counts
-        }
+        snapshots = {name: number for name, number in catalog.published.items() if name in self._counts}
         datasets, images = (sum(self._counts[name][place] for name in snapshots) for place in range(2))
         if datasets and BUTLER_DATABASE not in taken:
             yield dataset_table(datasets, partial(dataset_rows, self._registry, snapshots))

@@ -133,8 +133,8 @@ class ChunkQuery:
     chunk: ChunkId | None
     """None when the statement reads only ref tables."""
 
-    worker: int
-    """Index into ``Catalog.workers``."""
+    worker: str
+    """Name of the worker."""
 
     sql: str
 

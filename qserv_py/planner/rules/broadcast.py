@@ -13,7 +13,13 @@ from qserv_py.adql.walks import all_conditions
 from qserv_py.planner.blocks.in_chunks import in_chunks
 from qserv_py.planner.blocks.pairs import check_pairs, rows_read
 from qserv_py.planner.blocks.parts import refs_by_source
-from qserv_py.planner.blocks.sources import BlockSources, conditions_without, holds_windows, own_conditions, tied_groups
+from qserv_py.planner.blocks.sources import (
+    BlockSources,
+    conditions_without,
+    holds_windows,
+    own_conditions,
+    tied_groups,
+)
 from qserv_py.planner.blocks.whole_sides import find_whole_side
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.stages.fetching import fetch

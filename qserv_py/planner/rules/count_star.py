@@ -32,7 +32,7 @@ def _counted(select: Select, catalog: Catalog) -> Select | None:
         True for e in expressions(select) for _ in subqueries(e)
     ):
         return None
-    snapshot = catalog.snapshots[source.table.database].tables.get(source.table.name)
+    snapshot = catalog.snapshot_of(source.table.database, source.table.name)
     rows = Literal(type=DataType.LONG, value=snapshot.total_rows if snapshot is not None else 0)
 
     def change(expr: Expr) -> Expr | None:

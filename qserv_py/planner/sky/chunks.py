@@ -140,8 +140,7 @@ class Pruning:
         return 0 if snapshot is None else snapshot.total_rows
 
     def _snapshot(self, source: TableSource) -> TableSnapshot | None:
-        snapshot = self.catalog.snapshots.get(source.database.name)
-        return None if snapshot is None else snapshot.tables.get(source.table.name)
+        return self.catalog.snapshot_of(source.database.name, source.table.name)
 
     def prune(
         self, select: Select, chunks: ChunkSet, keys: Mapping[int, Keys], *, nullable: Set[int] = frozenset()

@@ -69,8 +69,7 @@ def second_key_of(source: TableSource) -> Keys:
 
 def farthest_pair(match: TableSource, catalog: Catalog) -> float | None:
     """Return how far apart the pairs of a match table are at the most, degrees; None when that is not known."""
-    snapshot = catalog.snapshots.get(match.database.name)
-    table = None if snapshot is None else snapshot.tables.get(match.table.name)
+    table = catalog.snapshot_of(match.database.name, match.table.name)
     return None if table is None else table.farthest_pair_deg
 
 

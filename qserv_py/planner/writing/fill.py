@@ -55,13 +55,13 @@ def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None =
         written = Written({slot: shown(slot) for slot in values_slots(stage)})
     if stage.family is None:
         filler = _Filler(catalog, None, 0, written)
-        yield ChunkQuery(chunk=None, worker=0, sql=filler.statement(stage))
+        yield ChunkQuery(chunk=None, worker=catalog.any_worker, sql=filler.statement(stage))
         return
     state = catalog.families[stage.family]
     known = chunk_map(state)
     for index in stage.chunks:
         filler = _Filler(catalog, known.chunk(int(index)), int(index), written)
-        yield ChunkQuery(chunk=filler.chunk, worker=int(state.workers[index]), sql=filler.statement(stage))
+        yield ChunkQuery(chunk=filler.chunk, worker=state.worker_of(int(index)), sql=filler.statement(stage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,7 @@ class _Filler:
         return 0 if place is None else int(generations[place])
 
     def _snapshot(self, table: Table) -> TableSnapshot | None:
-        known = self.catalog.snapshots.get(table.database)
-        return None if known is None else known.tables.get(table.name)
+        return self.catalog.snapshot_of(table.database, table.name)
 
     def _place(self, chunks: IntArray) -> int | None:
         """Return where the chunk stands among some chunks, None when it is not there."""

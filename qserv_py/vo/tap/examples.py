@@ -35,10 +35,17 @@ class Example:
     table: str
 
 
+def examples_of(catalog: Catalog) -> list[str]:
+    """Return the names of the databases that examples are for."""
+    published = [database.name for database in catalog.databases if database.state is DatabaseState.PUBLISHED]
+    return published[:MOST_DATABASES]
+
+
 def examples(catalog: Catalog) -> list[Example]:
-    """Return the examples for a catalogue."""
-    published = [database for database in catalog.databases if database.state is DatabaseState.PUBLISHED]
-    return [example for database in published[:MOST_DATABASES] for example in _of_database(database, catalog)]
+    """Return the examples for a catalogue with the chunks of ``examples_of``."""
+    names = examples_of(catalog)
+    shown = [database for database in catalog.databases if database.name in names]
+    return [example for database in shown for example in _of_database(database, catalog)]
 
 
 def examples_document(catalog: Catalog, _base: str) -> bytes:
@@ -135,8 +142,7 @@ class Place:
 
 def place_with_rows(database: Database, table: Table, catalog: Catalog) -> Place | None:
     """Return a place in the smallest chunk of a table that holds rows."""
-    snapshot = catalog.snapshots.get(database.name)
-    found = snapshot.tables.get(table.name) if snapshot else None
+    found = catalog.snapshot_of(database.name, table.name)
     if found is None or not len(found.chunks):
         return None
     family = catalog.families[database.family.name]

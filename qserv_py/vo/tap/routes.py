@@ -15,7 +15,7 @@ from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.availability import availability_document
 from qserv_py.vo.tap.capabilities import capabilities_document
-from qserv_py.vo.tap.examples import examples_document
+from qserv_py.vo.tap.examples import examples_document, examples_of
 from qserv_py.vo.tap.sync import sync
 from qserv_py.vo.tap.tables import (
     astroquery_tables_document,
@@ -101,7 +101,7 @@ def _is_astroquery(request: Request) -> bool:
 
 async def examples(request: Request) -> Response:
     """Return queries to begin with."""
-    body = await run_in_threadpool(service_of(request).cached, examples_document, request)
+    body = await run_in_threadpool(service_of(request).cached, examples_document, request, chunks_of=examples_of)
     return xml_reply(request, body, mime="application/xhtml+xml; charset=utf-8")
 
 

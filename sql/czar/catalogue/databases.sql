@@ -1,6 +1,6 @@
 -- sql/czar/catalogue/databases.sql
--- Databases with their families and readers; all of them when name is NULL.
--- Parameters: name (text).   Returns: one row each, by name.   Used by: registry.catalog_reader
+-- Databases with their families and readers; all of them when names is NULL.
+-- Parameters: names (text[]).   Returns: one row each, by name.   Used by: registry.catalog_reader
 SELECT d.database_id, d.name, d.physical, d.state, d.snapshot_number, d.description, d.felis,
        f.name, f.target_rows, f.min_order, f.max_order, f.overlap_arcsec,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(g.kind, g.name)), '[]')
@@ -8,5 +8,5 @@ SELECT d.database_id, d.name, d.physical, d.state, d.snapshot_number, d.descript
          WHERE g.database_id = d.database_id)
   FROM catalog_database d
   JOIN family f USING (family_id)
- WHERE %(name)s::text IS NULL OR d.name = %(name)s::text
+ WHERE %(names)s::text[] IS NULL OR d.name = ANY (%(names)s::text[])
  ORDER BY d.name;

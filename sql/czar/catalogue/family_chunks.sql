@@ -1,16 +1,15 @@
 -- sql/czar/catalogue/family_chunks.sql
--- The chunk maps: for each family its chunks in the order of the sky (of ``first``), as arrays, with the place of each
--- chunk's first worker among all workers.
--- Parameters: family (text), NULL for all.   Returns: name, orders, pixels, workers.   Used by: registry.catalog_reader
-WITH numbered AS (SELECT worker_id, row_number() OVER (ORDER BY worker_id) - 1 AS number FROM worker),
-     placed AS (SELECT chunk_id, min(worker_id) AS worker_id FROM placement GROUP BY chunk_id)
-SELECT f.name,
-       array_agg(c.healpix_order::bigint ORDER BY c.first),
-       array_agg(c.pixel ORDER BY c.first),
-       array_agg(n.number ORDER BY c.first)
+-- The chunk map of a family: its chunks in the order of the sky (of ``first``), one big-endian value a chunk, with each
+-- chunk's first worker, -1 for a chunk that is placed nowhere.
+-- Parameters: family (text).   Returns: version, orders (int16), pixels (int64), worker_ids (int32).
+-- Used by: registry.snapshot_reader
+SELECT f.version,
+       coalesce(string_agg(int2send(c.healpix_order), '' ORDER BY c.first), ''),
+       coalesce(string_agg(int8send(c.pixel), '' ORDER BY c.first), ''),
+       coalesce(string_agg(int4send(coalesce(p.worker_id, -1)), '' ORDER BY c.first)
+                FILTER (WHERE c.chunk_id IS NOT NULL), '')
   FROM family f
-  JOIN chunk c USING (family_id)
-  JOIN placed USING (chunk_id)
-  JOIN numbered n USING (worker_id)
- WHERE %(family)s::text IS NULL OR f.name = %(family)s::text
- GROUP BY f.name;
+  LEFT JOIN chunk c USING (family_id)
+  LEFT JOIN (SELECT chunk_id, min(worker_id) AS worker_id FROM placement GROUP BY chunk_id) AS p USING (chunk_id)
+ WHERE f.name = %(family)s::text
+ GROUP BY f.family_id;

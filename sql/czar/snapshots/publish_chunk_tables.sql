@@ -1,15 +1,15 @@
 -- sql/czar/snapshots/publish_chunk_tables.sql
--- Serve the pending generations of a database's chunk tables, and count what they hold.
--- Parameters: database_id (integer).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
+-- Serve the pending generations of the chunk tables of some tables, and count what they hold.
+-- Parameters: table_ids (integer[]).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
 UPDATE chunk_table ct
-   SET served = ct.pending, pending = NULL, served_rows = held.rows, served_bytes = held.bytes
+   SET served = ct.pending, pending = NULL, served_rows = held.rows, served_bytes = held.bytes,
+       served_overlap = held.overlap
   FROM (SELECT k.table_id, k.chunk_id,
-               coalesce(sum(p.rows) FILTER (WHERE p.role <> 'overlap'), 0)::bigint AS rows,
-               coalesce(sum(p.bytes) FILTER (WHERE p.role <> 'overlap'), 0)::bigint AS bytes
+               coalesce(sum(p.rows) FILTER (WHERE p.role = 'chunk'), 0)::bigint AS rows,
+               coalesce(sum(p.bytes) FILTER (WHERE p.role = 'chunk'), 0)::bigint AS bytes,
+               bool_or(p.role = 'overlap') AS overlap
           FROM chunk_table k
-          JOIN catalog_table t USING (table_id)
-          JOIN part p ON p.table_id = k.table_id AND p.role <> 'index'
-                     AND coalesce(p.chunk_id, -1) = coalesce(k.chunk_id, -1)  -- an equality, so that it can hash
-         WHERE t.database_id = %(database_id)s::integer AND k.pending IS NOT NULL
+          JOIN part p USING (table_id, chunk_id)
+         WHERE k.table_id = ANY (%(table_ids)s::integer[]) AND k.pending IS NOT NULL
          GROUP BY k.table_id, k.chunk_id) AS held
- WHERE ct.table_id = held.table_id AND coalesce(ct.chunk_id, -1) = coalesce(held.chunk_id, -1);
+ WHERE (ct.table_id, ct.chunk_id) = (held.table_id, held.chunk_id);

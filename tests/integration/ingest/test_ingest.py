@@ -83,7 +83,7 @@ def ingest_all(
 
 def check_chunks(destination: Destination, database: Database) -> ChunkMap:
     """Check that each row stands in the chunk of its director's row; return the chunk map."""
-    chunk_map = ChunkMap.of_state(destination.registry.family_state(database.family.name))
+    chunk_map = ChunkMap.of_state(destination.registry.family(database.family.name).state)
     place: dict[object, int] = {}
     for part in parts_of(destination.registry, database.name, tables=["Object"], roles=[PartRole.CHUNK]):
         rows = pq.ParquetFile(destination.file_of(part)).read()
@@ -103,7 +103,7 @@ def check_chunks(destination: Destination, database: Database) -> ChunkMap:
 
 def check_overlap(destination: Destination, database: Database, table: str, rows: pa.Table) -> None:
     """Check by brute force that rows within the overlap of another chunk's row stand beside that chunk."""
-    chunk_map = ChunkMap.of_state(destination.registry.family_state(database.family.name))
+    chunk_map = ChunkMap.of_state(destination.registry.family(database.family.name).state)
     key = COLUMNS[table][0]
     beside: Counter[tuple[object, object]] = Counter()
     for part in parts_of(destination.registry, database.name, tables=[table], roles=[PartRole.OVERLAP]):

@@ -172,7 +172,7 @@ def test_orphans_stand_at_their_own_position(
     """Rows of one key stay together, in all tables; a director's row that comes after them is turned away."""
     ingest(destination, database, tmp_path, "Object", *OBJECTS)
     name = database.name
-    before = len(destination.registry.family_state(name).orders)
+    before = len(destination.registry.family(name).state.orders)
     rows = ("0,1,,", ",2,200,5", "50,3,40,-10", "50,4,222,-33", "2,5,250,60", "60,6,10,10.2")
     with pytest.raises(ContributionError, match="3 of 9 rows rejected"):
         ingest(destination, database, tmp_path, "Source", HEADER, *rows, ",7,,", ",8,400,0", "51,9,10,")
@@ -181,7 +181,7 @@ def test_orphans_stand_at_their_own_position(
     done = summary(destination, database, tmp_path, "Source", HEADER, *rows)
     print_summary(done)
     assert f"{name}.Source: 6 rows read, 6 loaded (4 without a director), 0 rejected;" in capsys.readouterr().err
-    assert len(destination.registry.family_state(name).orders) > before, "there are chunks where there was none"
+    assert len(destination.registry.family(name).state.orders) > before, "there are chunks where there was none"
     with pytest.raises(ContributionError, match="1 of 2 rows rejected"):
         ingest(destination, database, tmp_path, "Loose", HEADER, ",1,77,7", "50,2,40,-10")
     assert summary(destination, database, tmp_path, "Loose", HEADER, ",1,77,7", "0,3,,").orphans == 1
@@ -285,7 +285,7 @@ def test_rows_near_chunks_that_orphans_made_stand_beside_them(
     lon, lat = np.radians(places)
     vectors = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
     apart = np.degrees(np.arccos(np.clip(vectors @ vectors.T, -1, 1)))
-    map_ = destination.registry.family_state(database.family.name)
+    map_ = destination.registry.family(database.family.name).state
     own = ChunkMap.of_state(map_).index_of(healpix29_of(*places))
     near = apart < 0.015
     assert (near & (own[:, np.newaxis] != own)).sum() >= 20, "many pairs across a border"

@@ -335,8 +335,8 @@ def test_closing_a_session_drops_what_it_left(cluster: Cluster, field: Loaded) -
 
 
 def test_scratch_is_bounded(cluster: Cluster, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    for store in session._engines.scratch:
-        monkeypatch.setattr(store, "_most_bytes", 100_000)
+    for worker in cluster.workers:
+        monkeypatch.setattr(session._engines.store(worker.name), "_most_bytes", 100_000)
     with pytest.raises(LimitError, match=r'0\.4 MiB of rows would have to be brought to worker "w\d"; 0\.1 MiB may'):
         list(session.answer(JOINED, uploads={"many": MANY}).batches())
     assert wait_until(lambda: not scratch_tables(cluster))

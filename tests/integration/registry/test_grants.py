@@ -10,6 +10,7 @@ import pytest
 from support.catalogues import load_catalogue
 from support.schemas import small_database
 from support.sky import catalogue
+from support.whole_catalog import whole_catalog
 
 from qserv_py.catalog.grants import PUBLIC, parse_grantee
 from qserv_py.czar.cluster import Cluster
@@ -38,7 +39,7 @@ def test_grants_are_kept_and_raise_the_version_once(registry: Registry, tmp_path
     version = registry.catalog_version()
     now, changed = grant(registry, "SMALL", SURVEY)
     assert (now.name, now.readers, changed) == ("Small", {PUBLIC, SURVEY}, True)
-    assert registry.load_catalog().databases[0].readers == {PUBLIC, SURVEY}
+    assert whole_catalog(registry).databases[0].readers == {PUBLIC, SURVEY}
     assert registry.catalog_version() == version + 1
     assert grant(registry, "Small", SURVEY) == (now, False)
     assert revoke(registry, "Small", parse_grantee("user:survey")) == (now, False)

@@ -88,4 +88,4 @@ def test_a_migration_that_fails_leaves_nothing(database: str) -> None:
 
 def test_an_empty_registry_is_said_to_be_so(database: str) -> None:
     with Registry(database) as registry, pytest.raises(ClusterError, match="the registry has not been set up"):
-        registry.load_catalog()
+        registry.describe({})

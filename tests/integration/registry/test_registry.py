@@ -28,7 +28,7 @@ def test_a_database_is_read_as_it_was_written(registry: Registry, tmp_path: Path
     database = small_database(tmp_path)
     registry.add_database(database)
     assert registry.database("small") == database
-    assert registry.load_catalog().databases == (database,)
+    assert registry.describe({}).catalog().databases == (database,)
 
 
 def test_the_units_of_positions_are_kept(registry: Registry, tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_every_change_that_queries_see_raises_the_version(registry: Registry, tm
     assert versions == sorted(set(versions))
     registry.put_worker(replace(worker, conninfo="host=there"))
     assert registry.catalog_version() == versions[-1]  # nothing has changed
-    assert registry.load_catalog().version == versions[-1]
+    assert registry.describe({}).version == versions[-1]
 
 
 def test_names_are_found_in_any_case(registry: Registry, tmp_path: Path) -> None:
@@ -109,5 +109,5 @@ def test_a_server_that_does_not_answer_is_named() -> None:
         Registry("host=/nowhere port=2345 dbname=x connect_timeout=2") as registry,
         pytest.raises(ClusterError, match="the registry at /nowhere, port 2345 does not answer") as caught,
     ):
-        registry.load_catalog()
+        registry.describe({})
     assert "qserv cluster start" in caught.value.hint

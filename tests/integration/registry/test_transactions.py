@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.postgres import TestServer
 from support.schemas import small_database
+from support.whole_catalog import whole_catalog
 
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, PartRole
@@ -68,16 +69,16 @@ def test_a_committed_transaction_is_there_and_unseen_until_published(registry: R
         (name, transaction_id, None) for name in "abcde"
     ]
     assert transactions.parts_of(registry, "small") == parts
-    state = registry.family_state("small")
+    state = registry.family("small").state
     assert list(zip(state.orders, state.pixels, state.workers, strict=True)) == [(3, 5, 0), (2, 100, 1)]
-    assert registry.load_catalog().snapshots == {}
+    assert whole_catalog(registry).snapshots == {}
     with pytest.raises(TransactionStateError, match='1 super-transactions of database "small" are committed and not'):
         transactions.publish_snapshot(registry, "small")
     transactions.mark_loaded(registry, transaction_id)
     before = registry.catalog_version()
     assert transactions.publish_snapshot(registry, "small") == 1
     assert registry.catalog_version() > before
-    catalog = registry.load_catalog()
+    catalog = whole_catalog(registry)
     assert catalog.databases[0].state == "published"
     tables = catalog.snapshots["small"].tables
     assert tables["Object"].chunks.tolist() == [0, 1]
@@ -103,11 +104,11 @@ def test_generations_grow_only_when_a_served_chunk_gets_rows(registry: Registry)
     waiting = transactions.chunk_tables(registry, "small", pending=True)
     assert [(entry.table, entry.served, entry.pending) for entry in waiting] == [("Object", 1, 2), ("Visit", 1, 2)]
     assert transactions.chunk_tables(registry, "small", transaction_id=appended) == waiting
-    assert registry.load_catalog().snapshots["small"].number == 1
-    assert registry.load_catalog().snapshots["small"].tables["Object"].total_rows == 30
+    assert whole_catalog(registry).snapshots["small"].number == 1
+    assert whole_catalog(registry).snapshots["small"].tables["Object"].total_rows == 30
     assert transactions.publish_snapshot(registry, "small") == 2
     assert transactions.publish_snapshot(registry, "small") == 2  # nothing new
-    table = registry.load_catalog().snapshots["small"].tables["Object"]
+    table = whole_catalog(registry).snapshots["small"].tables["Object"]
     assert (table.rows.tolist(), table.generations.tolist()) == ([10, 30], [1, 2])
     assert [entry.snapshot for entry in transactions.parts_of(registry, "small", published=True)] == [1] * 6 + [2] * 2
 
@@ -116,7 +117,7 @@ def test_chunks_of_overlap_alone_are_not_queried(registry: Registry) -> None:
     ingest(registry, [part("Object", ONE, "w2", "a"), part("Truth", ONE, "w2", "b", role=PartRole.OVERLAP)],
            [NewChunk(chunk=ONE, worker="w2")])  # fmt: skip
     transactions.publish_snapshot(registry, "small")
-    assert registry.load_catalog().snapshots["small"].tables["Truth"].chunks.size == 0
+    assert whole_catalog(registry).snapshots["small"].tables["Truth"].chunks.size == 0
 
 
 def test_parts_are_narrowed(registry: Registry) -> None:
@@ -142,7 +143,7 @@ def test_an_aborted_transaction_leaves_nothing_and_cannot_commit(registry: Regis
     with pytest.raises(TransactionStateError, match=f"super-transaction {transaction_id} .* is ABORTED, not OPEN"):
         transactions.commit_transaction(registry, transaction_id, parts=FIRST_PARTS, chunks=FIRST_CHUNKS)
     assert transactions.parts_of(registry, "small") == ()
-    assert registry.family_state("small").orders.size == 0
+    assert registry.family("small").state.orders.size == 0
     assert transactions.transaction(registry, transaction_id).state is TransactionState.ABORTED
 
 
@@ -170,11 +171,11 @@ def test_a_commit_that_does_not_fit_changes_nothing(
     registry: Registry, parts: list[NewPart], chunks: list[NewChunk], message: str
 ) -> None:
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
-    before = (transactions.parts_of(registry, "small"), registry.family_state("small").pixels.tolist())
+    before = (transactions.parts_of(registry, "small"), registry.family("small").state.pixels.tolist())
     transaction_id = transactions.begin_transaction(registry, "small")
     with pytest.raises(TransactionStateError, match=message):
         transactions.commit_transaction(registry, transaction_id, parts=parts, chunks=chunks)
-    assert (transactions.parts_of(registry, "small"), registry.family_state("small").pixels.tolist()) == before
+    assert (transactions.parts_of(registry, "small"), registry.family("small").state.pixels.tolist()) == before
     assert transactions.transaction(registry, transaction_id).state is TransactionState.OPEN
 
 
@@ -274,7 +275,7 @@ CELLS = st.integers(0, 4).flatmap(lambda order: st.builds(ChunkId, st.just(order
 @given(cells=st.lists(CELLS, min_size=1, max_size=8, unique=True))
 def test_a_chunk_map_never_overlaps(shared_registry: Registry, cells: list[ChunkId]) -> None:
     """Cells are added one transaction at a time; exactly those that touch no earlier one get in."""
-    state = shared_registry.family_state("small")
+    state = shared_registry.family("small").state
     pairs = zip(state.orders.tolist(), state.pixels.tolist(), strict=True)
     held = {ChunkId(order, pixel) for order, pixel in pairs}
     for cell in cells:
@@ -289,7 +290,7 @@ def test_a_chunk_map_never_overlaps(shared_registry: Registry, cells: list[Chunk
             with pytest.raises(TransactionStateError):
                 transactions.commit_transaction(shared_registry, transaction_id, parts=[], chunks=new)
             transactions.abort_transaction(shared_registry, transaction_id)
-    state = shared_registry.family_state("small")
+    state = shared_registry.family("small").state
     first = state.pixels << (2 * (29 - state.orders))
     assert np.all(np.diff(first) > 0)
     assert len(held) == first.size

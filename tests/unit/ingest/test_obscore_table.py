@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from qserv_py.catalog.model import Database
-from qserv_py.catalog.snapshot import Catalog, Snapshot
+from qserv_py.catalog.snapshot import Catalog, DatabaseVersion
 from qserv_py.cli.data import butler_commands
 from qserv_py.czar.obscore.brought import MAY_BE_ABSENT, brought_obscore
 from qserv_py.czar.obscore.standard import COLUMNS, MANDATORY
@@ -32,7 +33,13 @@ def database(directory: Path, text: str = SCHEMA, *, role: str = "{kind: ref}") 
 
 
 def published(made: Database) -> Catalog:
-    return Catalog(version=1, databases=()).with_database(made, Snapshot(number=3, tables=MappingProxyType({})))
+    return with_published(Catalog(version=1, databases=()), made, snapshot=3)
+
+
+def with_published(catalog: Catalog, made: Database, *, snapshot: int) -> Catalog:
+    version = DatabaseVersion(database_id=len(catalog.databases), version=1, family=1, snapshot=snapshot)
+    versions = MappingProxyType({**catalog.versions, made.name: version})
+    return replace(catalog, databases=(*catalog.databases, made), versions=versions)
 
 
 def test_the_standard_has_thirty_columns_that_must_be_there() -> None:
@@ -42,12 +49,13 @@ def test_the_standard_has_thirty_columns_that_must_be_there() -> None:
 
 
 def test_the_table_of_rubin_can_be_it(tmp_path: Path) -> None:
-    shown = brought_obscore(published(database(tmp_path)), "DP02.obscore")
+    catalog = published(database(tmp_path))
+    shown = brought_obscore(catalog, "DP02.obscore")
     assert shown is not None
     [table] = shown.database.tables
     assert (table.qualified, shown.database.physical, shown.database.shown_from) == ("ivoa.ObsCore", "dp02", "dp02")
     assert {column.name for column in table.columns if column.absent} == {"access_estsize", "pol_states"}
-    assert shown.snapshot.number == 3
+    assert shown.added_to(catalog).published == {"dp02": 3, "ivoa": 3}
 
 
 def test_a_database_that_is_not_published_has_none(tmp_path: Path) -> None:
@@ -107,7 +115,7 @@ def test_a_table_of_the_settings_takes_the_place_of_the_images_and_it_is_said(
 ) -> None:
     catalog = published(database(tmp_path))
     prompt = Database(name="prompt", physical="prompt", family=catalog.databases[0].family, tables=())
-    catalog = catalog.with_database(prompt, Snapshot(number=1, tables=MappingProxyType({})))
+    catalog = with_published(catalog, prompt, snapshot=1)
     registry = cast("Registry", ImagesOfOne())
 
     def served() -> list[str]:

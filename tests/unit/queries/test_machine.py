@@ -31,7 +31,7 @@ REFUSED = ChunkQueryError('worker "w1" refused a chunk query')
 
 
 def batches(*workers: int) -> list[Batch]:
-    return [Batch(number, worker, (number,)) for number, worker in enumerate(workers)]
+    return [Batch(number, f"w{worker}", (number,)) for number, worker in enumerate(workers)]
 
 
 def sent(instructions: list[Instruction]) -> list[int]:

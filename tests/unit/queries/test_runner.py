@@ -50,7 +50,7 @@ def run(pool: EndlessPool) -> Iterator[ShardRun]:
     [stage] = plan("SELECT ra FROM Object").stages
     assert isinstance(stage, ShardStage)
     with ThreadPoolExecutor(8) as threads:
-        yield ShardRun(stage, catalog(), pools=[pool] * 3, threads=threads, slots=2, written=Written({}))  # type: ignore[list-item]
+        yield ShardRun(stage, catalog(), pools=lambda worker: pool, threads=threads, slots=2, written=Written({}))  # type: ignore[arg-type, return-value]
 
 
 def ends(pool: EndlessPool) -> bool:
