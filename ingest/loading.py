@@ -18,7 +18,6 @@ from qserv_py.workers.row_loading import load_all
 from qserv_py.workers.row_store import Load, PartFile, RowStore
 
 _OWN_ROLES = (PartRole.CHUNK, PartRole.REF)
-_STORED_ROLES = (*_OWN_ROLES, PartRole.OVERLAP)
 
 PartsOf = dict[tuple[str, ChunkId | None], list[Part]]
 
@@ -75,11 +74,17 @@ def _jobs(destination: Destination, database: Database, pending: tuple[ChunkTabl
 
 
 def _parts(destination: Destination, database: Database, pending: tuple[ChunkTable, ...]) -> PartsOf:
-    """Return all parts that the chunk tables are to hold."""
+    """Return all parts that the chunk tables are to hold, and hardly any other."""
     found: PartsOf = defaultdict(list)
     chunks = {target.chunk for target in pending if target.chunk is not None}
-    tables = {target.table for target in pending}
-    for part in parts_of(destination.registry, database.name, tables=tables, roles=_STORED_ROLES):
-        if part.chunk is None or part.chunk in chunks:
+    tables = {target.table for target in pending if target.chunk is not None}
+    refs = {target.table for target in pending if target.chunk is None}
+    registry, name = destination.registry, database.name
+    if chunks:
+        roles = (PartRole.CHUNK, PartRole.OVERLAP)
+        for part in parts_of(registry, name, tables=tables, roles=roles, chunks=chunks):
             found[part.table, part.chunk].append(part)
+    if refs:
+        for part in parts_of(registry, name, tables=refs, roles=(PartRole.REF,)):
+            found[part.table, None].append(part)
     return found

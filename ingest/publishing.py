@@ -7,7 +7,7 @@ chunk tables directly and need none of it, so it may be late, and is repeated un
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from qserv_py.catalog.chunk import ChunkId
@@ -16,7 +16,14 @@ from qserv_py.catalog.part import ChunkTable
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.loading import load_pending
 from qserv_py.ingest.recovery import recover
-from qserv_py.registry.transactions import chunk_tables, database_lock, publish_snapshot
+from qserv_py.registry.transactions import (
+    chunk_tables,
+    count_served,
+    database_lock,
+    followed_snapshot,
+    note_followed,
+    publish_snapshot,
+)
 from qserv_py.workers.row_store import RowStore
 
 GRACE_S = 600.0
@@ -54,87 +61,89 @@ def publish_database(destination: Destination, database: str, *, grace_s: float 
     with database_lock(destination.registry, found.name):
         load_pending(destination, found)
         snapshot = publish_snapshot(destination.registry, found.name)
-        dropped = reconcile(destination, found, grace_s=grace_s)
-    served = [table for table in chunk_tables(destination.registry, found.name) if table.served is not None]
+        dropped = reconcile(destination, found, snapshot, grace_s=grace_s)
     return PublishSummary(
         database=found.name,
         snapshot=snapshot,
-        chunk_tables=len(served),
+        chunk_tables=count_served(destination.registry, found.name),
         superseded=dropped,
         seconds=time.monotonic() - started,
     )
 
 
-def reconcile(destination: Destination, database: Database, *, grace_s: float = GRACE_S) -> int:
+def reconcile(destination: Destination, database: Database, snapshot: int, *, grace_s: float = GRACE_S) -> int:
     """Let the shards follow the registry: attach what is served, detach and later drop what is superseded.
+
+    Each shard looks at what was published since the snapshot that it followed last, so what an interrupted call left
+    undone is done by the next one.
 
     Returns
     -------
     dropped
         Number of relations dropped on all shards.
     """
-    targets = chunk_tables(destination.registry, database.name)
-    dropped = 0
+    registry, dropped = destination.registry, 0
     for worker in destination.workers:
-        wanted = _Wanted(database)
-        for target in targets:
-            if worker.name in target.workers:
-                wanted.add(target)
+        followed = followed_snapshot(registry, database.name, worker.name)
         with RowStore(worker.name, destination.admin[worker.name]) as store:
-            dropped += _reconcile_shard(store, database, wanted, grace_s=grace_s)
+            for table in database.tables:
+                changed = chunk_tables(registry, database.name, tables=[table.name], worker=worker.name, since=followed)
+                if changed:
+                    _reconcile_table(store, database.physical, table, changed)
+            dropped += _drop_superseded(store, database.physical, grace_s=grace_s)
+        note_followed(registry, database.name, worker.name, snapshot)
     return dropped
+
+
+def _reconcile_table(store: RowStore, schema: str, table: Table, changed: Sequence[ChunkTable]) -> None:
+    """Let the relations of some chunk tables of a table follow the registry."""
+    wanted = _Wanted(table)
+    for target in changed:
+        wanted.add(target)
+    held = {one.relation: one for one in store.held_relations(schema, wanted.stems)}
+    store.swap_partitions(
+        schema,
+        table,
+        attach=[(name, c) for name, c in wanted.attached.items() if name in held and not held[name].attached],
+        detach=[name for name, one in held.items() if one.attached and name not in wanted.attached],
+    )
+    for relation in wanted.views:
+        store.show_ref_table(schema, table, relation)
+    store.supersede(schema, [relation for relation in held if relation not in wanted.kept])
+
+
+def _drop_superseded(store: RowStore, schema: str, *, grace_s: float) -> int:
+    ripe = [name for name, seconds in store.superseded_relations(schema) if grace_s <= 0 or seconds > grace_s]
+    store.drop(schema, ripe)
+    return len(ripe)
 
 
 @dataclass(slots=True)
 class _Wanted:
-    """What one shard is to have."""
+    """What one shard is to have of a table."""
 
-    database: Database
+    table: Table
+    stems: list[str] = field(default_factory=list)
+    """Names of the relations without their generations."""
+
     kept: set[str] = field(default_factory=set)
     """Relations of served and pending generations."""
 
     attached: dict[str, ChunkId] = field(default_factory=dict)
     """Chunk tables to be partitions of their parent."""
 
-    views: list[tuple[Table, str]] = field(default_factory=list)
-    """Ref tables and the relation that they show."""
-
-    table_of: dict[str, Table] = field(default_factory=dict)
-    """Table of every relation that there may be, superseded generations among them."""
+    views: list[str] = field(default_factory=list)
+    """The relation that the view of a ref table shows."""
 
     def add(self, target: ChunkTable) -> None:
-        table = self.database.table(target.table)
-        for generation in range(1, max(target.served or 0, target.pending or 0) + 1):
-            self.table_of[table.relation(target.chunk, generation=generation)] = table
+        self.stems += [self.table.relation(target.chunk, overlap=overlap) for overlap in (False, True)]
         for kept in (target.served, target.pending):
             if kept is not None:
                 for overlap in (False, True):
-                    self.kept.add(table.relation(target.chunk, generation=kept, overlap=overlap))
+                    self.kept.add(self.table.relation(target.chunk, generation=kept, overlap=overlap))
         if target.served is not None:
-            relation = table.relation(target.chunk, generation=target.served)
+            relation = self.table.relation(target.chunk, generation=target.served)
             if target.chunk is None:
-                self.views.append((table, relation))
+                self.views.append(relation)
             else:
                 self.attached[relation] = target.chunk
-
-
-def _reconcile_shard(store: RowStore, database: Database, wanted: _Wanted, *, grace_s: float) -> int:
-    schema = database.physical
-    held = {held.relation: held for held in store.held_relations(schema)}
-    attach: dict[str, list[tuple[str, ChunkId]]] = defaultdict(list)
-    detach: dict[str, list[str]] = defaultdict(list)
-    for relation, chunk in wanted.attached.items():
-        if relation in held and not held[relation].attached:
-            attach[wanted.table_of[relation].name].append((relation, chunk))
-    for relation, state in held.items():
-        if state.attached and relation not in wanted.attached:
-            detach[wanted.table_of[relation].name].append(relation)
-    for name in attach.keys() | detach.keys():
-        store.swap_partitions(schema, database.table(name), attach=attach[name], detach=detach[name])
-    for table, relation in wanted.views:
-        store.show_ref_table(schema, table, relation)
-    superseded = [relation for relation in held if relation not in wanted.kept]
-    store.supersede(schema, superseded)
-    ripe = [relation for relation in superseded if grace_s <= 0 or (held[relation].superseded_s or 0.0) > grace_s]
-    store.drop(schema, ripe)
-    return len(ripe)

@@ -66,9 +66,6 @@ class HeldRelation:
 
     relation: str
     attached: bool
-    rows: int
-    superseded_s: float | None
-    """Seconds since it was superseded; None when it is not."""
 
 
 class RowStore(Closing):
@@ -134,11 +131,18 @@ class RowStore(Closing):
             self._analyze(schema, job)
             return rows
 
-    def held_relations(self, schema: str) -> list[HeldRelation]:
-        """Return the relations of a schema that hold parts."""
+    def held_relations(self, schema: str, stems: Sequence[str] | None = None) -> list[HeldRelation]:
+        """Return the relations of a schema that hold parts: all generations of some names, or all there are."""
+        values = {"schema_name": schema, "stems": None if stems is None else list(stems)}
         with self._translated_errors():
-            rows = self._connection.execute(load("worker/held_relations").encode(), {"schema_name": schema})
+            rows = self._connection.execute(load("worker/held_relations").encode(), values)
             return [HeldRelation(*row) for row in rows]
+
+    def superseded_relations(self, schema: str) -> list[tuple[str, float]]:
+        """Return the superseded relations of a schema, and the seconds since they are."""
+        with self._translated_errors():
+            rows = self._connection.execute(load("worker/superseded_relations").encode(), {"schema_name": schema})
+            return [(relation, float(seconds)) for relation, seconds in rows]
 
     def swap_partitions(
         self, schema: str, table: Table, *, attach: Collection[tuple[str, ChunkId]], detach: Collection[str]

@@ -40,9 +40,12 @@ __all__ = [
     "chunk_tables",
     "claim_transaction",
     "commit_transaction",
+    "count_served",
     "database_lock",
     "family_lock",
+    "followed_snapshot",
     "mark_loaded",
+    "note_followed",
     "parts_of",
     "publish_snapshot",
     "record_contribution",
@@ -239,11 +242,14 @@ def chunk_tables(
     tables: Collection[str] | None = None,
     transaction_id: int | None = None,
     pending: bool | None = None,
+    worker: str | None = None,
+    since: int | None = None,
 ) -> tuple[ChunkTable, ...]:
-    """Return the chunk tables (and ref tables) of a database with their generations.
+    """Return the chunk tables (and ref tables) of a database with their generations; every keyword narrows them.
 
     ``transaction_id`` keeps those that the transaction has parts for, ``pending`` those with (without) a pending
-    generation. A pending generation is to hold *all* parts of its table and chunk, published ones too.
+    generation, ``worker`` those of one worker, ``since`` those whose served generation came with a snapshot after that
+    one. A pending generation is to hold *all* parts of its table and chunk, published ones too.
     """
     with registry.connection() as connection:
         rows = run(
@@ -253,6 +259,8 @@ def chunk_tables(
             tables=None if tables is None else list(tables),
             transaction_id=transaction_id,
             pending=pending,
+            worker=worker,
+            since=since,
         ).fetchall()
     return tuple(steps.chunk_table_of(row) for row in rows)
 
@@ -286,12 +294,30 @@ def publish_snapshot(registry: Registry, database: str) -> int:
         tables = [row[0] for row in run(connection, "publish_parts", database_id=database_id, number=number)]
         run(connection, "publish_datasets", database_id=database_id, number=number)
         run(connection, "publish_images", database_id=database_id, number=number)
-        run(connection, "publish_chunk_tables", table_ids=tables)
-        run(connection, "publish_ref_tables", table_ids=tables)
-        run(connection, "write_table_snapshots", table_ids=tables)
+        run(connection, "publish_chunk_tables", table_ids=tables, number=number)
+        run(connection, "publish_ref_tables", table_ids=tables, number=number)
+        for table_id in tables:
+            run(connection, "write_table_snapshot", table_id=table_id)
         run(connection, "insert_snapshot", database_id=database_id, number=number)
         run(connection, "bump_database_version", database_id=database_id)
     return number
+
+
+def count_served(registry: Registry, database: str) -> int:
+    """Return how many chunk tables (and ref tables) of a database are served."""
+    return int(registry.look_up("count_served", database=database)[0][0])
+
+
+def followed_snapshot(registry: Registry, database: str, worker: str) -> int:
+    """Return the last snapshot that a shard's parents and views have followed; 0 without one."""
+    rows = registry.look_up("followed_snapshot", database=database, worker=worker)
+    return int(rows[0][0]) if rows else 0
+
+
+def note_followed(registry: Registry, database: str, worker: str, snapshot: int) -> None:
+    """Write down that a shard's parents and views have followed a snapshot."""
+    with registry.connection() as connection:
+        run(connection, "note_followed", database=database, worker=worker, number=snapshot)
 
 
 def worker_rows(registry: Registry) -> dict[str, int]:

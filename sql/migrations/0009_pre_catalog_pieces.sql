@@ -10,6 +10,10 @@ COMMENT ON COLUMN chunk_table.served_overlap IS 'Whether the served generation h
 UPDATE chunk_table ct SET served_overlap = true
   FROM (SELECT DISTINCT table_id, chunk_id FROM part WHERE role = 'overlap' AND snapshot IS NOT NULL) AS overlap
  WHERE ct.served IS NOT NULL AND (ct.table_id, ct.chunk_id) = (overlap.table_id, overlap.chunk_id);
+ALTER TABLE chunk_table ADD COLUMN served_since integer;
+COMMENT ON COLUMN chunk_table.served_since IS 'The snapshot whose publishing served this generation.';
+UPDATE chunk_table SET served_since = 1 WHERE served IS NOT NULL;
+CREATE INDEX chunk_table_since ON chunk_table (table_id, served_since);
 CREATE INDEX chunk_table_pending ON chunk_table (table_id, chunk_id) WHERE pending IS NOT NULL;
 CREATE INDEX part_unpublished ON part (table_id) WHERE snapshot IS NULL;
 
@@ -50,15 +54,15 @@ SELECT ct.table_id,
        sum(ct.served_bytes)::bigint,
        (SELECT CASE WHEN count(p.farthest_pair_deg) = count(*) THEN max(p.farthest_pair_deg) END
           FROM part p
-          JOIN catalog_table t USING (table_id)
          WHERE p.table_id = ct.table_id AND t.kind = 'match' AND p.role = 'chunk' AND p.snapshot IS NOT NULL),
        (SELECT coalesce(array_agg(p.path ORDER BY p.part_id), '{}')
           FROM part p
          WHERE p.table_id = ct.table_id AND p.chunk_id IS NULL AND p.role = 'index' AND p.snapshot IS NOT NULL)
   FROM chunk_table ct
+  JOIN catalog_table t USING (table_id)
   LEFT JOIN chunk c USING (chunk_id)
  WHERE ct.served IS NOT NULL
- GROUP BY ct.table_id;
+ GROUP BY ct.table_id, t.kind;
 
 CREATE TABLE worker_rows (
     worker_id integer NOT NULL REFERENCES worker,
@@ -73,3 +77,12 @@ SELECT p.worker_id, t.database_id, sum(p.rows)::bigint
   JOIN catalog_table t USING (table_id)
  WHERE p.role = 'chunk'
  GROUP BY p.worker_id, t.database_id;
+
+CREATE TABLE shard_snapshot (
+    worker_id integer NOT NULL REFERENCES worker,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    number integer NOT NULL,
+    PRIMARY KEY (worker_id, database_id)
+);
+COMMENT ON TABLE shard_snapshot IS
+    'The last snapshot that a shard''s parents and views have followed; no row: none, so all of it is to be looked at.';

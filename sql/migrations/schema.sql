@@ -167,6 +167,7 @@ CREATE TABLE chunk_table (
     served_rows bigint NOT NULL DEFAULT 0,
     served_bytes bigint NOT NULL DEFAULT 0,
     served_overlap boolean NOT NULL DEFAULT false,
+    served_since integer,
     UNIQUE NULLS NOT DISTINCT (table_id, chunk_id)
 );
 COMMENT ON TABLE chunk_table IS 'Generations of the row store''s tables; chunk_id NULL is a whole ref table.';
@@ -317,6 +318,8 @@ COMMENT ON TABLE image IS 'Images that the rows of a database were measured on; 
 COMMENT ON COLUMN image.repository IS 'Where the Butler is; services that hand out pixels look there.';
 COMMENT ON COLUMN image.snapshot IS 'First snapshot of the database that has it; NULL until published.';
 
+COMMENT ON COLUMN chunk_table.served_since IS 'The snapshot whose publishing served this generation.';
+CREATE INDEX chunk_table_since ON chunk_table (table_id, served_since);
 CREATE INDEX chunk_table_pending ON chunk_table (table_id, chunk_id) WHERE pending IS NOT NULL;
 CREATE INDEX part_unpublished ON part (table_id) WHERE snapshot IS NULL;
 
@@ -352,3 +355,12 @@ CREATE TABLE worker_rows (
     PRIMARY KEY (worker_id, database_id)
 );
 COMMENT ON TABLE worker_rows IS 'Rows of the committed chunk parts; new chunks go to the worker with the fewest.';
+
+CREATE TABLE shard_snapshot (
+    worker_id integer NOT NULL REFERENCES worker,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    number integer NOT NULL,
+    PRIMARY KEY (worker_id, database_id)
+);
+COMMENT ON TABLE shard_snapshot IS
+    'The last snapshot that a shard''s parents and views have followed; no row: none, so all of it is to be looked at.';

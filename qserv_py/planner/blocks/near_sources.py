@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import ColumnRef, Expr, Select, Source, TableSource
 from qserv_py.catalog.model import DirectorTable
+from qserv_py.planner.blocks import neighbours
 from qserv_py.planner.blocks.exchange import Exchange, plan_exchange
 from qserv_py.planner.blocks.joins import unconnected
 from qserv_py.planner.blocks.neighbours import Link
-from qserv_py.planner.blocks.parts import is_about_any, neighbours
+from qserv_py.planner.blocks.parts import is_about_any
 from qserv_py.planner.plan.nodes import NearSource, StageSource
 from qserv_py.planner.sky.chunks import Pruning
 from qserv_py.planner.sky.keys import Keys, are_joined, director_of, equal_keys, keys_of_table

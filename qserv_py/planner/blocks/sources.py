@@ -9,9 +9,10 @@ from qserv_py.adql import tree, walks
 from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
 from qserv_py.adql.walks import conditions_that_hold, is_aggregated, nullable
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.planner.blocks import joins
 from qserv_py.planner.blocks.near_sources import Near
 from qserv_py.planner.blocks.neighbours import links_of
-from qserv_py.planner.blocks.parts import is_about_any, joins
+from qserv_py.planner.blocks.parts import is_about_any
 from qserv_py.planner.plan.nodes import NearSource, StageSource
 from qserv_py.planner.sky.chunks import ChunkSet
 from qserv_py.planner.sky.keys import Key, Keys, equal_keys, key_of, keys_of_table, tells_chunk

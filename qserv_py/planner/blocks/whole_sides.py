@@ -14,7 +14,8 @@ from qserv_py.adql import walks
 from qserv_py.adql.tree import ColumnRef, Comparison, Expr, Item, Joined, JoinKind, Select, Source
 from qserv_py.adql.walks import column_refs, leaves
 from qserv_py.catalog.types import DataType
-from qserv_py.planner.blocks.parts import Carried, is_about_any, joins, looks_around, map_expressions
+from qserv_py.planner.blocks import joins
+from qserv_py.planner.blocks.parts import Carried, is_about_any, looks_around, map_expressions
 from qserv_py.planner.plan.nodes import SqlTemplate, StageSource
 from qserv_py.planner.sky.chunks import ChunkSet
 from qserv_py.planner.sky.keys import Keys

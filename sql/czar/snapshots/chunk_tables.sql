@@ -1,6 +1,7 @@
 -- sql/czar/snapshots/chunk_tables.sql
 -- Chunk tables and ref tables of a database with their generations; a parameter that is NULL does not narrow them.
--- Parameters: database (text), tables (text[]), transaction_id (bigint), pending (boolean).
+-- Parameters: database (text), tables (text[]), transaction_id (bigint), pending (boolean), worker (text), since
+-- (integer, keeps what a later snapshot began to serve).
 -- Returns: one row each, in the order of tables and sky.   Used by: registry.transactions.chunk_tables
 SELECT t.name, c.healpix_order, c.pixel,
        CASE WHEN ct.chunk_id IS NULL
@@ -19,5 +20,10 @@ SELECT t.name, c.healpix_order, c.pixel,
         OR (ct.table_id, coalesce(ct.chunk_id, -1)) IN  -- an equality, so that it can hash
            (SELECT table_id, coalesce(chunk_id, -1) FROM part
              WHERE transaction_id = %(transaction_id)s::bigint AND role <> 'index'))
-   AND (%(pending)s::boolean IS NULL OR (ct.pending IS NOT NULL) = %(pending)s::boolean)
+   AND (%(pending)s::boolean IS DISTINCT FROM true OR ct.pending IS NOT NULL)  -- the condition of a partial index
+   AND (%(pending)s::boolean IS DISTINCT FROM false OR ct.pending IS NULL)
+   AND (%(since)s::integer IS NULL OR ct.served_since > %(since)s::integer)
+   AND (%(worker)s::text IS NULL OR ct.chunk_id IS NULL
+        OR EXISTS (SELECT FROM placement p JOIN worker w USING (worker_id)
+                    WHERE p.chunk_id = ct.chunk_id AND w.name = %(worker)s::text))
  ORDER BY t.place, c.first;

@@ -12,7 +12,9 @@ SELECT p.part_id, t.name, p.role, c.healpix_order, c.pixel, w.name, p.path, p.ro
  WHERE d.name = %(database)s::text
    AND (%(tables)s::text[] IS NULL OR t.name = ANY (%(tables)s::text[]))
    AND (%(roles)s::text[] IS NULL OR p.role = ANY (%(roles)s::text[]))
-   AND (%(firsts)s::bigint[] IS NULL OR c.first = ANY (%(firsts)s::bigint[]))
+   AND (%(firsts)s::bigint[] IS NULL
+        OR p.chunk_id = ANY (ARRAY(SELECT k.chunk_id FROM chunk k JOIN catalog_database o USING (family_id)
+                                    WHERE o.name = %(database)s::text AND k.first = ANY (%(firsts)s::bigint[]))))
    AND (%(transaction_id)s::bigint IS NULL OR p.transaction_id = %(transaction_id)s::bigint)
    AND (%(published)s::boolean IS NULL OR (p.snapshot IS NOT NULL) = %(published)s::boolean)
  ORDER BY p.part_id;

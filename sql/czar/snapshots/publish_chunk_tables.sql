@@ -1,9 +1,9 @@
 -- sql/czar/snapshots/publish_chunk_tables.sql
 -- Serve the pending generations of the chunk tables of some tables, and count what they hold.
--- Parameters: table_ids (integer[]).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
+-- Parameters: table_ids (integer[]), number (integer), the snapshot.   Returns: nothing.   Used by: registry.transactions.publish_snapshot
 UPDATE chunk_table ct
    SET served = ct.pending, pending = NULL, served_rows = held.rows, served_bytes = held.bytes,
-       served_overlap = held.overlap
+       served_overlap = held.overlap, served_since = %(number)s::integer
   FROM (SELECT k.table_id, k.chunk_id,
                coalesce(sum(p.rows) FILTER (WHERE p.role = 'chunk'), 0)::bigint AS rows,
                coalesce(sum(p.bytes) FILTER (WHERE p.role = 'chunk'), 0)::bigint AS bytes,

@@ -1,7 +1,12 @@
+-- sql/czar/snapshots/write_table_snapshot.sql
 -- sql/czar/snapshots/write_table_snapshots.sql
 -- Write down what queries see of some tables from now on, each as one row, its chunks as binary columns.
+========
+-- sql/czar/write_table_snapshot.sql
+-- Write down what queries see of a table from now on as one row, its chunks as binary columns.
+>>>>>>>> c780f67 (List only what has changed when publishing and loading):sql/czar/write_table_snapshot.sql
 -- Chunks that hold only overlap rows are among them: their overlap is seen, no rows of their own.
--- Parameters: table_ids (integer[]).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
+-- Parameters: table_id (integer).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
 INSERT INTO table_snapshot (table_id, orders, pixels, rows, generations, has_overlap, ref_generation, total_rows,
                             total_bytes, farthest_pair_deg, index_runs)
 SELECT ct.table_id,
@@ -15,15 +20,15 @@ SELECT ct.table_id,
        sum(ct.served_bytes)::bigint,
        (SELECT CASE WHEN count(p.farthest_pair_deg) = count(*) THEN max(p.farthest_pair_deg) END
           FROM part p
-          JOIN catalog_table t USING (table_id)
          WHERE p.table_id = ct.table_id AND t.kind = 'match' AND p.role = 'chunk' AND p.snapshot IS NOT NULL),
        (SELECT coalesce(array_agg(p.path ORDER BY p.part_id), '{}')
           FROM part p
          WHERE p.table_id = ct.table_id AND p.chunk_id IS NULL AND p.role = 'index' AND p.snapshot IS NOT NULL)
   FROM chunk_table ct
+  JOIN catalog_table t USING (table_id)
   LEFT JOIN chunk c USING (chunk_id)
- WHERE ct.table_id = ANY (%(table_ids)s::integer[]) AND ct.served IS NOT NULL
- GROUP BY ct.table_id
+ WHERE ct.table_id = %(table_id)s::integer AND ct.served IS NOT NULL
+ GROUP BY ct.table_id, t.kind
     ON CONFLICT (table_id) DO UPDATE
    SET (orders, pixels, rows, generations, has_overlap, ref_generation, total_rows, total_bytes, farthest_pair_deg,
         index_runs)

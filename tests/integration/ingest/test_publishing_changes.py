@@ -1,0 +1,104 @@
+"""Publishing lists what has changed, and shards that could not follow do so at the next publishing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pyarrow.parquet as pq
+import pytest
+from support.catalogues import Loaded, load_catalogue
+
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.ingest_destination import open_destination
+from qserv_py.errors import WorkerError
+from qserv_py.ingest import publishing
+from qserv_py.ingest.destination import Destination
+from qserv_py.ingest.publishing import publish_database
+from qserv_py.ingest.run import run_ingest
+from qserv_py.registry import transaction_steps
+from qserv_py.registry.transactions import chunk_tables as listed
+from qserv_py.registry.transactions import count_served, worker_rows
+from qserv_py.workers.row_store import RowStore
+
+
+def rows_on_shards(cluster: Cluster, table: str) -> int:
+    """Return the rows that psql sees in a table, on all shards."""
+    total = 0
+    for conninfo in cluster.admin.values():
+        with psycopg.connect(conninfo) as connection:
+            row = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone()
+            total += row[0] if row else 0
+    return total
+
+
+def append(destination: Destination, field: Loaded, name: str, scratch: Path, *, start: int, rows: int) -> None:
+    path = scratch / f"{name}-{start}.parquet"
+    pq.write_table(field.tables["Object"].slice(start, rows), path)
+    run_ingest(destination, database=name, table="Object", files=[path])
+
+
+def test_an_appended_row_lists_its_chunk(
+    cluster: Cluster, field: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"Object": field.tables["Object"].slice(0, 150)}
+    load_catalogue(cluster, tmp_path, name="appended", tables=first, target_rows=10)
+    made: list[object] = []
+    make = transaction_steps.chunk_table_of
+
+    def counting(row: tuple[object, ...]) -> object:
+        made.append(row[:3])
+        return make(row)
+
+    monkeypatch.setattr(transaction_steps, "chunk_table_of", counting)
+    with open_destination(cluster, sync=False) as destination:
+        known = len(listed(destination.registry, "appended"))
+        append(destination, field, "appended", tmp_path, start=150, rows=1)
+        made.clear()
+        summary = publish_database(destination, "appended", grace_s=0)
+        changed, served = set(made), len(listed(destination.registry, "appended"))
+        assert 1 <= len(changed) <= 5 < known // 4, "the row's chunk, and those that have it as overlap"
+        assert summary.chunk_tables == count_served(destination.registry, "appended") == served
+        made.clear()
+        assert publish_database(destination, "appended", grace_s=0).superseded == 0
+        assert made == [], "nothing has changed"
+    assert rows_on_shards(cluster, "appended.object") == 151
+
+
+def test_shards_that_did_not_follow_do_so_at_the_next_publishing(
+    cluster: Cluster, field: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = {"Object": field.tables["Object"].slice(0, 100)}
+    load_catalogue(cluster, tmp_path, name="followed", tables=first, target_rows=30)
+    with open_destination(cluster, sync=False) as destination:
+        append(destination, field, "followed", tmp_path, start=100, rows=40)
+
+        def busy(*_: object, **__: object) -> None:
+            raise WorkerError("a running query still reads it")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(RowStore, "swap_partitions", busy)
+            with pytest.raises(WorkerError, match="a running query still reads it"):
+                publish_database(destination, "followed")
+        assert rows_on_shards(cluster, "followed.object") == 100
+        append(destination, field, "followed", tmp_path, start=140, rows=10)
+        publish_database(destination, "followed", grace_s=0)
+        assert rows_on_shards(cluster, "followed.object") == 150
+        assert publishing.reconcile(destination, destination.registry.database("followed"), 3, grace_s=0) == 0
+
+
+def test_rows_are_counted_for_each_worker(cluster: Cluster, field: Loaded, tmp_path: Path) -> None:
+    with cluster.registry() as registry:
+        before = worker_rows(registry)
+        load_catalogue(
+            cluster, tmp_path, name="counted", tables={"Object": field.tables["Object"].slice(0, 90)}, target_rows=30
+        )
+        after = worker_rows(registry)
+        assert sum(after.values()) - sum(before.values()) == 90
+        with registry.connection() as connection:
+            rows = (
+                "SELECT w.name, sum(p.rows) FROM part p JOIN worker w USING (worker_id) WHERE role = 'chunk' GROUP BY 1"
+            )
+            assert {name: count for name, count in after.items() if count} == dict(
+                connection.execute(rows.encode()).fetchall()
+            )
