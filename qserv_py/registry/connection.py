@@ -43,6 +43,8 @@ class Registry(Closing):
 
         self._lock = RLock()
         self._connection: Connection | None = None
+        self._is_checked = False
+        """Whether the registry was found to be of this program's version since the connection was opened."""
 
     def close(self) -> None:
         """Close the connection; its locks and claims end."""
@@ -54,12 +56,26 @@ class Registry(Closing):
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Use the connection, in autocommit mode; PostgreSQL's errors come out as ours."""
+        """Use the connection, in autocommit mode; PostgreSQL's errors come out as ours.
+
+        Raises
+        ------
+        ClusterError
+            If the server does not answer, or the registry is of another version of qserv_py than this program.
+        """
         with self._lock, translated_errors(self.conninfo):
-            if self._connection is None or self._connection.closed:
-                self.owned.clear()  # the locks went with the old connection
-                self._connection = psycopg.connect(self.conninfo, autocommit=True)
-            yield self._connection
+            connection = self._opened()
+            if not self._is_checked:
+                migrations.check_version(connection)
+                self._is_checked = True
+            yield connection
+
+    def _opened(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self.owned.clear()  # the locks went with the old connection
+            self._is_checked = False
+            self._connection = psycopg.connect(self.conninfo, autocommit=True)
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -82,8 +98,8 @@ class Registry(Closing):
 
     def migrate(self) -> tuple[str, ...]:
         """Apply the migrations that the registry lacks; return their names."""
-        with self.connection() as connection:
-            return migrations.apply_migrations(connection)
+        with self._lock, translated_errors(self.conninfo):
+            return migrations.apply_migrations(self._opened())
 
     def look_up(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement that changes nothing, on a new connection when the server was restarted."""
@@ -95,11 +111,21 @@ class Registry(Closing):
                 return run(connection, statement, **values).fetchall()
 
     def catalog_version(self) -> int:
-        """Return the number that grows with every change that queries can see."""
+        """Return the number that grows with every change that queries can see.
+
+        Raises
+        ------
+        ClusterError
+            If the registry has been brought to another version of qserv_py since the connection was opened.
+        """
         rows = self.look_up("catalog_version")
         if not rows:
             raise InternalError("the registry has no catalogue version")
-        return int(rows[0][0])
+        version, migration = rows[0]
+        if migration != migrations.known_migrations()[-1].number:
+            with self.connection() as connection:
+                migrations.check_version(connection)
+        return int(version)
 
     def describe(self, known: Mapping[str, DatabasePiece]) -> Description:
         """Return all databases without their chunks; of those that are known only what has changed is read."""

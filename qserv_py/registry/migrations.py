@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import psycopg
 
@@ -34,6 +35,7 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
+@cache
 def known_migrations() -> tuple[Migration, ...]:
     """Return the migrations of this program, in order."""
     found = []
@@ -77,6 +79,24 @@ def apply_migrations(
     return tuple(migration.name for migration in missing)
 
 
+def check_version(connection: psycopg.Connection) -> None:
+    """See that a registry has the migrations of this program, all of them and no others.
+
+    Raises
+    ------
+    ClusterError
+        If it is of an earlier or a later version of qserv_py; with what to do.
+    """
+    wanted = known_migrations()
+    applied = _check_applied(connection, wanted)
+    missing = [migration.name for migration in wanted if migration.number not in applied]
+    if missing:
+        raise ClusterError(
+            f'the registry is of an earlier version of qserv_py: it lacks migration "{missing[0]}"',
+            hint="qserv cluster start brings it up to date; it keeps what is there.",
+        )
+
+
 def _check_applied(connection: psycopg.Connection, wanted: tuple[Migration, ...]) -> set[int]:
     by_number = {migration.number: migration for migration in wanted}
     applied = set()
@@ -85,7 +105,7 @@ def _check_applied(connection: psycopg.Connection, wanted: tuple[Migration, ...]
         if known is None:
             raise ClusterError(
                 f'the registry has migration "{name}", which this version of qserv_py does not know',
-                hint="Use the version of qserv_py that made it, or a later one.",
+                hint="Use the version of qserv_py that made it, or a later one; start services again with it.",
             )
         if known.sha256 != sha256:
             raise ClusterError(

@@ -1,10 +1,5 @@
 -- sql/czar/snapshots/write_table_snapshot.sql
--- sql/czar/snapshots/write_table_snapshots.sql
--- Write down what queries see of some tables from now on, each as one row, its chunks as binary columns.
-========
--- sql/czar/write_table_snapshot.sql
 -- Write down what queries see of a table from now on as one row, its chunks as binary columns.
->>>>>>>> c780f67 (List only what has changed when publishing and loading):sql/czar/write_table_snapshot.sql
 -- Chunks that hold only overlap rows are among them: their overlap is seen, no rows of their own.
 -- Parameters: table_id (integer).   Returns: nothing.   Used by: registry.transactions.publish_snapshot
 INSERT INTO table_snapshot (table_id, orders, pixels, rows, generations, has_overlap, ref_generation, total_rows,

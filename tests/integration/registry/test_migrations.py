@@ -89,3 +89,39 @@ def test_a_migration_that_fails_leaves_nothing(database: str) -> None:
 def test_an_empty_registry_is_said_to_be_so(database: str) -> None:
     with Registry(database) as registry, pytest.raises(ClusterError, match="the registry has not been set up"):
         registry.describe({})
+
+
+EARLIER = "DELETE FROM schema_migration WHERE number = (SELECT max(number) FROM schema_migration)"
+LATER = "INSERT INTO schema_migration (number, name, sha256) VALUES (9999, '9999_pre_later', '')"
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "hint"),
+    [
+        (
+            EARLIER,
+            r'of an earlier version of qserv_py: it lacks migration "\d{4}_',
+            "qserv cluster start",
+        ),
+        (
+            LATER,
+            'migration "9999_pre_later", which this version',
+            "or a later one; start services again",
+        ),
+    ],
+)
+def test_who_comes_to_a_registry_of_another_version_is_told_what_to_do(
+    database: str, change: str, message: str, hint: str
+) -> None:
+    with Registry(database) as living:
+        living.migrate()
+        assert living.databases() == ()
+        with psycopg.connect(database) as connection:
+            connection.execute(change.encode())
+        with pytest.raises(ClusterError, match=message) as caught:
+            living.catalog_version()  # which precedes every query
+        assert hint in caught.value.hint
+    with Registry(database) as later:
+        for ask in (later.databases, later.catalog_version, lambda: later.describe({})):
+            with pytest.raises(ClusterError, match=message):
+                ask()  # type: ignore[operator]
