@@ -3,7 +3,8 @@
 The registry of an embedded cluster gets a database "big" of made-up chunks, chunk tables and parts, without relations
 on the shards, beside a database "tiny" of one table of two rows. Measured are, before and after that: ``qserv query``
 of the two rows; how long a running session stalls when something else changes; what ingesting and publishing a
-thousand rows into one more chunk of "big" takes, lists and keeps in memory; and the first query of "big". Prints one
+thousand rows into one more chunk of "big" takes, lists and keeps in memory (twice: the shards follow the made-up chunks
+at the first); and the first query of "big". Prints one
 JSON document.
 
     python benchmarks/registry_scale.py [--chunks 100000] [--tables 10] [--repeat 5]
@@ -252,7 +253,7 @@ def first_query(cluster: Cluster) -> dict[str, float]:
 
 def measure(chunks: int, tables: int, repeat: int) -> dict[str, object]:
     """Return all figures."""
-    found: dict[str, object] = {"chunks": chunks, "tables": tables}
+    found: dict[str, object] = {"chunks": chunks, "tables": tables, "load_average": os.getloadavg()[0]}
     with tempfile.TemporaryDirectory(prefix="qb") as name:
         scratch = Path(name)
         scratch.chmod(0o711)  # the servers' account must reach its directory
@@ -266,14 +267,14 @@ def measure(chunks: int, tables: int, repeat: int) -> dict[str, object]:
             found["query_in_process_s"] = round(query_in_process(cluster, repeat), 3)
             for number in range(2):
                 write_rows(scratch / f"{number}.parquet", number + 1)
-            found["publishing"] = publish_apart(cluster, scratch / "0.parquet")
+            found["publishing_that_shards_follow_first"] = publish_apart(cluster, scratch / "0.parquet")
             found["first_query"] = first_query(cluster)
             with cluster.registry() as registry:
                 who = Grantee(GranteeKind.USER, "alice")
                 found["stall_of_a_grant"] = stall(cluster, lambda: grant(registry, "big", who))
             found["stall_of_publishing"] = stall(
                 cluster,
-                lambda: publish_apart(cluster, scratch / "1.parquet"),
+                lambda: found.update(publishing=publish_apart(cluster, scratch / "1.parquet")),
                 asked_before="SELECT id FROM big.T0 WHERE id = 1000",
             )
         finally:
