@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.statements import run
+from qserv_py.registry.statements import run, stream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,20 +68,20 @@ def list_tables(registry: Registry, *, database: str | None = None) -> tuple[Tab
 def list_chunks(registry: Registry, *, database: str | None = None, table: str | None = None) -> tuple[ChunkLine, ...]:
     """Return the chunks of one table or database, or of all, in the order of the sky."""
     with registry.connection() as connection:
-        rows = run(connection, "list_chunks", database=database, table=table).fetchall()
-    return tuple(
-        ChunkLine(
-            database=row[0],
-            table=row[1],
-            chunk=ChunkId(row[2], row[3]),
-            worker=row[4],
-            rows=row[5],
-            overlap_rows=row[6],
-            parts=row[7],
-            bytes=row[8],
+        rows = stream(connection, "list_chunks", database=database, table=table)
+        return tuple(
+            ChunkLine(
+                database=row[0],
+                table=row[1],
+                chunk=ChunkId(row[2], row[3]),
+                worker=row[4],
+                rows=row[5],
+                overlap_rows=row[6],
+                parts=row[7],
+                bytes=row[8],
+            )
+            for row in rows
         )
-        for row in rows
-    )
 
 
 def list_workers(registry: Registry) -> tuple[WorkerLine, ...]:

@@ -29,7 +29,7 @@ from qserv_py.registry.connection import Registry
 from qserv_py.registry.contents import check_contents
 from qserv_py.registry.databases import no_database
 from qserv_py.registry.datasets import add_datasets, add_images
-from qserv_py.registry.statements import run
+from qserv_py.registry.statements import run, stream
 from qserv_py.registry.transaction_steps import SuperTransaction, TransactionState
 
 __all__ = [
@@ -218,7 +218,7 @@ def parts_of(
     ``published=True`` keeps the parts of the published snapshot, False those that await publishing.
     """
     with registry.connection() as connection:
-        rows = run(
+        rows = stream(
             connection,
             "parts",
             database=database,
@@ -227,8 +227,8 @@ def parts_of(
             firsts=None if chunks is None else [chunk.first for chunk in chunks],
             transaction_id=transaction_id,
             published=published,
-        ).fetchall()
-    found = tuple(steps.part_of(row) for row in rows)
+        )
+        found = tuple(steps.part_of(row) for row in rows)
     if chunks is None:
         return found
     wanted = set(chunks)  # two chunks of different order may share their first cell
@@ -252,7 +252,7 @@ def chunk_tables(
     one. A pending generation is to hold *all* parts of its table and chunk, published ones too.
     """
     with registry.connection() as connection:
-        rows = run(
+        rows = stream(
             connection,
             "chunk_tables",
             database=database,
@@ -261,8 +261,8 @@ def chunk_tables(
             pending=pending,
             worker=worker,
             since=since,
-        ).fetchall()
-    return tuple(steps.chunk_table_of(row) for row in rows)
+        )
+        return tuple(steps.chunk_table_of(row) for row in rows)
 
 
 def publish_snapshot(registry: Registry, database: str) -> int:
