@@ -13,6 +13,7 @@ JSON document.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -149,10 +150,17 @@ def rows_of(session: Session, query: str) -> list[dict[str, object]]:
     return pa.Table.from_batches(list(answer.batches()), schema=answer.schema).to_pylist()
 
 
-def stall(cluster: Cluster, change: Callable[[], object], *, asked_before: str = TINY) -> dict[str, float]:
-    """Return how long queries of the two rows take while something else changes: median and longest, milliseconds."""
+def stall(cluster: Cluster, change: Callable[[], object], *, times: int, asked_before: str = TINY) -> dict[str, object]:
+    """Return how long queries of the two rows take while something else changes.
+
+    Each time there are two windows as long as each other, one without and one with a change; of each the longest query
+    counts, in milliseconds, ascending: what both have in common is the machine's.
+    """
     taken: list[float] = []
     done = threading.Event()
+    quiet: list[float] = []
+    changed: list[float] = []
+    lasted = 0.0
     with Session(cluster, connections=ASKING) as session:
         rows_of(session, asked_before)
 
@@ -166,18 +174,19 @@ def stall(cluster: Cluster, change: Callable[[], object], *, asked_before: str =
         for thread in threads:
             thread.start()
         time.sleep(1)
-        quiet = max(taken)
-        taken.clear()
-        change()
-        time.sleep(3)
+        for _ in range(times):
+            for longest, act in ((changed, change), (quiet, lambda: None)):
+                taken.clear()
+                started = time.perf_counter()
+                act()
+                time.sleep(0.5 if act is change else max(0.5, lasted))
+                lasted = time.perf_counter() - started
+                longest.append(round(1000 * max([0.0, *taken]), 1))
+        median = statistics.median(taken)
         done.set()
         for thread in threads:
             thread.join()
-    return {
-        "median_ms": round(1000 * statistics.median(taken), 1),
-        "longest_before_ms": round(1000 * quiet, 1),
-        "longest_ms": round(1000 * max(taken), 1),
-    }
+    return {"median_ms": round(1000 * median, 1), "quiet_ms": sorted(quiet), "changed_ms": sorted(changed)}
 
 
 def write_rows(path: Path, seed: int) -> None:
@@ -270,11 +279,12 @@ def measure(chunks: int, tables: int, repeat: int) -> dict[str, object]:
             found["publishing_that_shards_follow_first"] = publish_apart(cluster, scratch / "0.parquet")
             found["first_query"] = first_query(cluster)
             with cluster.registry() as registry:
-                who = Grantee(GranteeKind.USER, "alice")
-                found["stall_of_a_grant"] = stall(cluster, lambda: grant(registry, "big", who))
+                readers = (Grantee(GranteeKind.USER, f"reader{number}") for number in itertools.count())
+                found["stall_of_a_grant"] = stall(cluster, lambda: grant(registry, "big", next(readers)), times=9)
             found["stall_of_publishing"] = stall(
                 cluster,
                 lambda: found.update(publishing=publish_apart(cluster, scratch / "1.parquet")),
+                times=1,
                 asked_before="SELECT id FROM big.T0 WHERE id = 1000",
             )
         finally:
