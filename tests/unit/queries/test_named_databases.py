@@ -12,8 +12,8 @@ from qserv_py.catalog.snapshot import Catalog, DatabaseVersion
 from qserv_py.czar.chunk_loader import databases_of
 from qserv_py.errors import InternalError
 from qserv_py.planner.build import plan_query
-from qserv_py.planner.fill import chunk_queries
-from qserv_py.planner.plan import ShardStage
+from qserv_py.planner.plan.query_plan import ShardStage
+from qserv_py.planner.writing.fill import chunk_queries
 
 BOTH = frozenset({"dr1", "dr2"})
 
