@@ -6,10 +6,10 @@ the number (one cheap query) and loads the catalogue again when it has grown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -23,6 +23,8 @@ from qserv_py.registry import catalog_reader, databases, migrations, snapshot_re
 from qserv_py.registry.statements import Connection, run
 
 REGISTRY_DATABASE = "qserv_registry"
+
+Result = TypeVar("Result")
 
 
 class Registry(Closing):
@@ -103,12 +105,16 @@ class Registry(Closing):
 
     def look_up(self, statement: str, **values: object) -> list[tuple[Any, ...]]:
         """Return the rows of a statement that changes nothing, on a new connection when the server was restarted."""
+        return self._read(lambda connection: run(connection, statement, **values).fetchall())
+
+    def _read(self, read: Callable[[Connection], Result]) -> Result:
+        """Return what a reading gives, on a new connection when the server was restarted since the last use."""
         try:
             with self.connection() as connection:
-                return run(connection, statement, **values).fetchall()
+                return read(connection)
         except ClusterError:
             with self.connection() as connection:
-                return run(connection, statement, **values).fetchall()
+                return read(connection)
 
     def catalog_version(self) -> int:
         """Return the number that grows with every change that queries can see.
@@ -134,13 +140,16 @@ class Registry(Closing):
 
     def table_rows(self, version: DatabaseVersion) -> Mapping[str, TableRows] | None:
         """Return what queries see of the tables of a database; None when it has another version by now."""
-        with self.connection() as connection:
-            return snapshot_reader.read_table_rows(connection, version)
+        return self._read(lambda connection: snapshot_reader.read_table_rows(connection, version))
 
     def family(self, name: str) -> FamilyPiece:
         """Return a family's chunk map, with committed chunks that no snapshot holds yet; empty if it has none."""
-        with self.connection() as connection, catalog_reader.one_moment(connection):
-            return snapshot_reader.read_family(connection, name)
+
+        def read(connection: Connection) -> FamilyPiece:
+            with catalog_reader.one_moment(connection):
+                return snapshot_reader.read_family(connection, name)
+
+        return self._read(read)
 
     def workers(self) -> tuple[Worker, ...]:
         """Return the workers in the order in which they were added."""

@@ -196,6 +196,14 @@ def test_chunks_are_loaded_when_they_are_named_and_changed(
     assert loaded == [catalog.versions[name].database_id for name in ("field", other)]
 
 
+def test_chunks_are_loaded_after_the_server_was_restarted(cluster: Cluster, session: Session, other: str) -> None:
+    rows_of(session, COUNT)
+    loader = session._chunks._registry
+    with loader.connection() as broken, cluster.registry() as registry, registry.connection() as connection:
+        connection.execute("SELECT pg_terminate_backend(%s)", [broken.info.backend_pid])
+    assert rows_of(session, COUNT.replace("field", other)) == [{"n": 50}]
+
+
 def test_a_publishing_is_seen_at_once_and_by_no_query_before_it(
     cluster: Cluster, session: Session, tmp_path_factory: pytest.TempPathFactory, field: Loaded
 ) -> None:
