@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pyarrow as pa
 
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import (
     ChunkQueryError,
@@ -30,32 +31,23 @@ _MORE_ROWS_THAN_ONE = "21000"
 """SQLSTATE of a sub-query that stands for a value."""
 
 
-class RunningStatement:
-    """A statement on its way; ``cancel`` may be called from any thread, before, during and after its run."""
+class _Statement:
+    """A statement on its way; it can be ended from any thread as long as it runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, cursor: Any) -> None:
         self._lock = threading.Lock()
-        self._cursor: Any = None
-        self.cancelled = False
+        self._cursor = cursor
 
-    def attach(self, cursor: Any) -> None:
-        """Begin; QueryCancelledError if it was cancelled before."""
-        with self._lock:
-            if self.cancelled:
-                raise QueryCancelledError("the query was cancelled")
-            self._cursor = cursor
-
-    def detach(self) -> None:
-        """End: a later cancel must not meet the next statement of the connection."""
-        with self._lock:
-            self._cursor = None
-
-    def cancel(self) -> None:
+    def end(self) -> None:
         """Ask the server to stop."""
         with self._lock:
-            self.cancelled = True
             if self._cursor is not None:
                 self._cursor.adbc_cancel()
+
+    def detach(self) -> None:
+        """Say that it has ended: whoever ends it later must not meet the next statement of the connection."""
+        with self._lock:
+            self._cursor = None
 
 
 class QueryPool:
@@ -63,13 +55,21 @@ class QueryPool:
 
     def __init__(self, worker: Worker, *, slots: int) -> None:
         self.worker = worker
-        self._slots = threading.BoundedSemaphore(slots)
+        self._free = slots
+        self._freed = threading.Condition()
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         self._connections = AdbcConnections(worker.conninfo)
 
-    def run(self, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
+    def run(self, sql: str, cancel: Cancel) -> Iterator[pa.RecordBatch]:
         """Run one statement and yield its rows.
+
+        Parameters
+        ----------
+        sql
+            The statement.
+        cancel
+            Ends it, and the waiting for a connection.
 
         Raises
         ------
@@ -82,37 +82,63 @@ class QueryPool:
         ChunkQueryError
             If the worker refused the statement.
         """
-        with self._slots:
+        with self._slot(cancel):
             connection, fresh = self._take()
             try:
-                yield from self._stream(connection, sql, statement)
+                yield from self._stream(connection, sql, cancel)
             except BaseException as error:
-                failure = self._translate(error, statement)
+                failure = self._translate(error, cancel)
                 # A connection that broke, or whose result was not read to the end, is not used again.
                 _close(connection)
                 if isinstance(failure, WorkerUnavailableError) and not fresh:
                     self._forget_idle()
                 raise failure from error
-            self._give_back(connection)
+            if cancel.is_cancelled:  # the server may hear it in the middle of the next statement
+                _close(connection)
+            else:
+                self._give_back(connection)
 
     def close(self) -> None:
         """Close the idle connections."""
         self._forget_idle()
         self._connections.close()
 
-    def _stream(self, connection: Any, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
+    @contextmanager
+    def _slot(self, cancel: Cancel) -> Iterator[None]:
+        """Be one of those who use the worker."""
+        with cancel.calling(self._wake_all), self._freed:
+            while not self._free and not cancel.is_cancelled:
+                self._freed.wait()
+            if cancel.is_cancelled:
+                self._freed.notify()  # the call may have been for a free slot
+                raise cancel.reason
+            self._free -= 1
+        try:
+            yield
+        finally:
+            with self._freed:
+                self._free += 1
+                self._freed.notify()
+
+    def _wake_all(self) -> None:
+        with self._freed:
+            self._freed.notify_all()
+
+    def _stream(self, connection: Any, sql: str, cancel: Cancel) -> Iterator[pa.RecordBatch]:
         from adbc_driver_manager import _reader
 
         with closing(connection.cursor()) as cursor:
             cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
-            statement.attach(cursor)
-            try:
-                cursor.execute(sql)
-                # fetch_record_batch() would lose the SQLSTATE of an error in the middle of the rows
-                handle = cursor.fetch_arrow()
-                yield from _reader.AdbcRecordBatchReader._import_from_c(handle.address)
-            finally:
-                statement.detach()
+            statement = _Statement(cursor)
+            with cancel.calling(statement.end):
+                try:
+                    cancel.raise_if_cancelled()
+                    cursor.execute(sql)
+                    # fetch_record_batch() would lose the SQLSTATE of an error in the middle of the rows
+                    handle = cursor.fetch_arrow()
+                    yield from _reader.AdbcRecordBatchReader._import_from_c(handle.address)
+                finally:
+                    statement.detach()
 
     def _take(self) -> tuple[Any, bool]:
         with self._lock:
@@ -139,12 +165,12 @@ class QueryPool:
         for connection in idle:
             _close(connection)
 
-    def _translate(self, error: BaseException, statement: RunningStatement) -> BaseException:
+    def _translate(self, error: BaseException, cancel: Cancel) -> BaseException:
         if isinstance(error, (QservError, GeneratorExit, KeyboardInterrupt)):
             return error
         state = getattr(error, "sqlstate", None) or ""
         text = _first_line(error)
-        if statement.cancelled or state == "57014":
+        if cancel.is_cancelled or state == "57014":
             return QueryCancelledError("the query was cancelled", detail=text)
         if state.startswith("22") or state == _MORE_ROWS_THAN_ONE:
             return EvaluationError.of_servers(text)

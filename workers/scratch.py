@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -19,6 +19,7 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from qserv_py.cancelling import Cancel
 from qserv_py.errors import LimitError, QueryCancelledError, WorkerError, WorkerUnavailableError
 from qserv_py.sql import load
 from qserv_py.workers.copy_binary import CopyColumn, encode_copy
@@ -27,6 +28,9 @@ SCRATCH_SCHEMA = "qserv_scratch"
 
 LOCK_TIMEOUT = "10s"
 """How long dropping waits for a cancelled statement that still reads the relation."""
+
+CANCEL_S = 5.0
+"""How long a server may take to hear that a statement is to end."""
 
 _STATISTICS = 30
 """Statistics target of a scratch relation: a sample of 9,000 rows."""
@@ -76,7 +80,7 @@ class ScratchStore:
         columns: Sequence[CopyColumn],
         *,
         index: str | None = None,
-        cancelled: Callable[[], bool] = lambda: False,
+        cancel: Cancel,
     ) -> None:
         """Make a scratch relation and fill it.
 
@@ -90,23 +94,23 @@ class ScratchStore:
             Names and types of the relation's columns.
         index
             Column to index; the rows are sorted by it.
-        cancelled
-            Asked between blocks of rows.
+        cancel
+            Says when the query is to end.
 
         Raises
         ------
         LimitError
             If more bytes would stand on the worker than are allowed, or the rows are wider than PostgreSQL's can be.
         QueryCancelledError
-            If ``cancelled`` says so; nothing is left then.
+            If the query is to end; nothing is left then.
         WorkerUnavailableError, WorkerError
             If the server does not answer or refuses the rows.
         """
         self._reserve(name, rows.nbytes)
         try:
             self._hold_lock()
-            with self._connection() as connection, connection.transaction():
-                self._fill(connection, name, rows, columns, index, cancelled)
+            with self._connection() as connection, _ended_by(cancel, connection), connection.transaction():
+                self._fill(connection, name, rows, columns, index, cancel)
         except BaseException:
             with self._lock:
                 del self._bytes[name]
@@ -157,7 +161,7 @@ class ScratchStore:
         rows: pa.Table,
         columns: Sequence[CopyColumn],
         index: str | None,
-        cancelled: Callable[[], bool],
+        cancel: Cancel,
     ) -> None:
         relation = _identifier(name)
         kinds = [(sql.Identifier(column.name), sql.SQL(column.datatype.names.postgres)) for column in columns]
@@ -167,8 +171,7 @@ class ScratchStore:
         copying = sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE true)").format(relation)
         with connection.cursor() as cursor, cursor.copy(copying) as copy:
             for block in encode_copy(rows, columns):
-                if cancelled():
-                    raise QueryCancelledError("the query was cancelled")
+                cancel.raise_if_cancelled()
                 copy.write(block)
         if index is not None:
             connection.execute(sql.SQL("CREATE INDEX ON {} ({})").format(relation, sql.Identifier(index)))
@@ -217,6 +220,8 @@ class ScratchStore:
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
+        except psycopg.errors.QueryCanceled as error:
+            raise QueryCancelledError("the query was cancelled", detail=str(error).strip()) from error
         except psycopg.errors.ProgramLimitExceeded as error:
             raise LimitError(
                 f'worker "{self.worker}" cannot hold the rows of the query: {str(error).strip()}',
@@ -230,6 +235,30 @@ class ScratchStore:
             raise WorkerError(
                 f'worker "{self.worker}" refused the rows of the query', detail=str(error).strip()
             ) from error
+
+
+@contextmanager
+def _ended_by(cancel: Cancel, connection: Connection) -> Iterator[None]:
+    """End the statements of a connection when the query is to end; whoever says so does not wait for the server.
+
+    A connection that was told is closed: it might hear it in the middle of the next query's rows.
+    """
+    lock = threading.Lock()
+    used = [connection]
+
+    def end() -> None:
+        with lock, suppress(psycopg.Error):  # it has ended, or its server is away
+            for one in used:
+                one.cancel_safe(timeout=CANCEL_S)
+
+    try:
+        with cancel.calling(lambda: threading.Thread(target=end, name="qserv-end-copy", daemon=True).start()):
+            yield
+    finally:
+        with lock:
+            used.clear()
+        if cancel.is_cancelled:
+            connection.close()
 
 
 def _identifier(name: str) -> sql.Identifier:

@@ -104,4 +104,4 @@ class Answer:
 
     def cancel(self) -> None:
         """Stop the query; may be called from any thread."""
-        self.execution.cancel()
+        self.execution.cancel.cancel()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
 
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.answer import Answer
 from qserv_py.czar.cluster import Cluster
@@ -73,10 +74,11 @@ class IdentifiedSession:
         maxrec: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         uploads: Mapping[str, pa.Table] | None = None,
+        cancel: Cancel | None = None,
     ) -> Answer:
         """Plan a query and return its answer, as ``Session.answer`` does."""
         return self._session.answer(
-            adql, maxrec=maxrec, on_progress=on_progress, uploads=uploads, identity=_known(identity)
+            adql, maxrec=maxrec, on_progress=on_progress, uploads=uploads, identity=_known(identity), cancel=cancel
         )
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import ParsedQuery, parse
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
 from qserv_py.czar.answer import Answer, QueryStats
@@ -122,6 +123,7 @@ class Session(Closing):
         on_progress: Callable[[Progress], None] | None = None,
         uploads: Mapping[str, pa.Table] | None = None,
         identity: Identity = OPERATOR,
+        cancel: Cancel | None = None,
     ) -> Answer:
         """Plan a query and return its answer; nothing runs until its rows are read.
 
@@ -138,6 +140,8 @@ class Session(Closing):
             ``ucd``, ``description`` and ``xtype``.
         identity
             Who asks; a table that it may not read does not exist.
+        cancel
+            Says when the query is to end; ``Answer.cancel`` says so, too.
         """
         started = time.perf_counter()
         if maxrec is not None and maxrec < 0:
@@ -145,7 +149,9 @@ class Session(Closing):
         plan, held = self._plan(adql, uploads, identity)
         stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
         stats.planning_s = time.perf_counter() - started
-        execution = Execution(plan, self._engines, on_progress, self._indexes.cells_of_ids, held)
+        execution = Execution(
+            plan, self._engines, on_progress, self._indexes.cells_of_ids, held, cancel=cancel or Cancel()
+        )
         return Answer(plan, stats, execution, maxrec, started, self._open_rows)
 
     def explain(

@@ -2,70 +2,77 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 
+from qserv_py.cancelling import Cancel
 from qserv_py.errors import InternalError, QservError
+from qserv_py.executor.handover import Handover
 
-_PATIENCE_S = 0.05
+MOST_WAITING = 4
+"""Batches on their way from one thread to the other."""
 
 
-def in_background(make: Callable[[], Iterator[pa.RecordBatch]], cancel: Callable[[], None]) -> Iterator[pa.RecordBatch]:
-    """Yield from an iterator that runs in a thread of its own.
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What comes after the last batch."""
 
-    A merge statement holds its thread inside DuckDB until it ends; the caller's thread stays free for Ctrl-C. Leaving
-    early calls ``cancel`` and waits for the thread.
+    failure: BaseException | None = None
+
+
+class BackgroundRows:
+    """Rows of an iterator that runs in a thread of its own. ``batches`` may be iterated once.
+
+    A merge statement holds its thread inside DuckDB until it ends; the caller's thread stays free for Ctrl-C.
+
+    Parameters
+    ----------
+    make
+        Makes the iterator, in the thread.
+    cancel
+        Says when the rows are not wanted any more.
     """
-    rows = _Rows()
-    thread = threading.Thread(target=rows.fill, args=(make,), name="qserv-merge", daemon=True)
-    thread.start()
-    finished = False
-    try:
-        while True:
-            item = rows.waiting.get()
-            if item is None or isinstance(item, BaseException):
-                finished = True
-                if item is not None:
-                    raise item
-                return
-            yield item
-    finally:
-        if not finished:
-            rows.gone.set()
-            cancel()
-        thread.join()
 
+    def __init__(self, make: Callable[[], Iterator[pa.RecordBatch]], cancel: Cancel) -> None:
+        self._make = make
+        self._cancel = cancel
+        self._coming: Handover[pa.RecordBatch | _End] = Handover(MOST_WAITING)
+        self._thread = threading.Thread(target=self._fill, name="qserv-merge", daemon=True)
 
-class _Rows:
-    """A few batches on their way from one thread to another; the last item is None or an error."""
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows; the thread may outlive them when they are left early."""
+        with self._cancel.calling(self._coming.close):
+            self._thread.start()
+            try:
+                while not isinstance(item := self._coming.get(), _End):
+                    if item is None:
+                        raise self._cancel.reason
+                    yield item
+                if item.failure is not None:
+                    raise item.failure
+            finally:
+                self._coming.close()
 
-    def __init__(self) -> None:
-        self.waiting: queue.Queue[pa.RecordBatch | BaseException | None] = queue.Queue(4)
-        self.gone = threading.Event()
-        """Set when nobody reads any more."""
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the thread, for some seconds at the most; return whether it has come."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
-    def fill(self, make: Callable[[], Iterator[pa.RecordBatch]]) -> None:
-        """Put all that an iterator yields; the work of the thread."""
+    def _fill(self) -> None:
+        """Hand over all that the iterator yields; the work of the thread."""
+        end = _End()
         try:
-            for batch in make():
-                if not self._put(batch):
+            for batch in self._make():
+                if not self._coming.put(batch):
                     return
-            self._put(None)
         except QservError as error:
-            self._put(error)
+            end = _End(error)
         except Exception as error:
             failure = InternalError(f"the query failed in an unforeseen way: {error}")
             failure.__cause__ = error
-            self._put(failure)
-
-    def _put(self, item: pa.RecordBatch | BaseException | None) -> bool:
-        while not self.gone.is_set():
-            try:
-                self.waiting.put(item, timeout=_PATIENCE_S)
-            except queue.Full:
-                continue
-            return True
-        return False
+            end = _End(failure)
+        self._coming.put(end)

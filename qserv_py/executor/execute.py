@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from qserv_py.errors import LimitError, QservError, QueryCancelledError
+from qserv_py.cancelling import Cancel
+from qserv_py.errors import LimitError, QservError
 from qserv_py.executor.arrow import answer_schema, check_times, conform, schema_of
-from qserv_py.executor.background import in_background
+from qserv_py.executor.background import BackgroundRows
 from qserv_py.executor.engines import Engines
 from qserv_py.executor.merge import MergeConnection
 from qserv_py.executor.placed_rows import CellsOfIds
-from qserv_py.executor.runner import Progress, ShardRun
+from qserv_py.executor.runner import TELL_AGAIN_S, Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
 from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
+
+LEAVE_S = 0.3
+"""Seconds that a query that ends early waits for those who work for it; they may take longer, in the background."""
 
 
 @dataclass(slots=True)
@@ -35,20 +40,26 @@ class Execution:
     chunks_spared: int = 0
     """Chunks of the plan that the rows of earlier stages showed not to be needed."""
 
-    _running: list[ShardRun] = field(default_factory=list)
+    cancel: Cancel = field(default_factory=Cancel)
+    """Says when the query is to end."""
+
+    _runs: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
     _kept: dict[str, pa.Table] = field(default_factory=dict)
     _failure: BaseException | None = None
-    _cancelled: bool = False
+    _ending: Cancel = field(init=False)
+    """Ends everything that works for the execution: the query is to end, or its rows are not wanted any more."""
+
     _sent: SentRows = field(init=False)
 
     def __post_init__(self) -> None:
+        self._ending = Cancel(self.cancel)
         self._sent = SentRows(
             self.engines.store,
             number=self.engines.scratch_number,
             threads=self.engines.copying,
             cells_of_ids=self.cells_of_ids,
-            cancelled=lambda: self._cancelled,
+            cancel=self._ending,
         )
 
     @property
@@ -56,36 +67,41 @@ class Execution:
         """Schema of the answer."""
         return answer_schema(self.plan.columns)
 
-    @property
-    def kept_bytes(self) -> int:
-        """Bytes of the rows of stages that the czar has kept so far."""
-        return sum(rows.nbytes for rows in self._kept.values())
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the answer; leaving early stops the servers."""
-        source = self._answer() if len(self.plan.stages) == 1 else in_background(self._answer, self.cancel)
+        background = BackgroundRows(self._answer, self._ending) if len(self.plan.stages) > 1 else None
+        source = self._answer() if background is None else background.batches()
         schema = self.schema
+        is_whole = False
         try:
             for batch in source:
                 yield check_times(conform(batch, schema))
+            is_whole = True
         finally:
+            if not is_whole:
+                self._ending.cancel()
             source.close()  # type: ignore[attr-defined]
-            self._stop_running()
-            self._sent.drop()
-            if self._merge is not None:
-                self._merge.close()
+            tidying = threading.Thread(target=self._tidy, args=(background,), name="qserv-tidy", daemon=True)
+            if is_whole:
+                tidying.run()
+            else:
+                tidying.start()
+                tidying.join(LEAVE_S)
+
+    def _tidy(self, background: BackgroundRows | None) -> None:
+        """Wait until nobody works for the query any more, and drop what it made."""
+        while background is not None and not background.join(TELL_AGAIN_S):
+            self._ending.cancel()
+        for run in self._runs:
+            run.join()
+        self._sent.drop()
+        if self._merge is not None:
+            self._merge.close()
 
     def _stop_running(self) -> None:
-        for run in list(self._running):
-            run.stop()
-
-    def cancel(self) -> None:
-        """Stop; may be called from any thread."""
-        self._cancelled = True
-        for run in list(self._running):
-            run.cancel()
-        if self._merge is not None:
-            self._merge.interrupt()
+        for run in self._runs:
+            if not run.has_ended:
+                run.stop()
 
     def _answer(self) -> Iterator[pa.RecordBatch]:
         readers = Counter(name for stage in self.plan.stages for name in stage.reads)
@@ -125,8 +141,7 @@ class Execution:
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
     def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:
-        if self._cancelled:
-            raise QueryCancelledError("the query was cancelled")
+        self._ending.raise_if_cancelled()
         if isinstance(stage, ShardStage):
             yield from self._run_shards(stage)
             return
@@ -138,7 +153,8 @@ class Execution:
         for name in dict.fromkeys(stage.reads):
             self._merge.add(name, self._input(name))
         try:
-            yield from self._merge.run(stage)
+            with self._ending.calling(self._merge.interrupt):
+                yield from self._merge.run(stage)
         finally:
             # The statement may have needed a part of its input only (LIMIT), and nobody tells those who send the rest.
             self._stop_running()
@@ -154,13 +170,11 @@ class Execution:
             threads=self.engines.threads,
             slots=self.engines.slots,
             written=written,
+            cancel=self._ending,
             on_progress=self.on_progress,
         )
-        self._running.append(run)
-        try:
-            yield from run.batches()
-        finally:
-            self._running.remove(run)
+        self._runs.append(run)
+        yield from run.batches()
 
     def _input(self, name: str) -> pa.RecordBatchReader | pa.Table:
         """Return an earlier stage's rows for a merge statement: kept, or as they come."""

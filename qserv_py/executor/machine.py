@@ -1,7 +1,7 @@
 """The life of one shard stage as a state machine: events in, instructions out, no I/O.
 
-``runner`` does what the instructions say and reports what happened. Retries, cancelling and early ends are decided
-here, so they are tested without servers.
+``runner`` does what the instructions say and reports what happened. Order, retries and ends are decided here, so they
+are tested without servers. Whoever wants no more rows leaves; that is no matter of the machine's.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
-from qserv_py.errors import QservError, QueryCancelledError
+from qserv_py.errors import QservError
 
 MAX_ATTEMPTS = 3
 """Times that a batch of chunk queries is sent before its failure is the query's."""
@@ -44,17 +43,7 @@ class BatchFailed:
     """Rows that had arrived before; after the first one a batch cannot be repeated."""
 
 
-@dataclass(frozen=True, slots=True)
-class EnoughRows:
-    """The reader needs no more rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
-    """The reader went away."""
-
-
-Event = BatchFinished | BatchFailed | EnoughRows | CancelRequested
+Event = BatchFinished | BatchFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +54,18 @@ class SendBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRunning:
-    """Cancel every statement on its way."""
-
-
-@dataclass(frozen=True, slots=True)
 class Finish:
     """The stage is done; nothing is on its way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The stage failed; nothing is on its way."""
+    """The stage failed; what is on its way is not wanted any more."""
 
     error: QservError
 
 
-Instruction = SendBatch | CancelRunning | Finish | Fail
-
-
-class _State(Enum):
-    RUNNING = auto()
-    STOPPING = auto()
-    """Cancelled, or failed: waiting for the statements on their way to end."""
-    ENDED = auto()
+Instruction = SendBatch | Finish | Fail
 
 
 class StageMachine:
@@ -108,69 +85,49 @@ class StageMachine:
             self._waiting.setdefault(batch.worker, deque()).append(batch)
         self._free = dict.fromkeys(self._waiting, slots)
         self._attempts: dict[int, int] = {}
-        self._on_the_way = 0
-        self._state = _State.RUNNING
-        self._error: QservError | None = None
+        self.on_the_way = 0
+        """Batches that were sent and have not arrived."""
+
+        self.ended = False
+        """Whether the last instruction was Finish or Fail."""
+
         self.batches_done = 0
         self.batches_total = len(batches)
 
-    @property
-    def ended(self) -> bool:
-        """Whether the last instruction was Finish or Fail."""
-        return self._state is _State.ENDED
-
     def start(self) -> list[Instruction]:
         """Return the first instructions."""
-        return self._send_all() or [self._end()]
+        return self._send_all() or [self._end(Finish())]
 
     def handle(self, event: Event) -> list[Instruction]:
         """Return what to do after an event."""
-        match event:
-            case BatchFinished(batch=batch):
-                self._arrived(batch)
-                self.batches_done += 1
-                return self._go_on(batch.worker)
-            case BatchFailed(batch=batch):
-                self._arrived(batch)
-                return self._failed(event)
-            case EnoughRows():
-                return self._stop(None)
-            case CancelRequested():
-                return self._stop(QueryCancelledError("the query was cancelled"))
+        batch = event.batch
+        self.on_the_way -= 1
+        self._free[batch.worker] += 1
+        if self.ended:
+            return []
+        if isinstance(event, BatchFailed):
+            return self._failed(event)
+        self.batches_done += 1
+        return self._go_on(batch.worker)
 
     def _failed(self, event: BatchFailed) -> list[Instruction]:
         batch = event.batch
-        if self._state is not _State.RUNNING:
-            return self._go_on(batch.worker)
         attempts = self._attempts.get(batch.number, 1)
         if event.error.retryable and event.rows == 0 and attempts < MAX_ATTEMPTS:
             self._attempts[batch.number] = attempts + 1
             self._waiting[batch.worker].appendleft(batch)
             return self._go_on(batch.worker)
-        return self._stop(event.error)
-
-    def _arrived(self, batch: Batch) -> None:
-        self._on_the_way -= 1
-        self._free[batch.worker] += 1
+        return [self._end(Fail(event.error))]
 
     def _go_on(self, worker: str) -> list[Instruction]:
-        if self._state is _State.RUNNING:
-            sent = self._send(worker)
-            if sent:
-                return sent
-        nothing_waits = self._state is _State.STOPPING or not any(self._waiting.values())
-        return [self._end()] if nothing_waits and not self._on_the_way else []
+        sent = self._send(worker)
+        if sent:
+            return sent
+        return [] if self.on_the_way or any(self._waiting.values()) else [self._end(Finish())]
 
-    def _stop(self, error: QservError | None) -> list[Instruction]:
-        if self._state is not _State.RUNNING:
-            return []
-        self._state = _State.STOPPING
-        self._error = error
-        return [CancelRunning()] if self._on_the_way else [self._end()]
-
-    def _end(self) -> Instruction:
-        self._state = _State.ENDED
-        return Fail(self._error) if self._error is not None else Finish()
+    def _end(self, instruction: Instruction) -> Instruction:
+        self.ended = True
+        return instruction
 
     def _send_all(self) -> list[Instruction]:
         return [instruction for worker in self._waiting for instruction in self._send(worker)]
@@ -179,7 +136,7 @@ class StageMachine:
         sent: list[Instruction] = []
         while self._free[worker] and self._waiting[worker]:
             self._free[worker] -= 1
-            self._on_the_way += 1
+            self.on_the_way += 1
             sent.append(SendBatch(self._waiting[worker].popleft()))
         return sent
 

@@ -6,23 +6,24 @@ servers down instead of filling the memory.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
+from qserv_py.executor.handover import Handover
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.writing.fill import chunk_queries
 from qserv_py.planner.writing.written_rows import Written
-from qserv_py.workers.query import QueryPool, RunningStatement
+from qserv_py.workers.query import QueryPool
 
 MOST_CHUNKS = 64
 """Chunk queries in one statement at the most."""
@@ -30,8 +31,8 @@ MOST_CHUNKS = 64
 QUEUE_LENGTH = 8
 """Arrow batches that may wait for the reader."""
 
-_PATIENCE_S = 0.05
-"""How often a waiting thread looks whether the query has ended."""
+TELL_AGAIN_S = 0.05
+"""How often statements are told to end until they have: a server that had not begun with one does not hear it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,25 @@ class Progress:
 
 
 class ShardRun:
-    """One run of a shard stage. ``batches`` may be iterated once; ``cancel`` may be called from any thread."""
+    """One run of a shard stage. ``batches`` may be iterated once; ``stop`` may be called from any thread.
+
+    Parameters
+    ----------
+    stage, catalog
+        What is asked, and of which tables.
+    pools
+        Connections to the workers, in the order of ``Catalog.workers``.
+    threads
+        Run the statements.
+    slots
+        Statements that one worker runs at a time for this stage.
+    written
+        Rows that go with the statements.
+    cancel
+        Says when the query is to end.
+    on_progress
+        Called whenever chunks are done.
+    """
 
     def __init__(
         self,
@@ -56,6 +75,7 @@ class ShardRun:
         threads: Executor,
         slots: int,
         written: Written,
+        cancel: Cancel,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self._stage = stage
@@ -65,102 +85,91 @@ class ShardRun:
         self._written = written
         self._on_progress = on_progress
         self._schema = schema_of(stage.columns)
-        self._queue: queue.Queue[pa.RecordBatch | machine.Event] = queue.Queue(QUEUE_LENGTH)
-        self._running: dict[int, RunningStatement] = {}
+        self._cancel = cancel
+        self._statements = Cancel()
+        """Ends the statements: the query is to end, or needs no more rows of this stage."""
+
+        self._coming: Handover[pa.RecordBatch | machine.Event] = Handover(QUEUE_LENGTH)
+        self._running: dict[int, Future[None]] = {}
         self._lock = threading.Lock()
-        self._closed = threading.Event()
-        self._cancelled = threading.Event()
-        self._cancel_told = False
+        self._leaving: threading.Thread | None = None
         self._machine = machine.StageMachine(self._make_batches(slots), slots=slots)
         self._rows = 0
         self._chunks_done = 0
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the stage, in no order; stops the servers when it is left early."""
-        try:
-            self._follow(self._machine.start())
-            while not self._machine.ended:
-                received = self._next()
-                if isinstance(received, pa.RecordBatch):
-                    self._rows += received.num_rows
-                    yield received
-                    limit = self._stage.row_limit
-                    if limit is not None and self._rows >= limit:
-                        self._follow(self._machine.handle(machine.EnoughRows()))
-                else:
-                    self._follow(self._machine.handle(received))
-                    self._report(received)
-        finally:
-            self._abandon()
-            self._closed.set()
+        with self._cancel.calling(self.stop):
+            try:
+                self._follow(self._machine.start())
+                while not self._machine.ended:
+                    received = self._coming.get()
+                    if received is None:
+                        self._cancel.raise_if_cancelled()
+                        raise QueryCancelledError("the query was cancelled")
+                    if isinstance(received, pa.RecordBatch):
+                        self._rows += received.num_rows
+                        yield received
+                        limit = self._stage.row_limit
+                        if limit is not None and self._rows >= limit:
+                            return
+                    else:
+                        self._follow(self._machine.handle(received))
+                        self._report(received)
+            finally:
+                if self._machine.on_the_way:
+                    self.stop()
 
-    def cancel(self) -> None:
-        """Stop the servers; ``batches`` then ends with QueryCancelledError. It never waits."""
-        self._cancelled.set()
-        self._cancel_running()
+    @property
+    def has_ended(self) -> bool:
+        """Whether all that it sent has arrived."""
+        return self._machine.ended and not self._machine.on_the_way
 
     def stop(self) -> None:
-        """End a run that nobody will read further, and let its threads go.
+        """End the statements, without waiting for them; ``batches`` then ends with the reason.
 
         DuckDB leaves a stream where its statement ended or failed, without a word to whoever fills it; the threads
         would wait for a reader, and hold connections that later queries need.
         """
-        self._closed.set()
-        self._cancel_running()
+        self._coming.close()
+        with self._lock:
+            if self._leaving is None:
+                self._leaving = threading.Thread(target=self._see_off, name="qserv-leaving", daemon=True)
+                self._leaving.start()
 
-    def _next(self) -> pa.RecordBatch | machine.Event:
-        """Return what comes next: rows, or an event for the machine."""
-        while True:
-            if self._cancelled.is_set() and not self._cancel_told:
-                self._cancel_told = True
-                return machine.CancelRequested()
-            if self._closed.is_set():
-                raise QueryCancelledError("the query was cancelled")
-            try:
-                return self._queue.get(timeout=_PATIENCE_S)
-            except queue.Empty:
-                continue
+    def join(self) -> None:
+        """Wait until no thread works for a run that was stopped."""
+        if self._leaving is not None:
+            self._leaving.join()
 
-    def _abandon(self) -> None:
-        """Stop the servers and wait until no thread works for this run."""
-        if self._closed.is_set():
-            return
-        self._follow(self._machine.handle(machine.CancelRequested()), failing=False)
-        while not self._machine.ended and not self._closed.is_set():
-            received = self._next()
-            if not isinstance(received, pa.RecordBatch):
-                self._follow(self._machine.handle(received), failing=False)
+    def _see_off(self) -> None:
+        """End the statements: those that wait for a thread never begin, the others are told until they hear it."""
+        with self._lock:
+            running = list(self._running.values())
+        waiting = [future for future in running if not future.cancel()]
+        while waiting:
+            self._statements.cancel()
+            waiting = list(wait(waiting, timeout=TELL_AGAIN_S).not_done)
 
-    def _follow(self, instructions: Sequence[machine.Instruction], *, failing: bool = True) -> None:
-        """Carry instructions out; with ``failing`` a failure is raised."""
+    def _follow(self, instructions: Sequence[machine.Instruction]) -> None:
+        """Carry instructions out; a failure is raised."""
         for instruction in instructions:
             match instruction:
                 case machine.SendBatch(batch=batch):
-                    statement = RunningStatement()
-                    if self._cancelled.is_set():
-                        statement.cancel()
                     with self._lock:
-                        self._running[batch.number] = statement
-                    self._threads.submit(self._run, batch, statement)
-                case machine.CancelRunning():
-                    self._cancel_running()
-                case machine.Fail(error=error) if failing:
+                        if self._leaving is None:
+                            self._running[batch.number] = self._threads.submit(self._run, batch)
+                case machine.Fail(error=error):
                     raise error
 
-    def _cancel_running(self) -> None:
-        with self._lock:
-            statements = list(self._running.values())
-        for statement in statements:
-            statement.cancel()
-
-    def _run(self, batch: machine.Batch, statement: RunningStatement) -> None:
+    def _run(self, batch: machine.Batch) -> None:
         """Run one batch, in a thread of the pool."""
         rows = 0
         event: machine.Event
         try:
-            for received in self._pools(batch.worker).run(self._statement(batch), statement):
+            for received in self._pools(batch.worker).run(self._statement(batch), self._statements):
                 rows += received.num_rows
-                if received.num_rows and not self._put(conform(received, self._schema)):
+                if received.num_rows and not self._coming.put(conform(received, self._schema)):
                     break
             event = machine.BatchFinished(batch)
         except QservError as error:
@@ -169,19 +178,7 @@ class ShardRun:
             failure = InternalError(f"a chunk query failed in an unforeseen way: {error}")
             failure.__cause__ = error
             event = machine.BatchFailed(batch, failure, rows)
-        with self._lock:
-            self._running.pop(batch.number, None)
-        self._put(event)
-
-    def _put(self, item: pa.RecordBatch | machine.Event) -> bool:
-        """Hand something to the reader; False when the reader has gone."""
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=_PATIENCE_S)
-            except queue.Full:
-                continue
-            return True
-        return False
+        self._coming.put(event)
 
     def _statement(self, batch: machine.Batch) -> str:
         stage = self._stage

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, wait
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, place_rows
@@ -46,8 +48,8 @@ class SentRows:
         Runs the copies to several workers side by side.
     cells_of_ids
         Asks the director index.
-    cancelled
-        Whether the query was cancelled.
+    cancel
+        Says when the query is to end.
     """
 
     def __init__(
@@ -57,13 +59,13 @@ class SentRows:
         number: int,
         threads: Executor,
         cells_of_ids: CellsOfIds,
-        cancelled: Callable[[], bool],
+        cancel: Cancel,
     ) -> None:
         self._stores = stores
         self._number = number
         self._threads = threads
         self._cells_of_ids = cells_of_ids
-        self._cancelled = cancelled
+        self._cancel = cancel
         self._made: dict[str, list[str]] = {}
 
     def send(self, stage: ShardStage, catalog: Catalog, tables: Mapping[str, pa.Table]) -> tuple[ShardStage, Written]:
@@ -112,8 +114,9 @@ class SentRows:
     def drop(self) -> None:
         """Remove what was copied to the workers; returns at once."""
         made, self._made = self._made, {}
-        for worker, names in made.items():
-            self._threads.submit(self._stores(worker).drop, names)
+        with suppress(RuntimeError):  # the session is being closed, and its stores drop what is left
+            for worker, names in made.items():
+                self._threads.submit(self._stores(worker).drop, names)
 
     def _send_placed(
         self, slot: ValuesSlot, placed: PlacedRows, stage: ShardStage, catalog: Catalog
@@ -145,9 +148,7 @@ class SentRows:
             put = self._stores(worker).put
             if slot.index:
                 rows = rows.sort_by(slot.index)
-            copies.append(
-                self._threads.submit(put, name, rows, columns, index=index or None, cancelled=self._cancelled)
-            )
+            copies.append(self._threads.submit(put, name, rows, columns, index=index or None, cancel=self._cancel))
         wait(copies)
         for copy in copies:
             copy.result()

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 
+from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.authenticate import Authenticator
-from qserv_py.czar.jobs.bounded import BoundedQuery
 from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.service import JobService
 from qserv_py.czar.settings.settings_file import read_settings
@@ -72,7 +72,7 @@ class Service:
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
-        self.running: set[BoundedQuery] = set()
+        self.running: set[Cancel] = set()
         """Synchronous queries that run."""
 
         self.stopping = asyncio.Event()
@@ -93,7 +93,7 @@ class Service:
         while self.running and loop.time() < ends:
             await asyncio.sleep(0.05)
         for query in list(self.running):
-            query.stop(QueryCancelledError("the service is being stopped", hint="Send the query again in a minute."))
+            query.cancel(QueryCancelledError("the service is being stopped", hint="Send the query again in a minute."))
 
     def close(self, *, grace_s: float) -> None:
         """End; jobs that still run after the grace are run again by the next process."""

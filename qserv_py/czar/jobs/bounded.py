@@ -1,11 +1,10 @@
-"""A query within bounds: it can be stopped for a reason, and ends as overflow when its result has enough bytes.
+"""A query within bounds: it ends as overflow when its result has enough bytes.
 
-The reason is what the user is told: PostgreSQL and DuckDB only say that a statement was cancelled.
+Where it was cancelled, the reason is what the user is told: PostgreSQL and DuckDB only say that a statement was.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -14,17 +13,18 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
+from qserv_py.cancelling import Cancel
 from qserv_py.czar.formats.known import Format
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.request import QueryRequest
 from qserv_py.czar.jobs.uploads import read_uploads
-from qserv_py.errors import QservError, QueryCancelledError
+from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import Progress
 
 
 class BoundedQuery:
-    """One query of a service. ``stop`` may be called from any thread, at any time.
+    """One query of a service.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ class BoundedQuery:
         Files of tables that it brings along, by name.
     most_bytes
         Bytes of the written result after which no more rows are taken.
+    cancel
+        Says when the query is to end.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class BoundedQuery:
         *,
         identity: Identity,
         most_bytes: int,
+        cancel: Cancel,
         uploads: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self.request = request
@@ -55,9 +58,7 @@ class BoundedQuery:
 
         self._overflow = request.maxrec == 0
         self._most_bytes = most_bytes
-        self._lock = threading.Lock()
-        self._reason: QservError | None = None
-        self._ended = False
+        self._cancel = cancel
         self._stages: dict[str, Progress] = {}
         self._notes: list[str] = []
         self._answer = session.answer(
@@ -66,6 +67,7 @@ class BoundedQuery:
             maxrec=request.maxrec,
             on_progress=self._note,
             uploads=read_uploads(uploads, tell=self._notes.append) if uploads else None,
+            cancel=cancel,
         )
 
     @property
@@ -119,19 +121,7 @@ class BoundedQuery:
                         return
                     yield batch
         except QueryCancelledError as error:
-            raise self._reason or error from error
-        finally:
-            self._ended = True
-        if self._reason is not None:
-            raise self._reason
-
-    def stop(self, reason: QservError) -> None:
-        """End the query with this error, unless it has ended; the first reason counts."""
-        with self._lock:
-            if self._reason is not None or self._ended:
-                return
-            self._reason = reason
-        self._answer.cancel()
+            raise self._cancel.reason if self._cancel.is_cancelled else error from error
 
     def _note(self, progress: Progress) -> None:
         self._stages[progress.stage] = progress

@@ -95,7 +95,7 @@ class JobRunner:
         """End a job that this process runs, and its statements on the servers."""
         running = self._running.get(job_id)
         if running is not None:
-            running.stop(QueryCancelledError(why))
+            running.cancel.cancel(QueryCancelledError(why))
 
     def close(self, *, grace_s: float) -> None:
         """Stop; jobs that do not end within the grace wait again, for the next process that serves the cluster."""
@@ -107,7 +107,7 @@ class JobRunner:
         while self._running and time.monotonic() < ends:
             time.sleep(0.02)
         for running in list(self._running.values()):
-            running.stop(QueryCancelledError("the service stops"))
+            running.cancel.cancel(QueryCancelledError("the service stops"))
         self._threads.shutdown(wait=True)
         with suppress(QservError):  # without a registry, the jobs are found by their runner's lock
             jobs.release_jobs(self._claims, runner=self._runner)
@@ -143,7 +143,7 @@ class JobRunner:
             done, chunks = running.chunks
             figures = {"chunks_done": done, "chunks": chunks, "rows": running.rows}
             if not jobs.report_job(self._claims, job_id, runner=self._runner, **figures) and job_id in self._running:
-                running.stop(QueryCancelledError("the job was taken away from this process"))
+                running.cancel.cancel(QueryCancelledError("the job was taken away from this process"))
 
     def _sweep(self) -> None:
         for job_id in jobs.recover_jobs(self._claims, besides=self._runner):
@@ -187,18 +187,22 @@ class JobRunner:
         request = query_request(job.parameters, most_rows=allowed.rows)
         suffix = request.format.suffix
         uploads = self._files.uploaded(job.job_id)
-        query = BoundedQuery(
-            self._session, request, identity=identity, uploads=uploads, most_bytes=allowed.result_bytes
-        )
         longest = min(job.execution_s, allowed.execution_s)
         late = LimitError(
             f"the job ran longer than {longest} s", hint="Ask for a longer executionduration, or for less."
         )
-        timer = threading.Timer(longest, query.stop, (late,))
+        timer = threading.Timer(longest, running.cancel.cancel, (late,))
         timer.daemon = True
         timer.start()
         try:
-            running.attach(query)
+            query = running.query = BoundedQuery(
+                self._session,
+                request,
+                identity=identity,
+                uploads=uploads,
+                most_bytes=allowed.result_bytes,
+                cancel=running.cancel,
+            )
             with self._files.writing(job.job_id, suffix) as sink:
                 sink.writelines(query.result(request.format, ("JOB", job.job_id)))
         finally:

@@ -39,6 +39,9 @@ class ElasticBuffer:
         self._place = 0
         """Where reading the file goes on."""
 
+        self._has_begun = False
+        """Whether there were bytes."""
+
         self._finished = False
         self._failure: BaseException | None = None
         self._closed = False
@@ -46,8 +49,9 @@ class ElasticBuffer:
     def write(self, data: bytes) -> int:
         """Append bytes; never waits for the reader."""
         with self._lock:
-            if self._closed or not data:  # reading nothing means the end
+            if self._closed or self._finished or not data:  # reading nothing means the end
                 return len(data)
+            self._has_begun = True
             if self._unread or self._held + len(data) > self._memory:
                 self._spill(data)
             else:
@@ -60,10 +64,16 @@ class ElasticBuffer:
         """Do nothing; files have this."""
 
     def finish(self, failure: BaseException | None = None) -> None:
-        """Say that no more comes; with a failure, the reader gets it after the bytes."""
+        """Say that no more comes; with a failure, the reader gets it after the bytes. The first end counts."""
         with self._lock:
-            self._finished, self._failure = True, failure
+            if not self._finished:
+                self._finished, self._failure = True, failure
         self._tell()
+
+    def give_up(self, failure: BaseException) -> None:
+        """Say that no more comes, unless there are bytes: then the writer has to say how they end."""
+        if not self._has_begun:
+            self.finish(failure)
 
     @property
     def is_whole(self) -> bool:
@@ -75,6 +85,19 @@ class ElasticBuffer:
     def held(self) -> int:
         """Bytes in memory."""
         return self._held
+
+    async def first(self) -> None:
+        """Wait for the first bytes or the end; raise the failure if it came before them."""
+        while True:
+            with self._lock:
+                if self._has_begun:
+                    return
+                if self._failure is not None:
+                    raise self._failure
+                if self._finished:
+                    return
+                self._news.clear()
+            await self._news.wait()
 
     async def read(self) -> bytes:
         """Return the next bytes, empty at the end; raise the failure."""

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
+from qserv_py.cancelling import Cancel
 from qserv_py.czar.formats.compression import CODINGS, compressed
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.jobs.bounded import BoundedQuery
@@ -51,105 +53,98 @@ class SyncQuery:
         self._parameters = parameters
         self._allowed = service.rules.limits_for(identity)
         self._coding = coding
-        self._query: BoundedQuery | None = None
-        self._reason: QservError | None = None
+        self._cancel = Cancel()
+        self._has_turn = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the query and send its result."""
+        """Run the query and send its result.
+
+        The reply begins with the first bytes, or with whatever ends the query before them: there is one way to hear
+        of all of them, the buffer.
+        """
         loop = asyncio.get_running_loop()
         buffer = ElasticBuffer(self._service.spill_dir)
-        ready: asyncio.Future[None] = loop.create_future()
         leaving = asyncio.create_task(self._watch(receive))
         longest = min(self._service.limits.sync_s, self._allowed.execution_s)
         late = LimitError(f"the query ran longer than {longest} s", hint="Send it as a job to /async.")
-        timer = loop.call_later(longest, self.stop, late)
-        working = asyncio.create_task(self._work(buffer, ready))
+        timer = loop.call_later(longest, self._cancel.cancel, late)
+        working = asyncio.create_task(self._work(buffer))
+
+        def end_waiting() -> None:
+            if not self._has_turn:
+                working.cancel()
+
+        def cancelled() -> None:
+            buffer.give_up(self._cancel.reason)
+            with suppress(RuntimeError):  # the event loop has ended
+                loop.call_soon_threadsafe(end_waiting)
+
+        self._service.running.add(self._cancel)
         try:
-            try:
-                await ready
-            except QservError as error:
-                self._service.metrics.failures.labels(error.code).inc()
-                await error_reply(scope["path"], error)(scope, receive, send)
-                return
-            await self._send(buffer, send)
+            with self._cancel.calling(cancelled):
+                await self._reply(buffer, scope, receive, send)
         finally:
             self._parameters.close()
             leaving.cancel()
             timer.cancel()
-            self.stop(QueryCancelledError("the client has gone"))
+            self._cancel.cancel(QueryCancelledError("the client has gone"))
             buffer.close()
-            await asyncio.shield(working)
+            end_waiting()
+            await asyncio.wait([working])
+            self._service.running.discard(self._cancel)
 
-    def stop(self, reason: QservError) -> None:
-        """End the query, now or as soon as it is there."""
-        self._reason = self._reason or reason
-        if self._query is not None:
-            self._query.stop(self._reason)
+    async def _reply(self, buffer: ElasticBuffer, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await buffer.first()
+        except QservError as error:
+            self._service.metrics.failures.labels(error.code).inc()
+            await error_reply(scope["path"], error)(scope, receive, send)
+            return
+        await self._send(buffer, send)
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
-        self.stop(QueryCancelledError("the client has gone"))
+        self._cancel.cancel(QueryCancelledError("the client has gone"))
 
-    async def _work(self, buffer: ElasticBuffer, ready: asyncio.Future[None]) -> None:
-        loop = asyncio.get_running_loop()
-
-        def tell(failure: QservError | None) -> None:
-            def tell_here() -> None:
-                if ready.done():
-                    return
-                if failure is None:
-                    ready.set_result(None)
-                else:
-                    ready.set_exception(failure)
-
-            loop.call_soon_threadsafe(tell_here)
-
+    async def _work(self, buffer: ElasticBuffer) -> None:
         async with self._service.admission.turn():
-            if self._reason is not None:
-                tell(self._reason)
-                return
-            await loop.run_in_executor(self._service.threads, self._produce, buffer, tell)
+            self._has_turn = True
+            await asyncio.get_running_loop().run_in_executor(self._service.threads, self._produce, buffer)
 
-    def _produce(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
+    def _produce(self, buffer: ElasticBuffer) -> None:
         """Write the result into the buffer; in a thread."""
         started = time.perf_counter()
+        failure: QservError | None = None
         try:
-            self._run(buffer, tell)
-            buffer.finish()
+            self._run(buffer)
         except QservError as error:
-            buffer.finish(error)
-            tell(error)
+            failure = error
         except Exception as error:
             log.exception("a query met a defect")
             failure = InternalError(f"the query failed in an unforeseen way: {type(error).__name__}")
-            buffer.finish(failure)
-            tell(failure)
+        buffer.finish(failure)
         self._service.metrics.seconds.observe(time.perf_counter() - started)
 
-    def _run(self, buffer: ElasticBuffer, tell: Callable[[QservError | None], None]) -> None:
+    def _run(self, buffer: ElasticBuffer) -> None:
         service = self._service
         with TemporaryDirectory(prefix="upload-", dir=service.spill_dir) as place:
             source = UploadSource(self._parameters, service.settings.upload_hosts, self._allowed.upload_bytes)
             uploads = source.save(Path(place))
+            self._cancel.raise_if_cancelled()
             query = BoundedQuery(
                 service.session,
                 self._request,
                 identity=self._identity,
                 uploads=uploads,
                 most_bytes=min(service.limits.sync_bytes, self._allowed.result_bytes),
+                cancel=self._cancel,
             )
-        self._query = query
-        if self._reason is not None:
-            raise self._reason
-        service.running.add(query)
         try:
             pieces = self._pieces(query)
             for piece in compressed(pieces, self._coding) if self._coding else pieces:
                 buffer.write(piece)
-                tell(None)
         finally:
-            service.running.discard(query)
             service.metrics.rows.labels(self._request.format.name).inc(query.rows)
             service.metrics.bytes.labels(self._request.format.name).inc(query.written)
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.catalogues import Loaded
 from support.cluster import count_statements
+from support.slow_queries import SLOW
 from support.waiting import wait_until
 
 import qserv_py
@@ -29,14 +30,6 @@ from qserv_py.errors import (
 )
 from qserv_py.executor import runner
 from qserv_py.executor.execute import Execution
-
-SLOW = (
-    "SELECT COUNT(*) FROM field.Source a JOIN field.Source b ON a.objectId = b.objectId"
-    " JOIN field.Source c ON c.objectId = b.objectId JOIN field.Source d ON d.objectId = c.objectId"
-    " JOIN field.Source e ON e.objectId = d.objectId JOIN field.Source f ON f.objectId = e.objectId"
-    " JOIN field.Source g ON g.objectId = f.objectId JOIN field.Source h ON h.objectId = g.objectId"
-)
-"""6**8 rows for each of some objects: minutes."""
 
 
 @pytest.fixture

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.errors import ChunkQueryError, QueryCancelledError, WorkerUnavailableError
+from qserv_py.errors import ChunkQueryError, WorkerUnavailableError
 from qserv_py.executor.machine import (
     MAX_ATTEMPTS,
     Batch,
     BatchFailed,
     BatchFinished,
-    CancelRequested,
-    CancelRunning,
-    EnoughRows,
-    Event,
     Fail,
     Finish,
     Instruction,
@@ -70,41 +65,14 @@ def test_no_second_attempt_after_the_first_row() -> None:
     assert machine.handle(BatchFailed(work[0], BROKEN, rows=1)) == [Fail(BROKEN)]
 
 
-def test_an_error_of_the_query_is_final_and_stops_the_others() -> None:
+def test_an_error_of_the_query_is_final_and_nothing_else_is_waited_for() -> None:
     work = batches(0, 1, 1)
     machine = StageMachine(work, slots=1)
     machine.start()
-    assert machine.handle(BatchFailed(work[0], REFUSED, rows=0)) == [CancelRunning()]
-    assert machine.handle(BatchFailed(work[1], BROKEN, rows=0)) == [Fail(REFUSED)]
-
-
-def test_enough_rows_is_success() -> None:
-    work = batches(0, 0, 1)
-    machine = StageMachine(work, slots=1)
-    machine.start()
-    assert machine.handle(EnoughRows()) == [CancelRunning()]
-    assert machine.handle(EnoughRows()) == []
-    assert machine.handle(BatchFailed(work[0], QueryCancelledError("the query was cancelled"), rows=7)) == []
-    assert machine.handle(BatchFinished(work[2])) == [Finish()]
-
-
-def test_cancel() -> None:
-    work = batches(0, 0)
-    machine = StageMachine(work, slots=1)
-    machine.start()
-    assert machine.handle(CancelRequested()) == [CancelRunning()]
-    [ended] = machine.handle(BatchFinished(work[0]))
-    assert isinstance(ended, Fail)
-    assert isinstance(ended.error, QueryCancelledError)
-
-
-@pytest.mark.parametrize("after", [EnoughRows(), CancelRequested()])
-def test_events_after_the_end_change_nothing(after: Event) -> None:
-    work = batches(0)
-    machine = StageMachine(work, slots=1)
-    machine.start()
-    assert machine.handle(BatchFinished(work[0])) == [Finish()]
-    assert machine.handle(after) == []
+    assert machine.handle(BatchFailed(work[0], REFUSED, rows=0)) == [Fail(REFUSED)]
+    assert (machine.ended, machine.on_the_way) == (True, 1)
+    assert machine.handle(BatchFailed(work[1], BROKEN, rows=0)) == []
+    assert machine.on_the_way == 0
 
 
 @given(
@@ -118,13 +86,13 @@ def test_random_events_keep_the_promises(workers: list[int], slots: int, data: s
     running: dict[int, Batch] = {}
     attempts: Counter[int] = Counter()
     finished: set[int] = set()
-    stopped = False
+    failed = False
     instructions = machine.start()
     while True:
         for instruction in instructions:
             if isinstance(instruction, SendBatch):
                 batch = instruction.batch
-                assert not stopped, "nothing is sent after the stop"
+                assert not failed, "nothing is sent after a failure"
                 assert batch.number not in running
                 assert batch.number not in finished
                 running[batch.number] = batch
@@ -134,11 +102,7 @@ def test_random_events_keep_the_promises(workers: list[int], slots: int, data: s
         if ends:
             break
         assert running, "the machine waits for something that is on its way"
-        kind = data.draw(st.sampled_from(["finish", "finish", "finish", "broken", "refused", "enough", "cancel"]))
-        if kind in {"enough", "cancel"}:
-            stopped = True
-            instructions = machine.handle(EnoughRows() if kind == "enough" else CancelRequested())
-            continue
+        kind = data.draw(st.sampled_from(["finish", "finish", "finish", "broken", "refused"]))
         batch = running.pop(data.draw(st.sampled_from(sorted(running))))
         if kind == "finish":
             finished.add(batch.number)
@@ -147,13 +111,17 @@ def test_random_events_keep_the_promises(workers: list[int], slots: int, data: s
             rows = data.draw(st.integers(0, 1))
             error = BROKEN if kind == "broken" else REFUSED
             final = kind == "refused" or rows > 0 or attempts[batch.number] >= MAX_ATTEMPTS
-            stopped = stopped or final
+            failed = failed or final
             instructions = machine.handle(BatchFailed(batch, error, rows))
     assert len(ends) == 1
-    assert not running, "it ends when nothing is on its way"
+    assert machine.on_the_way == len(running)
+    for batch in running.values():
+        assert machine.handle(BatchFailed(batch, BROKEN, rows=0)) == [], "what comes after the end changes nothing"
+    assert machine.on_the_way == 0
     assert all(count <= MAX_ATTEMPTS for count in attempts.values())
-    if not stopped:
+    if not failed:
         assert ends == [Finish()]
+        assert not running, "it finishes when nothing is on its way"
         assert finished == set(range(len(work)))
 
 

@@ -13,11 +13,11 @@ import pytest
 from support.catalogs import catalog, plan
 from support.waiting import wait_until
 
+from qserv_py.cancelling import Cancel
 from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.writing.written_rows import Written
-from qserv_py.workers.query import RunningStatement
 
 
 class EndlessPool:
@@ -27,13 +27,12 @@ class EndlessPool:
         self.running = 0
         self._lock = threading.Lock()
 
-    def run(self, sql: str, statement: RunningStatement) -> Iterator[pa.RecordBatch]:
+    def run(self, sql: str, cancel: Cancel) -> Iterator[pa.RecordBatch]:
         with self._lock:
             self.running += 1
         try:
             while True:
-                if statement.cancelled:
-                    raise QueryCancelledError("the query was cancelled")
+                cancel.raise_if_cancelled()
                 yield pa.record_batch([pa.array([1.0])], names=["ra"])
         finally:
             with self._lock:
@@ -46,11 +45,24 @@ def pool() -> EndlessPool:
 
 
 @pytest.fixture
-def run(pool: EndlessPool) -> Iterator[ShardRun]:
+def cancel() -> Cancel:
+    return Cancel()
+
+
+@pytest.fixture
+def run(pool: EndlessPool, cancel: Cancel) -> Iterator[ShardRun]:
     [stage] = plan("SELECT ra FROM Object").stages
     assert isinstance(stage, ShardStage)
     with ThreadPoolExecutor(8) as threads:
-        yield ShardRun(stage, catalog(), pools=lambda worker: pool, threads=threads, slots=2, written=Written({}))  # type: ignore[arg-type, return-value]
+        yield ShardRun(
+            stage,
+            catalog(),
+            pools=lambda worker: pool,  # type: ignore[arg-type, return-value]
+            threads=threads,
+            slots=2,
+            written=Written({}),
+            cancel=cancel,
+        )
 
 
 def ends(pool: EndlessPool) -> bool:
@@ -74,14 +86,15 @@ def test_stopping_ends_the_threads_though_the_rows_are_left_half_read(run: Shard
     rows.close()  # type: ignore[attr-defined]
 
 
-def test_cancelling_does_not_wait_for_a_reader(run: ShardRun, pool: EndlessPool) -> None:
+def test_cancelling_does_not_wait_for_a_reader(run: ShardRun, pool: EndlessPool, cancel: Cancel) -> None:
     rows = run.batches()
     next(rows)
     time.sleep(0.2)
-    started = threading.Thread(target=run.cancel)
+    started = threading.Thread(target=cancel.cancel)
     started.start()
     started.join(10)
     assert not started.is_alive()
+    assert ends(pool)
     with pytest.raises(QueryCancelledError):
         list(itertools.islice(rows, 10 * QUEUE_LENGTH))
     assert ends(pool)

@@ -1,0 +1,120 @@
+"""A query ends as soon as it is told to, whatever it waits for: here, for another query's place on a worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from support.catalogues import Loaded
+from support.cluster import count_statements
+from support.slow_queries import SLOW
+from support.waiting import wait_until
+
+from qserv_py.czar.answer import Answer
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.session import Session
+from qserv_py.errors import QueryCancelledError
+
+WITHIN_S = 0.5
+SHARDS_ALONE = "SELECT objectId FROM field.Object"
+MERGED = "SELECT COUNT(*) AS n FROM field.Object GROUP BY k ORDER BY n"
+MANY_STAGES = "SELECT TOP 5 a.objectId FROM field.Object a, field.Object b WHERE a.k = b.k"
+
+
+class Reader(threading.Thread):
+    """Reads an answer to its end, in a thread; notes when and how it ended."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(daemon=True)
+        self.answer = answer
+        self.failure: BaseException | None = None
+        self.ended_at = 0.0
+        self.start()
+
+    def run(self) -> None:
+        try:
+            list(self.answer.batches())
+        except BaseException as error:
+            self.failure = error
+        self.ended_at = time.monotonic()
+
+
+@pytest.fixture
+def busy(cluster: Cluster, field: Loaded) -> Iterator[Session]:
+    """A session whose only place on each worker is taken for minutes."""
+    with Session(cluster, slots=1, connections=1) as session:
+        holding = Reader(session.answer(SLOW))
+        assert wait_until(lambda: count_statements(cluster) == len(cluster.workers))
+        yield session
+        assert holding.is_alive()
+        holding.answer.cancel()
+        holding.join(20)
+        assert isinstance(holding.failure, QueryCancelledError)
+
+
+@pytest.mark.parametrize("adql", [SHARDS_ALONE, MERGED, MANY_STAGES])
+def test_a_cancelled_query_that_waits_for_a_place_ends_at_once(busy: Session, adql: str) -> None:
+    waiting = Reader(busy.answer(adql))
+    time.sleep(0.3)
+    cancelled_at = time.monotonic()
+    waiting.answer.cancel()
+    waiting.join(20)
+    assert waiting.ended_at - cancelled_at < WITHIN_S
+    assert isinstance(waiting.failure, QueryCancelledError)
+
+
+def test_queries_that_wait_for_a_thread_end_at_once(busy: Session) -> None:
+    """More queries than the session has threads."""
+    waiting = [Reader(busy.answer(SHARDS_ALONE)) for _ in range(16)]
+    time.sleep(0.5)
+    cancelled_at = time.monotonic()
+    for reader in reversed(waiting):
+        reader.answer.cancel()
+    for reader in waiting:
+        reader.join(20)
+        assert reader.ended_at - cancelled_at < 2 * WITHIN_S
+        assert isinstance(reader.failure, QueryCancelledError)
+
+
+@pytest.mark.parametrize("adql", [SHARDS_ALONE, MERGED])
+def test_control_c_ends_a_query_that_waits_for_a_place(busy: Session, adql: str) -> None:
+    rows = busy.answer(adql).batches()
+    sent: list[float] = []
+
+    def press() -> None:
+        sent.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Timer(0.3, press).start()
+    with pytest.raises(KeyboardInterrupt):
+        list(rows)
+    assert time.monotonic() - sent[0] < WITHIN_S
+
+
+def test_a_place_goes_to_the_next_when_one_who_waited_was_cancelled(cluster: Cluster, field: Loaded) -> None:
+    with Session(cluster, slots=1, connections=1) as session:
+        holding = Reader(session.answer(SLOW))
+        assert wait_until(lambda: count_statements(cluster) == len(cluster.workers))
+        leaving, staying = Reader(session.answer(SHARDS_ALONE)), Reader(session.answer(SHARDS_ALONE))
+        time.sleep(0.3)
+        leaving.answer.cancel()
+        holding.answer.cancel()
+        staying.join(20)
+        assert (staying.is_alive(), staying.failure) == (False, None)
+
+
+def test_control_c_ends_the_command_and_its_statements(cluster: Cluster, field: Loaded) -> None:
+    command = [sys.executable, "-m", "qserv_py.cli.main", "--cluster", str(cluster.config.directory), "query", SLOW]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        assert wait_until(lambda: count_statements(cluster) > 0, seconds=60)
+        process.send_signal(signal.SIGINT)
+        pressed_at = time.monotonic()
+        assert process.wait(timeout=20) == 130
+    assert time.monotonic() - pressed_at < 4 * WITHIN_S  # with the end of the interpreter
+    assert wait_until(lambda: count_statements(cluster) == 0)
