@@ -23,7 +23,6 @@ from qserv_py.client.streamed import StreamedAnswer
 from qserv_py.czar.formats import find_format
 from qserv_py.czar.session import Session
 from qserv_py.errors import InternalError, QservError, QueryCancelledError, UserError
-from qserv_py.executor.runner import Progress
 from qserv_py.registry.jobs import UwsPhase
 from qserv_py.remote.jobs import JobView
 
@@ -59,8 +58,7 @@ class LocalJob:
         uploads: Mapping[str, pa.Table] | None = None,
     ) -> None:
         self.job_id = secrets.token_hex(8)
-        self._stages: dict[str, Progress] = {}
-        self._answer = session.answer(adql, maxrec=maxrec, on_progress=self._note, uploads=uploads)
+        self._answer = session.answer(adql, maxrec=maxrec, uploads=uploads)
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by ``delete``)
         self._failure: QservError | None = None
         self._view = JobView(
@@ -77,12 +75,12 @@ class LocalJob:
     @property
     def state(self) -> JobView:
         """Phase, chunks done, rows, error, as they are now."""
-        done = sum(progress.chunks_done for progress in list(self._stages.values()))
+        done, chunks = self._answer.query.chunks
         stats = self._answer.stats
         return replace(
             self._view,
             chunks_done=done,
-            chunks=max(done, stats.chunks),
+            chunks=chunks,
             rows=stats.rows,
             overflow=stats.overflow,
         )
@@ -142,9 +140,6 @@ class LocalJob:
         self._view = replace(
             self._view, phase=phase, ended_at=datetime.now(UTC), error=error, result_bytes=result_bytes
         )
-
-    def _note(self, progress: Progress) -> None:
-        self._stages[progress.stage] = progress
 
     def __repr__(self) -> str:
         return f"<qserv_py job {self.job_id}>"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
-from qserv_py.czar.answer import QueryStats
 from qserv_py.czar.formats import find_format
 from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.queries.running import QueryStats
 from qserv_py.errors import ConfigError, UserError
 from qserv_py.whole_file import whole_file
 

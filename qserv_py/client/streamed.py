@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.answer import QueryStats
 from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.queries.running import QueryStats
 from qserv_py.errors import ClusterError, UserError
 
 

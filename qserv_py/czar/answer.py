@@ -11,27 +11,10 @@ import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.queries.queries import Queries
+from qserv_py.czar.queries.running import QueryStats, RunningQuery
 from qserv_py.executor.execute import Execution
 from qserv_py.planner.plan.query_plan import QueryPlan
-
-
-@dataclass(slots=True)
-class QueryStats:
-    """Figures of one query; complete when its rows have been read."""
-
-    chunks: int
-    """Chunk queries asked for."""
-
-    chunks_total: int
-    """Chunks that the query's tables have."""
-
-    rows: int = 0
-    overflow: bool = False
-    """Whether rows beyond ``maxrec`` were left out."""
-
-    planning_s: float = 0.0
-    seconds: float = 0.0
-    """From the start of planning to the last row."""
 
 
 @dataclass(slots=True)
@@ -39,12 +22,20 @@ class Answer:
     """The rows of a query on their way. ``batches`` may be iterated once."""
 
     plan: QueryPlan
-    stats: QueryStats
+    query: RunningQuery
+    queries: Queries
+    """Where the query is known while its rows are read."""
+
     execution: Execution
     maxrec: int | None
     started: float
     open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = field(default_factory=WeakSet, repr=False)
     """The session's rows on their way, of all answers; closing the session closes them."""
+
+    @property
+    def stats(self) -> QueryStats:
+        """Figures of the query."""
+        return self.query.stats
 
     @property
     def text(self) -> str:
@@ -68,6 +59,10 @@ class Answer:
         return rows
 
     def _rows(self) -> Generator[pa.RecordBatch, None, None]:
+        with self.queries.running(self.query):
+            yield from self._counted()
+
+    def _counted(self) -> Generator[pa.RecordBatch, None, None]:
         rows = self.execution.batches()
         try:
             for batch in rows:
@@ -104,4 +99,4 @@ class Answer:
 
     def cancel(self) -> None:
         """Stop the query; may be called from any thread."""
-        self.execution.cancel.cancel()
+        self.query.cancel.cancel()

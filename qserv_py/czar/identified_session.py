@@ -10,11 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
 
-from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.answer import Answer
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.identity import Identity, Proof
+from qserv_py.czar.queries.queries import Queries
+from qserv_py.czar.queries.running import RunningQuery
 from qserv_py.czar.session import Session
 from qserv_py.czar.user_tables.user_tables import UserTables
 from qserv_py.errors import InternalError
@@ -38,6 +39,11 @@ class IdentifiedSession:
     def cluster(self) -> Cluster:
         """The cluster that answers."""
         return self._session.cluster
+
+    @property
+    def queries(self) -> Queries:
+        """The queries of the session that run."""
+        return self._session.queries
 
     @property
     def user_tables(self) -> UserTables:
@@ -74,11 +80,11 @@ class IdentifiedSession:
         maxrec: int | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         uploads: Mapping[str, pa.Table] | None = None,
-        cancel: Cancel | None = None,
+        query: RunningQuery | None = None,
     ) -> Answer:
         """Plan a query and return its answer, as ``Session.answer`` does."""
         return self._session.answer(
-            adql, maxrec=maxrec, on_progress=on_progress, uploads=uploads, identity=_known(identity), cancel=cancel
+            adql, maxrec=maxrec, on_progress=on_progress, uploads=uploads, identity=_known(identity), query=query
         )
 
 

@@ -16,15 +16,16 @@ import pyarrow as pa
 
 from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import ParsedQuery, parse
-from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.closing import Closing
-from qserv_py.czar.answer import Answer, QueryStats
+from qserv_py.czar.answer import Answer
 from qserv_py.czar.catalog_views import CatalogViews, rows_of, with_tables
 from qserv_py.czar.chunk_loader import ChunkLoader, databases_of
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
+from qserv_py.czar.queries.queries import Queries
+from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.tables.czar_tables import uploaded_tables
 from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
@@ -60,6 +61,9 @@ class Session(Closing):
         self.cluster = cluster
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
+        self.queries = Queries(cluster.registry())
+        """The queries of this session that run."""
+
         self._indexes = DirectorIndexes(cluster.config.czar_dir)
         self._views = CatalogViews(self._registry, cluster.config.directory, changed=self._indexes.forget)
         self._chunks = ChunkLoader(cluster.registry())
@@ -79,6 +83,7 @@ class Session(Closing):
         for rows in list(self._open_rows):
             with suppress(ValueError):  # another thread reads them, and is waited for
                 rows.close()
+        self.queries.close()
         self._engines.close()
         self._chunks.close()
         self._registry.close()
@@ -123,7 +128,7 @@ class Session(Closing):
         on_progress: Callable[[Progress], None] | None = None,
         uploads: Mapping[str, pa.Table] | None = None,
         identity: Identity = OPERATOR,
-        cancel: Cancel | None = None,
+        query: RunningQuery | None = None,
     ) -> Answer:
         """Plan a query and return its answer; nothing runs until its rows are read.
 
@@ -140,19 +145,20 @@ class Session(Closing):
             ``ucd``, ``description`` and ``xtype``.
         identity
             Who asks; a table that it may not read does not exist.
-        cancel
-            Says when the query is to end; ``Answer.cancel`` says so, too.
+        query
+            What it is among the running queries, of ``queries.make``; without it one of this machine.
         """
         started = time.perf_counter()
         if maxrec is not None and maxrec < 0:
             raise LimitError(f"maxrec is {maxrec}, it must be 0 or more")
+        query = query or self.queries.make(kind=QueryKind.LOCAL, identity=identity, text=adql)
+        query.cancel.raise_if_cancelled()
         plan, held = self._plan(adql, uploads, identity)
-        stats = QueryStats(chunks=plan.chunks, chunks_total=plan.chunks_known)
-        stats.planning_s = time.perf_counter() - started
-        execution = Execution(
-            plan, self._engines, on_progress, self._indexes.cells_of_ids, held, cancel=cancel or Cancel()
-        )
-        return Answer(plan, stats, execution, maxrec, started, self._open_rows)
+        query.plan, query.stats.chunks, query.stats.chunks_total = plan, plan.chunks, plan.chunks_known
+        query.stats.planning_s = time.perf_counter() - started
+        on_chunks = query.noting(on_progress)
+        execution = Execution(plan, self._engines, on_chunks, self._indexes.cells_of_ids, held, cancel=query.cancel)
+        return Answer(plan, query, self.queries, execution, maxrec, started, self._open_rows)
 
     def explain(
         self, adql: str, *, uploads: Mapping[str, pa.Table] | None = None, identity: Identity = OPERATOR

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
-from qserv_py.czar.answer import QueryStats
+from qserv_py.czar.queries.running import QueryStats
 from qserv_py.czar.session import Session
 from qserv_py.demo.queries import DemoQuery
 from qserv_py.ingest.requests import ProgressListener

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import DirectorTable
 from qserv_py.catalog.snapshot import Catalog
-from qserv_py.czar.jobs.request import QueryRequest, query_request
+from qserv_py.czar.queries.request import QueryRequest, query_request
 from qserv_py.czar.tables.tap_schema import written_column
 from qserv_py.errors import NotFoundError, UserError
 from qserv_py.vo.http.parameters import Parameters, read_parameters

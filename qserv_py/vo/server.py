@@ -16,7 +16,7 @@ import uvicorn
 
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identified_session import IdentifiedSession
-from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.czar.session import Session
 from qserv_py.errors import ConfigError
 from qserv_py.vo.app import SERVICES, make_app

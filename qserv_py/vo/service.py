@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 
 from starlette.requests import Request
 
-from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.authenticate import Authenticator
-from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.service import JobService
+from qserv_py.czar.queries.admission import Admission
+from qserv_py.czar.queries.limits import ServiceLimits
+from qserv_py.czar.queries.metrics import Metrics
+from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.settings.settings_file import read_settings
 from qserv_py.errors import QservError, QueryCancelledError
-from qserv_py.vo.http.admission import Admission
-from qserv_py.vo.http.metrics import Metrics
 from qserv_py.vo.http.requester import requester_of
 
 DOCUMENTS_KEPT = 64
@@ -72,9 +72,6 @@ class Service:
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
-        self.running: set[Cancel] = set()
-        """Synchronous queries that run."""
-
         self.stopping = asyncio.Event()
         """Set when the service begins to stop: whoever waits for something ends."""
 
@@ -90,10 +87,15 @@ class Service:
         self.stopping.set()
         loop = asyncio.get_running_loop()
         ends = loop.time() + grace_s
-        while self.running and loop.time() < ends:
+        while self._synchronous() and loop.time() < ends:
             await asyncio.sleep(0.05)
-        for query in list(self.running):
-            query.cancel(QueryCancelledError("the service is being stopped", hint="Send the query again in a minute."))
+        for query in self._synchronous():
+            query.cancel.cancel(
+                QueryCancelledError("the service is being stopped", hint="Send the query again in a minute.")
+            )
+
+    def _synchronous(self) -> list[RunningQuery]:
+        return self.session.queries.of_kind(QueryKind.SYNC)
 
     def close(self, *, grace_s: float) -> None:
         """End; jobs that still run after the grace are run again by the next process."""

@@ -38,12 +38,13 @@ def running_cluster(*, workers: int = 3, postgres_bin: str = "") -> Iterator[Clu
 
 
 def count_statements(cluster: Cluster) -> int:
-    """Return how many statements of queries run on the servers at this moment."""
+    """Return how many statements of queries run on the servers at this moment, without their parallel workers."""
     total = 0
     for conninfo in cluster.admin.values():
         with psycopg.connect(conninfo) as connection:
             row = connection.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE usename = 'qserv_reader' AND state = 'active'"
+                " AND backend_type = 'client backend'"
             ).fetchone()
             total += row[0] if row else 0
     return total

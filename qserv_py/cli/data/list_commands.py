@@ -12,7 +12,7 @@ from qserv_py.cli.rows import print_rows
 
 @click.group("list")
 def list_group() -> None:
-    """List databases, tables, chunks and workers."""
+    """List databases, tables, chunks, workers and running queries."""
 
 
 @list_group.command()
@@ -104,3 +104,28 @@ def workers(cluster_dir: Path, row_format: str) -> None:
         for line in lines
     ]
     print_rows(names, rows, row_format)
+
+
+@list_group.command()
+@cluster_option
+@format_option
+def queries(cluster_dir: Path, row_format: str) -> None:
+    """List the queries that run, in any process of the cluster, and the snapshots that they read."""
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.registry.queries import list_queries
+
+    with open_cluster(cluster_dir).registry() as registry:
+        found = list_queries(registry)
+    rows = [
+        (
+            entry.query_id,
+            entry.kind,
+            entry.phase,
+            entry.owner,
+            entry.started_at.isoformat(timespec="seconds"),
+            ", ".join(f"{name} {number}" for name, number in entry.snapshots.items()),
+            " ".join(entry.text.split()),
+        )
+        for entry in found
+    ]
+    print_rows(("query", "kind", "phase", "owner", "started", "snapshots", "text"), rows, row_format)

@@ -52,7 +52,7 @@ def serve(
     Example: qserv serve tap --port 8080
     """
     from qserv_py.czar.cluster import open_cluster
-    from qserv_py.czar.jobs.limits import ServiceLimits
+    from qserv_py.czar.queries.limits import ServiceLimits
     from qserv_py.vo.app import SERVICES as KNOWN
     from qserv_py.vo.http.logs import set_up_logs
     from qserv_py.vo.server import ServerSettings

@@ -18,12 +18,12 @@ from contextlib import suppress
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.identity.limits import LimitRules
-from qserv_py.czar.jobs.bounded import BoundedQuery
-from qserv_py.czar.jobs.limits import ServiceLimits
-from qserv_py.czar.jobs.request import query_request
 from qserv_py.czar.jobs.results import ResultFiles
-from qserv_py.czar.jobs.running import RunningJob
 from qserv_py.czar.jobs.watchers import Watchers
+from qserv_py.czar.queries.limits import ServiceLimits
+from qserv_py.czar.queries.request import query_request
+from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.czar.queries.written import WrittenQuery
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
 from qserv_py.registry import jobs
 from qserv_py.registry.connection import Registry
@@ -77,7 +77,7 @@ class JobRunner:
         self._claims = session.cluster.registry()
         self._runner = secrets.token_hex(8)
         self._locked_on: Connection | None = None
-        self._running: dict[str, RunningJob] = {}
+        self._running: dict[str, RunningQuery] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._threads = ThreadPoolExecutor(limits.jobs_running, thread_name_prefix="qserv-job")
@@ -93,9 +93,9 @@ class JobRunner:
 
     def stop(self, job_id: str, why: str) -> None:
         """End a job that this process runs, and its statements on the servers."""
-        running = self._running.get(job_id)
-        if running is not None:
-            running.cancel.cancel(QueryCancelledError(why))
+        query = self._running.get(job_id)
+        if query is not None:
+            query.cancel.cancel(QueryCancelledError(why))
 
     def close(self, *, grace_s: float) -> None:
         """Stop; jobs that do not end within the grace wait again, for the next process that serves the cluster."""
@@ -106,8 +106,8 @@ class JobRunner:
         ends = time.monotonic() + grace_s
         while self._running and time.monotonic() < ends:
             time.sleep(0.02)
-        for running in list(self._running.values()):
-            running.cancel.cancel(QueryCancelledError("the service stops"))
+        for query in list(self._running.values()):
+            query.cancel.cancel(QueryCancelledError("the service stops"))
         self._threads.shutdown(wait=True)
         with suppress(QservError):  # without a registry, the jobs are found by their runner's lock
             jobs.release_jobs(self._claims, runner=self._runner)
@@ -139,11 +139,11 @@ class JobRunner:
                 self._locked_on = connection
 
     def _report(self) -> None:
-        for job_id, running in list(self._running.items()):
-            done, chunks = running.chunks
-            figures = {"chunks_done": done, "chunks": chunks, "rows": running.rows}
+        for job_id, query in list(self._running.items()):
+            done, chunks = query.chunks
+            figures = {"chunks_done": done, "chunks": chunks, "rows": query.rows}
             if not jobs.report_job(self._claims, job_id, runner=self._runner, **figures) and job_id in self._running:
-                running.cancel.cancel(QueryCancelledError("the job was taken away from this process"))
+                query.cancel.cancel(QueryCancelledError("the job was taken away from this process"))
 
     def _sweep(self) -> None:
         for job_id in jobs.recover_jobs(self._claims, besides=self._runner):
@@ -160,16 +160,32 @@ class JobRunner:
             job = jobs.claim_job(self._claims, runner=self._runner)
             if job is None:
                 return
-            running = RunningJob(job)
-            self._running[job.job_id] = running
+            query = self._query_of(job)
+            self._running[job.job_id] = query
             self._watchers.tell(job.job_id)
-            self._threads.submit(self._work, running)
+            self._threads.submit(self._work, job, query)
 
-    def _work(self, running: RunningJob) -> None:
+    def _query_of(self, job: TapJob) -> RunningQuery:
+        identity = Identity.from_record(job.identity)
+        longest = min(job.execution_s, self._rules.limits_for(identity).execution_s)
+        late = LimitError(
+            f"the job ran longer than {longest} s", hint="Ask for a longer executionduration, or for less."
+        )
+        text = job.parameters.get("QUERY", "")
+        return self._session.queries.make(
+            kind=QueryKind.JOB,
+            identity=identity,
+            text=text if isinstance(text, str) else "",
+            id=job.job_id,
+            longest_s=longest,
+            late=late,
+        )
+
+    def _work(self, job: TapJob, query: RunningQuery) -> None:
         """Run a job to its end; a job's thread."""
-        job = running.job
         try:
-            self._answer(running)
+            with self._session.queries.running(query):
+                self._answer(job, query)
         except QservError as error:
             self._fail(job, error)
         except Exception as error:
@@ -180,46 +196,27 @@ class JobRunner:
             self._watchers.tell(job.job_id)
             self._wake.set()
 
-    def _answer(self, running: RunningJob) -> None:
-        job = running.job
-        identity = Identity.from_record(job.identity)
-        allowed = self._rules.limits_for(identity)
+    def _answer(self, job: TapJob, query: RunningQuery) -> None:
+        allowed = self._rules.limits_for(query.identity)
         request = query_request(job.parameters, most_rows=allowed.rows)
         suffix = request.format.suffix
         uploads = self._files.uploaded(job.job_id)
-        longest = min(job.execution_s, allowed.execution_s)
-        late = LimitError(
-            f"the job ran longer than {longest} s", hint="Ask for a longer executionduration, or for less."
-        )
-        timer = threading.Timer(longest, running.cancel.cancel, (late,))
-        timer.daemon = True
-        timer.start()
-        try:
-            query = running.query = BoundedQuery(
-                self._session,
-                request,
-                identity=identity,
-                uploads=uploads,
-                most_bytes=allowed.result_bytes,
-                cancel=running.cancel,
-            )
-            with self._files.writing(job.job_id, suffix) as sink:
-                sink.writelines(query.result(request.format, ("JOB", job.job_id)))
-        finally:
-            timer.cancel()
+        written = WrittenQuery(self._session, query, request, uploads=uploads, most_bytes=allowed.result_bytes)
+        with self._files.writing(job.job_id, suffix) as sink:
+            sink.writelines(written.result(request.format, ("JOB", job.job_id)))
         completed = jobs.complete_job(
             self._registry,
             job.job_id,
             runner=self._runner,
             result_file=self._files.name(job.job_id, suffix),
             result_type=request.format.mime,
-            result_bytes=query.written,
+            result_bytes=query.bytes,
             rows=query.rows,
-            overflow=query.overflow,
+            overflow=written.overflow,
         )
         if not completed:  # deleted, aborted or taken over while the last bytes were written
             self._files.remove(job.job_id)
-        log.info("job done", extra={"job": job.job_id, "rows": query.rows, "bytes": query.written})
+        log.info("job done", extra={"job": job.job_id, "rows": query.rows, "bytes": query.bytes})
 
     def _fail(self, job: TapJob, error: QservError) -> None:
         if self._stopping.is_set():

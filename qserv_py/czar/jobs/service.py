@@ -11,10 +11,10 @@ from datetime import datetime
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.identity.limits import LimitRules
-from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.jobs.results import ResultFiles
 from qserv_py.czar.jobs.runner import JobRunner
 from qserv_py.czar.jobs.watchers import Watchers
+from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.errors import LimitError
 from qserv_py.registry import jobs
 from qserv_py.registry.jobs import JobEntry, Parameters, TapJob, UwsPhase

@@ -6,15 +6,13 @@ user, and whoever has no name hears with each answer which credentials are taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from qserv_py.czar.identity.authenticate import Authenticator
-from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.queries.requester import Requester
 from qserv_py.errors import AuthenticationError, IdentityProviderError, UserError
 from qserv_py.vo.http.replies import error_reply
 
@@ -23,28 +21,6 @@ OPEN_PATHS = ("/healthz", "/metrics", "/tap/availability")
 
 CHECKED_AT_A_TIME = 8
 """Credentials that are checked at a time: an issuer that does not answer must not keep all threads of the service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Requester:
-    """Who asks."""
-
-    identity: Identity
-    address: str
-    """Where the request came from."""
-
-    @property
-    def owner(self) -> str:
-        """Name that jobs belong to."""
-        return self.identity.owner
-
-    @property
-    def key(self) -> str:
-        """Whose share of the service the request takes: that of a user, or of an address without a name.
-
-        No user's name begins with a blank.
-        """
-        return f" {self.address}" if self.identity.is_anonymous else self.owner
 
 
 def requester_of(request: Request) -> Requester:

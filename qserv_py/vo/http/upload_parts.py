@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from qserv_py.czar.identity.fetch import fetch, url_problem
-from qserv_py.czar.jobs.uploads import upload_sources
+from qserv_py.czar.queries.uploads import upload_sources
 from qserv_py.errors import TooLargeError, UserError
 from qserv_py.vo.http.parameters import Parameters
 

@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 
 from qserv_py.czar.formats.known import FORMATS, Format
 from qserv_py.czar.identity.limits import Limits
-from qserv_py.czar.jobs.limits import ServiceLimits
 from qserv_py.czar.obscore.standard import DataModel
+from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.vo.http.xml import XSI, element
 from qserv_py.vo.tap.languages import feature_groups
 

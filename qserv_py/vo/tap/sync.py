@@ -18,16 +18,17 @@ from tempfile import TemporaryDirectory
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from qserv_py.cancelling import Cancel
 from qserv_py.czar.formats.compression import CODINGS, compressed
 from qserv_py.czar.identity.identity import Identity
-from qserv_py.czar.jobs.bounded import BoundedQuery
-from qserv_py.czar.jobs.request import QueryRequest, query_request
+from qserv_py.czar.queries.elastic import ElasticBuffer
+from qserv_py.czar.queries.request import QueryRequest, query_request
+from qserv_py.czar.queries.requester import Requester
+from qserv_py.czar.queries.running import QueryKind
+from qserv_py.czar.queries.written import WrittenQuery
 from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelledError
-from qserv_py.vo.http.elastic import ElasticBuffer
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
-from qserv_py.vo.http.requester import Requester, requester_of
+from qserv_py.vo.http.requester import requester_of
 from qserv_py.vo.http.upload_parts import UploadSource
 from qserv_py.vo.service import Service, service_of
 
@@ -49,11 +50,15 @@ class SyncQuery:
     ) -> None:
         self._service = service
         self._request = request
-        self._identity = identity
         self._parameters = parameters
         self._allowed = service.rules.limits_for(identity)
         self._coding = coding
-        self._cancel = Cancel()
+        longest = min(service.limits.sync_s, self._allowed.execution_s)
+        late = LimitError(f"the query ran longer than {longest} s", hint="Send it as a job to /async.")
+        self._query = service.session.queries.make(
+            kind=QueryKind.SYNC, identity=identity, text=request.adql, longest_s=longest, late=late
+        )
+        self._cancel = self._query.cancel
         self._has_turn = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,9 +70,6 @@ class SyncQuery:
         loop = asyncio.get_running_loop()
         buffer = ElasticBuffer(self._service.spill_dir)
         leaving = asyncio.create_task(self._watch(receive))
-        longest = min(self._service.limits.sync_s, self._allowed.execution_s)
-        late = LimitError(f"the query ran longer than {longest} s", hint="Send it as a job to /async.")
-        timer = loop.call_later(longest, self._cancel.cancel, late)
         working = asyncio.create_task(self._work(buffer))
 
         def end_waiting() -> None:
@@ -79,19 +81,17 @@ class SyncQuery:
             with suppress(RuntimeError):  # the event loop has ended
                 loop.call_soon_threadsafe(end_waiting)
 
-        self._service.running.add(self._cancel)
-        try:
-            with self._cancel.calling(cancelled):
-                await self._reply(buffer, scope, receive, send)
-        finally:
-            self._parameters.close()
-            leaving.cancel()
-            timer.cancel()
-            self._cancel.cancel(QueryCancelledError("the client has gone"))
-            buffer.close()
-            end_waiting()
-            await asyncio.wait([working])
-            self._service.running.discard(self._cancel)
+        with self._service.session.queries.running(self._query):
+            try:
+                with self._cancel.calling(cancelled):
+                    await self._reply(buffer, scope, receive, send)
+            finally:
+                self._parameters.close()
+                leaving.cancel()
+                self._cancel.cancel(QueryCancelledError("the client has gone"))
+                buffer.close()
+                end_waiting()
+                await asyncio.wait([working])
 
     async def _reply(self, buffer: ElasticBuffer, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -132,28 +132,22 @@ class SyncQuery:
             source = UploadSource(self._parameters, service.settings.upload_hosts, self._allowed.upload_bytes)
             uploads = source.save(Path(place))
             self._cancel.raise_if_cancelled()
-            query = BoundedQuery(
-                service.session,
-                self._request,
-                identity=self._identity,
-                uploads=uploads,
-                most_bytes=min(service.limits.sync_bytes, self._allowed.result_bytes),
-                cancel=self._cancel,
-            )
+            most = min(service.limits.sync_bytes, self._allowed.result_bytes)
+            written = WrittenQuery(service.session, self._query, self._request, uploads=uploads, most_bytes=most)
         try:
-            pieces = self._pieces(query)
+            pieces = self._pieces(written)
             for piece in compressed(pieces, self._coding) if self._coding else pieces:
                 buffer.write(piece)
         finally:
-            service.metrics.rows.labels(self._request.format.name).inc(query.rows)
-            service.metrics.bytes.labels(self._request.format.name).inc(query.written)
+            service.metrics.rows.labels(self._request.format.name).inc(self._query.rows)
+            service.metrics.bytes.labels(self._request.format.name).inc(self._query.bytes)
 
-    def _pieces(self, query: BoundedQuery) -> Iterator[bytes]:
+    def _pieces(self, written: WrittenQuery) -> Iterator[bytes]:
         """Yield the result. A document that has said why it broke off is whole, and its error goes to the log."""
         try:
-            yield from query.result(self._request.format)
+            yield from written.result(self._request.format)
         except QservError as error:
-            if not query.written or not self._request.format.tells_errors:
+            if not self._query.bytes or not self._request.format.tells_errors:
                 raise
             self._service.metrics.failures.labels(error.code).inc()
             log.info("a result broke off: %s", error.message, extra={"code": error.code})

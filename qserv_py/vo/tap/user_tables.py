@@ -22,12 +22,13 @@ from starlette.routing import Route
 from qserv_py.catalog.grants import parse_grantee
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.result_rows import check_result, read_result
-from qserv_py.czar.jobs.uploads import read_uploads
+from qserv_py.czar.queries.requester import Requester
+from qserv_py.czar.queries.uploads import read_uploads
 from qserv_py.czar.user_tables.user_tables import DATABASE
 from qserv_py.errors import UserError
 from qserv_py.vo.http.parameters import read_parameters, save_body
 from qserv_py.vo.http.replies import see_other
-from qserv_py.vo.http.requester import Requester, known_requester_of
+from qserv_py.vo.http.requester import known_requester_of
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.tap.table_definition import table_definition
 from qserv_py.vo.uws.routes import own_job

@@ -45,12 +45,18 @@ class Reader(threading.Thread):
         self.ended_at = time.monotonic()
 
 
+def all_places_are_taken(cluster: Cluster, session: Session) -> bool:
+    """Wait until the slow query has the only place on each worker that has rows of it."""
+    workers = set(session.catalog().families["field"].workers.tolist())
+    return wait_until(lambda: count_statements(cluster) == len(workers))
+
+
 @pytest.fixture
 def busy(cluster: Cluster, field: Loaded) -> Iterator[Session]:
     """A session whose only place on each worker is taken for minutes."""
     with Session(cluster, slots=1, connections=1) as session:
         holding = Reader(session.answer(SLOW))
-        assert wait_until(lambda: count_statements(cluster) == len(cluster.workers))
+        assert all_places_are_taken(cluster, session)
         yield session
         assert holding.is_alive()
         holding.answer.cancel()
@@ -100,7 +106,7 @@ def test_control_c_ends_a_query_that_waits_for_a_place(busy: Session, adql: str)
 def test_a_place_goes_to_the_next_when_one_who_waited_was_cancelled(cluster: Cluster, field: Loaded) -> None:
     with Session(cluster, slots=1, connections=1) as session:
         holding = Reader(session.answer(SLOW))
-        assert wait_until(lambda: count_statements(cluster) == len(cluster.workers))
+        assert all_places_are_taken(cluster, session)
         leaving, staying = Reader(session.answer(SHARDS_ALONE)), Reader(session.answer(SHARDS_ALONE))
         time.sleep(0.3)
         leaving.answer.cancel()

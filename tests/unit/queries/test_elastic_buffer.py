@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.vo.http.elastic import ElasticBuffer
+from qserv_py.czar.queries.elastic import ElasticBuffer
 
 
 async def drain(buffer: ElasticBuffer) -> bytes:

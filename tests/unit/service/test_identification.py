@@ -11,9 +11,10 @@ import pytest
 
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR, Identity, Proof
+from qserv_py.czar.queries.requester import Requester
 from qserv_py.czar.session import Session
 from qserv_py.errors import AuthenticationError, IdentityProviderError, InternalError
-from qserv_py.vo.http.requester import Identification, Requester
+from qserv_py.vo.http.requester import Identification
 
 ADA = Identity(user="ada", proof=Proof.TOKEN)
 

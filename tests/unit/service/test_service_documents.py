@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, STANDARD
 from qserv_py.adql.words import written_name
 from qserv_py.czar.identity.limits import Limits
-from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.registry.jobs import JobEntry, TapJob, UwsPhase
 from qserv_py.vo.http.xml import document, iso_time
 from qserv_py.vo.tap.capabilities import capabilities_document

@@ -11,8 +11,10 @@ from starlette.requests import Request
 
 from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LimitRules
-from qserv_py.czar.jobs.limits import ServiceLimits
-from qserv_py.czar.jobs.request import query_request
+from qserv_py.czar.queries.admission import Admission
+from qserv_py.czar.queries.limits import ServiceLimits
+from qserv_py.czar.queries.request import query_request
+from qserv_py.czar.queries.requester import Requester
 from qserv_py.errors import (
     AuthenticationError,
     ClusterError,
@@ -27,10 +29,8 @@ from qserv_py.errors import (
     UnknownColumnError,
     UserError,
 )
-from qserv_py.vo.http.admission import Admission
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
-from qserv_py.vo.http.requester import Requester
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = 'multipart/form-data; boundary="<<<---a.b---MULTIPART-BOUNDARY--->>>"'

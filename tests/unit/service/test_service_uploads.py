@@ -14,7 +14,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from qserv_py.czar.jobs.uploads import check_votable, kind_of, read_uploads, upload_sources
+from qserv_py.czar.queries.uploads import check_votable, kind_of, read_uploads, upload_sources
 from qserv_py.czar.user_tables.upload_files import read_upload
 from qserv_py.errors import ContributionError, QservError, UserError
 from qserv_py.ingest.requests import InputFormat

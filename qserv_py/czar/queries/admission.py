@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from qserv_py.czar.identity.limits import LimitRules
-from qserv_py.czar.jobs.limits import ServiceLimits
+from qserv_py.czar.queries.limits import ServiceLimits
+from qserv_py.czar.queries.requester import Requester
 from qserv_py.errors import TooManyRequestsError
-from qserv_py.vo.http.requester import Requester
 
 MOST_REMEMBERED = 50_000
 """Requesters whose rate is remembered; beyond, those whose bucket is full again are forgotten."""

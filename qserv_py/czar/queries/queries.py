@@ -1,0 +1,133 @@
+"""The queries that run in this process: the one place where they are made, watched and known.
+
+One thread, the keeper, ends those whose time is up and writes the others into the registry's table of running queries.
+It sleeps while nothing runs, and otherwise looks ten times a second: a query of a few milliseconds meets it rarely, and
+never waits for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qserv_py.closing import Closing
+from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.queries.register import QueryRegister
+from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.errors import LimitError, QservError
+from qserv_py.registry.connection import Registry
+
+LOOK_S = 0.1
+"""How often the keeper looks."""
+
+REGISTERED_S = 0.1
+"""Age at which a query is written into the registry.
+
+Younger ones are not: a look-up by id takes some milliseconds, and writing its row and removing it would cost as much.
+"""
+
+log = logging.getLogger("qserv.queries")
+
+
+class Queries(Closing):
+    """The running queries of one process; thread-safe.
+
+    Parameters
+    ----------
+    registry
+        A connection of its own, which ``close`` closes.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._register = QueryRegister(registry)
+        self._running: dict[str, RunningQuery] = {}
+        self._news = threading.Condition()
+        self._closing = threading.Event()
+        self._keeper: threading.Thread | None = None
+        self._sleeps = False
+        """Whether the keeper waits until something runs."""
+
+    def make(
+        self,
+        *,
+        kind: QueryKind,
+        identity: Identity,
+        text: str,
+        id: str = "",
+        longest_s: float | None = None,
+        late: LimitError | None = None,
+    ) -> RunningQuery:
+        """Return a new query; it runs within ``running``.
+
+        Parameters
+        ----------
+        kind, identity, text
+            Which way it came, who asks, and what.
+        id
+            Its name, if it has one already.
+        longest_s, late
+            Seconds that it may run, and what it ends with then.
+        """
+        return RunningQuery(
+            id=id or secrets.token_hex(8), identity=identity, kind=kind, text=text, longest_s=longest_s, late=late
+        )
+
+    @contextmanager
+    def running(self, query: RunningQuery) -> Iterator[None]:
+        """Have a query among those that run; one that is there already stays until its outer block ends."""
+        with self._news:
+            is_new = query.id not in self._running
+            if is_new:
+                self._running[query.id] = query
+            if self._keeper is None:
+                self._keeper = threading.Thread(target=self._keep, name="qserv-queries", daemon=True)
+                self._keeper.start()
+            elif self._sleeps:
+                self._news.notify()
+        try:
+            yield
+        finally:
+            if is_new:
+                with self._news:
+                    self._running.pop(query.id, None)
+
+    def of_kind(self, kind: QueryKind) -> list[RunningQuery]:
+        """Return the queries of a kind that run."""
+        with self._news:
+            return [query for query in self._running.values() if query.kind is kind]
+
+    def close(self) -> None:
+        """Forget the queries; those that run go on."""
+        with self._news:
+            self._closing.set()
+            self._news.notify()
+        if self._keeper is not None:
+            self._keeper.join()
+        self._register.close()
+
+    def _keep(self) -> None:
+        """Work until the end; the keeper's thread."""
+        while not self._closing.wait(LOOK_S):
+            with self._news:
+                while not self._running and self._register.is_empty and not self._closing.is_set():
+                    self._sleeps = True
+                    self._news.wait()
+                self._sleeps = False
+                running = list(self._running.values())
+            now = time.monotonic()
+            for query in running:
+                if query.longest_s is not None and now - query.begun >= query.longest_s:
+                    query.cancel.cancel(query.late)
+            self._write([query for query in running if now - query.begun >= REGISTERED_S])
+
+    def _write(self, running: list[RunningQuery]) -> None:
+        try:
+            self._register.write(running)
+        except QservError as error:  # the registry is away: the rows are written when it is back
+            log.debug("running queries cannot be written down: %s", error.message)
+        except Exception:
+            log.exception("the keeper of queries met a defect")

@@ -1,0 +1,131 @@
+"""A running query: what everybody who works for it, waits for it or wants it to end has in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from qserv_py.cancelling import Cancel
+from qserv_py.czar.identity.identity import Identity
+from qserv_py.errors import LimitError
+from qserv_py.executor.runner import Progress
+from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
+from qserv_py.planner.plan.slots import RelationSlot
+
+
+class QueryKind(StrEnum):
+    """Which front door a query came through."""
+
+    SYNC = "SYNC"
+    """Somebody waits for the reply of a service."""
+
+    JOB = "JOB"
+    LOCAL = "LOCAL"
+    """A connection of this machine."""
+
+    @property
+    def priority(self) -> int:
+        """Whose turn comes first, by rights: the lower number's, for whom somebody waits."""
+        return 1 if self is QueryKind.JOB else 0
+
+
+class QueryPhase(StrEnum):
+    """How far a query is."""
+
+    WAITING = "WAITING"
+    """For its turn, or for its plan."""
+
+    RUNNING = "RUNNING"
+
+
+@dataclass(slots=True)
+class QueryStats:
+    """Figures of one query; complete when its rows have been read."""
+
+    chunks: int
+    """Chunk queries asked for."""
+
+    chunks_total: int
+    """Chunks that the query's tables have."""
+
+    rows: int = 0
+    overflow: bool = False
+    """Whether rows beyond ``maxrec`` were left out."""
+
+    planning_s: float = 0.0
+    seconds: float = 0.0
+    """From the start of planning to the last row."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RunningQuery:
+    """One query; ``Queries.make`` makes it."""
+
+    id: str
+    identity: Identity
+    """Who asks."""
+
+    kind: QueryKind
+    text: str
+    longest_s: float | None = None
+    """Seconds that it may run; None for any."""
+
+    late: LimitError | None = None
+    """What it ends with after that."""
+
+    cancel: Cancel = field(default_factory=Cancel)
+    """Ends everything that works for it, and the waiting."""
+
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: float = field(default_factory=time.monotonic)
+    bytes: int = 0
+    """Of the written result, so far."""
+
+    plan: QueryPlan | None = None
+    stats: QueryStats = field(default_factory=lambda: QueryStats(chunks=0, chunks_total=0))
+    _stages: dict[str, Progress] = field(default_factory=dict)
+
+    @property
+    def phase(self) -> QueryPhase:
+        """How far it is."""
+        return QueryPhase.WAITING if self.plan is None else QueryPhase.RUNNING
+
+    @property
+    def snapshots(self) -> Mapping[str, int]:
+        """The snapshots that it reads, by the names of the databases; none until it has been planned."""
+        if self.plan is None:
+            return {}
+        slots = (
+            piece
+            for stage in self.plan.stages
+            if isinstance(stage, ShardStage)
+            for piece in stage.template.pieces
+            if isinstance(piece, RelationSlot)
+        )
+        known = self.plan.catalog.snapshots
+        names = sorted({slot.table.database for slot in slots} & known.keys())
+        return {name: known[name].number for name in names}
+
+    @property
+    def chunks(self) -> tuple[int, int]:
+        """Chunk queries that are done, and in all."""
+        done = sum(progress.chunks_done for progress in list(self._stages.values()))
+        return done, max(done, self.stats.chunks)
+
+    @property
+    def rows(self) -> int:
+        """Rows so far."""
+        return self.stats.rows
+
+    def noting(self, on_progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
+        """Return what is told of the query's progress, and passes it on."""
+
+        def note(progress: Progress) -> None:
+            self._stages[progress.stage] = progress
+            if on_progress is not None:
+                on_progress(progress)
+
+        return note

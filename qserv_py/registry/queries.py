@@ -1,0 +1,119 @@
+"""The table of running queries: what runs in any process of the cluster, and which snapshots it reads.
+
+A row belongs to one process, the *czar*, whose name stands in it and which holds an advisory lock of that name while it
+lives. Rows of processes that died are swept before anybody reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.statements import run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryEntry:
+    """A running query as the registry shows it."""
+
+    query_id: str
+    czar: str
+    """Process that it runs in."""
+
+    kind: str
+    priority: int
+    phase: str
+    owner: str
+    """Name of who asks."""
+
+    text: str
+    started_at: datetime
+    snapshots: Mapping[str, int]
+    """Numbers of the snapshots that it reads, by the database's name."""
+
+
+def put_query(
+    registry: Registry,
+    *,
+    query_id: str,
+    czar: str,
+    kind: str,
+    priority: int,
+    phase: str,
+    owner: str,
+    identity: Mapping[str, Any],
+    text: str,
+    started_at: datetime,
+    snapshots: Mapping[str, int],
+) -> None:
+    """Write down that a query runs, or how far it is."""
+    with registry.connection() as connection:
+        run(
+            connection,
+            "put_query",
+            query_id=query_id,
+            czar=czar,
+            kind=kind,
+            priority=priority,
+            phase=phase,
+            owner=owner,
+            identity=Jsonb(dict(identity)),
+            text=text.replace("\x00", ""),
+            started_at=started_at,
+            snapshots=Jsonb(dict(snapshots)),
+        )
+
+
+def delete_queries(registry: Registry, *, czar: str, ids: Sequence[str] | None) -> None:
+    """Take away rows of a process, those of some ids or all."""
+    with registry.connection() as connection:
+        run(connection, "delete_queries", czar=czar, ids=None if ids is None else list(ids))
+
+
+def lock_name(czar: str) -> str:
+    """Return the name of the advisory lock that a process holds."""
+    return f"qserv czar {czar}"
+
+
+def sweep_queries(registry: Registry, *, besides: str = "") -> int:
+    """Take the rows of processes that died away; return of how many processes."""
+    with registry.connection() as connection:
+        czars = [row[0] for row in run(connection, "query_czars") if row[0] != besides]
+    swept = 0
+    for czar in czars:
+        with registry.connection() as connection:
+            taken = run(connection, "try_lock", name=lock_name(czar)).fetchone()
+            if taken is None or not taken[0]:
+                continue
+            try:
+                run(connection, "delete_queries", czar=czar, ids=None)
+                swept += 1
+            finally:
+                run(connection, "unlock", name=lock_name(czar))
+    return swept
+
+
+def list_queries(registry: Registry) -> list[QueryEntry]:
+    """Return what runs on the cluster, the oldest first."""
+    sweep_queries(registry)
+    with registry.connection() as connection:
+        rows = run(connection, "list_queries").fetchall()
+    return [
+        QueryEntry(
+            query_id=query_id,
+            czar=czar,
+            kind=kind,
+            priority=priority,
+            phase=phase,
+            owner=owner,
+            text=text,
+            started_at=started_at,
+            snapshots=snapshots,
+        )
+        for query_id, czar, kind, priority, phase, owner, text, started_at, snapshots in rows
+    ]

@@ -1,0 +1,117 @@
+"""The table of running queries: what any process of the cluster sees, and what becomes of the rows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from support.catalogues import Loaded
+from support.slow_queries import SLOW
+from support.waiting import wait_until
+
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.session import Session
+from qserv_py.errors import QueryCancelledError
+from qserv_py.registry.connection import Registry
+from qserv_py.registry.queries import QueryEntry, delete_queries, list_queries, lock_name, put_query, sweep_queries
+from qserv_py.registry.statements import run
+
+
+@pytest.fixture
+def registry(cluster: Cluster) -> Iterator[Registry]:
+    with cluster.registry() as opened:
+        yield opened
+
+
+@contextmanager
+def answering(session: Session, adql: str) -> Iterator[None]:
+    """Have a query read by a thread."""
+    answer = session.answer(adql)
+
+    def read() -> None:
+        with pytest.raises(QueryCancelledError):
+            list(answer.batches())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield
+    finally:
+        answer.cancel()
+        reader.join(20)
+
+
+def seen(registry: Registry, text: str) -> list[QueryEntry]:
+    return [entry for entry in list_queries(registry) if entry.text == text]
+
+
+def test_a_running_query_is_seen_by_others_until_it_ends(session: Session, registry: Registry) -> None:
+    with answering(session, SLOW):
+        assert wait_until(lambda: seen(registry, SLOW))
+        [entry] = seen(registry, SLOW)
+        assert (entry.kind, entry.phase, entry.priority) == ("LOCAL", "RUNNING", 0)
+        assert entry.snapshots == {"field": session.catalog().snapshots["field"].number}
+    assert wait_until(lambda: not seen(registry, SLOW))
+
+
+def test_rows_of_a_process_that_was_killed_are_swept(cluster: Cluster, field: Loaded, registry: Registry) -> None:
+    command = [sys.executable, "-m", "qserv_py.cli.main", "--cluster", str(cluster.config.directory), "query", SLOW]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert wait_until(lambda: seen(registry, SLOW), seconds=60)
+        finally:
+            process.send_signal(signal.SIGKILL)
+    assert wait_until(lambda: not seen(registry, SLOW))
+
+
+def test_rows_of_a_process_that_lives_stay(registry: Registry, cluster: Cluster) -> None:
+    czar = "0123456789abcdef"
+    with cluster.registry() as other:
+        with other.connection() as connection:
+            run(connection, "lock", name=lock_name(czar))
+        with cluster.registry() as third:
+            _put(third, czar)
+            assert sweep_queries(registry) == 0
+            assert [entry.czar for entry in seen(registry, "SELECT 1")] == [czar]
+    assert wait_until(lambda: not seen(registry, "SELECT 1"))
+    _put(registry, czar)
+    delete_queries(registry, czar=czar, ids=["another"])
+    delete_queries(registry, czar=czar, ids=["q1"])
+    assert sweep_queries(registry) == 0
+
+
+def _put(registry: Registry, czar: str) -> None:
+    from datetime import UTC, datetime
+
+    put_query(
+        registry,
+        query_id="q1",
+        czar=czar,
+        kind="SYNC",
+        priority=0,
+        phase="WAITING",
+        owner="ada",
+        identity={"user": "ada"},
+        text="SELECT 1",
+        started_at=datetime.now(UTC),
+        snapshots={},
+    )
+
+
+def test_rows_come_back_when_the_connection_was_cut(cluster: Cluster, session: Session, registry: Registry) -> None:
+    """With it goes the lock, and with that the rows, for whoever looks in between."""
+    with answering(session, SLOW):
+        assert wait_until(lambda: seen(registry, SLOW))
+        with psycopg.connect(registry.conninfo, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid IN"
+                " (SELECT pid FROM pg_stat_activity WHERE query = 'SELECT 1' AND datname = current_database())"
+            )
+        sweep_queries(registry)
+        assert wait_until(lambda: seen(registry, SLOW))

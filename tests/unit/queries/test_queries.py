@@ -1,0 +1,101 @@
+"""Running queries of one process: made, limited in time, written down after a while, forgotten at their end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from support.waiting import wait_until
+
+from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR
+from qserv_py.czar.queries import queries as queries_module
+from qserv_py.czar.queries.queries import Queries
+from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.errors import ClusterError, LimitError
+from qserv_py.registry.connection import Registry
+
+
+class Register:
+    """Stands for the registry's table."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.rows: set[str] = set()
+        self.calls: list[set[str]] = []
+        self.is_away = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.rows
+
+    def write(self, running: list[RunningQuery]) -> None:
+        if self.is_away:
+            raise ClusterError("the registry does not answer")
+        self.rows = {query.id for query in running}
+        self.calls.append(self.rows)
+
+    def close(self) -> None:
+        self.rows = set()
+
+
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queries]:
+    monkeypatch.setattr(queries_module, "QueryRegister", Register)
+    with Queries(Registry("")) as made:
+        yield made
+
+
+def rows(queries: Queries) -> Register:
+    register = queries._register
+    assert isinstance(register, Register)
+    return register
+
+
+def make(queries: Queries, **more: object) -> RunningQuery:
+    return queries.make(kind=QueryKind.LOCAL, identity=OPERATOR, text="SELECT 1", **more)  # type: ignore[arg-type]
+
+
+def test_a_query_is_written_down_after_a_while_and_taken_away(queries: Queries) -> None:
+    query = make(queries)
+    with queries.running(query):
+        assert wait_until(lambda: rows(queries).rows == {query.id})
+        assert time.monotonic() - query.begun >= queries_module.REGISTERED_S
+        with queries.running(query):
+            assert queries.of_kind(QueryKind.LOCAL) == [query]
+        assert queries.of_kind(QueryKind.LOCAL) == [query], "it stays until the outer block ends"
+    assert queries.of_kind(QueryKind.LOCAL) == []
+    assert wait_until(lambda: rows(queries).rows == set())
+
+
+def test_short_queries_are_not_written_down(queries: Queries) -> None:
+    ends = time.monotonic() + 0.5
+    while time.monotonic() < ends:
+        with queries.running(make(queries)):
+            pass
+    assert not any(rows(queries).calls)
+
+
+def test_a_query_ends_when_its_time_is_up(queries: Queries) -> None:
+    late = LimitError("the query ran longer than 0.3 s")
+    query, other = make(queries, longest_s=0.3, late=late), make(queries)
+    with queries.running(query), queries.running(other):
+        assert query.cancel.wait(5)
+        assert time.monotonic() - query.begun >= 0.3
+        assert query.cancel.reason is late
+        assert not other.cancel.is_cancelled
+
+
+def test_time_limits_hold_while_the_registry_is_away(queries: Queries) -> None:
+    rows(queries).is_away = True
+    query = make(queries, longest_s=0.2, late=LimitError("late"))
+    with queries.running(query):
+        assert query.cancel.wait(5)
+        rows(queries).is_away = False
+        assert wait_until(lambda: rows(queries).rows == {query.id})
+
+
+def test_kinds(queries: Queries) -> None:
+    job = queries.make(kind=QueryKind.JOB, identity=ANONYMOUS, text="SELECT 1", id="j1")
+    assert (job.id, job.kind.priority > QueryKind.SYNC.priority) == ("j1", True)
+    with queries.running(job):
+        assert (queries.of_kind(QueryKind.SYNC), queries.of_kind(QueryKind.JOB)) == ([], [job])
