@@ -95,7 +95,7 @@ def measure(session: Session, rows: pa.Table, radius: float) -> dict[str, object
         table = pa.Table.from_batches(list(answer.batches()), schema=answer.schema)
         found[f"{name}_s"] = round(time.perf_counter() - started, 3)
         found[name] = table.column(0)[0].as_py()
-        found[f"{name}_kept_mb"] = round(answer.execution.kept_bytes / 1e6, 3)
+        found[f"{name}_kept_mb"] = round(answer.query.rows_held.most / 1e6, 3)
     return {**found, **peer(rows, radius)}
 
 

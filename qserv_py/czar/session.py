@@ -6,6 +6,7 @@ something is stale), the director indexes as memory maps, and the engines. Threa
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import suppress
@@ -26,11 +27,13 @@ from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.czar.queries.shares import MemorySettings, shares_of
+from qserv_py.czar.settings.settings_file import read_settings
 from qserv_py.czar.tables.czar_tables import uploaded_tables
 from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables.user_tables import UserTables, may_read_user_tables
-from qserv_py.errors import ClusterError, LimitError
+from qserv_py.errors import ClusterError, ConfigError, LimitError
 from qserv_py.executor.engines import Engines, WorkerAddress
 from qserv_py.executor.execute import Execution
 from qserv_py.executor.placed_rows import narrowed_plan
@@ -41,6 +44,8 @@ from qserv_py.planner.plan.query_plan import QueryPlan
 
 MOST_CHANGES = 10
 """How often a database may be published anew between naming its tables and loading its chunks."""
+
+_log = logging.getLogger("qserv.session")
 
 
 class Session(Closing):
@@ -61,7 +66,10 @@ class Session(Closing):
         self.cluster = cluster
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
-        self.queries = Queries(cluster.registry())
+        spill_dir = cluster.config.czar_dir / "spill"
+        spill_dir.mkdir(parents=True, exist_ok=True)
+        shares = shares_of(_memory_settings(cluster), spill_dir)
+        self.queries = Queries(cluster.registry(), shares)
         """The queries of this session that run."""
 
         self._indexes = DirectorIndexes(cluster.config.czar_dir)
@@ -71,11 +79,13 @@ class Session(Closing):
         self._engines = Engines(
             self._address_of,
             workers=len(cluster.workers),
-            spill_dir=cluster.config.czar_dir / "spill",
+            spill_dir=spill_dir,
             slots=slots,
             connections=connections,
             scratch_bytes=cluster.config.scratch_bytes,
             kept_bytes=cluster.config.move_bytes,
+            merge_bytes=shares.merges,
+            merge_spill_bytes=shares.merge_spill,
         )
 
     def close(self) -> None:
@@ -157,7 +167,15 @@ class Session(Closing):
         query.plan, query.stats.chunks, query.stats.chunks_total = plan, plan.chunks, plan.chunks_known
         query.stats.planning_s = time.perf_counter() - started
         on_chunks = query.noting(on_progress)
-        execution = Execution(plan, self._engines, on_chunks, self._indexes.cells_of_ids, held, cancel=query.cancel)
+        execution = Execution(
+            plan,
+            self._engines,
+            on_chunks,
+            self._indexes.cells_of_ids,
+            held,
+            account=query.rows_held,
+            cancel=query.cancel,
+        )
         return Answer(plan, query, self.queries, execution, maxrec, started, self._open_rows)
 
     def explain(
@@ -207,3 +225,12 @@ def _changing() -> ClusterError:
     return ClusterError(
         f"the databases of the query were published {MOST_CHANGES} times while it was planned", hint="Send it again."
     )
+
+
+def _memory_settings(cluster: Cluster) -> MemorySettings:
+    """Return what the operator decided; the defaults when the file cannot be read, which services refuse at once."""
+    try:
+        return read_settings(cluster.config.directory).memory
+    except ConfigError as error:
+        _log.error("settings.yaml is not heeded: %s", error.message)
+        return MemorySettings()

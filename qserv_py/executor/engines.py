@@ -42,6 +42,8 @@ class Engines:
         Statements that one worker runs at a time.
     kept_bytes
         Bytes of one stage's rows that are kept in memory.
+    merge_bytes, merge_spill_bytes
+        Memory and disk that the merges of all queries may use.
     scratch_bytes
         Bytes that may stand in the scratch relations of one worker at a time.
     """
@@ -56,6 +58,8 @@ class Engines:
         connections: int | None = None,
         kept_bytes: int = MOVE_BYTES,
         scratch_bytes: int = SCRATCH_BYTES,
+        merge_bytes: int,
+        merge_spill_bytes: int,
     ) -> None:
         self.slots = slots
         self.kept_bytes = kept_bytes
@@ -71,6 +75,8 @@ class Engines:
         # Apart from the chunk queries, which may wait for their readers: what they read must not wait for them.
         self.copying: Executor = ThreadPoolExecutor(max(2, workers), thread_name_prefix="qserv-copy")
         self.spill_dir = spill_dir
+        self._merge_bytes = merge_bytes
+        self._merge_spill_bytes = merge_spill_bytes
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
 
@@ -96,7 +102,9 @@ class Engines:
         """The merge engine, made when it is first needed."""
         with self._lock:
             if self._merge is None:
-                self._merge = MergeEngine(spill_dir=self.spill_dir)
+                self._merge = MergeEngine(
+                    spill_dir=self.spill_dir, memory_bytes=self._merge_bytes, spill_bytes=self._merge_spill_bytes
+                )
             return self._merge
 
     def close(self) -> None:

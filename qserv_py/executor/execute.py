@@ -13,6 +13,7 @@ from qserv_py.cancelling import Cancel
 from qserv_py.errors import LimitError, QservError
 from qserv_py.executor.arrow import answer_schema, check_times, conform, schema_of
 from qserv_py.executor.background import BackgroundRows
+from qserv_py.executor.budget import Account
 from qserv_py.executor.engines import Engines
 from qserv_py.executor.merge import MergeConnection
 from qserv_py.executor.placed_rows import CellsOfIds
@@ -39,6 +40,9 @@ class Execution:
 
     chunks_spared: int = 0
     """Chunks of the plan that the rows of earlier stages showed not to be needed."""
+
+    account: Account = field(kw_only=True)
+    """What the rows that the query holds are counted in."""
 
     cancel: Cancel = field(default_factory=Cancel)
     """Says when the query is to end."""
@@ -78,13 +82,12 @@ class Execution:
                 yield check_times(conform(batch, schema))
             is_whole = True
         finally:
-            if not is_whole:
-                self._ending.cancel()
-            source.close()  # type: ignore[attr-defined]
-            tidying = threading.Thread(target=self._tidy, args=(background,), name="qserv-tidy", daemon=True)
             if is_whole:
-                tidying.run()
+                self._tidy(background)
             else:
+                self._ending.cancel()
+                source.close()  # type: ignore[attr-defined]
+                tidying = threading.Thread(target=self._tidy, args=(background,), name="qserv-tidy", daemon=True)
                 tidying.start()
                 tidying.join(LEAVE_S)
 
@@ -97,6 +100,8 @@ class Execution:
         self._sent.drop()
         if self._merge is not None:
             self._merge.close()
+        self._kept.clear()
+        self.account.give_back()
 
     def _stop_running(self) -> None:
         for run in self._runs:
@@ -138,6 +143,7 @@ class Execution:
             size += batch.nbytes
             if size > self.engines.kept_bytes:
                 raise _too_much(stage, self.engines.kept_bytes)
+            self.account.take(batch.nbytes)
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
     def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:

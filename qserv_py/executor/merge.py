@@ -26,12 +26,23 @@ MERGE_SCRIPTS = ("czar/merge_functions", "czar/merge_catalogue", "czar/merge_sha
 
 
 class MergeEngine:
-    """One DuckDB in memory, kept warm; each query has a connection of its own to it."""
+    """One DuckDB in memory, kept warm; each query has a connection of its own to it.
 
-    def __init__(self, *, spill_dir: Path, memory_limit: str = "2GiB", threads: int = 2) -> None:
+    Parameters
+    ----------
+    spill_dir
+        Where it puts what its memory does not hold.
+    memory_bytes, spill_bytes
+        What all queries together may use of memory and of the disk.
+    threads
+        Of a statement.
+    """
+
+    def __init__(self, *, spill_dir: Path, memory_bytes: int, spill_bytes: int, threads: int = 2) -> None:
         spill_dir.mkdir(parents=True, exist_ok=True)
         settings = {
-            "memory_limit": memory_limit,
+            "memory_limit": f"{memory_bytes}B",
+            "max_temp_directory_size": f"{spill_bytes}B",
             "threads": str(threads),
             "temp_directory": str(spill_dir),
             "autoinstall_known_extensions": "false",

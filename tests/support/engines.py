@@ -104,7 +104,7 @@ def _duckdb_literal(value: Any, kind: str) -> str:
 def open_engines(postgres_server: TestServer, spill_dir: Path) -> Iterator[Engines]:
     """Make a shard and a merge engine for the tests of one module."""
     conninfo = postgres_server.create_shard()
-    merge = MergeEngine(spill_dir=spill_dir)
+    merge = MergeEngine(spill_dir=spill_dir, memory_bytes=1 << 30, spill_bytes=1 << 30)
     with psycopg.connect(conninfo, autocommit=True) as connection:
         opened = merge.connection()
         yield Engines(connection, opened)

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from qserv_py.executor.budget import Account
+
 MEMORY = 4 << 20
 """Bytes of one result in memory."""
 
@@ -22,9 +24,20 @@ PIECE = 256 << 10
 
 
 class ElasticBuffer:
-    """A first-in-first-out buffer; ``write`` and ``finish`` from one thread, ``read`` from the event loop."""
+    """A first-in-first-out buffer; ``write`` and ``finish`` from one thread, ``read`` from the event loop.
 
-    def __init__(self, directory: Path, *, memory: int = MEMORY) -> None:
+    Parameters
+    ----------
+    directory
+        Where bytes lie that memory does not hold.
+    spilled
+        What those are counted in.
+    memory
+        Bytes in memory at the most.
+    """
+
+    def __init__(self, directory: Path, spilled: Account, *, memory: int = MEMORY) -> None:
+        self._spilled = spilled
         self._directory = directory
         self._memory = memory
         self._loop = asyncio.get_running_loop()
@@ -47,7 +60,13 @@ class ElasticBuffer:
         self._closed = False
 
     def write(self, data: bytes) -> int:
-        """Append bytes; never waits for the reader."""
+        """Append bytes; never waits for the reader.
+
+        Raises
+        ------
+        LimitError
+            If too many bytes wait on the disk.
+        """
         with self._lock:
             if self._closed or self._finished or not data:  # reading nothing means the end
                 return len(data)
@@ -123,10 +142,12 @@ class ElasticBuffer:
             self._closed = True
             self._pieces.clear()
             self._held = self._unread = 0
+            self._spilled.give_back()
             if self._file is not None:
                 self._file.close()
 
     def _spill(self, data: bytes) -> None:
+        self._spilled.take(len(data))
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 (closed by ``close``)
         self._file.seek(0, 2)
@@ -143,6 +164,7 @@ class ElasticBuffer:
             self._file.seek(0)
             self._file.truncate()
             self._place = 0
+            self._spilled.give_back()
         return data
 
     def _tell(self) -> None:

@@ -18,7 +18,9 @@ from qserv_py.closing import Closing
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.queries.register import QueryRegister
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.czar.queries.shares import Shares
 from qserv_py.errors import LimitError, QservError
+from qserv_py.executor.budget import Budget
 from qserv_py.registry.connection import Registry
 
 LOOK_S = 0.1
@@ -40,9 +42,21 @@ class Queries(Closing):
     ----------
     registry
         A connection of its own, which ``close`` closes.
+    shares
+        What the queries may use of memory and disk.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, shares: Shares) -> None:
+        self.rows_held = Budget(
+            "rows",
+            shares.rows,
+            setting="process_bytes",
+            each=shares.query_rows,
+            each_setting="query_bytes",
+        )
+        self.spilled = Budget("results", shares.reply_spill, setting="spill_bytes")
+        """Results that wait on the disk for slow clients."""
+
         self._register = QueryRegister(registry)
         self._running: dict[str, RunningQuery] = {}
         self._news = threading.Condition()
@@ -73,7 +87,13 @@ class Queries(Closing):
             Seconds that it may run, and what it ends with then.
         """
         return RunningQuery(
-            id=id or secrets.token_hex(8), identity=identity, kind=kind, text=text, longest_s=longest_s, late=late
+            id=id or secrets.token_hex(8),
+            identity=identity,
+            kind=kind,
+            text=text,
+            rows_held=self.rows_held.account(),
+            longest_s=longest_s,
+            late=late,
         )
 
     @contextmanager

@@ -11,6 +11,7 @@ from enum import StrEnum
 from qserv_py.cancelling import Cancel
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.errors import LimitError
+from qserv_py.executor.budget import Account
 from qserv_py.executor.runner import Progress
 from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
 from qserv_py.planner.plan.slots import RelationSlot
@@ -70,6 +71,9 @@ class RunningQuery:
 
     kind: QueryKind
     text: str
+    rows_held: Account
+    """Bytes of the rows that are kept in memory for it."""
+
     longest_s: float | None = None
     """Seconds that it may run; None for any."""
 

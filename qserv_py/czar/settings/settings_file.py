@@ -20,6 +20,7 @@ from qserv_py.czar.identity.fetch import url_problem
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Values
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, Network, OidcSettings, ProxySettings
 from qserv_py.czar.obscore.images import ImageAccess
+from qserv_py.czar.queries.shares import MemorySettings
 from qserv_py.czar.settings.settings_section import section_at
 from qserv_py.czar.settings.vo_resource import NEEDED, WAVEBANDS, VoResource, identifier_problem
 from qserv_py.errors import ConfigError, NotFoundError, SchemaError
@@ -27,6 +28,9 @@ from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.schema_files.yaml_file import Problems, YamlFile, mapping_at, read_yaml
 
 SETTINGS_FILE = "settings.yaml"
+LEAST_SHARE = 16 << 20
+"""Least bytes of memory or disk that can be set."""
+
 MOST = 2**60
 """Largest number that a limit can be."""
 
@@ -39,6 +43,7 @@ class Settings:
     limits: LimitRules = field(default_factory=LimitRules)
     publication: VoResource | None = None
     images: ImageAccess = field(default_factory=ImageAccess)
+    memory: MemorySettings = field(default_factory=MemorySettings)
 
 
 def read_settings(directory: Path) -> Settings:
@@ -57,13 +62,14 @@ def read_settings(directory: Path) -> Settings:
         if file.data is None:
             return Settings()
         problems = Problems()
-        top = mapping_at(file, (), ("identity", "limits", "publication", "images"), problems)
+        top = mapping_at(file, (), ("identity", "limits", "publication", "images", "memory"), problems)
         identity = _identity(file, problems) if "identity" in top else IdentitySettings()
         limits = _limits(file, problems) if "limits" in top else LimitRules()
         publication = _publication(file, problems) if "publication" in top else None
         images = _images(file, publication, problems)
+        memory = _memory(file, problems) if "memory" in top else MemorySettings()
         problems.raise_if_any()
-    return Settings(identity=identity, limits=limits, publication=publication, images=images)
+    return Settings(identity=identity, limits=limits, publication=publication, images=images, memory=memory)
 
 
 @contextmanager
@@ -85,6 +91,11 @@ def _images(file: YamlFile, publication: VoResource | None, problems: Problems) 
         if "obscore" in section.values:
             chosen["obscore"] = section.text("obscore", _table_problem)
     return ImageAccess(**chosen)
+
+
+def _memory(file: YamlFile, problems: Problems) -> MemorySettings:
+    section = section_at(file, ("memory",), tuple(entry.name for entry in fields(MemorySettings)), problems)
+    return MemorySettings(**{name: section.whole(name, LEAST_SHARE, MOST) for name in section.values})
 
 
 def _identity(file: YamlFile, problems: Problems) -> IdentitySettings:

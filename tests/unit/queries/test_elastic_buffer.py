@@ -12,6 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qserv_py.czar.queries.elastic import ElasticBuffer
+from qserv_py.errors import LimitError, QservError
+from qserv_py.executor.budget import Budget
+
+
+def disk(most: int = 1 << 30) -> Budget:
+    return Budget("results", most, setting="spill_bytes")
 
 
 async def drain(buffer: ElasticBuffer) -> bytes:
@@ -25,7 +31,7 @@ async def drain(buffer: ElasticBuffer) -> bytes:
 @given(pieces=st.lists(st.binary(max_size=300), max_size=40), memory=st.integers(1, 400), reads=st.data())
 def test_what_comes_out_is_what_went_in(pieces: list[bytes], memory: int, reads: st.DataObject) -> None:
     async def go() -> bytes:
-        buffer = ElasticBuffer(Path(tempfile.gettempdir()), memory=memory)
+        buffer = ElasticBuffer(Path(tempfile.gettempdir()), disk().account(), memory=memory)
         found = b""
         try:
             for piece in pieces:
@@ -44,7 +50,7 @@ def test_a_reader_waits_for_a_writer_in_another_thread(tmp_path: Path) -> None:
     pieces = [bytes([number % 256]) * 1000 for number in range(500)]
 
     async def go() -> bytes:
-        buffer = ElasticBuffer(tmp_path, memory=5000)
+        buffer = ElasticBuffer(tmp_path, disk().account(), memory=5000)
 
         def write() -> None:
             for piece in pieces:
@@ -62,7 +68,7 @@ def test_a_reader_waits_for_a_writer_in_another_thread(tmp_path: Path) -> None:
 
 def test_memory_is_bounded_and_a_writer_never_waits(tmp_path: Path) -> None:
     async def go() -> tuple[int, int]:
-        buffer = ElasticBuffer(tmp_path, memory=10_000)
+        buffer = ElasticBuffer(tmp_path, disk().account(), memory=10_000)
         for _ in range(1000):
             buffer.write(b"x" * 1000)
         held = buffer.held
@@ -74,7 +80,7 @@ def test_memory_is_bounded_and_a_writer_never_waits(tmp_path: Path) -> None:
 
 def test_a_failure_comes_after_the_bytes(tmp_path: Path) -> None:
     async def go() -> None:
-        buffer = ElasticBuffer(tmp_path, memory=3)
+        buffer = ElasticBuffer(tmp_path, disk().account(), memory=3)
         buffer.write(b"abc")
         buffer.write(b"def")
         buffer.finish(ValueError("broke off"))
@@ -89,10 +95,49 @@ def test_a_failure_comes_after_the_bytes(tmp_path: Path) -> None:
 
 def test_a_closed_buffer_takes_and_keeps_nothing(tmp_path: Path) -> None:
     async def go() -> None:
-        buffer = ElasticBuffer(tmp_path, memory=2)
+        buffer = ElasticBuffer(tmp_path, disk().account(), memory=2)
         buffer.write(b"abcdef")
         buffer.close()
         assert buffer.write(b"more") == 4
         assert buffer.held == 0
 
     asyncio.run(go())
+
+
+def test_what_waits_on_the_disk_is_bounded_for_all_together(tmp_path: Path) -> None:
+    budget = disk(10_000)
+
+    async def go() -> None:
+        one, other = (ElasticBuffer(tmp_path, budget.account(), memory=10) for _ in range(2))
+        one.write(b"x" * 6000)
+        with pytest.raises(LimitError, match="of results would have to be held at a time"):
+            other.write(b"x" * 6000)
+        one.finish()
+        assert len(await drain(one)) == 6000
+        assert budget.taken == 0
+        other.write(b"x" * 6000)
+        other.close()
+        assert budget.taken == 0
+
+    asyncio.run(go())
+
+
+def test_the_first_bytes_the_end_or_the_failure(tmp_path: Path) -> None:
+    async def go() -> None:
+        begun, empty, failed, cancelled = (ElasticBuffer(tmp_path, disk().account()) for _ in range(4))
+        begun.write(b"x")
+        begun.give_up(QservError("it has begun, and says itself how it ends"))
+        await begun.first()
+        assert await begun.read() == b"x"
+        empty.finish()
+        await empty.first()
+        assert await empty.read() == b""
+        failed.finish(QservError("it failed"))
+        cancelled.give_up(QservError("it was cancelled"))
+        cancelled.write(b"too late")
+        cancelled.finish()
+        for buffer, text in ((failed, "it failed"), (cancelled, "it was cancelled")):
+            with pytest.raises(QservError, match=text):
+                await buffer.first()
+
+    asyncio.run(asyncio.wait_for(go(), 5))

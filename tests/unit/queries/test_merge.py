@@ -17,7 +17,7 @@ from qserv_py.planner.plan.slots import StageColumn
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[MergeEngine]:
-    made = MergeEngine(spill_dir=tmp_path / "spill", memory_limit="256MiB")
+    made = MergeEngine(spill_dir=tmp_path / "spill", memory_bytes=256 << 20, spill_bytes=1 << 30)
     yield made
     made.close()
 
@@ -106,9 +106,16 @@ def test_more_than_the_memory_spills(engine: MergeEngine) -> None:
 
 
 def test_out_of_memory_is_a_limit(tmp_path: Path) -> None:
-    small = MergeEngine(spill_dir=tmp_path, memory_limit="20MiB", threads=1)
+    small = MergeEngine(spill_dir=tmp_path, memory_bytes=20 << 20, spill_bytes=1 << 30, threads=1)
     with pytest.raises(LimitError):
         run(small, 'SELECT len(list(range)) AS "x" FROM range(20000000)')
+    small.close()
+
+
+def test_the_spill_is_bounded(tmp_path: Path) -> None:
+    small = MergeEngine(spill_dir=tmp_path, memory_bytes=32 << 20, spill_bytes=8 << 20, threads=1)
+    with pytest.raises(LimitError):
+        run(small, 'SELECT COUNT(*) AS "x" FROM (SELECT DISTINCT range FROM range(8000000))')
     small.close()
 
 

@@ -12,8 +12,11 @@ from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR
 from qserv_py.czar.queries import queries as queries_module
 from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
+from qserv_py.czar.queries.shares import Shares
 from qserv_py.errors import ClusterError, LimitError
 from qserv_py.registry.connection import Registry
+
+SHARES = Shares(merges=1, rows=1000, query_rows=600, merge_spill=1, reply_spill=1)
 
 
 class Register:
@@ -41,7 +44,7 @@ class Register:
 @pytest.fixture
 def queries(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queries]:
     monkeypatch.setattr(queries_module, "QueryRegister", Register)
-    with Queries(Registry("")) as made:
+    with Queries(Registry(""), SHARES) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ from qserv_py.czar.identity.identity import ANONYMOUS, Identity, Proof
 from qserv_py.czar.identity.limits import LIMIT_NAMES, LimitRules, Limits
 from qserv_py.czar.identity.settings import ALGORITHMS, IdentitySettings, OidcSettings, ProxySettings
 from qserv_py.czar.obscore.images import ImageAccess
+from qserv_py.czar.queries.shares import MemorySettings
 from qserv_py.czar.settings.settings_file import Settings, read_settings
 from qserv_py.czar.settings.vo_resource import VoResource
 from qserv_py.errors import ConfigError
@@ -31,6 +32,7 @@ identity:
     addresses: [10.0.0.7, "fd00::/8"]
     user_header: X-User
     groups_header: X-Groups
+memory: {{process_bytes: 4_000_000_000, query_bytes: 500_000_000}}
 limits:
   default: {{concurrent_jobs: 3, rows: 1_000}}
   anonymous: {{rows: 10, execution_s: 60}}
@@ -81,6 +83,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
         ),
     )
     assert read.limits.users == {"alice": {"rows": 1}}
+    assert read.memory == MemorySettings(process_bytes=4_000_000_000, query_bytes=500_000_000)
     assert read.images == ImageAccess(
         identifier="ivo://example.org/qserv/sky",
         links="https://data.example.org/links",
@@ -115,6 +118,8 @@ PUBLISHED = (
     " contact_email: a@b, reference_url: 'https://x', created: 2026-11-20, {}}}"
 )
 WRONG = [
+    ("memory: {process: 1}", 'key "process" of "memory" is not known; did you mean "process_bytes"?'),
+    ("memory: {spill_bytes: 1000}", "spill_bytes is a whole number from 16777216 to"),
     ("publication: {}", '"publication" needs "identifier"'),
     ("images: {link: https://x.org}", 'key "link" of "images" is not known; did you mean "links"?'),
     ("images: {links: http://x.org}", "links "),
