@@ -29,7 +29,7 @@ class QueryEntry:
     priority: int
     phase: str
     owner: str
-    """Name of who asks."""
+    """Name of who asks; ``operator`` on the cluster's machine, ``anonymous`` where nothing was proven."""
 
     text: str
     started_at: datetime

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
+from qserv_py.czar.identity.identity import Proof
 from qserv_py.czar.queries.running import QueryPhase, RunningQuery
 from qserv_py.errors import QservError
 from qserv_py.registry import queries
@@ -72,7 +73,7 @@ class QueryRegister:
                 kind=query.kind,
                 priority=query.kind.priority,
                 phase=phase,
-                owner=query.identity.owner,
+                owner="operator" if query.identity.proof is Proof.OPERATOR else query.identity.owner,
                 identity=query.identity.as_record(),
                 text=query.text,
                 started_at=query.started_at,
