@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from support.catalogues import Loaded
@@ -113,6 +114,35 @@ def test_a_place_goes_to_the_next_when_one_who_waited_was_cancelled(cluster: Clu
         holding.answer.cancel()
         staying.join(20)
         assert (staying.is_alive(), staying.failure) == (False, None)
+
+
+@contextmanager
+def standing_still(cluster: Cluster) -> Iterator[None]:
+    """Stop the processes of a worker, whose connections stay open."""
+    place = cluster.config.worker_dir(cluster.workers[-1].name) / "pg" / "postmaster.pid"
+    main = place.read_text().split()[0]
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", main], capture_output=True, text=True, check=True).stdout
+    processes = [int(main), *map(int, listed.split())]
+    try:
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_query_ends_though_a_server_does_not_answer(cluster: Cluster, field: Loaded) -> None:
+    with Session(cluster) as session:
+        reader = Reader(session.answer(SLOW))
+        assert wait_until(lambda: count_statements(cluster) > 0)
+        with standing_still(cluster):
+            cancelled_at = time.monotonic()
+            reader.answer.cancel()
+            reader.join(20)
+            assert reader.ended_at - cancelled_at < 2 * WITHIN_S
+        assert isinstance(reader.failure, QueryCancelledError)
+    assert wait_until(lambda: count_statements(cluster) == 0)
 
 
 def test_control_c_ends_the_command_and_its_statements(cluster: Cluster, field: Loaded) -> None:
