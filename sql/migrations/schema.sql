@@ -22,8 +22,10 @@ CREATE TABLE family (
     target_rows bigint NOT NULL CHECK (target_rows > 0),
     min_order smallint NOT NULL CHECK (min_order BETWEEN 0 AND 29),
     max_order smallint NOT NULL CHECK (max_order BETWEEN min_order AND 29),
-    overlap_arcsec double precision NOT NULL CHECK (overlap_arcsec >= 0)
+    overlap_arcsec double precision NOT NULL CHECK (overlap_arcsec >= 0),
+    version bigint NOT NULL DEFAULT 1
 );
+COMMENT ON COLUMN family.version IS 'Grows with every change of the chunk map and of placements.';
 COMMENT ON TABLE family IS 'Databases of one family share its chunk map and overlap.';
 
 CREATE TABLE catalog_database (
@@ -35,8 +37,10 @@ CREATE TABLE catalog_database (
     snapshot_number integer,
     description text NOT NULL,
     felis text NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    version bigint NOT NULL DEFAULT 1
 );
+COMMENT ON COLUMN catalog_database.version IS 'Grows with every change of its tables and snapshots; not with grants.';
 COMMENT ON COLUMN catalog_database.snapshot_number IS 'What queries see now; NULL before the first publishing.';
 
 CREATE TABLE catalog_table (
@@ -162,10 +166,13 @@ CREATE TABLE chunk_table (
     pending integer CHECK (pending > coalesce(served, 0)),
     served_rows bigint NOT NULL DEFAULT 0,
     served_bytes bigint NOT NULL DEFAULT 0,
+    served_overlap boolean NOT NULL DEFAULT false,
+    served_since integer,
     UNIQUE NULLS NOT DISTINCT (table_id, chunk_id)
 );
 COMMENT ON TABLE chunk_table IS 'Generations of the row store''s tables; chunk_id NULL is a whole ref table.';
 COMMENT ON COLUMN chunk_table.served_rows IS 'Rows of the published chunk (or ref) parts, without overlap.';
+COMMENT ON COLUMN chunk_table.served_overlap IS 'Whether the served generation has an overlap table.';
 CREATE INDEX chunk_table_chunk ON chunk_table (chunk_id);
 
 CREATE TABLE catalog_version (
@@ -310,6 +317,53 @@ CREATE TABLE image (
 COMMENT ON TABLE image IS 'Images that the rows of a database were measured on; the rows of ivoa.ObsCore.';
 COMMENT ON COLUMN image.repository IS 'Where the Butler is; services that hand out pixels look there.';
 COMMENT ON COLUMN image.snapshot IS 'First snapshot of the database that has it; NULL until published.';
+
+COMMENT ON COLUMN chunk_table.served_since IS 'The snapshot whose publishing served this generation.';
+CREATE INDEX chunk_table_since ON chunk_table (table_id, served_since);
+CREATE INDEX chunk_table_pending ON chunk_table (table_id, chunk_id) WHERE pending IS NOT NULL;
+CREATE INDEX part_unpublished ON part (table_id) WHERE snapshot IS NULL;
+
+CREATE TABLE table_snapshot (
+    table_id integer PRIMARY KEY REFERENCES catalog_table ON DELETE CASCADE,
+    orders bytea NOT NULL,
+    pixels bytea NOT NULL,
+    rows bytea NOT NULL,
+    generations bytea NOT NULL,
+    has_overlap bytea NOT NULL,
+    ref_generation integer NOT NULL,
+    total_rows bigint NOT NULL,
+    total_bytes bigint NOT NULL,
+    farthest_pair_deg double precision,
+    index_runs text[] NOT NULL
+);
+COMMENT ON TABLE table_snapshot IS
+    'What queries see of a table: chunk_table and part as of the last publishing, in the form in which sessions read it.';
+COMMENT ON COLUMN table_snapshot.orders IS
+    'One value a chunk, in the order of the sky, big-endian: orders int16, pixels and rows int64, generations int32, '
+    'has_overlap one byte.';
+ALTER TABLE table_snapshot
+    ALTER COLUMN orders SET STORAGE EXTERNAL,
+    ALTER COLUMN pixels SET STORAGE EXTERNAL,
+    ALTER COLUMN rows SET STORAGE EXTERNAL,
+    ALTER COLUMN generations SET STORAGE EXTERNAL,
+    ALTER COLUMN has_overlap SET STORAGE EXTERNAL;
+
+CREATE TABLE worker_rows (
+    worker_id integer NOT NULL REFERENCES worker,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    rows bigint NOT NULL,
+    PRIMARY KEY (worker_id, database_id)
+);
+COMMENT ON TABLE worker_rows IS 'Rows of the committed chunk parts; new chunks go to the worker with the fewest.';
+
+CREATE TABLE shard_snapshot (
+    worker_id integer NOT NULL REFERENCES worker,
+    database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
+    number integer NOT NULL,
+    PRIMARY KEY (worker_id, database_id)
+);
+COMMENT ON TABLE shard_snapshot IS
+    'The last snapshot that a shard''s parents and views have followed; no row: none, so all of it is to be looked at.';
 
 CREATE UNLOGGED TABLE query (
     query_id text NOT NULL,

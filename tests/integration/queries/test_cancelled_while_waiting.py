@@ -48,7 +48,7 @@ class Reader(threading.Thread):
 
 def all_places_are_taken(cluster: Cluster, session: Session) -> bool:
     """Wait until the slow query has the only place on each worker that has rows of it."""
-    workers = set(session.catalog().families["field"].workers.tolist())
+    workers = set(session.catalog_with_chunks(["field"]).families["field"].workers.tolist())
     return wait_until(lambda: count_statements(cluster) == len(workers))
 
 
