@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from qserv_py.catalog.model import DatabaseState, DirectorTable
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import ANONYMOUS
 from qserv_py.czar.obscore.standard import data_models
 from qserv_py.czar.settings.vo_resource import VoResource
@@ -52,7 +53,7 @@ async def record(request: Request) -> Response:
             "this service has no record for a registry",
             hint='The operator writes "publication" into settings.yaml; docs/reference/settings.md has its keys.',
         )
-    catalog = await run_in_threadpool(service.session.catalog, ANONYMOUS)
+    catalog = await run_in_threadpool(_catalog, service.session)
     base, served = service.base_url(request), request.app.state.services
     allowed = service.rules.limits_for(ANONYMOUS)
     capabilities: list[Element] = []
@@ -62,6 +63,17 @@ async def record(request: Request) -> Response:
     if "cone" in served:
         capabilities += cone_capabilities(base, catalog, most_rows=allowed.rows)
     return xml_reply(request, record_document(publication, catalog, capabilities, updated=service.started_at))
+
+
+def _catalog(session: IdentifiedSession) -> Catalog:
+    """Return what anybody may read, with the chunks of the databases that have a position to search around."""
+    catalog = session.catalog(ANONYMOUS)
+    searched = {
+        database.name
+        for database in catalog.databases
+        if database.state is DatabaseState.PUBLISHED and any(isinstance(one, DirectorTable) for one in database.tables)
+    }
+    return session.catalog_with_chunks(searched, ANONYMOUS)
 
 
 def record_document(

@@ -29,7 +29,7 @@ from qserv_py.planner.blocks.parts import map_expressions
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.plan.query_plan import MergeStage
 from qserv_py.planner.plan.slots import StageColumn
-from qserv_py.planner.rules import aggregate
+from qserv_py.planner.stages import aggregate
 from qserv_py.planner.writing.dialects import Engine
 from qserv_py.planner.writing.sql_text import Rendering
 
