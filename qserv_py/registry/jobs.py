@@ -18,7 +18,7 @@ from psycopg.types.json import Jsonb
 
 from qserv_py.errors import JobInterruptedError, NotFoundError, QservError
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.statements import run
+from qserv_py.registry.statements import lock_if_free, run
 
 MOST_ATTEMPTS = 2
 """Starts after which a job whose runner died is not run again: it may be what kills the runners."""
@@ -257,15 +257,9 @@ def recover_jobs(registry: Registry, *, besides: str) -> list[str]:
     for runner in _names(registry, "job_runners"):
         if runner == besides:
             continue
-        with registry.connection() as connection:
-            taken = run(connection, "try_lock", name=lock_name(runner)).fetchone()
-            if taken is None or not taken[0]:
-                continue
-            try:
-                rows = run(connection, "release_jobs", runner=runner, **how)
-                found += [row[0] for row in rows]
-            finally:
-                run(connection, "unlock", name=lock_name(runner))
+        with registry.connection() as connection, lock_if_free(connection, lock_name(runner)) as is_dead:
+            if is_dead:
+                found += [row[0] for row in run(connection, "release_jobs", runner=runner, **how)]
     return found
 
 

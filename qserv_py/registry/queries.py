@@ -14,7 +14,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.statements import run
+from qserv_py.registry.statements import lock_if_free, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,15 +86,10 @@ def sweep_queries(registry: Registry, *, besides: str = "") -> int:
         czars = [row[0] for row in run(connection, "query_czars") if row[0] != besides]
     swept = 0
     for czar in czars:
-        with registry.connection() as connection:
-            taken = run(connection, "try_lock", name=lock_name(czar)).fetchone()
-            if taken is None or not taken[0]:
-                continue
-            try:
+        with registry.connection() as connection, lock_if_free(connection, lock_name(czar)) as is_dead:
+            if is_dead:
                 run(connection, "delete_queries", czar=czar, ids=None)
                 swept += 1
-            finally:
-                run(connection, "unlock", name=lock_name(czar))
     return swept
 
 

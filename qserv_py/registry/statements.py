@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -26,3 +27,16 @@ def stream(connection: Connection, statement: str, **values: object) -> Iterator
     with connection.transaction(), connection.cursor(name=statement) as cursor:
         cursor.itersize = _ROWS_AT_ONCE
         yield from cursor.execute(load(f"czar/{statement}").encode(), values or None)
+
+
+@contextmanager
+def lock_if_free(connection: Connection, name: str) -> Iterator[bool]:
+    """Hold a named lock during the block unless somebody has it; gives whether it is held."""
+    row = run(connection, "try_lock", name=name).fetchone()
+    if row is None or not row[0]:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        run(connection, "unlock", name=name)
