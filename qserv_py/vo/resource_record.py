@@ -6,6 +6,7 @@ publishing registry.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, time
 from urllib.parse import quote
 from xml.etree.ElementTree import Element
@@ -15,9 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from qserv_py.catalog.model import DatabaseState, DirectorTable
+from qserv_py.catalog.model import Database, DatabaseState, DirectorTable
 from qserv_py.catalog.snapshot import Catalog
-from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import ANONYMOUS
 from qserv_py.czar.obscore.standard import data_models
 from qserv_py.czar.settings.vo_resource import VoResource
@@ -53,27 +53,18 @@ async def record(request: Request) -> Response:
             "this service has no record for a registry",
             hint='The operator writes "publication" into settings.yaml; docs/reference/settings.md has its keys.',
         )
-    catalog = await run_in_threadpool(_catalog, service.session)
     base, served = service.base_url(request), request.app.state.services
+    catalog = await run_in_threadpool(service.session.catalog, ANONYMOUS)
     allowed = service.rules.limits_for(ANONYMOUS)
     capabilities: list[Element] = []
     if "tap" in served:
         fetches = bool(service.settings.upload_hosts)
         capabilities += capability_elements(base, service.limits, allowed, fetches=fetches, models=data_models(catalog))
     if "cone" in served:
+        names = {database.name for database, _ in _searched(catalog)}
+        catalog = await run_in_threadpool(service.session.catalog_with_chunks, names, ANONYMOUS)
         capabilities += cone_capabilities(base, catalog, most_rows=allowed.rows)
     return xml_reply(request, record_document(publication, catalog, capabilities, updated=service.started_at))
-
-
-def _catalog(session: IdentifiedSession) -> Catalog:
-    """Return what anybody may read, with the chunks of the databases that have a position to search around."""
-    catalog = session.catalog(ANONYMOUS)
-    searched = {
-        database.name
-        for database in catalog.databases
-        if database.state is DatabaseState.PUBLISHED and any(isinstance(one, DirectorTable) for one in database.tables)
-    }
-    return session.catalog_with_chunks(searched, ANONYMOUS)
 
 
 def record_document(
@@ -101,14 +92,18 @@ def record_document(
 
 
 def cone_capabilities(base: str, catalog: Catalog, *, most_rows: int) -> list[Element]:
-    """Return a ``capability`` element for the cone search of each director table."""
+    """Return a ``capability`` element for the cone search of each director table; the catalogue has their chunks."""
     return [
         _cone_search(f"{base}/cone/{quote(table.qualified)}?", place_with_rows(database, table, catalog), most_rows)
-        for database in catalog.databases
-        if database.state is DatabaseState.PUBLISHED
-        for table in database.tables
-        if isinstance(table, DirectorTable)
+        for database, table in _searched(catalog)
     ]
+
+
+def _searched(catalog: Catalog) -> Iterator[tuple[Database, DirectorTable]]:
+    """Yield the tables that cone searches read."""
+    for database in catalog.databases:
+        if database.state is DatabaseState.PUBLISHED:
+            yield from ((database, table) for table in database.tables if isinstance(table, DirectorTable))
 
 
 def _cone_search(url: str, place: Place | None, most_rows: int) -> Element:
