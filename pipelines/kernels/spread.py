@@ -95,8 +95,8 @@ def _of_stamps(frame: Frame, psf: PointSpread, rows: Array, residual: Array, dis
 
 def _variance(frame: Frame, at: tuple[Array, Array], rest: Array) -> Array:
     """Return the variance of pixels under the model's light, as fits have it."""
-    gain = frame.gain if frame.gains is None else np.asarray(frame.gains)[at]
-    per_unit = np.where(np.asarray(gain) > 0, 1 / np.where(np.asarray(gain) > 0, gain, 1), 0.0)
+    gain = np.asarray(frame.gain if frame.gains is None else np.asarray(frame.gains)[at], dtype=np.float64)
+    per_unit = np.divide(1.0, gain, out=np.zeros_like(gain), where=gain > 0)
     if frame.variance is None:
         light = np.asarray(frame.image)[at] - rest
         return np.asarray(frame.noise**2 + per_unit * np.maximum(light, 0))
