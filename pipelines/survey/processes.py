@@ -15,14 +15,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qserv_py.errors import PipelineError
 from qserv_py.pipelines.survey.exposing import Simulator
 from qserv_py.pipelines.survey.request import SurveyRequest
-
-if TYPE_CHECKING:
-    from qserv_py.pipelines.survey.run import Unit
+from qserv_py.pipelines.survey.units import Unit, make_image
 
 _own: tuple[Simulator, Path]
 """What this process works with, when it is one of the pool's."""
@@ -36,8 +33,6 @@ def run_units(simulator: Simulator, directory: Path, units: Sequence[Unit], proc
     PipelineError
         If a process ends before its work does.
     """
-    from qserv_py.pipelines.survey.run import make_image
-
     processes = min(processes, len(units))
     if processes <= 1:
         for unit in units:
@@ -72,8 +67,6 @@ def _begin(request: SurveyRequest, directory: Path) -> None:
 
 
 def _make(unit: Unit) -> None:
-    from qserv_py.pipelines.survey.run import make_image
-
     make_image(*_own, unit)
 
 

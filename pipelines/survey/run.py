@@ -17,18 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qserv_py.errors import ConfigError
-from qserv_py.pipelines.instrument.exposures import ExposureInfo
-from qserv_py.pipelines.instrument.raws import dimensions_path, raw_path, write_dimensions, write_raw
+from qserv_py.pipelines.instrument.raws import dimensions_path, raw_path, write_dimensions
 from qserv_py.pipelines.survey.exposing import Simulator
 from qserv_py.pipelines.survey.processes import run_units
 from qserv_py.pipelines.survey.request import SurveyRequest
 from qserv_py.pipelines.survey.tables import (
     IMAGE_TABLES,
     image_table_path,
-    write_image_tables,
     write_references,
     write_survey_tables,
 )
+from qserv_py.pipelines.survey.units import Unit, info_of, root_of
 from qserv_py.whole_file import whole_file
 
 REQUEST_FILE = "survey.yaml"
@@ -68,20 +67,6 @@ class SurveySummary:
 
     seconds: float
     """That it took."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unit:
-    """One image to make."""
-
-    exposure: int
-    """Index in the plan's visits or calibrations."""
-
-    science: bool
-    """Whether it is of a visit."""
-
-    detector: int
-    """Id of the detector."""
 
 
 def simulate_survey(
@@ -124,28 +109,6 @@ def simulate_survey(
             raise  # of the listener, not of our files
         raise ConfigError(f"{error.filename} cannot be written: {error.strerror}") from error
     return SurveySummary(**summary, seconds=time.monotonic() - begun)
-
-
-def make_image(simulator: Simulator, directory: Path, unit: Unit) -> None:
-    """Make one image with its truth."""
-    info = info_of(simulator, unit)
-    if unit.science:
-        exposed = simulator.science(simulator.plan.visits[unit.exposure], unit.detector)
-    else:
-        exposed = simulator.calibration(info, unit.detector)
-    write_image_tables(exposed, directory, info.exposure, unit.detector)
-    write_raw(raw_path(root_of(directory, info), info.instrument, info.exposure, unit.detector), exposed.raw)
-
-
-def info_of(simulator: Simulator, unit: Unit) -> ExposureInfo:
-    """Return what the telescope writes down of a unit's exposure."""
-    plan = simulator.plan
-    return plan.visits[unit.exposure].info if unit.science else plan.calibrations[unit.exposure]
-
-
-def root_of(directory: Path, info: ExposureInfo) -> Path:
-    """Return below what an exposure's files are."""
-    return directory / ("raw" if info.kind == "science" else "calib")
 
 
 def _make_images(
