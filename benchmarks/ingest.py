@@ -25,8 +25,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from qserv_py.catalog.model import Column, Database, DirectorTable, Family, Position
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.cluster import Cluster, stop_cluster
+from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster
+from qserv_py.czar.cluster_servers import stop_cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.requests import IngestProgress

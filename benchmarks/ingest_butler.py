@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support.butler_repository import FakeRepository, make_repository
 
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.cluster import stop_cluster
 from qserv_py.czar.cluster_init import init_cluster
+from qserv_py.czar.cluster_servers import stop_cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.butler.prompt_schema import prompt_database
 from qserv_py.ingest.butler.repository import open_repository

@@ -31,8 +31,9 @@ import pyarrow.parquet as pq
 from cdshealpix import nested
 
 from qserv_py.catalog.grants import Grantee, GranteeKind
-from qserv_py.czar.cluster import Cluster, open_cluster, stop_cluster
+from qserv_py.czar.cluster import Cluster, open_cluster
 from qserv_py.czar.cluster_init import init_cluster
+from qserv_py.czar.cluster_servers import stop_cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.ingest.publishing import publish_database

@@ -29,8 +29,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from qserv_py.czar.cluster import Cluster, open_cluster, stop_cluster
+from qserv_py.czar.cluster import Cluster, open_cluster
 from qserv_py.czar.cluster_init import init_cluster
+from qserv_py.czar.cluster_servers import stop_cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.errors import QservError

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from qserv_py.config import CLUSTER_FILE, ClusterConfig, WorkerConfig
-from qserv_py.czar.cluster import NO_PROGRAMS, Cluster, changing, cluster_of, each, servers, set_up
+from qserv_py.czar.cluster import Cluster, cluster_of
+from qserv_py.czar.cluster_servers import NO_PROGRAMS, changing, each, servers, set_up
 from qserv_py.errors import ClusterError, ConfigError
 from qserv_py.registry.connection import REGISTRY_DATABASE
 from qserv_py.workers.server import SUPERUSER, Server

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 import psycopg
 from support.postgres import FAST_SETTINGS, private_directory
 
-from qserv_py.czar.cluster import Cluster, stop_cluster
+from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster
+from qserv_py.czar.cluster_servers import stop_cluster
 
 
 @contextmanager

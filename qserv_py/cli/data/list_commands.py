@@ -83,7 +83,8 @@ def chunks(name: str | None, cluster_dir: Path, row_format: str) -> None:
 @format_option
 def workers(cluster_dir: Path, row_format: str) -> None:
     """List the workers, where their servers listen and what they hold."""
-    from qserv_py.czar.cluster import cluster_status, open_cluster
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.cluster_servers import cluster_status
     from qserv_py.registry.listing import list_workers
 
     running = {server.worker: server.running for server in cluster_status(cluster_dir)}

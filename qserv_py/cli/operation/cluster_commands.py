@@ -40,7 +40,7 @@ def init(directory: Path, workers: int, postgres_bin: str) -> None:
 @cluster_argument
 def start(cluster_dir: Path) -> None:
     """Start the servers that do not run, and finish what a crash left undone."""
-    from qserv_py.czar.cluster import start_cluster
+    from qserv_py.czar.cluster_servers import start_cluster
 
     made = start_cluster(cluster_dir)
     say(f"The cluster in {made.config.directory} runs.")
@@ -50,7 +50,7 @@ def start(cluster_dir: Path) -> None:
 @cluster_argument
 def stop(cluster_dir: Path) -> None:
     """Stop the servers; queries that run are broken off."""
-    from qserv_py.czar.cluster import stop_cluster
+    from qserv_py.czar.cluster_servers import stop_cluster
 
     ran = stop_cluster(cluster_dir)
     say(f"Stopped {', '.join(ran)}." if ran else "No server was running.")
@@ -64,7 +64,7 @@ def status(cluster_dir: Path, row_format: str) -> int:
 
     The exit code is 0 when all run, 6 when some do, 1 when none does.
     """
-    from qserv_py.czar.cluster import cluster_status
+    from qserv_py.czar.cluster_servers import cluster_status
 
     found = cluster_status(cluster_dir)
     rows = [

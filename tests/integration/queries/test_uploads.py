@@ -22,7 +22,8 @@ from support.catalogues import Loaded
 from support.waiting import wait_until
 
 import qserv_py
-from qserv_py.czar.cluster import Cluster, start_cluster
+from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.cluster_servers import start_cluster
 from qserv_py.czar.session import Session
 from qserv_py.errors import (
     ContributionError,

@@ -17,8 +17,9 @@ from support.schemas import small_database
 from support.waiting import wait_until
 
 from qserv_py.config import CLUSTER_FILE, ClusterConfig
-from qserv_py.czar.cluster import Cluster, changing, cluster_status, open_cluster, start_cluster, stop_cluster
+from qserv_py.czar.cluster import Cluster, open_cluster
 from qserv_py.czar.cluster_init import MARKER, init_cluster, remove_cluster
+from qserv_py.czar.cluster_servers import changing, cluster_status, start_cluster, stop_cluster
 from qserv_py.errors import ClusterError, ConfigError, NotFoundError
 from qserv_py.registry import transactions
 from qserv_py.registry.transactions import TransactionState
