@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
 
@@ -18,14 +19,26 @@ import pyarrow as pa
 from qserv_py.catalog.pieces import Description
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.kept_plans import KeptPlans
 from qserv_py.czar.obscore.brought import ShownTable
 from qserv_py.czar.tables.czar_tables import CzarTables
 from qserv_py.czar.tables.service_tables import ServiceTables
 from qserv_py.czar.tables.tap_schema import tap_schema_of
 from qserv_py.registry.connection import Registry
 
-View = tuple[Catalog, Mapping[str, pa.Table]]
-"""A catalogue, and the rows of the tables in it that the czar holds."""
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What an identity may read, as of one version of the registry."""
+
+    catalog: Catalog
+    """Without chunks."""
+
+    rows: Mapping[str, pa.Table]
+    """Of the tables that the czar holds, by their names."""
+
+    plans: KeptPlans = field(default_factory=KeptPlans)
+    """Of queries that read nothing but these tables."""
 
 
 class CatalogViews:
@@ -91,7 +104,7 @@ class _State:
         shown: list[CzarTables | ShownTable] = list(self._service_tables.visible(catalog))
         catalog = reduce(with_tables, shown, catalog)
         shown.append(tap_schema_of(catalog))
-        return with_tables(catalog, shown[-1]), rows_of(shown)
+        return View(with_tables(catalog, shown[-1]), rows_of(shown))
 
 
 def with_tables(catalog: Catalog, tables: CzarTables | ShownTable) -> Catalog:

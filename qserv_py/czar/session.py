@@ -29,10 +29,10 @@ from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import MemorySettings, shares_of
 from qserv_py.czar.settings.settings_file import read_settings
-from qserv_py.czar.tables.czar_tables import uploaded_tables
+from qserv_py.czar.tables.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
-from qserv_py.czar.user_tables.user_tables import UserTables, may_read_user_tables
+from qserv_py.czar.user_tables.user_tables import UserTables, may_name_user_tables
 from qserv_py.errors import ClusterError, ConfigError, LimitError
 from qserv_py.executor.engines import Engines, WorkerAddress
 from qserv_py.executor.execute import Execution
@@ -108,7 +108,7 @@ class Session(Closing):
         TAP_SCHEMA, which describes them, is among them. It is without the chunks of the databases. As long as nothing
         changes, identities that may read the same databases get the same object.
         """
-        return self._views.view(identity)[0]
+        return self._views.view(identity).catalog
 
     def catalog_with_chunks(self, names: Collection[str], identity: Identity = OPERATOR) -> Catalog:
         """Return the catalogue of an identity with the chunks of some databases."""
@@ -193,32 +193,44 @@ class Session(Closing):
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
+        if not uploads:
+            view = self._views.view(identity)
+            if kept := view.plans.get(adql):
+                return kept, view.rows
         parsed = parse(adql)
         for _ in range(MOST_CHANGES):
-            catalog, held = self._names(parsed, uploads, identity)
-            try:
-                resolved = resolve(parsed, catalog)
-                complete = self._chunks.put_into(catalog, databases_of(resolved))
-                if complete is not None:
-                    return plan_query(resolved, complete, self._indexes.key_cells(resolved, complete)), held
-            except RecursionError:
-                raise LimitError(
-                    "the query is nested too deeply", hint="Write it with fewer nested expressions."
-                ) from None
+            view = self._views.view(identity)
+            catalog, brought = self._names(parsed, view.catalog, uploads, identity)
+            plan = self._plan_in(parsed, catalog)
+            if plan is not None:
+                if not uploads and not may_name_user_tables(parsed):
+                    view.plans.keep(adql, plan)
+                return plan, rows_of(brought, view.rows)
         raise _changing()
 
+    def _plan_in(self, parsed: ParsedQuery, catalog: Catalog) -> QueryPlan | None:
+        """Return the plan of a query, or None if a database was published anew meanwhile."""
+        try:
+            resolved = resolve(parsed, catalog)
+            complete = self._chunks.put_into(catalog, databases_of(resolved))
+            if complete is None:
+                return None
+            return plan_query(resolved, complete, self._indexes.key_cells(resolved, complete))
+        except RecursionError:
+            raise LimitError("the query is nested too deeply", hint="Write it with fewer nested expressions.") from None
+
     def _names(
-        self, parsed: ParsedQuery, uploads: Mapping[str, pa.Table] | None, identity: Identity
-    ) -> tuple[Catalog, Mapping[str, pa.Table]]:
-        """Return what a query may name, and the rows of the tables that the czar holds."""
-        catalog, described = self._views.view(identity)
-        brought = list(self.user_tables.databases(identity)) if may_read_user_tables(parsed, identity) else []
+        self, parsed: ParsedQuery, catalog: Catalog, uploads: Mapping[str, pa.Table] | None, identity: Identity
+    ) -> tuple[Catalog, list[CzarTables]]:
+        """Return what a query may name, and those of its tables that the user keeps or the query brings."""
+        may_read = bool(identity.user) and may_name_user_tables(parsed)
+        brought = list(self.user_tables.databases(identity)) if may_read else []
         if brought and parsed.may_name(SCHEMA_DATABASE):
             catalog = catalog.without(SCHEMA_DATABASE)
             brought.append(tap_schema_of(reduce(with_tables, brought, catalog)))
         if uploads:
             brought.append(uploaded_tables(uploads))
-        return reduce(with_tables, brought, catalog), rows_of(brought, described)
+        return reduce(with_tables, brought, catalog), brought
 
 
 def _changing() -> ClusterError:

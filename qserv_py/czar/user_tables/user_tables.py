@@ -220,12 +220,12 @@ def database_of(table: UserTable, identity: Identity) -> str:
     return DATABASE if table.owner == identity.user else f"{DATABASE}_{table.owner}"
 
 
-def may_read_user_tables(parsed: ParsedQuery, identity: Identity) -> bool:
+def may_name_user_tables(parsed: ParsedQuery) -> bool:
     """Tell whether a query may name a table that a user keeps, or read its description in TAP_SCHEMA.
 
     The databases of these tables are never left out of a name.
     """
-    return bool(identity.user) and any(parsed.may_name(database) for database in (DATABASE, SCHEMA_DATABASE))
+    return any(parsed.may_name(database) for database in (DATABASE, SCHEMA_DATABASE))
 
 
 def _owner(identity: Identity) -> str:
