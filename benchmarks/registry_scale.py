@@ -4,8 +4,8 @@ The registry of an embedded cluster gets a database "big" of made-up chunks, chu
 on the shards, beside a database "tiny" of one table of two rows. Measured are, before and after that: ``qserv query``
 of the two rows; how long a running session stalls when something else changes; what ingesting and publishing a
 thousand rows into one more chunk of "big" takes, lists and keeps in memory (twice: the shards follow the made-up chunks
-at the first); and the first query of "big". Prints one
-JSON document.
+at the first); and the first query of "big". The same change to a small cluster, in turns with that to the large one,
+tells a stall from the work of a second process on the same cores. Prints one JSON document.
 
     python benchmarks/registry_scale.py [--chunks 100000] [--tables 10] [--repeat 5]
 """
@@ -45,6 +45,9 @@ from qserv_py.registry.transactions import publish_snapshot
 TINY = "SELECT * FROM tiny.Ref"
 ASKING = 4
 """Threads that ask the running session."""
+
+STALLS = 5
+"""Publishings during which a session asks."""
 
 CHUNK_ORDER = 8
 EMPTY_PIXEL = 300_000
@@ -151,17 +154,23 @@ def rows_of(session: Session, query: str) -> list[dict[str, object]]:
     return pa.Table.from_batches(list(answer.batches()), schema=answer.schema).to_pylist()
 
 
-def stall(cluster: Cluster, change: Callable[[], object], *, times: int, asked_before: str = TINY) -> dict[str, object]:
+def stall(
+    cluster: Cluster,
+    change: Callable[[], object],
+    alike: Callable[[], object],
+    *,
+    times: int,
+    asked_before: str = TINY,
+) -> dict[str, object]:
     """Return how long queries of the two rows take while something else changes.
 
-    Each time there are two windows as long as each other, one without and one with a change; of each the longest query
-    counts, in milliseconds, ascending: what both have in common is the machine's.
+    Windows with a change are in turns with windows in which ``alike`` does the same to another cluster; of each the
+    longest query counts, in milliseconds, ascending: what both have in common is the machine's.
     """
     taken: list[float] = []
     done = threading.Event()
-    quiet: list[float] = []
+    elsewhere: list[float] = []
     changed: list[float] = []
-    lasted = 0.0
     with Session(cluster, connections=ASKING) as session:
         rows_of(session, asked_before)
 
@@ -176,18 +185,16 @@ def stall(cluster: Cluster, change: Callable[[], object], *, times: int, asked_b
             thread.start()
         time.sleep(1)
         for _ in range(times):
-            for longest, act in ((changed, change), (quiet, lambda: None)):
+            for longest, act in ((changed, change), (elsewhere, alike)):
                 taken.clear()
-                started = time.perf_counter()
                 act()
-                time.sleep(0.5 if act is change else max(0.5, lasted))
-                lasted = time.perf_counter() - started
+                time.sleep(0.5)
                 longest.append(round(1000 * max([0.0, *taken]), 1))
         median = statistics.median(taken)
         done.set()
         for thread in threads:
             thread.join()
-    return {"median_ms": round(1000 * median, 1), "quiet_ms": sorted(quiet), "changed_ms": sorted(changed)}
+    return {"median_ms": round(1000 * median, 1), "elsewhere_ms": sorted(elsewhere), "changed_ms": sorted(changed)}
 
 
 def write_rows(path: Path, seed: int) -> None:
@@ -267,29 +274,40 @@ def measure(chunks: int, tables: int, repeat: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="qb") as name:
         scratch = Path(name)
         scratch.chmod(0o711)  # the servers' account must reach its directory
-        cluster = init_cluster(scratch / "c", workers=2, sync=False)
+        cluster, small = (init_cluster(scratch / part, workers=2, sync=False) for part in "cs")
         try:
-            prepare(cluster, scratch, tables)
-            found["query_small_s"] = round(query_command(cluster, repeat), 2)
-            found["query_small_in_process_s"] = round(query_in_process(cluster, repeat), 3)
+            for one in (cluster, small):
+                prepare(one, scratch, tables)
+            found["query_small_s"] = round(query_command(small, repeat), 2)
+            found["query_small_in_process_s"] = round(query_in_process(small, repeat), 3)
             found["first_publishing_s"] = round(fill(cluster, chunks), 1)
             found["query_s"] = round(query_command(cluster, repeat), 2)
             found["query_in_process_s"] = round(query_in_process(cluster, repeat), 3)
-            for number in range(2):
-                write_rows(scratch / f"{number}.parquet", number + 1)
-            found["publishing_that_shards_follow_first"] = publish_apart(cluster, scratch / "0.parquet")
+            files = [scratch / f"{number}.parquet" for number in range(1, 2 + STALLS)]
+            for number, file in enumerate(files, 1):
+                write_rows(file, number)
+            found["publishing_that_shards_follow_first"] = publish_apart(cluster, files[0])
+            publish_apart(small, files[0])
             found["first_query"] = first_query(cluster)
-            with cluster.registry() as registry:
+            with cluster.registry() as registry, small.registry() as other:
                 readers = (Grantee(GranteeKind.USER, f"reader{number}") for number in itertools.count())
-                found["stall_of_a_grant"] = stall(cluster, lambda: grant(registry, "big", next(readers)), times=9)
+                found["stall_of_a_grant"] = stall(
+                    cluster,
+                    lambda: grant(registry, "big", next(readers)),
+                    lambda: grant(other, "big", next(readers)),
+                    times=9,
+                )
+            ours, others = iter(files[1:]), iter(files[1:])
             found["stall_of_publishing"] = stall(
                 cluster,
-                lambda: found.update(publishing=publish_apart(cluster, scratch / "1.parquet")),
-                times=1,
+                lambda: found.update(publishing=publish_apart(cluster, next(ours))),
+                lambda: publish_apart(small, next(others)),
+                times=STALLS,
                 asked_before="SELECT id FROM big.T0 WHERE id = 1000",
             )
         finally:
-            stop_cluster(cluster.config.directory)
+            for one in (cluster, small):
+                stop_cluster(one.config.directory)
     return found
 
 
