@@ -25,9 +25,9 @@ from qserv_py.partitioner.cover import circle
 from qserv_py.partitioner.healpix import border_vectors
 from qserv_py.pipelines.instrument.qcam import QCam
 from qserv_py.pipelines.repository.dataset_types import dataset_type
-from qserv_py.pipelines.repository.footprints import padded_hull
 from qserv_py.pipelines.repository.instrument import need_camera
 from qserv_py.pipelines.repository.opening import register_collection
+from qserv_py.pipelines.repository.raws.footprints import padded_hull
 from qserv_py.pipelines.repository.report import Progress, StepReport, unseen
 
 RUN = "skymaps"

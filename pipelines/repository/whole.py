@@ -14,14 +14,14 @@ from qserv_py.pipelines.repository.ancillary import ingest_ancillary
 from qserv_py.pipelines.repository.arrangement import arrange_collections
 from qserv_py.pipelines.repository.calibrations import ingest_calibrations
 from qserv_py.pipelines.repository.creation import create_repository
-from qserv_py.pipelines.repository.ingest_raws import ingest_raws
 from qserv_py.pipelines.repository.instrument import read_camera, register_instrument
 from qserv_py.pipelines.repository.opening import opened
+from qserv_py.pipelines.repository.raws.ingest import ingest_raws
+from qserv_py.pipelines.repository.raws.visits import define_visits
 from qserv_py.pipelines.repository.refcats import ingest_refcats
 from qserv_py.pipelines.repository.registry_database import NAMESPACE
 from qserv_py.pipelines.repository.report import Progress, StepReport, unseen
 from qserv_py.pipelines.repository.skymap import register_skymap
-from qserv_py.pipelines.repository.visits import define_visits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

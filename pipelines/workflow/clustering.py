@@ -17,7 +17,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qserv_py.pipelines.workflow.site import site_number
+from qserv_py.pipelines.workflow.bps.site import site_number
 
 if TYPE_CHECKING:
     from lsst.ctrl.bps import BpsConfig, ClusteredQuantumGraph

@@ -26,10 +26,10 @@ from lsst.ctrl.bps import (
 from lsst.daf.butler import Config
 
 from qserv_py.errors import NotFoundError, PipelineError, QservError
+from qserv_py.pipelines.workflow.bps.generic import plan_of
+from qserv_py.pipelines.workflow.bps.programs import program_variables
 from qserv_py.pipelines.workflow.control import RunView, cancel, find_run, launch, look_at, look_at_all
-from qserv_py.pipelines.workflow.generic import plan_of
 from qserv_py.pipelines.workflow.plan import Job, JobKind, RunPlan
-from qserv_py.pipelines.workflow.programs import program_variables
 from qserv_py.pipelines.workflow.state import JobState
 
 SERVICE = "qserv_py.pipelines.workflow.local.LocalService"

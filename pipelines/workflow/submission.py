@@ -18,10 +18,10 @@ from pathlib import Path
 from qserv_py.errors import NotFoundError, NothingToDoError, PipelineError, QservError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.hints import did_you_mean
+from qserv_py.pipelines.workflow.bps.programs import program_variables
 from qserv_py.pipelines.workflow.control import RunView, look_at
 from qserv_py.pipelines.workflow.overrides import Override, arguments, check_overrides
 from qserv_py.pipelines.workflow.plan import load_plan
-from qserv_py.pipelines.workflow.programs import program_variables
 
 _COMPUTE_SITES = {"local": "local", "parsl": "local", "slurm": "slurm", "htcondor": "condor", "panda": "panda"}
 """Templates in ``bps/``, and how each calls its machines; a file of a user's own may name any other service."""

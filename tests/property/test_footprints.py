@@ -11,7 +11,7 @@ from support.exposures import random_wcs
 
 from qserv_py.errors import ConfigError
 from qserv_py.partitioner.healpix import healpix29_of
-from qserv_py.pipelines.repository.footprints import detector_points, padded_hull
+from qserv_py.pipelines.repository.raws.footprints import detector_points, padded_hull
 from qserv_py.pipelines.repository.skymap import SkyMap, cell_of_patch
 
 RA, DEC = st.floats(0, 360, exclude_max=True), st.floats(-90, 90)

@@ -219,7 +219,7 @@ def restart(run_name: str | None, stay: bool) -> int:
 @click.command()
 def environment() -> None:
     """Print the variables that `bps` and `pipetask` need, for a shell: eval "$(qserv pipeline environment)"."""
-    from qserv_py.pipelines.workflow.programs import PROGRAM_VARIABLES, program_directory
+    from qserv_py.pipelines.workflow.bps.programs import PROGRAM_VARIABLES, program_directory
 
     for name in PROGRAM_VARIABLES:
         click.echo(f"export {name}={shlex.quote(str(program_directory()))}")

@@ -115,7 +115,7 @@ def ingest_raws_command(repository: str, places: tuple[Path, ...], transfer: str
     Example: qserv pipeline ingest-raws repo survey/raw survey/calib
     """
     with _opened(repository) as butler, stage_progress("files") as progress:
-        from qserv_py.pipelines.repository.ingest_raws import ingest_raws
+        from qserv_py.pipelines.repository.raws.ingest import ingest_raws
 
         return print_report(ingest_raws(butler, places, transfer=transfer, progress=progress))
 
@@ -229,7 +229,7 @@ def ingest_ancillary_command(repository: str, directory: Path, label: str, trans
 def define_visits_command(repository: str, padding: float) -> int:
     """Define visits, with their regions, of the science exposures (step 8)."""
     with _opened(repository) as butler, stage_progress("files") as progress:
-        from qserv_py.pipelines.repository.visits import define_visits
+        from qserv_py.pipelines.repository.raws.visits import define_visits
 
         return print_report(define_visits(butler, padding_arcsec=padding, progress=progress))
 

@@ -46,15 +46,15 @@ from qserv_py.pipelines.repository.arrangement import arrange_collections
 from qserv_py.pipelines.repository.calibrations import certify_run, ingest_calibrations
 from qserv_py.pipelines.repository.certification import validity
 from qserv_py.pipelines.repository.creation import create_repository
-from qserv_py.pipelines.repository.ingest_raws import ingest_raws
 from qserv_py.pipelines.repository.instrument import read_camera, register_instrument, registered_camera
 from qserv_py.pipelines.repository.opening import opened
+from qserv_py.pipelines.repository.raws.ingest import ingest_raws
+from qserv_py.pipelines.repository.raws.visits import define_visits
 from qserv_py.pipelines.repository.refcats import ingest_refcats
 from qserv_py.pipelines.repository.registry_database import UNFINISHED
 from qserv_py.pipelines.repository.report import StepReport
 from qserv_py.pipelines.repository.skymap import SkyMap, register_skymap
 from qserv_py.pipelines.repository.status import repository_status
-from qserv_py.pipelines.repository.visits import define_visits
 from qserv_py.pipelines.repository.whole import Place, init_repository
 from qserv_py.workers.server_address import free_port
 

@@ -9,9 +9,10 @@ import yaml
 
 from qserv_py.cli.pipelines.repository_commands import COMMANDS, NAMESPACE, TRANSFERS
 from qserv_py.pipelines.images.fits_file import EXPOSURE_COMPONENTS, RAW_COMPONENTS
-from qserv_py.pipelines.repository import calibrations, ingest_raws, registry_database
+from qserv_py.pipelines.repository import calibrations, registry_database
 from qserv_py.pipelines.repository.arrangement import default_collections
 from qserv_py.pipelines.repository.dataset_types import INPUT_TYPES, InputType
+from qserv_py.pipelines.repository.raws import ingest as ingest_raws
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "reference" / "butler.md").read_text()

@@ -15,7 +15,7 @@ from lsst.ctrl.bps import (
 )
 
 from qserv_py.errors import PipelineError
-from qserv_py.pipelines.workflow.generic import plan_of
+from qserv_py.pipelines.workflow.bps.generic import plan_of
 from qserv_py.pipelines.workflow.plan import Job, JobKind, load_plan
 from qserv_py.pipelines.workflow.submission import _graph_error, _kept_log
 

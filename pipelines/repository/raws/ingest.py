@@ -16,7 +16,7 @@ from qserv_py.pipelines.instrument.qcam import QCam
 from qserv_py.pipelines.repository.dataset_types import dataset_type
 from qserv_py.pipelines.repository.instrument import need_camera
 from qserv_py.pipelines.repository.opening import file_uri, register_collection
-from qserv_py.pipelines.repository.raw_files import RawFile, checked_raws, exposure_records, find_raws, named
+from qserv_py.pipelines.repository.raws.files import RawFile, checked_raws, exposure_records, find_raws, named
 from qserv_py.pipelines.repository.report import Progress, StepReport, unseen
 
 TRANSFERS = ("direct", "copy", "link", "hardlink", "symlink", "move")

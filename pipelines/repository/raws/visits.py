@@ -14,8 +14,8 @@ from qserv_py.pipelines.images.wcs_cards import wcs_of
 from qserv_py.pipelines.instrument.camera import Camera
 from qserv_py.pipelines.instrument.qcam import VISIT_SYSTEM, QCam
 from qserv_py.pipelines.kernels._library import FloatArray
-from qserv_py.pipelines.repository.footprints import PADDING_ARCSEC, convex_hull, detector_points, padded_hull
 from qserv_py.pipelines.repository.instrument import need_camera
+from qserv_py.pipelines.repository.raws.footprints import PADDING_ARCSEC, convex_hull, detector_points, padded_hull
 from qserv_py.pipelines.repository.report import Progress, StepReport, unseen
 
 _BATCH = 50  # visits of one transaction

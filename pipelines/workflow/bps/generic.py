@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from qserv_py.errors import PipelineError
+from qserv_py.pipelines.workflow.bps.site import site_number
 from qserv_py.pipelines.workflow.plan import DATASET_NAMES, Job, JobKind, RunPlan
-from qserv_py.pipelines.workflow.site import site_number
 
 if TYPE_CHECKING:
     from lsst.ctrl.bps import BpsConfig, GenericWorkflow, GenericWorkflowJob
