@@ -21,7 +21,7 @@ from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
 from qserv_py.executor.handover import Handover
 from qserv_py.planner.plan.query_plan import ShardStage
-from qserv_py.planner.writing.fill import chunk_queries
+from qserv_py.planner.writing.fill import statement_of
 from qserv_py.planner.writing.written_rows import Written
 from qserv_py.workers.query import QueryPool
 
@@ -184,9 +184,7 @@ class ShardRun:
         stage = self._stage
         if stage.family is not None:
             stage = replace(stage, chunks=np.array(batch.chunks, dtype=np.int64))
-        texts = [query.sql for query in chunk_queries(stage, self._catalog, self._written)]
-        text = texts[0] if len(texts) == 1 else " UNION ALL ".join(f"({text})" for text in texts)
-        return self._written.prefix + text
+        return statement_of(stage, self._catalog, self._written)
 
     def _make_batches(self, slots: int) -> list[machine.Batch]:
         stage = self._stage

@@ -22,8 +22,8 @@ from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, plac
 from qserv_py.planner.plan.query_plan import ShardStage, values_slots
 from qserv_py.planner.plan.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
 from qserv_py.planner.sky.chunks import chunk_map
-from qserv_py.planner.writing.dialects import quoted
-from qserv_py.planner.writing.written_rows import Cells, StageRows, Value, Written, write_rows
+from qserv_py.planner.writing.dialects import POSTGRES, Value
+from qserv_py.planner.writing.written_rows import Cells, StageRows, Written, write_rows
 from qserv_py.workers.copy_binary import CopyColumn
 from qserv_py.workers.scratch import SCRATCH_SCHEMA, ScratchStore, new_name
 
@@ -152,7 +152,7 @@ class SentRows:
         wait(copies)
         for copy in copies:
             copy.result()
-        return f"{quoted(SCRATCH_SCHEMA)}.{quoted(name)}"
+        return POSTGRES.relation(SCRATCH_SCHEMA, name)
 
 
 _CELL = StageColumn(label=CELL_COLUMN, type=DataType.LONG)

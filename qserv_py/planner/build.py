@@ -8,10 +8,12 @@ that answer: in the merge engine, or written into its own chunk queries.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qserv_py.adql.tree import ResolvedQuery
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError, QueryNotSupportedError
-from qserv_py.planner.plan.query_plan import KeyCells, QueryPlan
+from qserv_py.planner.plan.query_plan import KeyCells, QueryPlan, ShardStage, Stage
 from qserv_py.planner.rules.broadcast import broadcast
 from qserv_py.planner.rules.chunk_queries import chunk_queries
 from qserv_py.planner.rules.count_star import count_star
@@ -22,6 +24,7 @@ from qserv_py.planner.rules.set_operations import set_operations
 from qserv_py.planner.rules.whole_sides import whole_sides
 from qserv_py.planner.sky.chunks import Pruning
 from qserv_py.planner.stages.planning import Local, Planning, Rule
+from qserv_py.planner.writing.statement import row_store
 
 RULES: tuple[Rule, ...] = (
     set_operations,
@@ -60,9 +63,17 @@ def plan_query(resolved: ResolvedQuery, catalog: Catalog, key_cells: KeyCells | 
         planned = planning.query(resolved.query)
         if isinstance(planned, Local):
             planning.shard_stage(planned.select, planned.chunks, limit=planned.select.top)
+        stages = tuple(with_access(stage) for stage in planning.stages)
     except QueryNotSupportedError as error:
         error.text = resolved.text
         raise
     except RecursionError:
         raise LimitError("the query is nested too deeply") from None
-    return QueryPlan(text=resolved.text, stages=tuple(planning.stages), columns=resolved.columns, catalog=catalog)
+    return QueryPlan(text=resolved.text, stages=stages, columns=resolved.columns, catalog=catalog)
+
+
+def with_access(stage: Stage) -> Stage:
+    """Return a stage with the access path by which its chunks' rows are read; the row store is the one there is."""
+    if not isinstance(stage, ShardStage):
+        return stage
+    return replace(stage, access=row_store(stage.select, stage.narrowing))

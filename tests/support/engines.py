@@ -22,8 +22,8 @@ from qserv_py.executor.merge import MergeConnection, MergeEngine
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.plan.query_plan import MergeStage
 from qserv_py.planner.plan.slots import StageColumn
-from qserv_py.planner.writing.dialects import Engine
-from qserv_py.planner.writing.sql_text import Rendering
+from qserv_py.planner.writing.dialects import DUCKDB, POSTGRES, Dialect
+from qserv_py.planner.writing.statement import ChunkStatement, MergeStatement
 
 # the row that expressions read
 _ROW = {
@@ -58,7 +58,7 @@ class Engines:
 
     def _postgres(self, select: Select, row: Row) -> Any:
         columns = ", ".join(f'%({name})s::{kind} AS "{name.lower()}"' for name, (kind, _) in _ROW.items())
-        text = sql_over(select, Engine.POSTGRES).replace("%", "%%").replace('"one"', f"(SELECT {columns})", 1)
+        text = sql_over(select, POSTGRES).replace("%", "%%").replace('"one"', f"(SELECT {columns})", 1)
         values = {name: row.get(name) for name in _ROW}
         try:
             found = self.connection.execute(text.encode(), values).fetchone()
@@ -71,7 +71,7 @@ class Engines:
         columns = ", ".join(
             f'{_duckdb_literal(row.get(name), kind)} AS "{name.lower()}"' for name, (_, kind) in _ROW.items()
         )
-        text = sql_over(select, Engine.DUCKDB).replace('"one"', f"(SELECT {columns})", 1)
+        text = sql_over(select, DUCKDB).replace('"one"', f"(SELECT {columns})", 1)
         kind = select.items[0].expr.type
         assert kind is not None
         stage = MergeStage(name="m", sql=text, columns=(StageColumn(label="x", type=kind),), reads=())
@@ -82,13 +82,12 @@ class Engines:
         return batch.column(0)[0].as_py()
 
 
-def sql_over(select: Select, engine: Engine) -> str:
+def sql_over(select: Select, dialect: Dialect) -> str:
     """Return the statement with its table named "one"."""
     source = StageSource(id=select.sources[0].id, alias="object", stage="one", columns=())
-    rendering = Rendering(engine)
-    if engine is Engine.DUCKDB:
-        return rendering.select(replace(select, sources=(source,)))
-    template = rendering.statement.template(rendering.select(select))
+    if dialect is DUCKDB:
+        return MergeStatement(dialect).select(replace(select, sources=(source,)))
+    template = ChunkStatement(dialect).template(select)
     return "".join(piece if isinstance(piece, str) else '"one"' for piece in template.pieces)
 
 

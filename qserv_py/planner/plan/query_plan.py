@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from qserv_py.adql.tree import OutputColumn
+from qserv_py.adql.tree import OutputColumn, Select
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import Table
 from qserv_py.catalog.snapshot import Catalog, IntArray
+from qserv_py.errors import InternalError
 from qserv_py.planner.plan.slots import RelationSlot, Slot, StageColumn, Template, ValuesSlot
 
 
@@ -29,11 +30,30 @@ class Exchanged:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class RowStore:
+    """An access path: the workers' PostgreSQL, where the rows of a chunk are a table, with indexes."""
+
+    template: Template
+    """The statement, for any chunk."""
+
+    reads: tuple[str, ...]
+    """Earlier stages that it reads, as often as it reads them."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ShardStage:
-    """One statement for every chunk kept."""
+    """One statement for every chunk kept: what it asks, and by which access path the rows are read."""
 
     name: str
-    template: Template
+    select: Select
+    """What is asked of each chunk. It is the same for every access path, so that one can still be chosen anew."""
+
+    narrowing: frozenset[int] = frozenset()
+    """Ids of its placed sources without whose rows a chunk has no rows of the answer."""
+
+    access: RowStore | None = None
+    """How the rows are read; chosen when all stages are known."""
+
     family: str | None
     """None when only ref tables are read: the statement runs once, on any worker."""
 
@@ -53,11 +73,24 @@ class ShardStage:
     exchange: Exchanged | None = None
     """Set when they go on to other chunks, which have neighbours of them."""
 
-    reads: tuple[str, ...] = ()
-    """Earlier stages that the statement reads, as often as it reads them."""
-
     notes: tuple[str, ...] = ()
     """What pruned the chunks and what did not, for EXPLAIN."""
+
+    @property
+    def template(self) -> Template:
+        """The statement for any chunk, as its access path reads the rows."""
+        return self._chosen.template
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Earlier stages that the statement reads, as often as it reads them."""
+        return self._chosen.reads
+
+    @property
+    def _chosen(self) -> RowStore:
+        if self.access is None:
+            raise InternalError(f"stage {self.name} has no access path")
+        return self.access
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

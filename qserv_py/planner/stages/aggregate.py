@@ -11,7 +11,7 @@ from qserv_py.adql.walks import expressions, rewrite, walk
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.plan.nodes import SqlTemplate
-from qserv_py.planner.writing.sql_aggregates import finite, may_overflow
+from qserv_py.planner.writing.dialects import DUCKDB, may_overflow
 
 
 @dataclass(slots=True)
@@ -139,4 +139,4 @@ def _send_partial(aggregate: Aggregate, partial: PartialItems) -> Expr:
 
 def _sum_of_doubles(operand: Expr | None) -> str:
     """Return the merge of partial sums {0} of an operand."""
-    return finite("SUM({0})", "MAX(ABS({0}))") if operand is not None and may_overflow(operand) else "SUM({0})"
+    return DUCKDB.finite("SUM({0})", "MAX(ABS({0}))") if operand is not None and may_overflow(operand) else "SUM({0})"

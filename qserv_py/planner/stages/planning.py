@@ -25,8 +25,8 @@ from qserv_py.planner.plan.query_plan import CzarStage, Exchanged, MergeStage, S
 from qserv_py.planner.plan.slots import StageColumn
 from qserv_py.planner.sky.chunks import ChunkSet, Pruning
 from qserv_py.planner.sky.keys import Keys, keys_of_table
-from qserv_py.planner.writing.dialects import Engine
-from qserv_py.planner.writing.sql_text import Rendering
+from qserv_py.planner.writing.dialects import DUCKDB
+from qserv_py.planner.writing.statement import MergeStatement
 
 MAX_SENT_COLUMNS = 1664
 """Columns that a PostgreSQL statement can answer."""
@@ -133,17 +133,15 @@ class Planning:
         moves: str = "",
         exchange: Exchanged | None = None,
     ) -> ShardStage:
-        """Add a statement for each of some chunks; the keywords are the stage's ``row_limit`` and further members."""
+        """Add a block that is asked of each of some chunks; the keywords are members of the stage."""
         if len(select.items) > MAX_SENT_COLUMNS:
             raise LimitError(
                 f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
             )
-        rendering = Rendering(Engine.POSTGRES, narrowing=frozenset(narrowing(select)))
-        if chunks.is_partitioned:
-            select = with_placed_lists(select)
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",
-            template=rendering.statement.template(rendering.select(select)),
+            select=with_placed_lists(select) if chunks.is_partitioned else select,
+            narrowing=frozenset(narrowing(select)),
             family=chunks.family,
             chunks=chunks.kept,
             chunks_known=chunks.known,
@@ -151,7 +149,6 @@ class Planning:
             row_limit=limit,
             moves=moves,
             exchange=exchange,
-            reads=tuple(rendering.statement.reads),
             notes=chunks.notes,
         )
         self.stages.append(stage)
@@ -159,13 +156,12 @@ class Planning:
 
     def merge_stage(self, query: Query) -> Gathered:
         """Add a statement of the merge engine."""
-        rendering = Rendering(Engine.DUCKDB)
-        text = rendering.query(query)
+        statement = MergeStatement(DUCKDB)
         stage = MergeStage(
             name=f"m{len(self.stages) + 1}",
-            sql=text,
+            sql=statement.query(query),
             columns=_columns(query.items),
-            reads=tuple(rendering.statement.reads),
+            reads=tuple(statement.reads),
         )
         self.stages.append(stage)
         return Gathered(stage.name, stage.columns)

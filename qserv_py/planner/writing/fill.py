@@ -1,4 +1,4 @@
-"""A template and a chunk to the statement for that chunk."""
+"""The row store's statements: a template and a chunk to the statement for that chunk."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from qserv_py.planner.plan.slots import (
 )
 from qserv_py.planner.sky.buckets import Buckets, buckets_of
 from qserv_py.planner.sky.chunks import chunk_map
-from qserv_py.planner.writing.dialects import quoted
-from qserv_py.planner.writing.written_rows import Written, empty_relation, null_column, shown
+from qserv_py.planner.writing.dialects import POSTGRES, Dialect, quoted
+from qserv_py.planner.writing.written_rows import Written, shown
 
 MAX_RANGES = 60
 """Ranges of one kind in a chunk query; more are made fewer by filling gaps."""
@@ -54,18 +54,25 @@ def chunk_queries(stage: ShardStage, catalog: Catalog, written: Written | None =
     if written is None:
         written = Written({slot: shown(slot) for slot in values_slots(stage)})
     if stage.family is None:
-        filler = _Filler(catalog, None, 0, written)
+        filler = _Filler(POSTGRES, catalog, None, 0, written)
         yield ChunkQuery(chunk=None, worker=catalog.any_worker, sql=filler.statement(stage))
         return
     state = catalog.families[stage.family]
     known = chunk_map(state)
     for index in stage.chunks:
-        filler = _Filler(catalog, known.chunk(int(index)), int(index), written)
+        filler = _Filler(POSTGRES, catalog, known.chunk(int(index)), int(index), written)
         yield ChunkQuery(chunk=filler.chunk, worker=state.worker_of(int(index)), sql=filler.statement(stage))
+
+
+def statement_of(stage: ShardStage, catalog: Catalog, written: Written) -> str:
+    """Return one statement that answers the rows of all chunks of a stage, which one worker has."""
+    texts = [query.sql for query in chunk_queries(stage, catalog, written)]
+    return written.prefix + (texts[0] if len(texts) == 1 else " UNION ALL ".join(f"({text})" for text in texts))
 
 
 @dataclass(frozen=True, slots=True)
 class _Filler:
+    dialect: Dialect
     catalog: Catalog
     chunk: ChunkId | None
     index: int
@@ -128,10 +135,10 @@ class _Filler:
             return self._near_relation(slot, slot.near)
         generation = self._generation(table)
         if generation == 0:
-            return empty_relation(slot.columns)
+            return self.dialect.empty_relation(slot.columns)
         chunk = self.chunk if table.is_partitioned else None
-        relation = f"{quoted(slot.schema)}.{quoted(table.relation(chunk, generation=generation))}"
-        absent = [null_column(column) for column in slot.columns if column.label in _absent(table)]
+        relation = self.dialect.relation(slot.schema, table.relation(chunk, generation=generation))
+        absent = [self.dialect.null_column(column) for column in slot.columns if column.label in _absent(table)]
         return f"(SELECT *, {', '.join(absent)} FROM {relation})" if absent else relation
 
     def _near_relation(self, slot: RelationSlot, near: NearBy) -> str:
@@ -146,15 +153,15 @@ class _Filler:
         shape = self._buckets(near.radius)
         dec, ra = f"u.{quoted(near.dec)}", f"u.{quoted(near.ra)}"
         far = _with_rounding(near.radius)
-        low = f"floor(({dec} + 90 - {far!r}) / {shape.height!r})::bigint"
-        high = f"floor(({dec} + 90 + {far!r}) / {shape.height!r})::bigint"
+        low = self.dialect.floor(f"({dec} + 90 - {far!r}) / {shape.height!r}")
+        high = self.dialect.floor(f"({dec} + 90 + {far!r}) / {shape.height!r}")
         columns = ", ".join(f"u.{quoted(column.label)}" for column in slot.columns)
         text = f"SELECT {columns}, {low} + z.step AS _zone"
         more = f" JOIN (VALUES (0), (1)) AS z (step) ON z.step <= {high} - {low}"
         if shape.bins == 1:
-            return f"({text}, 0::bigint AS _bin FROM ({rows}) AS u{more})"
-        west = f"floor(({ra} - {shape.reach!r}) / {shape.width!r})::bigint"
-        east = f"floor(({ra} + {shape.reach!r}) / {shape.width!r})::bigint"
+            return f"({text}, {self.dialect.as_long('0')} AS _bin FROM ({rows}) AS u{more})"
+        west = self.dialect.floor(f"({ra} - {shape.reach!r}) / {shape.width!r}")
+        east = self.dialect.floor(f"({ra} + {shape.reach!r}) / {shape.width!r}")
         text += f", mod({west} + b.step + {shape.bins}, {shape.bins}) AS _bin"
         more += f" JOIN (VALUES (0), (1)) AS b (step) ON b.step <= {east} - {west}"
         return f"({text} FROM ({rows}) AS u{more})"
@@ -165,18 +172,21 @@ class _Filler:
             raise InternalError("neighbours in a statement without a chunk")
         names = ", ".join(quoted(column.label) for column in slot.columns)
         absent = _absent(slot.table)
-        held = ", ".join(null_column(one) if one.label in absent else quoted(one.label) for one in slot.columns)
+        held = ", ".join(
+            self.dialect.null_column(one) if one.label in absent else quoted(one.label) for one in slot.columns
+        )
         parts = []
         if near.own and (generation := self._generation(slot.table)):
-            relation = quoted(slot.table.relation(self.chunk, generation=generation))
-            parts.append(f"SELECT {held} FROM {quoted(slot.schema)}.{relation}{self._own_region(near)}")
+            relation = self.dialect.relation(slot.schema, slot.table.relation(self.chunk, generation=generation))
+            parts.append(f"SELECT {held} FROM {relation}{self._own_region(near)}")
         if near.received is not None:
             rows = self.written.slots[near.received]
             parts.append(f"SELECT {names} FROM {rows} AS r WHERE {self._elsewhere(near)}")
         elif generation := self._generation(slot.table, overlap=True):
-            relation = quoted(slot.table.relation(self.chunk, generation=generation, overlap=True))
-            parts.append(f"SELECT {held} FROM {quoted(slot.schema)}.{relation}")
-        return " UNION ALL ".join(parts) if parts else f"SELECT {names} FROM {empty_relation(slot.columns)} AS e"
+            name = slot.table.relation(self.chunk, generation=generation, overlap=True)
+            parts.append(f"SELECT {held} FROM {self.dialect.relation(slot.schema, name)}")
+        parts = parts or [f"SELECT {names} FROM {self.dialect.empty_relation(slot.columns)} AS e"]
+        return " UNION ALL ".join(parts)
 
     def _own_region(self, near: NearBy) -> str:
         """Return the condition that a row of the chunk may have a partner, by the place of the partners."""
@@ -212,11 +222,11 @@ class _Filler:
     def _same_bucket(self, slot: BucketSlot) -> str:
         """Return the equality of buckets, and bounds of the differences: they cost less than a distance."""
         shape = self._buckets(slot.radius)
-        zone = f"floor(({slot.dec} + 90) / {shape.height!r})::bigint = {slot.near}._zone"
+        zone = f"{self.dialect.floor(f'({slot.dec} + 90) / {shape.height!r}')} = {slot.near}._zone"
         high = f"abs({slot.dec} - {slot.near_dec}) <= {_with_rounding(slot.radius)!r}"
         if shape.bins == 1:
             return f"{zone} AND {high}"
-        bin_ = f"mod(floor({slot.ra} / {shape.width!r})::bigint, {shape.bins}) = {slot.near}._bin"
+        bin_ = f"mod({self.dialect.floor(f'{slot.ra} / {shape.width!r}')}, {shape.bins}) = {slot.near}._bin"
         apart = f"abs({slot.ra} - {slot.near_ra})"
         wide = f"({apart} <= {shape.reach!r} OR {apart} >= {360 - shape.reach!r})"
         return f"{zone} AND {bin_} AND {high} AND {wide}"

@@ -13,14 +13,10 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import EvaluationError
 from qserv_py.planner.plan.query_plan import ShardStage, values_slots
 from qserv_py.planner.plan.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
-from qserv_py.planner.writing.dialects import Engine, literal, quoted, type_name
+from qserv_py.planner.writing.dialects import POSTGRES, Dialect, Value, quoted
 
 MAX_IN_PLACE = 50
 """Rows of an earlier stage that are written into each chunk query; more stand once before all of them."""
-
-
-Value = bool | int | float | str | Sequence[float] | None
-"""What a row of a stage may hold; a sequence is a histogram or a shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +90,11 @@ def write_rows(
         columns = (*slot.columns, _CELL) if slot in cells else slot.columns
         many = form in {ValuesForm.LIST, ValuesForm.RELATION}
         if not isinstance(found, str) and not (many and found.count > MAX_IN_PLACE):
-            slots[slot] = _values(replace(slot, columns=columns, form=form), found)
+            slots[slot] = _values(replace(slot, columns=columns, form=form), found, POSTGRES)
             continue
         if not isinstance(found, str):
             name = quoted(slot.stage if quoted(slot.stage) not in named else f"{slot.stage}_{len(named)}")
-            named[name] = f"{name} AS MATERIALIZED {_relation(columns, found)}"
+            named[name] = f"{name} AS MATERIALIZED {_relation(columns, found, POSTGRES)}"
             found = name
         slots[slot] = found if slot in cells else _read_from(slot, found)
     return Written(slots, f"WITH {', '.join(named.values())} " if named else "", cells)
@@ -109,17 +105,6 @@ _CELL = StageColumn(label=CELL_COLUMN, type=DataType.LONG)
 
 def _read_from(slot: ValuesSlot, relation: str) -> str:
     return f"IN (SELECT {quoted(slot.columns[0].label)} FROM {relation})" if slot.form is ValuesForm.LIST else relation
-
-
-def empty_relation(columns: tuple[StageColumn, ...]) -> str:
-    """Return a relation without rows that has these columns."""
-    items = ", ".join(null_column(column) for column in columns)
-    return f"(SELECT {items or '1'} WHERE FALSE)"
-
-
-def null_column(column: StageColumn) -> str:
-    """Return a column that is NULL."""
-    return f"CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) AS {quoted(column.label)}"
 
 
 def shown(slot: ValuesSlot) -> str:
@@ -133,34 +118,18 @@ def shown(slot: ValuesSlot) -> str:
     return _read_from(slot, name)
 
 
-def _values(slot: ValuesSlot, found: StageRows) -> str:
+def _values(slot: ValuesSlot, found: StageRows, dialect: Dialect) -> str:
     """Return the rows of a stage as SQL that stands where they are used."""
     if slot.form is ValuesForm.EXISTS:
         return "TRUE" if found.count else "FALSE"
     if slot.form is ValuesForm.SCALAR:
         if found.count > 1:
             raise EvaluationError.of_servers("more than one row")
-        return _typed(found.columns[0][0] if found.count else None, slot.columns[0])
+        return dialect.typed(found.columns[0][0] if found.count else None, slot.columns[0])
     if slot.form is ValuesForm.LIST:
-        column = slot.columns[0]
-        if not found.count:
-            return f"IN (SELECT CAST(NULL AS {type_name(column.type, Engine.POSTGRES)}) WHERE FALSE)"
-        return "IN (" + ", ".join(_typed(value, column) for value in dict.fromkeys(found.columns[0])) + ")"
-    return _relation(slot.columns, found) if found.count else empty_relation(slot.columns)
+        return dialect.in_values(slot.columns[0], found.columns[0])
+    return _relation(slot.columns, found, dialect) if found.count else dialect.empty_relation(slot.columns)
 
 
-def _relation(columns: Sequence[StageColumn], found: StageRows) -> str:
-    """Return rows as a relation; the casts of the first row give the others their types."""
-    names = ", ".join(quoted(column.label) for column in columns)
-    rows = zip(*found.columns, strict=True)
-    first = ", ".join(_typed(value, column) for value, column in zip(next(rows), columns, strict=True))
-    kinds = [column.type for column in columns]
-    others = (
-        "(" + ", ".join(literal(value, kind, Engine.POSTGRES) for value, kind in zip(row, kinds, strict=True)) + ")"
-        for row in rows
-    )
-    return f"(SELECT * FROM (VALUES {', '.join((f'({first})', *others))}) AS v ({names}))"
-
-
-def _typed(value: Value, column: StageColumn) -> str:
-    return f"CAST({literal(value, column.type, Engine.POSTGRES)} AS {type_name(column.type, Engine.POSTGRES)})"
+def _relation(columns: Sequence[StageColumn], found: StageRows, dialect: Dialect) -> str:
+    return dialect.rows(columns, zip(*found.columns, strict=True))

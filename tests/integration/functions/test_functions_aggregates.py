@@ -30,8 +30,8 @@ from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.plan.query_plan import MergeStage
 from qserv_py.planner.plan.slots import StageColumn
 from qserv_py.planner.stages import aggregate
-from qserv_py.planner.writing.dialects import Engine
-from qserv_py.planner.writing.sql_text import Rendering
+from qserv_py.planner.writing.dialects import DUCKDB, POSTGRES
+from qserv_py.planner.writing.statement import MergeStatement
 
 _COLUMNS = {
     "nobs": "integer",
@@ -92,7 +92,7 @@ def _sorted(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
 def _postgres(engines: Engines, select: Select, rows: Sequence[Row]) -> Any:
     selected = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in _COLUMNS.items())
     values = " ".join("UNION ALL SELECT " + ", ".join(f"%s::{kind}" for kind in _COLUMNS.values()) for _ in rows)
-    text = sql_over(select, Engine.POSTGRES).replace("%", "%%")
+    text = sql_over(select, POSTGRES).replace("%", "%%")
     text = text.replace('"one"', f"((SELECT {selected} LIMIT 0) {values})", 1)
     try:
         found = engines.connection.execute(text.encode(), [value for row in rows for value in row]).fetchall()
@@ -119,7 +119,7 @@ def _columns_of(select: Select) -> tuple[StageColumn, ...]:
 def _whole(engines: Engines, select: Select, rows: Sequence[Row]) -> Any:
     arrays = [pa.array([row[i] for row in rows], kind) for i, kind in enumerate(_DUCKDB.values())]
     table = pa.Table.from_arrays(arrays, list(_DUCKDB))
-    return _merge(engines, "one", table, sql_over(select, Engine.DUCKDB), _columns_of(select))
+    return _merge(engines, "one", table, sql_over(select, DUCKDB), _columns_of(select))
 
 
 def _sharded(engines: Engines, select: Select, parts: Sequence[Sequence[Row]]) -> Any:
@@ -143,7 +143,7 @@ def _sharded(engines: Engines, select: Select, parts: Sequence[Sequence[Row]]) -
     source = StageSource(id=99, alias="s1", stage="s1", columns=columns)
     outer = map_expressions(replace(select, group_by=(), where=()), halves.to_merge)
     outer = replace(outer, sources=(source,), group_by=halves.merge_groups)
-    text = Rendering(Engine.DUCKDB).select(outer)
+    text = MergeStatement(DUCKDB).select(outer)
     table = pa.concat_tables(tables) if tables else schema_of(columns).empty_table()
     return _merge(engines, "s1", table, text, _columns_of(select))
 
@@ -325,7 +325,7 @@ def test_reals_and_whole_numbers_cannot_overflow_a_sum_of_doubles(engines: Engin
     for call in ("SUM(gFlux)", "AVG(gFlux)", "AVG(nObs)"):
         select = resolved(f"SELECT {call} AS x FROM Object").query
         assert isinstance(select, Select)
-        assert "qserv_finite" not in sql_over(select, Engine.DUCKDB)
+        assert "qserv_finite" not in sql_over(select, DUCKDB)
 
 
 def test_a_small_spread_of_large_numbers(engines: Engines) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.catalogs import catalog, plan, resolved
 
 from qserv_py.adql.tree import Select
 from qserv_py.catalog.types import DataType
+from qserv_py.errors import InternalError
 from qserv_py.partitioner import ranges
+from qserv_py.planner.build import with_access
 from qserv_py.planner.plan.query_plan import KeyLookup, ShardStage, values_slots
 from qserv_py.planner.plan.slots import SpatialSlot
 from qserv_py.planner.sky import keys
-from qserv_py.planner.writing.dialects import Engine, literal, quoted
+from qserv_py.planner.writing.dialects import DUCKDB, POSTGRES, quoted
 from qserv_py.planner.writing.fill import MAX_RANGES, chunk_queries
-from qserv_py.planner.writing.sql_text import Rendering
+from qserv_py.planner.writing.statement import ChunkStatement
 from qserv_py.planner.writing.written_rows import MAX_IN_PLACE, StageRows, write_rows
 
 
@@ -71,7 +76,7 @@ def test_no_values() -> None:
 @given(st.text(st.characters(exclude_characters="\0")))
 def test_quotes(text: str) -> None:
     assert quoted(text)[1:-1].replace('""', "").count('"') == 0
-    assert literal(text, DataType.TEXT, Engine.POSTGRES)[1:-1].replace("''", "").count("'") == 0
+    assert POSTGRES.literal(text, DataType.TEXT)[1:-1].replace("''", "").count("'") == 0
 
 
 def test_many_ranges_are_made_few() -> None:
@@ -107,7 +112,7 @@ def test_aliases_stay_different_whatever_their_length() -> None:
     long = "é" * 60
     query = resolved(f'SELECT 1 AS x FROM Visit AS "{long}a", Visit AS "{long}b", Visit AS "{long}c"').query
     assert isinstance(query, Select)
-    aliases = [part.split('"')[1] for part in Rendering(Engine.POSTGRES).select(query).split(" AS ")[2:]]
+    aliases = [part.split('"')[1] for part in ChunkStatement(POSTGRES).select(query).split(" AS ")[2:]]
     assert len({alias.encode()[:63] for alias in aliases}) == 3
 
 
@@ -126,3 +131,30 @@ def test_a_long_list_stands_once_before_the_chunk_queries() -> None:
     text = statements(query, many)[0]
     assert text.startswith('WITH "s1" AS MATERIALIZED (SELECT * FROM (VALUES (CAST(0 AS smallint)), (1), (2)')
     assert text.endswith('"object"."nobs" IN (SELECT "ccd" FROM "s1"))')
+
+
+def test_an_access_path_can_be_chosen_anew_for_what_a_stage_asks() -> None:
+    visits = "nObs IN (SELECT visit FROM Visit)"
+    found = plan(f"SELECT objectId FROM Object WHERE DISTANCE(ra, dec, 45, 45) < 1 AND {visits}")
+    [stage] = [stage for stage in found.stages if isinstance(stage, ShardStage)]
+    unread = replace(stage, access=None)
+    with pytest.raises(InternalError, match="stage s1 has no access path"):
+        values_slots(unread)
+    again = with_access(unread)
+    assert isinstance(again, ShardStage)
+    assert again.access is not stage.access
+    ours, theirs = (list(chunk_queries(one, catalog())) for one in (again, stage))
+    assert ours == theirs
+
+
+def test_each_dialect_writes_the_tree_of_a_stage_in_its_own_words() -> None:
+    [stage] = plan("SELECT CAST(label AS BIGINT) AS n, ra / 0.5 AS x FROM Object").stages
+    assert isinstance(stage, ShardStage)
+    ours, other = (ChunkStatement(dialect).template(stage.select).pieces[0] for dialect in (POSTGRES, DUCKDB))
+    assert ours == (
+        'SELECT CAST(qserv.whole_number("object"."label") AS bigint) AS "n", ("object"."ra" / 0.5::float8) AS "x" FROM '
+    )
+    assert other == (
+        'SELECT CAST(qserv_whole_number("object"."label") AS BIGINT) AS "n", '
+        'qserv_divide("object"."ra", 0.5::DOUBLE) AS "x" FROM '
+    )
