@@ -1,7 +1,8 @@
 """Through how many of our files a query goes, from its text to the bytes of a VOTable, when it is asked a second time.
 
-A file is entered when a function of it is called; a move is a call into another file or a return to one. Generated code
-is left out; all threads count. Prints one JSON document.
+A file is entered when a function of it is called. A move is a call into another file and the return from it, together
+one; each item that a generator of another file is asked for is such a call. Generated code is left out; threads count
+that begin while the query runs. Prints one JSON document.
 
     python benchmarks/hops.py [--cluster DIR]
 
@@ -61,10 +62,10 @@ class Hops:
 
     def __call__(self, frame: FrameType, event: str, _: object) -> None:
         """Count one event."""
-        if event not in {"call", "return"}:
+        if event != "call":
             return
         here, there = self._file(frame), self._file(frame.f_back)
-        if here and event == "call":
+        if here:
             self.entered[here] += 1
         if here and there and here != there:
             self.moves += 1
@@ -76,7 +77,7 @@ def hops_of(session: Session, adql: str) -> Hops:
     for _ in votable.write(session.answer(adql).stream(("QUERY", adql))):
         pass
     counted = Hops()
-    threading.setprofile_all_threads(counted) if sys.version_info >= (3, 12) else threading.setprofile(counted)
+    threading.setprofile(counted)
     sys.setprofile(counted)
     try:
         for _ in votable.write(session.answer(adql).stream(("QUERY", adql))):
