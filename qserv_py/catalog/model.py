@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from typing import ClassVar
 
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.grants import PUBLIC, Grantee
@@ -114,15 +115,11 @@ class Table:
     utype: str = ""
     """Role in a data model."""
 
-    @property
-    def kind(self) -> TableKind:
-        """Role of the table."""
-        raise NotImplementedError
+    kind: ClassVar[TableKind]
+    """Role of the table."""
 
-    @property
-    def is_partitioned(self) -> bool:
-        """Whether its rows are spread over chunks."""
-        return self.kind is not TableKind.REF
+    is_partitioned: ClassVar[bool] = True
+    """Whether its rows are spread over chunks."""
 
     @cached_property
     def _exact(self) -> dict[str, Column]:
@@ -168,10 +165,7 @@ class DirectorTable(Table):
     unique: bool = True
     """Whether no two rows have one id; a director whose ids repeat has no child and no match tables."""
 
-    @property
-    def kind(self) -> TableKind:
-        """Role of the table."""
-        return TableKind.DIRECTOR
+    kind = TableKind.DIRECTOR
 
 
 class Orphans(StrEnum):
@@ -206,10 +200,7 @@ class ChildTable(Table):
     dec: Position | None = None
     """Position of a row, degrees; None where there are no orphans."""
 
-    @property
-    def kind(self) -> TableKind:
-        """Role of the table."""
-        return TableKind.CHILD
+    kind = TableKind.CHILD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,20 +213,15 @@ class MatchTable(Table):
     directors: tuple[str, str]
     keys: tuple[str, str]
 
-    @property
-    def kind(self) -> TableKind:
-        """Role of the table."""
-        return TableKind.MATCH
+    kind = TableKind.MATCH
 
 
 @dataclass(frozen=True, kw_only=True)
 class RefTable(Table):
     """A small table that stands whole on every worker."""
 
-    @property
-    def kind(self) -> TableKind:
-        """Role of the table."""
-        return TableKind.REF
+    kind = TableKind.REF
+    is_partitioned = False
 
 
 @dataclass(frozen=True, kw_only=True)

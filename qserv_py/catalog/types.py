@@ -10,10 +10,84 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class TypeNames:
+    """The names of one type."""
+
+    adql: str
+    postgres: str
+    """PostgreSQL type; CHAR and VARCHAR get their length from the column."""
+
+    arrow: str
+    """Name that ``pyarrow.type_for_alias`` knows; of a list, that of its elements."""
+
+    duckdb: str
+    votable: str
+    """VOTable datatype."""
+
+    width: int
+    """Bytes of a value in a PostgreSQL row; -1 when the value carries its length."""
+
+
+_NAMES = {
+    "boolean": TypeNames("BOOLEAN", "boolean", "bool", "BOOLEAN", "boolean", 1),
+    "byte": TypeNames("SMALLINT", "smallint", "int16", "SMALLINT", "short", 2),
+    "short": TypeNames("SMALLINT", "smallint", "int16", "SMALLINT", "short", 2),
+    "int": TypeNames("INTEGER", "integer", "int32", "INTEGER", "int", 4),
+    "long": TypeNames("BIGINT", "bigint", "int64", "BIGINT", "long", 8),
+    "float": TypeNames("REAL", "real", "float", "FLOAT", "float", 4),
+    "double": TypeNames("DOUBLE PRECISION", "double precision", "double", "DOUBLE", "double", 8),
+    "char": TypeNames("CHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    "string": TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    "unicode": TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    "text": TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
+    "ascii": TypeNames("VARCHAR", "text", "string", "VARCHAR", "char", -1),
+    "binary": TypeNames("VARBINARY", "bytea", "binary", "BLOB", "unsignedByte", -1),
+    "timestamp": TypeNames("TIMESTAMP", "timestamp without time zone", "timestamp[us]", "TIMESTAMP", "char", 8),
+    "counts": TypeNames("BIGINT[]", "bigint[]", "int64", "BIGINT[]", "long", -1),
+    "point": TypeNames("POINT", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    "circle": TypeNames("CIRCLE", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    "polygon": TypeNames("POLYGON", "double precision[]", "double", "DOUBLE[]", "double", -1),
+    "region": TypeNames("REGION", "double precision[]", "double", "DOUBLE[]", "double", -1),
+}
+"""By Felis name."""
 
 
 class DataType(StrEnum):
-    """Type of a column, by its Felis name."""
+    """Type of a column, by its Felis name, and what is known of it."""
+
+    names: TypeNames
+    """What the type is called elsewhere."""
+
+    is_integer: bool
+    """Whether values are whole numbers."""
+
+    is_numeric: bool
+    """Whether values are numbers."""
+
+    is_text: bool
+    """Whether values are character strings."""
+
+    is_shape: bool
+    """Whether values are shapes on the sphere."""
+
+    is_list: bool
+    """Whether values are lists of numbers."""
+
+    def __new__(cls, value: str) -> Self:
+        """Return the type of a Felis name, with what is known of it."""
+        made = str.__new__(cls, value)
+        made._value_ = value
+        made.names = _NAMES[value]
+        made.is_integer = value in {"byte", "short", "int", "long"}
+        made.is_numeric = made.is_integer or value in {"float", "double"}
+        made.is_text = value in {"char", "string", "unicode", "text", "ascii"}
+        made.is_shape = value in {"point", "circle", "polygon", "region"}
+        made.is_list = made.is_shape or value == "counts"
+        return made
 
     BOOLEAN = "boolean"
     BYTE = "byte"
@@ -36,80 +110,9 @@ class DataType(StrEnum):
     TIMESTAMP = "timestamp"
     COUNTS = "counts"
     """A list of numbers of rows: the type of a histogram, not of a column."""
+
     POINT = "point"
     CIRCLE = "circle"
     POLYGON = "polygon"
     REGION = "region"
     """A shape of a kind that only the row tells; inside geometric functions only."""
-
-    @property
-    def names(self) -> TypeNames:
-        """What the type is called elsewhere."""
-        return TYPE_NAMES[self]
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether values are whole numbers."""
-        return self in {DataType.BYTE, DataType.SHORT, DataType.INT, DataType.LONG}
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether values are numbers."""
-        return self.is_integer or self in {DataType.FLOAT, DataType.DOUBLE}
-
-    @property
-    def is_text(self) -> bool:
-        """Whether values are character strings."""
-        return self in {DataType.CHAR, DataType.STRING, DataType.UNICODE, DataType.TEXT, DataType.ASCII}
-
-    @property
-    def is_list(self) -> bool:
-        """Whether values are lists of numbers."""
-        return self.is_shape or self is DataType.COUNTS
-
-    @property
-    def is_shape(self) -> bool:
-        """Whether values are shapes on the sphere."""
-        return self in {DataType.POINT, DataType.CIRCLE, DataType.POLYGON, DataType.REGION}
-
-
-@dataclass(frozen=True, slots=True)
-class TypeNames:
-    """The names of one type."""
-
-    adql: str
-    postgres: str
-    """PostgreSQL type; CHAR and VARCHAR get their length from the column."""
-
-    arrow: str
-    """Name that ``pyarrow.type_for_alias`` knows; of a list, that of its elements."""
-
-    duckdb: str
-    votable: str
-    """VOTable datatype."""
-
-    width: int
-    """Bytes of a value in a PostgreSQL row; -1 when the value carries its length."""
-
-
-TYPE_NAMES: dict[DataType, TypeNames] = {
-    DataType.BOOLEAN: TypeNames("BOOLEAN", "boolean", "bool", "BOOLEAN", "boolean", 1),
-    DataType.BYTE: TypeNames("SMALLINT", "smallint", "int16", "SMALLINT", "short", 2),
-    DataType.SHORT: TypeNames("SMALLINT", "smallint", "int16", "SMALLINT", "short", 2),
-    DataType.INT: TypeNames("INTEGER", "integer", "int32", "INTEGER", "int", 4),
-    DataType.LONG: TypeNames("BIGINT", "bigint", "int64", "BIGINT", "long", 8),
-    DataType.FLOAT: TypeNames("REAL", "real", "float", "FLOAT", "float", 4),
-    DataType.DOUBLE: TypeNames("DOUBLE PRECISION", "double precision", "double", "DOUBLE", "double", 8),
-    DataType.CHAR: TypeNames("CHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
-    DataType.STRING: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
-    DataType.UNICODE: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
-    DataType.TEXT: TypeNames("VARCHAR", "text", "string", "VARCHAR", "unicodeChar", -1),
-    DataType.ASCII: TypeNames("VARCHAR", "text", "string", "VARCHAR", "char", -1),
-    DataType.BINARY: TypeNames("VARBINARY", "bytea", "binary", "BLOB", "unsignedByte", -1),
-    DataType.TIMESTAMP: TypeNames("TIMESTAMP", "timestamp without time zone", "timestamp[us]", "TIMESTAMP", "char", 8),
-    DataType.COUNTS: TypeNames("BIGINT[]", "bigint[]", "int64", "BIGINT[]", "long", -1),
-    DataType.POINT: TypeNames("POINT", "double precision[]", "double", "DOUBLE[]", "double", -1),
-    DataType.CIRCLE: TypeNames("CIRCLE", "double precision[]", "double", "DOUBLE[]", "double", -1),
-    DataType.POLYGON: TypeNames("POLYGON", "double precision[]", "double", "DOUBLE[]", "double", -1),
-    DataType.REGION: TypeNames("REGION", "double precision[]", "double", "DOUBLE[]", "double", -1),
-}

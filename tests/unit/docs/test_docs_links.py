@@ -14,7 +14,7 @@ import yaml
 from qserv_py import errors
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, AggregateFunction, Form, Function
 from qserv_py.catalog.model import Family
-from qserv_py.catalog.types import TYPE_NAMES
+from qserv_py.catalog.types import DataType
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.identity.settings import IdentitySettings, OidcSettings, ProxySettings
 from qserv_py.czar.settings.settings_file import Settings, read_settings
@@ -92,7 +92,7 @@ def test_every_function_of_the_kernels_is_there() -> None:
 
 def test_the_type_table_is_that_of_the_code() -> None:
     listed = {row[0]: tuple(row[1:]) for row in rows_of(DOCS / "reference" / "types.md") if row[0] != "Felis"}
-    names = {kind.value: (n.adql, n.postgres, n.arrow, n.votable) for kind, n in TYPE_NAMES.items()}
+    names = {kind.value: (n.adql, n.postgres, n.arrow, n.votable) for kind in DataType if (n := kind.names)}
     assert listed == names
 
 
