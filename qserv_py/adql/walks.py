@@ -1,8 +1,11 @@
-"""Walks over the resolved tree: what stands in an expression or a query, and trees with parts replaced."""
+"""Walks over the resolved tree: what stands in an expression or a query, and trees with parts replaced.
+
+What is found is a list: a walk ends before the caller looks at what it brought.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 from qserv_py.adql.tree import (
@@ -23,25 +26,38 @@ from qserv_py.adql.tree import (
 )
 
 
-def children(expr: Expr) -> Iterator[Expr]:
-    """Yield the direct sub-expressions; sub-queries are not entered."""
-    for spec in fields(expr):
-        value = getattr(expr, spec.name)
+def children(expr: Expr) -> list[Expr]:
+    """Return the direct sub-expressions; sub-queries are not entered."""
+    found: list[Expr] = []
+    for name in _members(type(expr)):
+        value = getattr(expr, name)
         if isinstance(value, Expr):
-            yield value
+            found.append(value)
         elif isinstance(value, tuple):
             for element in value:
                 if isinstance(element, Expr):
-                    yield element
+                    found.append(element)
                 elif isinstance(element, tuple):
-                    yield from (inner for inner in element if isinstance(inner, Expr))
+                    found += [inner for inner in element if isinstance(inner, Expr)]
+    return found
 
 
-def walk(expr: Expr) -> Iterator[Expr]:
-    """Yield the expression and everything below it."""
-    yield expr
+_MEMBERS: dict[type[Expr], tuple[str, ...]] = {}
+"""Names of the members of each kind of expression, once it was met."""
+
+
+def _members(kind: type[Expr]) -> tuple[str, ...]:
+    if kind not in _MEMBERS:
+        _MEMBERS[kind] = tuple(spec.name for spec in fields(kind))
+    return _MEMBERS[kind]
+
+
+def walk(expr: Expr) -> list[Expr]:
+    """Return the expression and everything below it."""
+    found = [expr]
     for child in children(expr):
-        yield from walk(child)
+        found += walk(child)
+    return found
 
 
 def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
@@ -50,11 +66,11 @@ def rewrite(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
     if changed is not None:
         return changed
     updates: dict[str, object] = {}
-    for spec in fields(expr):
-        value = getattr(expr, spec.name)
+    for name in _members(type(expr)):
+        value = getattr(expr, name)
         new = _rewrite_value(value, change)
         if new is not value:
-            updates[spec.name] = new
+            updates[name] = new
     return replace(expr, **updates) if updates else expr  # type: ignore[arg-type]
 
 
@@ -90,28 +106,34 @@ def is_aggregated(select: Select) -> bool:
     return any(contains_aggregate(expr) for expr in shown)
 
 
-def column_refs(expr: Expr) -> Iterator[ColumnRef]:
-    """Yield the references to columns; those inside sub-queries are not included."""
-    return (part for part in walk(expr) if isinstance(part, ColumnRef))
+def column_refs(expr: Expr) -> list[ColumnRef]:
+    """Return the references to columns; those inside sub-queries are not included."""
+    return [part for part in walk(expr) if isinstance(part, ColumnRef)]
 
 
-def subqueries(expr: Expr) -> Iterator[Query]:
-    """Yield the sub-queries that stand directly in an expression."""
-    return (part.query for part in walk(expr) if isinstance(part, (InQuery, ExistsQuery, ScalarQuery)))
+def subqueries(expr: Expr) -> list[Query]:
+    """Return the sub-queries that stand directly in an expression."""
+    return [part.query for part in walk(expr) if isinstance(part, (InQuery, ExistsQuery, ScalarQuery))]
 
 
-def expressions(query: Query) -> Iterator[Expr]:
-    """Yield the expressions of a query's own clauses; of a set operation, those of its order."""
+def expressions(query: Query) -> list[Expr]:
+    """Return the expressions of a query's own clauses; of a set operation, those of its order."""
+    ordered = [item.expr for item in query.order_by]
     if isinstance(query, SetQuery):
-        yield from (item.expr for item in query.order_by)
-        return
-    yield from (item.expr for item in query.items)
-    if query.joined is not None:
-        yield from join_conditions(query.joined)
-    yield from query.where
-    yield from query.group_by
-    yield from query.having
-    yield from (item.expr for item in query.order_by)
+        return ordered
+    shown = [item.expr for item in query.items]
+    joins = join_conditions(query.joined) if query.joined is not None else []
+    return [*shown, *joins, *query.where, *query.group_by, *query.having, *ordered]
+
+
+def parts(query: Query) -> list[Expr]:
+    """Return the expressions of a query's own clauses, and everything below them."""
+    return [part for expr in expressions(query) for part in walk(expr)]
+
+
+def inner_queries(query: Query) -> list[Query]:
+    """Return the sub-queries that stand directly in a query's own expressions."""
+    return [inner for expr in expressions(query) for inner in subqueries(expr)]
 
 
 def leaves(tree: Joined | int) -> set[int]:
@@ -141,12 +163,11 @@ def conditions_that_hold(tree: Joined | int | None) -> tuple[Expr, ...]:
     return (*own, *left, *right)
 
 
-def join_conditions(tree: Joined | int) -> Iterator[Expr]:
-    """Yield the conditions of a tree of joins."""
-    if isinstance(tree, Joined):
-        yield from join_conditions(tree.left)
-        yield from join_conditions(tree.right)
-        yield from tree.on
+def join_conditions(tree: Joined | int) -> list[Expr]:
+    """Return the conditions of a tree of joins."""
+    if isinstance(tree, int):
+        return []
+    return [*join_conditions(tree.left), *join_conditions(tree.right), *tree.on]
 
 
 def all_conditions(select: Select) -> list[Expr]:
@@ -154,19 +175,18 @@ def all_conditions(select: Select) -> list[Expr]:
     return [*select.where, *(join_conditions(select.joined) if select.joined is not None else ())]
 
 
-def blocks(query: Query) -> Iterator[Query]:
-    """Yield a query and every query inside it."""
-    yield query
+def blocks(query: Query) -> list[Query]:
+    """Return a query and every query inside it."""
     if isinstance(query, SetQuery):
-        yield from blocks(query.left)
-        yield from blocks(query.right)
+        inside: list[Query] = [query.left, query.right]
     else:
-        for source in query.sources:
-            if isinstance(source, QuerySource):
-                yield from blocks(source.query)
-    for expr in expressions(query):
-        for inner in subqueries(expr):
-            yield from blocks(inner)
+        inside = [source.query for source in query.sources if isinstance(source, QuerySource)]
+    return [query, *(block for inner in (*inside, *inner_queries(query)) for block in blocks(inner))]
+
+
+def all_refs(query: Query) -> list[ColumnRef]:
+    """Return the references to columns of a query and of every query inside it."""
+    return [part for block in blocks(query) for part in parts(block) if isinstance(part, ColumnRef)]
 
 
 def free_refs(query: Query) -> list[ColumnRef]:
@@ -175,5 +195,5 @@ def free_refs(query: Query) -> list[ColumnRef]:
     found: list[ColumnRef] = []
     for block in blocks(query):
         own |= {block.id} if isinstance(block, SetQuery) else {source.id for source in block.sources}
-        found += [ref for expr in expressions(block) for ref in column_refs(expr)]
+        found += [part for part in parts(block) if isinstance(part, ColumnRef)]
     return [ref for ref in found if ref.source not in own]

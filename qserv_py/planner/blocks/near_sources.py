@@ -136,11 +136,8 @@ class _Choice:
 def _sources_to_keep(select: Select, keys: Mapping[int, Keys]) -> frozenset[int]:
     """Return the sources whose rows had better come from their own chunk: groups, joins, sub-queries hang on them."""
     grouped = list(select.group_by)
-    asked: Counter[int] = Counter()
-    for expr in walks.expressions(select):
-        grouped += [key for part in walks.walk(expr) if isinstance(part, tree.Window) for key in part.partition_by]
-        for query in walks.subqueries(expr):
-            asked.update(ref.source for ref in walks.free_refs(query))
+    grouped += [key for part in walks.parts(select) if isinstance(part, tree.Window) for key in part.partition_by]
+    asked = Counter(ref.source for query in walks.inner_queries(select) for ref in walks.free_refs(query))
     found = {ref.source for ref in grouped if isinstance(ref, ColumnRef) and director_of(ref, keys) is not None}
     joins = walks.join_conditions(select.joined) if select.joined is not None else ()
     found |= {one for condition in joins for one in equal_keys(condition, keys) or ()}

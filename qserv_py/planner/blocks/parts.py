@@ -16,10 +16,8 @@ from qserv_py.planner.plan.nodes import SqlTemplate
 def refs_by_source(select: Select) -> dict[int, dict[str, ColumnRef]]:
     """Return the columns that a block, and the sub-queries in it, read of each source."""
     found: dict[int, dict[str, ColumnRef]] = {}
-    for block in walks.blocks(select):
-        for expr in walks.expressions(block):
-            for ref in column_refs(expr):
-                found.setdefault(ref.source, {})[ref.label] = ref
+    for ref in walks.all_refs(select):
+        found.setdefault(ref.source, {})[ref.label] = ref
     return found
 
 
@@ -38,18 +36,18 @@ def map_expressions(select: Select, change: Callable[[Expr], Expr]) -> Select:
 
 def looks_around(select: Select) -> bool:
     """Whether a sub-query in a block's expressions reads columns of the block: they cannot be renamed."""
-    return any(walks.free_refs(query) for expr in walks.expressions(select) for query in walks.subqueries(expr))
+    return any(walks.free_refs(query) for query in walks.inner_queries(select))
 
 
 def looks_inside(select: Select) -> bool:
     """Whether a block's expressions hold sub-queries."""
-    return any(True for expr in walks.expressions(select) for _ in walks.subqueries(expr))
+    return bool(walks.inner_queries(select))
 
 
 def is_about_any(condition: Expr, sources: Set[int]) -> bool:
     """Whether a condition reads some sources and nothing else."""
     refs = {ref.source for ref in column_refs(condition)}
-    return bool(refs) and refs <= sources and not any(True for _ in walks.subqueries(condition))
+    return bool(refs) and refs <= sources and not walks.subqueries(condition)
 
 
 @dataclass(frozen=True, slots=True)

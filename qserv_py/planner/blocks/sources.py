@@ -1,21 +1,22 @@
-"""The sources of a block, sorted by what answers them, and what of the block concerns each."""
+"""The sources of a block, sorted by what answers them; whether chunks answer the block, and which do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 
 from qserv_py.adql import tree, walks
-from qserv_py.adql.tree import Expr, Query, Select, Source, TableSource
-from qserv_py.adql.walks import conditions_that_hold, is_aggregated, nullable
+from qserv_py.adql.tree import Expr, Query, Select, SetQuery, Source, TableSource
+from qserv_py.adql.walks import is_aggregated, nullable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner.blocks import joins
-from qserv_py.planner.blocks.near_sources import Near
+from qserv_py.planner.blocks.near_sources import Near, plan_correlated, plan_near
 from qserv_py.planner.blocks.neighbours import links_of
 from qserv_py.planner.blocks.parts import is_about_any
 from qserv_py.planner.plan.nodes import NearSource, StageSource
-from qserv_py.planner.sky.chunks import ChunkSet
-from qserv_py.planner.sky.keys import Key, Keys, equal_keys, key_of, keys_of_table, tells_chunk
+from qserv_py.planner.sky.chunks import ChunkSet, Pruning
+from qserv_py.planner.sky.keys import Keys, are_joined, equal_keys, keys_of_rows, keys_of_table, tells_chunk
 
 
 @dataclass(slots=True)
@@ -67,10 +68,9 @@ def reading_near(sources: BlockSources, near: Mapping[int, Near]) -> BlockSource
     )
 
 
-def correlated_queries(select: Select) -> Iterator[Query]:
-    """Yield the sub-queries in a block's expressions that look at the block."""
-    for expr in walks.expressions(select):
-        yield from (query for query in walks.subqueries(expr) if walks.free_refs(query))
+def correlated_queries(select: Select) -> list[Query]:
+    """Return the sub-queries in a block's expressions that look at the block."""
+    return [query for query in walks.inner_queries(select) if walks.free_refs(query)]
 
 
 def with_tables_of(
@@ -110,7 +110,7 @@ def tied_groups(
 
 def holds_windows(select: Select, chunks: ChunkSet, sources: BlockSources) -> bool:
     """Whether the rows of every window of a block stand in one chunk."""
-    windows = [part for expr in walks.expressions(select) for part in walks.walk(expr) if isinstance(part, tree.Window)]
+    windows = [part for part in walks.parts(select) if isinstance(part, tree.Window)]
     if not windows or not chunks.is_partitioned:
         return True
     keys = keys_of_rows(select, sources.keys)
@@ -118,39 +118,59 @@ def holds_windows(select: Select, chunks: ChunkSet, sources: BlockSources) -> bo
     return alone and all(any(tells_chunk(part, keys) for part in window.partition_by) for window in windows)
 
 
-def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
-    """Return the keys that tell the chunk of a block's rows: not those of sources that an outer join may make NULL.
+@dataclass(frozen=True, slots=True)
+class InChunks:
+    """A block that chunks can answer."""
 
-    A key that may be NULL is none for a block whose conditions fail for NULL.
-    """
-    padded = nullable(select.joined)
-    conditions = (*select.where, *conditions_that_hold(select.joined))
-    present = {ref for condition in conditions for ref in _not_null(condition)}
+    select: Select
+    sources: BlockSources
+    near: Mapping[int, Near]
+    """Sources that read rows of other chunks, by id."""
 
-    def known(source: int, label: str, key: Key) -> Key:
-        return replace(key, nullable=key.nullable and (source, label) not in present)
-
-    return {
-        source: {label: known(source, label, key) for label, key in columns.items()}
-        for source, columns in keys.items()
-        if source not in padded
-    }
+    chunks: ChunkSet
 
 
-def _not_null(condition: Expr) -> Iterator[tuple[int, str]]:
-    """Yield the columns, by source and label, that are not NULL where a condition holds."""
-    operands: tuple[Expr, ...] = ()
-    match condition:
-        case tree.Comparison():
-            operands = (condition.left, condition.right)
-        case tree.Between() | tree.InList() | tree.InQuery():
-            operands = (condition.operand,)
-        case tree.Not(operand=tree.IsNull() as absent):
-            operands = (absent.operand,)
-    yield from ((operand.source, operand.label) for operand in operands if isinstance(operand, tree.ColumnRef))
+def in_chunks(select: Select, found: BlockSources, pruning: Pruning) -> InChunks | None:
+    """Return how chunks answer a block; None if they cannot."""
+    select, near = plan_near(select, found.partitioned, found.keys, pruning)
+    sources = reading_near(found, near)
+    chunks = _chunks(select, sources)
+    if chunks is None or not _holds_correlated(select, sources, pruning):
+        return None
+    return InChunks(select, sources, near, chunks)
 
 
-def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Key]:
-    """Return the items of a block that are keys, by label."""
-    found = {item.label: key_of(item.expr, keys) for item in select.items}
-    return {label: key for label, key in found.items() if key is not None}
+def _chunks(select: Select, sources: BlockSources) -> ChunkSet | None:
+    """Return the chunks in which a block has rows; None when no chunk alone can join its sources."""
+    if sources.gathered and not sources.partitioned:
+        return None
+    if select.joined is not None:
+        placed = joins.place(select.joined, sources.chunks, sources.keys)
+        return None if placed is None else placed.chunks
+    if not sources.partitioned:
+        return ChunkSet.anywhere()
+    if not are_joined(sources.anchors, sources.keys, select.where):
+        return None
+    return reduce(lambda a, b: a & b, (sources.chunks[source.id] for source in sources.anchors))
+
+
+def _holds_correlated(select: Select, sources: BlockSources, pruning: Pruning) -> bool:
+    """Whether a chunk holds all that the block's correlated sub-queries ask for."""
+    return all(
+        _is_at_home(query, select, sources.anchors, sources.keys, pruning) for query in correlated_queries(select)
+    )
+
+
+def _is_at_home(
+    query: Query, around: Select, anchors: Sequence[Source], keys: Mapping[int, Keys], pruning: Pruning
+) -> bool:
+    """Whether the rows that a correlated sub-query looks at stand in the chunk of the row around it, or near it."""
+    if isinstance(query, SetQuery) or query.joined is not None:
+        return False
+    if not all(isinstance(source, TableSource) for source in query.sources):
+        return False
+    near = plan_correlated(query, around, anchors, keys, pruning)
+    if near is None:
+        return False
+    inner_anchors, inner_keys = with_tables_of(query, anchors, keys, near)
+    return all(_is_at_home(inner, query, inner_anchors, inner_keys, pruning) for inner in correlated_queries(query))

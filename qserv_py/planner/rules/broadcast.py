@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from qserv_py.adql.tree import Select, TableSource
 from qserv_py.adql.walks import all_conditions
-from qserv_py.planner.blocks.in_chunks import in_chunks
 from qserv_py.planner.blocks.pairs import check_pairs, rows_read
 from qserv_py.planner.blocks.parts import refs_by_source
 from qserv_py.planner.blocks.sources import (
     BlockSources,
     conditions_without,
     holds_windows,
+    in_chunks,
     own_conditions,
     tied_groups,
 )

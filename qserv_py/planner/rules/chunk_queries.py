@@ -8,13 +8,12 @@ from dataclasses import replace
 from qserv_py.adql.tree import ColumnRef, Item, OrderItem, Select
 from qserv_py.adql.walks import is_aggregated, nullable
 from qserv_py.planner.blocks.parts import map_expressions
-from qserv_py.planner.blocks.sources import holds_windows, item_keys, keys_of_rows
+from qserv_py.planner.blocks.sources import holds_windows
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.sky.chunks import ChunkSet
-from qserv_py.planner.sky.keys import Keys, key_of, tells_chunk
+from qserv_py.planner.sky.keys import Keys, item_keys, key_of, keys_of_rows, tells_chunk
 from qserv_py.planner.stages import aggregate
-from qserv_py.planner.stages.fetching import with_received
-from qserv_py.planner.stages.placed_sources import with_placed
+from qserv_py.planner.stages.fetching import with_placed, with_received
 from qserv_py.planner.stages.planning import Block, Gathered, Local, Planned, Planning, depends_on_all_rows
 from qserv_py.planner.stages.subqueries import plan_subqueries
 

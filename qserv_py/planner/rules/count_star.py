@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from qserv_py.adql import walks
 from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Literal, Select, TableSource
-from qserv_py.adql.walks import expressions, rewrite, subqueries, walk
+from qserv_py.adql.walks import rewrite
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.planner.stages.planning import Block, Planned
@@ -24,13 +25,11 @@ def _counted(select: Select, catalog: Catalog) -> Select | None:
     source = select.sources[0]
     if not isinstance(source, TableSource) or source.table.database not in catalog.snapshots:
         return None
-    parts = [part for expr in expressions(select) for part in walk(expr)]
+    parts = walks.parts(select)
     counts = [part for part in parts if isinstance(part, Aggregate)]
     if not counts or any(count.operand is not None for count in counts):
         return None
-    if any(isinstance(part, ColumnRef) for part in parts) or any(
-        True for e in expressions(select) for _ in subqueries(e)
-    ):
+    if any(isinstance(part, ColumnRef) for part in parts) or walks.inner_queries(select):
         return None
     snapshot = catalog.snapshot_of(source.table.database, source.table.name)
     rows = Literal(type=DataType.LONG, value=snapshot.total_rows if snapshot is not None else 0)

@@ -55,6 +55,8 @@ def _with_values_joined(select: Select, ids: Iterator[int]) -> Select:
     ids
         Ids for new sources.
     """
+    if not walks.inner_queries(select):
+        return select
     tables = {
         source.id: source
         for source in select.sources
@@ -111,15 +113,11 @@ def _anchor_of(query: Select, tables: Mapping[int, TableSource]) -> TableSource 
     plain = not (query.joined or query.group_by or query.having or query.distinct or query.offset)
     if others or not isinstance(source, TableSource) or not plain or query.top is not None:
         return None
-    if not isinstance(query.items[0].expr, Aggregate) or any(_subqueries(query)):
+    if not isinstance(query.items[0].expr, Aggregate) or walks.inner_queries(query):
         return None
     around = {ref.source for ref in walks.free_refs(query)}
     anchor = tables.get(around.pop()) if len(around) == 1 else None
     return anchor if anchor is not None and near_pairs([anchor, source], query.where) else None
-
-
-def _subqueries(query: Select) -> Iterator[bool]:
-    return (True for expr in walks.expressions(query) for _ in walks.subqueries(expr))
 
 
 def _joined(
@@ -181,6 +179,6 @@ def _ties(conditions: Sequence[Expr], placed: set[int], source: int) -> list[Exp
     found = []
     for condition in conditions:
         refs = {ref.source for ref in column_refs(condition)}
-        if source in refs and len(refs) > 1 and refs <= placed | {source} and not any(walks.subqueries(condition)):
+        if source in refs and len(refs) > 1 and refs <= placed | {source} and not walks.subqueries(condition):
             found.append(condition)
     return found

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from qserv_py.adql import walks
-from qserv_py.adql.tree import Select
-from qserv_py.adql.walks import column_refs
+from qserv_py.adql.tree import ColumnRef, Select
 from qserv_py.planner.blocks.parts import Carried, looks_around, map_expressions
 from qserv_py.planner.stages.planning import Block, Planned
 
@@ -17,7 +16,7 @@ def rows_first(block: Block) -> Planned | None:
     if block.in_chunks is None or looks_around(select):
         return None
     rest = replace(select, sources=(), joined=None, where=())
-    carried = Carried.of(ref for expr in walks.expressions(rest) for ref in column_refs(expr))
+    carried = Carried.of(part for part in walks.parts(rest) if isinstance(part, ColumnRef))
     joined = Select(items=carried.items, sources=select.sources, joined=select.joined, where=select.where)
     rows = planning.source_of(planning.query(joined))
     return planning.query(map_expressions(replace(rest, sources=(rows,)), carried.read_from(rows.id)))

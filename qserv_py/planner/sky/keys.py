@@ -8,12 +8,25 @@ NULL, or NULL in a list, is no single chunk's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from qserv_py.adql.expressions.constants import constant_key
-from qserv_py.adql.tree import Between, ColumnRef, Comparison, Expr, InList, ResolvedQuery, Select, Source, TableSource
-from qserv_py.adql.walks import all_conditions, blocks
+from qserv_py.adql.tree import (
+    Between,
+    ColumnRef,
+    Comparison,
+    Expr,
+    InList,
+    InQuery,
+    IsNull,
+    Not,
+    ResolvedQuery,
+    Select,
+    Source,
+    TableSource,
+)
+from qserv_py.adql.walks import all_conditions, blocks, conditions_that_hold, nullable
 from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, Table
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.planner.plan.query_plan import KeyLookup
@@ -119,6 +132,44 @@ def tells_chunk(expr: Expr, keys: Mapping[int, Keys]) -> bool:
     """Whether all rows of an equal value of an expression, NULL included, stand in one chunk."""
     key = key_of(expr, keys)
     return key is not None and key.tells_chunk
+
+
+def keys_of_rows(select: Select, keys: Mapping[int, Keys]) -> dict[int, Keys]:
+    """Return the keys that tell the chunk of a block's rows: not those of sources that an outer join may make NULL.
+
+    A key that may be NULL is none for a block whose conditions fail for NULL.
+    """
+    padded = nullable(select.joined)
+    conditions = (*select.where, *conditions_that_hold(select.joined))
+    present = {ref for condition in conditions for ref in _not_null(condition)}
+
+    def known(source: int, label: str, key: Key) -> Key:
+        return replace(key, nullable=key.nullable and (source, label) not in present)
+
+    return {
+        source: {label: known(source, label, key) for label, key in columns.items()}
+        for source, columns in keys.items()
+        if source not in padded
+    }
+
+
+def _not_null(condition: Expr) -> Iterator[tuple[int, str]]:
+    """Yield the columns, by source and label, that are not NULL where a condition holds."""
+    operands: tuple[Expr, ...] = ()
+    match condition:
+        case Comparison():
+            operands = (condition.left, condition.right)
+        case Between() | InList() | InQuery():
+            operands = (condition.operand,)
+        case Not(operand=IsNull() as absent):
+            operands = (absent.operand,)
+    yield from ((operand.source, operand.label) for operand in operands if isinstance(operand, ColumnRef))
+
+
+def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Key]:
+    """Return the items of a block that are keys, by label."""
+    found = {item.label: key_of(item.expr, keys) for item in select.items}
+    return {label: key for label, key in found.items() if key is not None}
 
 
 def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:

@@ -291,7 +291,8 @@ def _is_anywhere(found: Cover) -> bool:
 def _describe(conditions: Iterable[Expr]) -> str:
     names = []
     for condition in conditions:
-        names += [part.shape.kind.value for part in walk(condition) if isinstance(part, InShape)]
-        calls = [part.function for part in walk(condition) if isinstance(part, Call)]
+        parts = walk(condition)
+        names += [part.shape.kind.value for part in parts if isinstance(part, InShape)]
+        calls = [part.function for part in parts if isinstance(part, Call)]
         names += [function.name for function in calls if function in {DISTANCE, IN_REGION, MEETING}]
     return " and ".join(dict.fromkeys(names)) or "ra/dec range"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS
 from qserv_py.adql.tree import Aggregate, ColumnRef, Expr, Item, Select
-from qserv_py.adql.walks import expressions, rewrite, walk
+from qserv_py.adql.walks import parts, rewrite
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.plan.nodes import SqlTemplate
@@ -62,9 +62,7 @@ def split(select: Select, *, source: int) -> Split:
     merged: dict[Expr, Expr] = {}
     groups = tuple(partial.add("g", expr) for expr in select.group_by)
     merged.update(zip(select.group_by, groups, strict=True))
-    aggregates = list(
-        dict.fromkeys(part for expr in expressions(select) for part in walk(expr) if isinstance(part, Aggregate))
-    )
+    aggregates = list(dict.fromkeys(part for part in parts(select) if isinstance(part, Aggregate)))
     rows = any(aggregate.distinct or not _has_partials(aggregate) for aggregate in aggregates)
     for aggregate in aggregates:
         merged[aggregate] = _send_rows(aggregate, partial) if rows else _send_partial(aggregate, partial)

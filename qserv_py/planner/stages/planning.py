@@ -17,9 +17,8 @@ from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError, LimitError
-from qserv_py.planner.blocks.in_chunks import InChunks, in_chunks
 from qserv_py.planner.blocks.placing import narrowing, with_placed_lists
-from qserv_py.planner.blocks.sources import BlockSources
+from qserv_py.planner.blocks.sources import BlockSources, InChunks, in_chunks
 from qserv_py.planner.plan.nodes import StageSource
 from qserv_py.planner.plan.query_plan import CzarStage, Exchanged, MergeStage, ShardStage, Stage
 from qserv_py.planner.plan.slots import StageColumn

@@ -13,11 +13,10 @@ from qserv_py.catalog.types import DataType
 from qserv_py.errors import InternalError
 from qserv_py.planner.blocks.near_sources import plan_correlated
 from qserv_py.planner.blocks.parts import map_expressions
-from qserv_py.planner.blocks.sources import BlockSources, keys_of_rows, with_tables_of
+from qserv_py.planner.blocks.sources import BlockSources, with_tables_of
 from qserv_py.planner.plan.nodes import InStage, StageExists, StageValue
-from qserv_py.planner.sky.keys import Keys, key_of
-from qserv_py.planner.stages.fetching import with_received
-from qserv_py.planner.stages.placed_sources import with_placed
+from qserv_py.planner.sky.keys import Keys, key_of, keys_of_rows
+from qserv_py.planner.stages.fetching import with_placed, with_received
 from qserv_py.planner.stages.planning import Gathered, Local, Planning, depends_on_all_rows
 
 SubqueryExpr = InQuery | ExistsQuery | ScalarQuery
@@ -26,6 +25,8 @@ SubqueryExpr = InQuery | ExistsQuery | ScalarQuery
 
 def plan_subqueries(select: Select, sources: BlockSources, planning: Planning) -> Select:
     """Return a block of chunk queries with the sub-queries in its expressions planned."""
+    if not walks.inner_queries(select):
+        return select
     keys = None
     if sources.partitioned:
         known = keys_of_rows(select, sources.keys)

@@ -54,7 +54,7 @@ from qserv_py.planner.plan.nodes import (
     StageValue,
 )
 from qserv_py.planner.plan.slots import BorderSlot, BucketSlot, Slot, SpatialSlot
-from qserv_py.planner.sky.gnomonic import gnomonic
+from qserv_py.planner.sky.shape_covers import gnomonic
 from qserv_py.planner.writing.dialects import MARK, Dialect, may_overflow, quoted
 
 MAX_SQL = 4_000_000
