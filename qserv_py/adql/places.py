@@ -1,7 +1,8 @@
-"""Where in the ADQL text a node of sqlglot's tree stands, and the errors that say so."""
+"""What is asked of any node of sqlglot's tree: its place in the ADQL text, parts beyond the known; errors about it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlglot import exp
@@ -18,6 +19,11 @@ def offset_of(node: Any) -> int | None:
 def name_offset(node: Any) -> int | None:
     """Return the offset of a column's own name, which its table's may stand before."""
     return offset_of(node.this) if isinstance(node, exp.Column) else offset_of(node)
+
+
+def parts_besides(node: Any, known: Collection[str]) -> list[str]:
+    """Return the names of the parts that a node has beyond the known ones."""
+    return [key for key, value in node.args.items() if value not in (None, [], False) and key not in known]
 
 
 class Failures:

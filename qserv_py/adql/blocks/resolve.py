@@ -16,15 +16,13 @@ from qserv_py.adql.blocks.from_clause import read_from
 from qserv_py.adql.blocks.grouping import check_distinct_order, forbid_aggregates, forbid_windows, with_freed
 from qserv_py.adql.blocks.metadata import output_columns
 from qserv_py.adql.blocks.resolving import CommonTables, Resolving
-from qserv_py.adql.blocks.result_clauses import group_keys, offset, order_items, top
+from qserv_py.adql.blocks.result_clauses import group_keys, offset, order_items, select_items, top
 from qserv_py.adql.blocks.scope import CommonTable, Scope
-from qserv_py.adql.blocks.select_list import select_items
 from qserv_py.adql.blocks.set_queries import SET_OPERATORS, resolve_set
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.conditions import conjuncts, plain_equalities
-from qserv_py.adql.node_parts import parts_besides
 from qserv_py.adql.parse import Mode, ParsedQuery, parse
-from qserv_py.adql.places import Failures
+from qserv_py.adql.places import Failures, parts_besides
 from qserv_py.adql.tree import Expr, Joined, Query, ResolvedQuery, Select
 from qserv_py.adql.walks import conditions_that_hold, nullable
 from qserv_py.adql.wording import describe

@@ -11,8 +11,7 @@ from sqlglot import exp
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.calls import TYPE_OF_NULL, accepts
 from qserv_py.adql.expressions.constants import constant_number
-from qserv_py.adql.expressions.operands import as_double, check_number, mismatch, typed
-from qserv_py.adql.expressions.truth import as_number, is_truth
+from qserv_py.adql.expressions.operands import as_double, as_number, check_number, is_truth, mismatch, typed
 from qserv_py.adql.expressions.typing_rules import sum_type
 from qserv_py.adql.functions import AggregateFunction, Kind
 from qserv_py.adql.places import Failures, offset_of

@@ -8,8 +8,7 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
-from qserv_py.adql.expressions.operands import as_double, check_number, mismatch, typed, unfilled
-from qserv_py.adql.expressions.truth import as_number
+from qserv_py.adql.expressions.operands import as_double, as_number, check_number, mismatch, typed, unfilled
 from qserv_py.adql.expressions.typing_rules import arithmetic_type, literal_type
 from qserv_py.adql.functions import FUNCTIONS
 from qserv_py.adql.places import Failures, offset_of

@@ -1,36 +1,124 @@
-"""sqlglot's expressions to ours: names bound, types checked, everything that is not listed here refused."""
+"""sqlglot's expressions to ours: names bound, types checked, everything that is not listed here refused.
+
+Columns and constants are built here, each other kind by its own module.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from sqlglot import exp
 
 from qserv_py.adql.blocks.scope import Scope
-from qserv_py.adql.expressions import aggregates, arithmetic, choices, conditions, leaves
-from qserv_py.adql.expressions.builder import Handler
+from qserv_py.adql.expressions import aggregates, arithmetic, choices, conditions
+from qserv_py.adql.expressions.builder import Builder, Handler
 from qserv_py.adql.expressions.casts import cast
 from qserv_py.adql.expressions.named_calls import call
-from qserv_py.adql.expressions.operands import mismatch
-from qserv_py.adql.expressions.truth import as_condition
+from qserv_py.adql.expressions.operands import as_condition, mismatch
+from qserv_py.adql.expressions.typing_rules import literal_type
 from qserv_py.adql.expressions.windows import window
-from qserv_py.adql.node_parts import unread_parts
-from qserv_py.adql.places import Failures
-from qserv_py.adql.tree import Expr, Query
+from qserv_py.adql.places import Failures, offset_of
+from qserv_py.adql.tree import Expr, Literal, Query
 from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import AdqlSyntaxError, LimitError
+from qserv_py.errors import AdqlSyntaxError, LimitError, TypeMismatchError
 
 MAX_NESTING = 200
 """Operators and calls inside one another; whatever walks our tree recurses."""
 
+
+def column(node: Any, builder: Builder) -> Expr:
+    """Return the column that a name means."""
+    if node.args.get("catalog"):
+        raise builder.failures.unsupported(
+            "names have at most three parts: database.table.column",
+            node,
+            hint="Leave out what stands before the database.",
+        )
+    identifier = node.this
+    if isinstance(identifier, exp.Star):
+        raise builder.failures.error(
+            AdqlSyntaxError,
+            '"*" cannot stand in an expression',
+            node,
+            hint="Write the columns one by one, or COUNT(*).",
+        )
+    qualifier = None
+    if node.args.get("table") is not None:
+        table = node.args["table"]
+        qualifier = builder.scope.source(table.name, exact=bool(table.args.get("quoted")), node=node)
+    return builder.scope.column(
+        identifier.name,
+        exact=bool(identifier.args.get("quoted")),
+        qualifier=qualifier,
+        node=node,
+        offset=offset_of(node),
+    )
+
+
+def null(node: Any, builder: Builder) -> Expr:
+    """Return NULL."""
+    return Literal(type=None, value=None, offset=offset_of(node))
+
+
+def truth(node: Any, builder: Builder) -> Expr:
+    """Return TRUE or FALSE."""
+    return Literal(type=DataType.BOOLEAN, value=bool(node.this), offset=offset_of(node))
+
+
+def literal(node: Any, builder: Builder) -> Expr:
+    """Return a text or a number."""
+    text, place = str(node.this), offset_of(node)
+    if node.is_string:
+        return Literal(type=DataType.TEXT, value=text, offset=place)
+    if not text.isdecimal() or len(text) > _LONGEST_WHOLE:
+        return _real(text, place, builder.failures)
+    whole = int(text)
+    kind = literal_type(whole)
+    return Literal(type=kind, value=float(whole) if kind is DataType.DOUBLE else whole, offset=place)
+
+
+_LONGEST_WHOLE = 300
+"""Digits; a number with more is read as a real one, which is refused when it is beyond DOUBLE PRECISION."""
+
+
+def _real(text: str, place: int | None, failures: Failures) -> Expr:
+    value = float(text)
+    if math.isinf(value):
+        raise failures.error(
+            TypeMismatchError,
+            f"the number {text} is out of range",
+            place,
+            hint="The largest number of DOUBLE PRECISION is about 1.8e308.",
+        )
+    return Literal(type=DataType.DOUBLE, value=value, offset=place)
+
+
+def hexadecimal(node: Any, builder: Builder) -> Expr:
+    """Return a whole number that is written as 0x1F; sqlglot reads x'1F' as the same."""
+    place, failures = offset_of(node), builder.failures
+    if place is None or failures.text[place : place + 2].lower() != "0x":
+        raise failures.unsupported(f"{describe(node)} is not answered", node, hint=remedy(node))
+    value = int(str(node.this), 16)
+    kind = literal_type(value)
+    if not kind.is_integer:
+        raise failures.error(
+            TypeMismatchError,
+            f"the number 0x{node.this} is beyond BIGINT",
+            place,
+            hint="The largest is 0x7FFFFFFFFFFFFFFF.",
+        )
+    return Literal(type=kind, value=value, offset=place)
+
+
 _HANDLERS: dict[type, Handler] = {
-    exp.Column: leaves.column,
-    exp.Literal: leaves.literal,
-    exp.HexString: leaves.hexadecimal,
-    exp.Null: leaves.null,
-    exp.Boolean: leaves.truth,
+    exp.Column: column,
+    exp.Literal: literal,
+    exp.HexString: hexadecimal,
+    exp.Null: null,
+    exp.Boolean: truth,
     exp.Paren: lambda node, builder: builder.build(node.this),
     exp.Neg: arithmetic.negate,
     **dict.fromkeys(arithmetic.ARITHMETIC, arithmetic.arithmetic),
@@ -60,6 +148,36 @@ _HANDLERS: dict[type, Handler] = {
     exp.Window: window,
 }
 """What builds each kind of sqlglot's nodes; a kind that is not here is refused."""
+
+_USUAL_PARTS = {"this", "expression"}
+_PARTS = {
+    exp.Column: {"this", "table", "db", "catalog"},
+    exp.Literal: {"this", "is_string"},
+    exp.HexString: {"this", "is_integer"},
+    exp.Is: {"this", "expression", "negate"},
+    exp.Between: {"this", "low", "high", "symmetric"},
+    exp.In: {"this", "expressions", "query", "unnest", "field"},
+    exp.Like: {"this", "expression", "negate"},
+    exp.ILike: {"this", "expression", "negate"},
+    exp.Case: {"this", "ifs", "default"},
+    exp.Coalesce: {"this", "expressions"},
+    exp.Cast: {"this", "to"},
+    exp.DPipe: {"this", "expression", "safe"},
+    exp.Div: {"this", "expression", "typed", "safe"},
+    exp.Anonymous: {"this", "expressions"},
+    exp.Window: {"this", "partition_by", "order", "spec", "over"},
+    exp.Count: {"this", "expressions", "big_int"},
+    exp.Min: {"this", "expressions"},
+    exp.Max: {"this", "expressions"},
+}
+"""The parts of a node that its builder looks at: "x IS NOT NULL" is an ``Is`` with a part ``negate``."""
+
+
+def _has_more(node: Any) -> bool:
+    """Whether a node has parts that its builder would pass over in silence; a query has its own that looks."""
+    known = _PARTS.get(type(node), _USUAL_PARTS)
+    more = any(value not in (None, [], False) and key not in known for key, value in node.args.items())
+    return more and not isinstance(node, exp.Query)
 
 
 def _condition_hint(value: Expr) -> str:
@@ -97,7 +215,7 @@ class ExpressionBuilder:
         handler = _HANDLERS.get(type(node))
         if handler is None:
             raise self._refusal(node)
-        if unread_parts(node):
+        if _has_more(node):
             raise self.failures.unsupported(
                 f"{describe(node)} is not answered in this form",
                 node,

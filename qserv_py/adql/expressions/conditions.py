@@ -10,8 +10,18 @@ from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.casts import time_constant
-from qserv_py.adql.expressions.operands import check_text, mismatch, type_of, unfilled
-from qserv_py.adql.expressions.truth import as_condition, as_number, comparable_truth, is_truth, negated, truth_test
+from qserv_py.adql.expressions.operands import (
+    as_condition,
+    as_number,
+    check_text,
+    comparable_truth,
+    is_truth,
+    mismatch,
+    negated,
+    truth_test,
+    type_of,
+    unfilled,
+)
 from qserv_py.adql.expressions.typing_rules import comparable, with_types
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (

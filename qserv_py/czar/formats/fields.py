@@ -94,7 +94,7 @@ def ids_of(names: Sequence[str]) -> list[str]:
     possible = [_NO_NAME_CHARACTER.sub("_", name) for name in names]
     possible = [text if _NAME_START.match(text) else f"_{text}" for text in possible]
     own_first = sorted(range(len(names)), key=lambda place: possible[place] != names[place])
-    chosen = dict(zip(own_first, unique_names(possible[place] for place in own_first), strict=True))
+    chosen = dict(zip(own_first, unique_names([possible[place] for place in own_first]), strict=True))
     return [chosen[place] for place in range(len(names))]
 
 

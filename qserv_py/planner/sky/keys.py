@@ -175,15 +175,18 @@ def item_keys(select: Select, keys: Mapping[int, Keys]) -> dict[str, Key]:
 def wanted(conditions: Sequence[Expr], keys: Mapping[int, Keys]) -> list[KeyLookup]:
     """Return the look-ups that conditions such as ``id = 7``, ``id IN (7, 8)`` and ``id BETWEEN 7 AND 9`` ask for."""
     found = []
+    items: tuple[Expr, ...]
     for condition in conditions:
         if isinstance(condition, Comparison) and condition.operator == "=":
-            key, values = key_of(condition.left, keys), [constant_key(condition.right)]
+            key, items = key_of(condition.left, keys), (condition.right,)
         elif isinstance(condition, InList):
-            key, values = key_of(condition.operand, keys), [constant_key(item) for item in condition.items]
+            key, items = key_of(condition.operand, keys), condition.items
         else:
             continue
-        known = tuple(value for value in values if value is not None)
-        if key is not None and len(known) == len(values):
+        if key is None:
+            continue
+        known = tuple(value for item in items if (value := constant_key(item)) is not None)
+        if len(known) == len(items):
             found.append(KeyLookup(database=key.director[0], director=key.director[1], values=known))
     return found + _wanted_ranges(conditions, keys)
 
@@ -208,11 +211,14 @@ def _wanted_ranges(conditions: Iterable[Expr], keys: Mapping[int, Keys]) -> list
 def _bounds(condition: Expr, keys: Mapping[int, Keys]) -> tuple[Director, int | None, int | None] | None:
     if isinstance(condition, Between):
         key = key_of(condition.operand, keys)
+        if key is None:
+            return None
         low, high = constant_key(condition.low), constant_key(condition.high)
-        return (key.director, low, high) if key and isinstance(low, int) and isinstance(high, int) else None
-    if not isinstance(condition, Comparison):
+        return (key.director, low, high) if isinstance(low, int) and isinstance(high, int) else None
+    if not isinstance(condition, Comparison) or condition.operator not in {">", ">=", "<", "<="}:
         return None
-    key, value = key_of(condition.left, keys), constant_key(condition.right)
+    key = key_of(condition.left, keys)
+    value = None if key is None else constant_key(condition.right)
     if key is None or not isinstance(value, int):
         return None
     match condition.operator:

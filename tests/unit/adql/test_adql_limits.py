@@ -10,8 +10,7 @@ import pytest
 from support.catalogs import plan
 
 from qserv_py import errors
-from qserv_py.adql.parse import MAX_TEXT, Mode, parse
-from qserv_py.adql.text.token_checks import MAX_CHAIN, MAX_DEPTH
+from qserv_py.adql.parse import MAX_CHAIN, MAX_DEPTH, MAX_TEXT, Mode, parse
 from qserv_py.planner.explain import explain
 
 REFUSED = {
