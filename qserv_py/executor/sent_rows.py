@@ -95,6 +95,8 @@ class SentRows:
             If the query was cancelled.
         """
         slots = values_slots(stage)
+        if not slots:
+            return stage, Written({})
         found = {slot: place_rows(slot, tables[slot.stage], catalog, self._cells_of_ids) for slot in slots}
         placed = {slot: rows for slot, rows in found.items() if rows is not None}
         stage = narrowed(stage, placed, catalog)

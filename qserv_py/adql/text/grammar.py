@@ -21,6 +21,7 @@ _NO_TABLES = {"VALUES", "ONLY", "LATERAL", "UNNEST", "TABLE"}
 
 _TABLES = "FROM takes tables, sub-queries with a name, and joins."
 _FOREIGN_JOINS = {"SEMI", "ANTI", "ASOF", "STRAIGHT_JOIN"}
+_JOIN_STARTS = {"JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL"}
 _JOINS = "Write JOIN, LEFT JOIN, RIGHT JOIN or FULL JOIN, or WHERE [NOT] EXISTS (SELECT ...)."
 _ONE_EACH = "Each JOIN takes one ON or USING behind its table; NATURAL and CROSS take none."
 _UNANSWERED_CLAUSES = {
@@ -282,15 +283,12 @@ class Grammar(ExpressionGrammar):
                 waiting -= 1
                 self._join_specification()
                 continue
-            place = self.at
             if word in _FOREIGN_JOINS:
                 raise self.error(f"{word} JOIN is not ADQL", kind=QueryNotSupportedError, hint=_JOINS)
-            needs = self._kind_of_join()
-            if not self.accept("JOIN"):
-                if self.at != place:
-                    raise self.unexpected("JOIN")
+            if word not in _JOIN_STARTS:
                 return
-            waiting += needs
+            waiting += self._kind_of_join()
+            self.expect("JOIN")
             self._table()
 
     def _kind_of_join(self) -> bool:

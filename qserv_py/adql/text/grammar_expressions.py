@@ -13,11 +13,13 @@ from qserv_py.adql.functions import AGGREGATES
 from qserv_py.adql.text.grammar_words import (
     COMPARISONS,
     CONNECTIVES,
+    NAMES,
+    NO_ALIASES,
     OPERATORS,
     QUERY_STARTS,
     SET_OPERATORS,
     Kind,
-    Steps,
+    Reading,
 )
 from qserv_py.adql.words import FOREIGN_FUNCTIONS, NO_NAMES
 from qserv_py.errors import AdqlError, QueryNotSupportedError
@@ -45,12 +47,74 @@ _LITERALS = {Kind.NUMBER, Kind.TEXT}
 _CONTINUES = re.compile(r"(?:\s|--[^\r\n]*+)*+")
 
 
-class ExpressionGrammar(Steps, ABC):
-    """Reads expressions; queries are read by the class built on it."""
+class ExpressionGrammar(Reading, ABC):
+    """Steps over the tokens, and reads expressions; queries are read by the class built on it."""
 
     @abstractmethod
     def query(self, *, begun: bool = False) -> None:
         """Read a query; its first operand has been read when ``begun``."""
+
+    # steps
+
+    def accept(self, word: str) -> bool:
+        """Read a word if it comes next; return whether it did."""
+        if self.words[self.at] == word:
+            self.at += 1
+            return True
+        return False
+
+    def accept_pair(self, first: str, second: str) -> bool:
+        """Read two words if both come next; return whether they did."""
+        if self.words[self.at] == first and self.words[self.at + 1] == second:
+            self.at += 2
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        """Read a word that must come next."""
+        if self.words[self.at] != word:
+            raise self.unexpected(word if word.isalpha() else f'"{word}"')
+        self.at += 1
+
+    def name(self, what: str, *, any_word: bool = False) -> None:
+        """Read a name; ``what`` is what messages call it, ``any_word`` takes the reserved words too."""
+        kind = self.kinds[self.at]
+        if kind not in NAMES and not (
+            kind is Kind.WORD and " " not in self.words[self.at] and (any_word or self.words[self.at] not in NO_NAMES)
+        ):
+            raise self.unexpected(what)
+        self.take_name()
+
+    def take_name(self) -> None:
+        """Read the token at hand as a name."""
+        self.names.append(self.at)
+        self.at += 1
+
+    def starts_name(self) -> bool:
+        """Return whether the token at hand can be the name of a column or a table."""
+        kind = self.kinds[self.at]
+        return kind in NAMES or (kind is Kind.WORD and self.words[self.at] not in NO_NAMES)
+
+    def starts_alias(self) -> bool:
+        """Return whether the token at hand can be the new name of what stands before it."""
+        kind, word = self.kinds[self.at], self.words[self.at]
+        return kind in NAMES or (kind is Kind.WORD and word not in NO_ALIASES and " " not in word)
+
+    def starts_operand(self, place: int) -> bool:
+        """Return whether a name, a literal or a parenthesis stands at a place."""
+        kind, word = self.kinds[place], self.words[place]
+        return kind in {*NAMES, Kind.NUMBER, Kind.TEXT} or word == "(" or (kind is Kind.WORD and word not in NO_ALIASES)
+
+    def is_shift(self) -> bool:
+        """Return whether ``<<`` or ``>>`` comes next, which are two tokens of sqlglot."""
+        here, word = self.at, self.words[self.at]
+        return self.words[here + 1] == word and self.tokens[here].end + 1 == self.tokens[here + 1].start
+
+    def is_number(self) -> bool:
+        """Return whether the token at hand is a whole number."""
+        return self.kinds[self.at] is Kind.NUMBER and self.tokens[self.at].text.isdecimal()
+
+    # expressions
 
     def values(self) -> None:
         """Read expressions between commas."""

@@ -1,4 +1,4 @@
-"""The tokens of a query as the grammar of lenient mode looks at them, and the steps over them."""
+"""The tokens of a query as the grammar of lenient mode looks at them, and what it says of those that stand wrongly."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _KINDS = {
     ),
 }
 
-_NAMES = {Kind.NAME, Kind.DELIMITED}
+NAMES = {Kind.NAME, Kind.DELIMITED}
 
 QUERY_STARTS = {"SELECT", "WITH"}
 SET_OPERATORS = {"UNION", "EXCEPT", "INTERSECT"}
@@ -100,8 +100,8 @@ _EXPECTED_HINTS = {
 """What to write where something is missing."""
 
 
-class Steps:
-    """The tokens of a query and how far they have been read.
+class Reading:
+    """The tokens of a query, how far they have been read, and the errors about the one at hand.
 
     Parameters
     ----------
@@ -136,70 +136,10 @@ class Steps:
         self.bracketed: list[int] = []
         """Places of EXISTS before a query that begins with a parenthesis of its own."""
 
-    def accept(self, word: str) -> bool:
-        """Read a word if it comes next; return whether it did."""
-        if self.words[self.at] == word:
-            self.at += 1
-            return True
-        return False
-
-    def accept_pair(self, first: str, second: str) -> bool:
-        """Read two words if both come next; return whether they did."""
-        if self.words[self.at] == first and self.words[self.at + 1] == second:
-            self.at += 2
-            return True
-        return False
-
-    def expect(self, word: str) -> None:
-        """Read a word that must come next."""
-        if self.words[self.at] != word:
-            raise self.unexpected(word if word.isalpha() else f'"{word}"')
-        self.at += 1
-
-    def name(self, what: str, *, any_word: bool = False) -> None:
-        """Read a name; ``what`` is what messages call it, ``any_word`` takes the reserved words too."""
-        kind = self.kinds[self.at]
-        if kind not in _NAMES and not (
-            kind is Kind.WORD and " " not in self.words[self.at] and (any_word or self.words[self.at] not in NO_NAMES)
-        ):
-            raise self.unexpected(what)
-        self.take_name()
-
-    def take_name(self) -> None:
-        """Read the token at hand as a name."""
-        self.names.append(self.at)
-        self.at += 1
-
-    def starts_name(self) -> bool:
-        """Return whether the token at hand can be the name of a column or a table."""
-        kind = self.kinds[self.at]
-        return kind in _NAMES or (kind is Kind.WORD and self.words[self.at] not in NO_NAMES)
-
-    def starts_alias(self) -> bool:
-        """Return whether the token at hand can be the new name of what stands before it."""
-        kind, word = self.kinds[self.at], self.words[self.at]
-        return kind in _NAMES or (kind is Kind.WORD and word not in NO_ALIASES and " " not in word)
-
-    def starts_operand(self, place: int) -> bool:
-        """Return whether a name, a literal or a parenthesis stands at a place."""
-        kind, word = self.kinds[place], self.words[place]
-        return (
-            kind in {*_NAMES, Kind.NUMBER, Kind.TEXT} or word == "(" or (kind is Kind.WORD and word not in NO_ALIASES)
-        )
-
     def follows_operand(self, place: int) -> bool:
         """Return whether what stands at a place can only follow an operand."""
         word = self.words[place]
         return word in {",", ")", "FROM", "AS", "IS", "IN", "LIKE", "BETWEEN", *CONNECTIVES} or word in COMPARISONS
-
-    def is_shift(self) -> bool:
-        """Return whether ``<<`` or ``>>`` comes next, which are two tokens of sqlglot."""
-        here, word = self.at, self.words[self.at]
-        return self.words[here + 1] == word and self.tokens[here].end + 1 == self.tokens[here + 1].start
-
-    def is_number(self) -> bool:
-        """Return whether the token at hand is a whole number."""
-        return self.kinds[self.at] is Kind.NUMBER and self.tokens[self.at].text.isdecimal()
 
     def shown(self) -> str:
         """Return the token at hand as a message shows it."""

@@ -14,7 +14,7 @@ from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
 from sqlglot.tokens import Token, TokenType
 
-from qserv_py.adql.text.grammar_words import Steps
+from qserv_py.adql.text.grammar_words import Reading
 from qserv_py.adql.words import PLAIN_SIGNS
 from qserv_py.errors import AdqlSyntaxError
 
@@ -175,7 +175,7 @@ KEPT_APART = "\0"
 """Put after such a name until it has been parsed; no text of a query has it."""
 
 
-def for_parser(grammar: Steps) -> list[Token]:
+def for_parser(grammar: Reading) -> list[Token]:
     """Return the tokens of a text as sqlglot is to read them; ``restore`` is due for the tree that is made of them.
 
     Parameters
@@ -200,7 +200,7 @@ def for_parser(grammar: Steps) -> list[Token]:
     return _join_strings(_other_symbols(_with_other_lengths(tokens, grammar)))
 
 
-def _with_other_lengths(tokens: list[Token], grammar: Steps) -> list[Token]:
+def _with_other_lengths(tokens: list[Token], grammar: Reading) -> list[Token]:
     """Return the tokens with those made one that sqlglot reads as two, and the other way round."""
     made: dict[int, tuple[Token, ...]] = {place: _as_in(tokens[place]) for place in grammar.bracketed}
     for place in grammar.fractions:

@@ -49,14 +49,10 @@ class Field:
     arraysize: str
     """Empty for a single value."""
 
-    xtype: str
+    size: int | None
+    """Numbers in a value; None when they vary."""
 
-    @property
-    def size(self) -> int | None:
-        """Numbers in a value; None when they vary."""
-        if self.arraysize == "*":
-            return None
-        return int(self.arraysize or 1)
+    xtype: str
 
     def facts(self) -> dict[str, str]:
         """Return what is known, by the names of VOTable's attributes."""
@@ -102,7 +98,13 @@ def _field(column: OutputColumn, kind: pa.DataType, identifier: str) -> Field:
     datatype, arraysize = _type(column, kind)
     xtype = "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype
     return Field(
-        column=column, name=column.name, id=identifier, datatype=datatype, arraysize=arraysize, xtype=xtype.strip()
+        column=column,
+        name=column.name,
+        id=identifier,
+        datatype=datatype,
+        arraysize=arraysize,
+        size=None if arraysize == "*" else int(arraysize or 1),
+        xtype=xtype.strip(),
     )
 
 

@@ -220,6 +220,8 @@ def _is_of(whole: int, expr: Expr) -> bool:
 
 def with_placed_lists(select: Select) -> Select:
     """Return a block in which ``key IN (...)`` over an earlier stage says that chunks need their own keys only."""
+    if not any(isinstance(condition, InStage) for condition in select.where):
+        return select
     keys = {
         source.id: keys_of_table(source)
         for source in select.sources
