@@ -39,7 +39,6 @@ _SIGNED_NAME = re.compile(r"[\w/+-]+")
 _LONGEST_SHOWN = 40
 """Characters of a name that a hint shows."""
 
-_STAR_WORDS = {"EXCEPT", "EXCLUDE", "REPLACE"}
 _AFTER_A_LIST = {"WHERE", "GROUP BY", "HAVING", "ORDER BY", "LIMIT", "OFFSET", ")", *SET_OPERATORS}
 
 
@@ -113,7 +112,7 @@ class Grammar(ExpressionGrammar):
         else:
             self.accept("ALL")
         limited = self._top()
-        self._select_list()
+        self.select_list()
         if self.kinds[self.at] is Kind.END or self.words[self.at] in _AFTER_A_LIST:
             raise self.error("FROM is missing", hint="Write SELECT ... FROM table.")
         if self.words[self.at] in _UNANSWERED_CLAUSES:
@@ -180,27 +179,6 @@ class Grammar(ExpressionGrammar):
                 self.accept("ROWS")
         if self.words[self.at] in _UNANSWERED_CLAUSES:
             raise self._unanswered()
-
-    def _select_list(self) -> None:
-        empty = self.words[self.at] == "FROM" and not self.follows_operand(self.at + 1)
-        if empty or self.kinds[self.at] is Kind.END:
-            raise self.error("the select list is empty", hint="Write columns, or *, after SELECT.")
-        while True:
-            if self.accept("*"):
-                if self.words[self.at] in _STAR_WORDS and self.words[self.at + 1] == "(":
-                    raise self.error(
-                        "EXCEPT and REPLACE after * are not ADQL",
-                        kind=QueryNotSupportedError,
-                        hint="Write the columns that you want.",
-                    )
-            else:
-                self.expression()
-                if self.accept("AS"):
-                    self.name("a name for the column", any_word=True)
-                elif self.starts_alias():
-                    self.take_name()
-            if not self.accept(","):
-                return
 
     # FROM
 

@@ -43,6 +43,7 @@ _TIMES = {"DATE", "TIME", "TIMESTAMP", "DATETIME", "INTERVAL"}
 _CALLS_WITH_FROM = {"EXTRACT", "OVERLAY", "SUBSTRING", "TRIM"}
 """Functions of SQL-92 whose arguments have words between them."""
 
+_STAR_WORDS = {"EXCEPT", "EXCLUDE", "REPLACE"}
 _LITERALS = {Kind.NUMBER, Kind.TEXT}
 _CONTINUES = re.compile(r"(?:\s|--[^\r\n]*+)*+")
 
@@ -122,6 +123,28 @@ class ExpressionGrammar(Reading, ABC):
             while self.words[self.at + 1] == "," and self.kinds[self.at] in _LITERALS:
                 self.at += 2  # a long list of literals, quickly
             self.expression()
+            if not self.accept(","):
+                return
+
+    def select_list(self) -> None:
+        """Read the items of SELECT with the names that they are given."""
+        empty = self.words[self.at] == "FROM" and not self.follows_operand(self.at + 1)
+        if empty or self.kinds[self.at] is Kind.END:
+            raise self.error("the select list is empty", hint="Write columns, or *, after SELECT.")
+        while True:
+            if self.accept("*"):
+                if self.words[self.at] in _STAR_WORDS and self.words[self.at + 1] == "(":
+                    raise self.error(
+                        "EXCEPT and REPLACE after * are not ADQL",
+                        kind=QueryNotSupportedError,
+                        hint="Write the columns that you want.",
+                    )
+            else:
+                self.expression()
+                if self.accept("AS"):
+                    self.name("a name for the column", any_word=True)
+                elif self.starts_alias():
+                    self.take_name()
             if not self.accept(","):
                 return
 

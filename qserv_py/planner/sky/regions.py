@@ -24,6 +24,7 @@ from qserv_py.adql.tree import (
     Comparison,
     Expr,
     InShape,
+    InUnit,
     Logic,
     Not,
     Shape,
@@ -63,6 +64,10 @@ class Position:
     def is_dec(self, expr: Expr) -> bool:
         """Whether an expression is this source's declination."""
         return self._is(expr, self.dec)
+
+    def has(self, expr: Expr) -> bool:
+        """Whether an expression is one of the two."""
+        return self.is_ra(expr) or self.is_dec(expr)
 
     def _is(self, expr: Expr, label: str) -> bool:
         while isinstance(expr, Cast):
@@ -186,19 +191,25 @@ class _Bounds:
 
 def _bounds(expr: Expr, position: Position) -> _Bounds | None:
     """Return the bounds that a comparison or BETWEEN sets on one coordinate; None when it does not."""
-    if isinstance(expr, Between):
-        low, high = constant_number(expr.low), constant_number(expr.high)
-        if low is None or high is None:
-            return None
-        return _bounds_of(expr.operand, low, high, position)
-    if isinstance(expr, Comparison) and expr.operator in {"<", "<=", ">", ">=", "="}:
-        value = constant_number(expr.right)
-        if value is None:
-            return None
-        low = -_NO_BOUND if expr.operator in {"<", "<="} else value
-        high = _NO_BOUND if expr.operator in {">", ">="} else value
-        return _bounds_of(expr.left, low, high, position)
+    match expr:
+        case Between() if position.has(_measured(expr.operand)):
+            low, high = constant_number(expr.low), constant_number(expr.high)
+            return None if low is None or high is None else _bounds_of(expr.operand, low, high, position)
+        case Comparison(operator="<" | "<=" | ">" | ">=" | "=") if position.has(_measured(expr.left)):
+            value = constant_number(expr.right)
+            if value is None:
+                return None
+            low = -_NO_BOUND if expr.operator in {"<", "<="} else value
+            high = _NO_BOUND if expr.operator in {">", ">="} else value
+            return _bounds_of(expr.left, low, high, position)
     return None
+
+
+def _measured(expr: Expr) -> Expr:
+    """Return an expression without the units that it is brought to."""
+    while isinstance(expr, InUnit):
+        expr = expr.operand
+    return expr
 
 
 def _bounds_of(operand: Expr, low: float, high: float, position: Position) -> _Bounds | None:
@@ -218,7 +229,7 @@ def _comparison(expr: Comparison, position: Position) -> Found:
         (expr.left, expr.right, expr.operator),
         (expr.right, expr.left, _MIRRORED.get(expr.operator, "")),
     ):
-        value = constant_number(limit)
+        value = constant_number(limit) if isinstance(_measured(distance), Call) else None
         if value is None or not math.isfinite(value):  # the servers refuse what overflows
             continue
         distance, radius, _ = unconverted(distance, value, value)
