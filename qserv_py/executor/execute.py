@@ -47,6 +47,9 @@ class Execution:
     cancel: Cancel = field(default_factory=Cancel)
     """Says when the query is to end."""
 
+    schema: pa.Schema = field(init=False)
+    """Schema of the answer."""
+
     _runs: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
     _kept: dict[str, pa.Table] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Execution:
     _sent: SentRows = field(init=False)
 
     def __post_init__(self) -> None:
+        self.schema = answer_schema(self.plan.columns)
         self._ending = Cancel(self.cancel)
         self._sent = SentRows(
             self.engines.store,
@@ -65,11 +69,6 @@ class Execution:
             cells_of_ids=self.cells_of_ids,
             cancel=self._ending,
         )
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Schema of the answer."""
-        return answer_schema(self.plan.columns)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the answer; leaving early stops the servers."""

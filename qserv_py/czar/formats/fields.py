@@ -52,6 +52,9 @@ class Field:
     size: int | None
     """Numbers in a value; None when they vary."""
 
+    is_array: bool
+    """Whether values are arrays of numbers."""
+
     xtype: str
 
     def facts(self) -> dict[str, str]:
@@ -103,6 +106,7 @@ def _field(column: OutputColumn, kind: pa.DataType, identifier: str) -> Field:
         id=identifier,
         datatype=datatype,
         arraysize=arraysize,
+        is_array=is_list(kind),
         size=None if arraysize == "*" else int(arraysize or 1),
         xtype=xtype.strip(),
     )

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats.cells import times
-from qserv_py.czar.formats.fields import NULL_VALUES, Field, is_list
+from qserv_py.czar.formats.fields import NULL_VALUES, Field
 from qserv_py.czar.formats.values import (
     Pieces,
     Values,
@@ -86,7 +86,7 @@ def _null_flags(batch: pa.RecordBatch) -> Values:
 
 def _fixed(column: pa.Array, field: Field, *, refuses: bool) -> Values:
     null = _NO_TRUTH if field.datatype == "boolean" else NULL_VALUES.get(field.datatype, 0)
-    if is_list(column.type):
+    if field.is_array:
         _refuse_null_elements(column, field)
         return fixed_arrays(column, field.size or 1, null, field.name)
     if refuses:
@@ -103,7 +103,7 @@ def _refuse_null_elements(column: pa.Array, field: Field) -> None:
 
 def _varying(column: pa.Array, field: Field) -> tuple[Values, Pieces]:
     """Return the length of each value as it is written before it, and the bytes of the values."""
-    if is_list(column.type):
+    if field.is_array:
         _refuse_null_elements(column, field)
         lengths, flat = elements(column)
         found = numbers(flat, NULL_VALUES.get(field.datatype, 0))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.czar.formats.cells import XML_FORBIDDEN, Style, cell_texts, joined_rows, xml_text
-from qserv_py.czar.formats.fields import NULL_VALUES, Field, fields_of, is_list
+from qserv_py.czar.formats.fields import NULL_VALUES, Field, fields_of
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.formats.values import elements, refuse_characters, refuse_value
 from qserv_py.czar.formats.votable.binary_rows import binary_rows
@@ -79,7 +79,7 @@ def _xml_rows(block: pa.RecordBatch, fields: tuple[Field, ...]) -> bytes:
 
 
 def _xml_cells(column: pa.Array, field: Field) -> pa.Array:
-    if is_list(column.type):
+    if field.is_array:
         return _array_cells(column, field)
     made = cell_texts(column, _STYLE, field.name)
     if not field.column.datatype.is_text:
