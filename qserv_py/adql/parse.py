@@ -18,7 +18,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError
 from sqlglot.tokens import Token, TokenType
 
-from qserv_py.adql.blocks.show import Show, is_show, read_show
+from qserv_py.adql.blocks.show import Show, read_show
 from qserv_py.adql.strict.check import SERVICE_FUNCTIONS, check_strict
 from qserv_py.adql.text.grammar import Grammar
 from qserv_py.adql.text.grammar_words import NO_ALIASES
@@ -109,7 +109,7 @@ def parse(text: str, *, mode: Mode = Mode.LENIENT, functions: Collection[str] = 
     tokens = tokenize(text)
     _check_bounds(tokens)
     tokens = _one_statement(text, tokens)
-    if is_show(tokens):
+    if _is_show(tokens[0]):
         return _shown(text, tokens, mode)
     _check_start(text, tokens)
     tokens = for_parser(_grammar_of(text, tokens, mode, functions))
@@ -277,6 +277,10 @@ def _free_case(tree: Any, text: str) -> None:
         start = name.meta.get("start")
         if start is not None and text[start] == BACKTICK:
             name.set("quoted", False)
+
+
+def _is_show(first: Token) -> bool:
+    return first.text.upper() in {"SHOW", "DESCRIBE", "DESC"} and first.token_type is not TokenType.IDENTIFIER
 
 
 def _shown(text: str, tokens: list[Token], mode: Mode) -> ParsedQuery:

@@ -143,11 +143,6 @@ def _literal(text: str) -> str:
 # reading
 
 
-def is_show(tokens: list[Token]) -> bool:
-    """Whether a text begins as a statement of this module does."""
-    return tokens[0].text.upper() in {"SHOW", "DESCRIBE", "DESC"} and tokens[0].token_type is not TokenType.IDENTIFIER
-
-
 def read_show(text: str, tokens: list[Token]) -> Show:
     """Return what a text that begins with SHOW or DESCRIBE asks for.
 

@@ -67,7 +67,7 @@ def plan_near(
     select: Select, partitioned: Sequence[Source], keys: Mapping[int, Keys], pruning: Pruning
 ) -> tuple[Select, dict[int, Near]]:
     """Return a block with the conditions that pair neighbours, and its near sources by id; none if it needs none."""
-    if len(partitioned) < 2:
+    if select.joined is None and are_joined(partitioned, keys, select.where):
         return select, {}
     choice = _Choice(select, partitioned, keys, pruning, _sources_to_keep(select, keys))
     if select.joined is not None:
@@ -76,8 +76,6 @@ def plan_near(
             return select, {}
         near = {one: choice.near(link, outer.own[one]) for one, link in outer.near.items()}
         return replace(select, joined=outer.joined), near
-    if are_joined(partitioned, keys, select.where):
-        return select, {}
     inner = neighbours.plan_inner(partitioned, select.where, keys, pruning.catalog, choice.cost)
     if inner is None:
         return select, {}

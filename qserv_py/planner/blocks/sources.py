@@ -132,8 +132,10 @@ class InChunks:
 
 def in_chunks(select: Select, found: BlockSources, pruning: Pruning) -> InChunks | None:
     """Return how chunks answer a block; None if they cannot."""
-    select, near = plan_near(select, found.partitioned, found.keys, pruning)
-    sources = reading_near(found, near)
+    near: Mapping[int, Near] = {}
+    if len(found.partitioned) > 1:
+        select, near = plan_near(select, found.partitioned, found.keys, pruning)
+    sources = reading_near(found, near) if near else found
     chunks = _chunks(select, sources)
     if chunks is None or not _holds_correlated(select, sources, pruning):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from qserv_py.adql import walks
 from qserv_py.adql.tree import ColumnRef, Item, OrderItem, Select
 from qserv_py.adql.walks import is_aggregated, nullable
 from qserv_py.planner.blocks.parts import map_expressions
@@ -26,7 +27,8 @@ def chunk_queries(block: Block) -> Planned | None:
     sources = placed.sources
     select = replace(placed.select, sources=with_received(placed.select, sources, placed.near, planning))
     select = with_placed(select, sources, planning)
-    select = plan_subqueries(select, sources, planning)
+    if walks.inner_queries(select):
+        select = plan_subqueries(select, sources, planning)
     padded = nullable(select.joined)
     select, chunks = planning.pruning.prune(select, placed.chunks, sources.keys, nullable=padded)
     known_keys = keys_of_rows(select, sources.keys)

@@ -153,11 +153,11 @@ def region_of(conditions: Sequence[Expr], position: Position) -> Region | None:
     if zone != _Bounds():
         pure.append(zone.cover())
     # A condition that is only partly about the place says where rows can be, and is still tested on every row.
-    partly = [other.cover for _, other in found if not other.spatial and not _is_anywhere(other.cover)]
-    if not pure and not partly:
+    partly = [other.cover.maybe for _, other in found if not other.spatial and other is not _OTHER]
+    limits = [maybe for maybe in partly if ranges.total(maybe) != HEALPIX_CELLS]
+    if not pure and not limits:
         return None
     whole = reduce(lambda a, b: a & b, pure, cover.EVERYWHERE)
-    limits = [part.maybe for part in partly]
     inside = reduce(ranges.intersection, limits, whole.inside)
     maybe = reduce(ranges.intersection, limits, whole.maybe)
     tested = {id(condition) for condition, other in found if not other.spatial}
@@ -293,10 +293,6 @@ def _relation(expr: Call, position: Position) -> Found:
         if reach is not None:
             return Found(Cover(cover.NOWHERE.inside, circle(numbers[0], numbers[1], reach).maybe), True)
     return _OTHER
-
-
-def _is_anywhere(found: Cover) -> bool:
-    return ranges.total(found.maybe) == HEALPIX_CELLS
 
 
 def _describe(conditions: Iterable[Expr]) -> str:

@@ -25,8 +25,6 @@ SubqueryExpr = InQuery | ExistsQuery | ScalarQuery
 
 def plan_subqueries(select: Select, sources: BlockSources, planning: Planning) -> Select:
     """Return a block of chunk queries with the sub-queries in its expressions planned."""
-    if not walks.inner_queries(select):
-        return select
     keys = None
     if sources.partitioned:
         known = keys_of_rows(select, sources.keys)
