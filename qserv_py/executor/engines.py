@@ -79,6 +79,7 @@ class Engines:
         self._merge_spill_bytes = merge_spill_bytes
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
+        self._tidying: set[threading.Thread] = set()
 
     def pool(self, worker: str) -> QueryPool:
         """Return the connections to a worker, by its name; ClusterError if the cluster has no such worker."""
@@ -107,8 +108,28 @@ class Engines:
                 )
             return self._merge
 
+    def tidying(self, work: Callable[[], object]) -> threading.Thread:
+        """Return a thread that sees the end of a query that was left early; ``close`` waits for it."""
+
+        def tidy() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._tidying.discard(thread)
+
+        thread = threading.Thread(target=tidy, name="qserv-tidy", daemon=True)
+        with self._lock:
+            self._tidying.add(thread)
+        thread.start()
+        return thread
+
     def close(self) -> None:
-        """Close all connections; no query may be running."""
+        """Close all connections; no query may be running, those that end are waited for."""
+        with self._lock:
+            tidying = list(self._tidying)
+        for thread in tidying:
+            thread.join()
         self.threads.shutdown(wait=True, cancel_futures=True)
         self.copying.shutdown(wait=True)
         for pool in self._pools.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -86,9 +85,7 @@ class Execution:
             else:
                 self._ending.cancel()
                 source.close()  # type: ignore[attr-defined]
-                tidying = threading.Thread(target=self._tidy, args=(background,), name="qserv-tidy", daemon=True)
-                tidying.start()
-                tidying.join(LEAVE_S)
+                self.engines.tidying(lambda: self._tidy(background)).join(LEAVE_S)
 
     def _tidy(self, background: BackgroundRows | None) -> None:
         """Wait until nobody works for the query any more, and drop what it made."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,7 +29,7 @@ from qserv_py.errors import (
     UnknownTableError,
     UserError,
 )
-from qserv_py.executor import runner
+from qserv_py.executor import execute, runner
 from qserv_py.executor.execute import Execution
 
 
@@ -77,6 +78,25 @@ def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field:
 
 
 @pytest.mark.timeout(60)
+def test_closing_waits_for_whoever_tidies_up_behind_a_query(
+    cluster: Cluster, field: Loaded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They use connections to DuckDB, which must not be closed under them."""
+    monkeypatch.setattr(execute, "LEAVE_S", 0.0)
+    monkeypatch.setattr(execute.SentRows, "drop", lambda self: time.sleep(0.5))
+    with Session(cluster) as session:
+        answer = session.answer("SELECT COUNT(*) AS n FROM field.Object GROUP BY k ORDER BY n")
+        rows = answer.batches()
+        next(rows)
+        rows.close()
+        assert tidying()
+    assert not tidying()
+
+
+def tidying() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "qserv-tidy"]
+
+
 def test_a_merge_that_needs_few_rows_lets_the_rest_go(
     cluster: Cluster, field: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
