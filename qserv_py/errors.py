@@ -259,7 +259,7 @@ class JobInterruptedError(QservError):
 
 
 class QueryCancelledError(QservError):
-    """The user cancelled the query."""
+    """The query was cancelled: by its user, by the operator, by the end of a service."""
 
     code = "query_cancelled"
 

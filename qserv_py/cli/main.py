@@ -29,6 +29,7 @@ COMMANDS = {
         "pipelines.pipeline_commands:pipeline",
         "Make Butler repositories, run pipelines over them.",
     ),
+    "cancel": ("queries.cancel_command:cancel", "End a query that runs, in any process."),
     "job": ("queries.job_commands:job", "List, watch, cancel and fetch the jobs of a service."),
     "serve": ("operation.serve_commands:serve", "Serve TAP and the other services over HTTP."),
     "grant": ("operation.grant_commands:grant", "Let users, groups or everybody read a database."),
@@ -36,7 +37,7 @@ COMMANDS = {
     "table": ("data.table_commands:table", "Make, list, share and drop tables that users keep."),
     "token": ("operation.token_commands:token", "Make, list and revoke access tokens."),
     "sim": ("pipelines.sim_commands:sim", "Make data whose truth is known: raw images of a survey."),
-    "list": ("data.list_commands:list_group", "List databases, tables, chunks and workers."),
+    "list": ("data.list_commands:list_group", "List databases, tables, chunks, workers and running queries."),
 }
 """Where each command is, below this package, and what ``qserv --help`` says of it; in the order of the help."""
 

@@ -1,4 +1,7 @@
-"""The rows of a query on their way, cut at a number of rows, and the figures of the query."""
+"""The rows of a query on their way, cut at a number of rows, and the figures of the query.
+
+Where it was cancelled, the reason is what the user is told: PostgreSQL and DuckDB only say that a statement was.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from qserv_py.adql.tree import OutputColumn
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryStats, RunningQuery
+from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.execute import Execution
 from qserv_py.planner.plan.query_plan import QueryPlan
 
@@ -75,6 +79,8 @@ class Answer:
                     yield batch
                 if self.stats.overflow:
                     break
+        except QueryCancelledError as error:
+            raise self.query.cancel.reason if self.query.cancel.is_cancelled else error from error
         finally:
             rows.close()  # type: ignore[attr-defined]
             self.stats.chunks = self.plan.chunks - self.execution.chunks_spared

@@ -2,10 +2,14 @@
 
 A row belongs to one process, the *czar*, whose name stands in it and which holds an advisory lock of that name while it
 lives. Rows of processes that died are swept before anybody reads.
+
+A query of another process is ended by a notification, which PostgreSQL sends to every connection that listens: the one
+that a process writes its rows with. Nothing is asked of the registry to hear it.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +18,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.statements import lock_if_free, run
+from qserv_py.registry.statements import Connection, lock_if_free, run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,9 @@ class QueryEntry:
     phase: str
     owner: str
     """Name of who asks; ``operator`` on the cluster's machine, ``anonymous`` where nothing was proven."""
+
+    identity: Mapping[str, Any]
+    """Who asks, as ``Identity.as_record`` writes it."""
 
     text: str
     started_at: datetime
@@ -93,11 +100,11 @@ def sweep_queries(registry: Registry, *, besides: str = "") -> int:
     return swept
 
 
-def list_queries(registry: Registry) -> list[QueryEntry]:
-    """Return what runs on the cluster, the oldest first."""
+def list_queries(registry: Registry, query_id: str | None = None) -> list[QueryEntry]:
+    """Return what runs on the cluster, the oldest first; with an id only the query of that id."""
     sweep_queries(registry)
     with registry.connection() as connection:
-        rows = run(connection, "list_queries").fetchall()
+        rows = run(connection, "list_queries", query_id=query_id).fetchall()
     return [
         QueryEntry(
             query_id=query_id,
@@ -106,9 +113,44 @@ def list_queries(registry: Registry) -> list[QueryEntry]:
             priority=priority,
             phase=phase,
             owner=owner,
+            identity=identity,
             text=text,
             started_at=started_at,
             snapshots=snapshots,
         )
-        for query_id, czar, kind, priority, phase, owner, text, started_at, snapshots in rows
+        for query_id, czar, kind, priority, phase, owner, identity, text, started_at, snapshots in rows
     ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    """What a process is told that runs a query that is to end."""
+
+    czar: str
+    """Name of the process."""
+
+    query_id: str
+    by_operator: bool
+    """Whether the operator wants it; else the owner of the query."""
+
+
+def tell_cancel(registry: Registry, order: CancelOrder) -> None:
+    """Tell a process to end a query; nobody answers, but the row goes when the query has ended."""
+    told = {"czar": order.czar, "query": order.query_id, "by_operator": order.by_operator}
+    with registry.connection() as connection:
+        run(connection, "tell_cancel", told=json.dumps(told))
+
+
+def hear_cancels(connection: Connection) -> None:
+    """Let a connection be told which queries are to end; ``cancels_heard`` reads what it was told."""
+    run(connection, "hear_cancels")
+
+
+def cancels_heard(connection: Connection, *, czar: str) -> list[CancelOrder]:
+    """Return what a process was told since the last call; the registry is asked nothing."""
+    orders = []
+    for heard in connection.notifies(timeout=0):
+        told = json.loads(heard.payload)
+        if told["czar"] == czar:
+            orders.append(CancelOrder(czar=czar, query_id=told["query"], by_operator=told["by_operator"]))
+    return orders

@@ -1,4 +1,4 @@
-"""``/api``: what TAP cannot say, as JSON: whether a query is right and what it will do."""
+"""``/api``: what TAP cannot say, as JSON: whether a query is right, what it will do, what runs and how to end it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from qserv_py.adql.parse import Mode, parse
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.queries.cancel_orders import cancel_query, queries_of
 from qserv_py.czar.user_tables.user_tables import database_of
 from qserv_py.errors import QservError, UserError
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.explain import explain as explained
 from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
+from qserv_py.registry.queries import QueryEntry
 from qserv_py.registry.user_tables import UserTable
 from qserv_py.vo.http.parameters import bounded_body
 from qserv_py.vo.http.replies import error_json
@@ -53,6 +55,43 @@ async def user_tables(request: Request) -> Response:
     taken = await run_in_threadpool(kept.kept_bytes, identity)
     most = service.rules.limits_for(identity).user_table_bytes
     return JSONResponse({"tables": [_table(table, identity) for table in tables], "bytes": taken, "most_bytes": most})
+
+
+async def queries(request: Request) -> Response:
+    """List the queries of the requester that run, at this service or in another process of the cluster."""
+    service, identity = service_of(request), known_requester_of(request).identity
+
+    def read() -> list[QueryEntry]:
+        with service.session.cluster.registry() as registry:
+            return queries_of(registry, identity)
+
+    return JSONResponse({"queries": [_query(entry) for entry in await run_in_threadpool(read)]})
+
+
+async def cancel(request: Request) -> Response:
+    """End a query of the requester; the reply comes when it has ended."""
+    service, requester = service_of(request), known_requester_of(request)
+    service.admission.count(requester)
+    query_id = request.path_params["query_id"]
+
+    def end() -> None:
+        with service.session.cluster.registry() as registry:
+            cancel_query(registry, query_id, requester.identity)
+
+    await run_in_threadpool(end)
+    return JSONResponse({"id": query_id})
+
+
+def _query(entry: QueryEntry) -> dict[str, Any]:
+    return {
+        "id": entry.query_id,
+        "kind": entry.kind,
+        "phase": entry.phase,
+        "owner": entry.owner,
+        "started": iso_time(entry.started_at),
+        "snapshots": dict(entry.snapshots),
+        "text": entry.text,
+    }
 
 
 def _table(table: UserTable, identity: Identity) -> dict[str, Any]:
@@ -147,6 +186,8 @@ API_ROUTES = [
     Route("/validate", validate, methods=["POST"]),
     Route("/explain", explain, methods=["POST"]),
     Route("/tables", user_tables, methods=["GET"]),
+    Route("/queries", queries, methods=["GET"]),
+    Route("/queries/{query_id}", cancel, methods=["DELETE"]),
     Route("/openapi.json", openapi, methods=["GET"]),
 ]
 """Below ``/api``."""

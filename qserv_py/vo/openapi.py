@@ -52,6 +52,15 @@ def openapi_document() -> Schema:
                     _reference("UserTables"),
                 )
             },
+            "/queries": {
+                "get": _operation("queries", "List the queries of the requester that run.", _reference("Queries"))
+            },
+            "/queries/{query_id}": {
+                "parameters": [{"name": "query_id", "in": "path", "required": True, "schema": _TEXT}],
+                "delete": _operation(
+                    "cancel", "End a query of the requester; the reply comes when it has ended.", _object({"id": _TEXT})
+                ),
+            },
         },
         "components": {
             "schemas": _SCHEMAS,
@@ -67,7 +76,7 @@ def _operation(name: str, summary: str, answer: Schema, *, body: Schema | None =
         "operationId": name,
         "summary": summary,
         "responses": {"200": {"description": "The answer.", "content": _json(answer)}}
-        | dict.fromkeys(("400", "401", "413", "429", "500", "503"), failure),
+        | dict.fromkeys(("400", "401", "404", "413", "429", "500", "503"), failure),
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": _json(body)}
@@ -123,6 +132,14 @@ _SCHEMAS: Schema = {
             "chunks_known": _COUNT,
             "notes": _list(_TEXT),
             "reads": _list(_object({"table": _TEXT, "rows": _COUNT, "bytes": _COUNT})),
+        }
+    ),
+    "Queries": _object({"queries": _list(_reference("Query"))}),
+    "Query": _object(
+        {
+            **dict.fromkeys(("id", "kind", "phase", "owner", "text"), _TEXT),
+            "started": {"type": "string", "format": "date-time"},
+            "snapshots": {"type": "object", "additionalProperties": _COUNT},
         }
     ),
     "UserTables": _object({"tables": _list(_reference("UserTable")), "bytes": _COUNT, "most_bytes": _COUNT}),

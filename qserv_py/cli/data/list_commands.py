@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from qserv_py.cli.options import cluster_option, format_option
 from qserv_py.cli.rows import print_rows
+
+if TYPE_CHECKING:
+    from qserv_py.registry.queries import QueryEntry
+    from qserv_py.remote.queries import QueryView
 
 
 @click.group("list")
@@ -110,13 +116,20 @@ def workers(cluster_dir: Path, row_format: str) -> None:
 @list_group.command()
 @cluster_option
 @format_option
-def queries(cluster_dir: Path, row_format: str) -> None:
+@click.option("--url", default="", is_eager=True, metavar="URL", help="Yours at this service; QSERV_TOKEN says whose.")
+def queries(cluster_dir: Path, row_format: str, url: str) -> None:
     """List the queries that run, in any process of the cluster, and the snapshots that they read."""
-    from qserv_py.czar.cluster import open_cluster
-    from qserv_py.registry.queries import list_queries
+    found: Sequence[QueryEntry | QueryView]
+    if url:
+        from qserv_py.cli.queries.service_option import queries_at
 
-    with open_cluster(cluster_dir).registry() as registry:
-        found = list_queries(registry)
+        found = queries_at(url).list()
+    else:
+        from qserv_py.czar.cluster import open_cluster
+        from qserv_py.registry.queries import list_queries
+
+        with open_cluster(cluster_dir).registry() as registry:
+            found = list_queries(registry)
     rows = [
         (
             entry.query_id,

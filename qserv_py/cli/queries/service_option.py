@@ -11,7 +11,9 @@ import click
 from qserv_py.errors import ConfigError
 
 if TYPE_CHECKING:
+    from qserv_py.remote.http import Service
     from qserv_py.remote.jobs import Jobs
+    from qserv_py.remote.queries import RemoteQueries
 
 URL_VARIABLE = "QSERV_URL"
 TOKEN_VARIABLE = "QSERV_TOKEN"  # noqa: S105 - the name of a variable
@@ -28,9 +30,21 @@ def url_option(function: Function) -> Function:
 
 def jobs_at(url: str) -> Jobs:
     """Return the jobs of the service at an address."""
+    from qserv_py.remote.jobs import Jobs
+
+    return Jobs(_service_at(url))
+
+
+def queries_at(url: str) -> RemoteQueries:
+    """Return the running queries at the service at an address, those of the owner of the token."""
+    from qserv_py.remote.queries import RemoteQueries
+
+    return RemoteQueries(_service_at(url))
+
+
+def _service_at(url: str) -> Service:
     if not url:
         raise ConfigError("no service was named", hint=f"Give --url URL or set {URL_VARIABLE}.")
     from qserv_py.remote.http import Service
-    from qserv_py.remote.jobs import Jobs
 
-    return Jobs(Service(url, token=os.environ.get(TOKEN_VARIABLE, "")))
+    return Service(url, token=os.environ.get(TOKEN_VARIABLE, ""))

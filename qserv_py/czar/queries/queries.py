@@ -1,8 +1,8 @@
 """The queries that run in this process: the one place where they are made, watched and known.
 
-One thread, the keeper, ends those whose time is up and writes the others into the registry's table of running queries.
-It sleeps while nothing runs, and otherwise looks ten times a second: a query of a few milliseconds meets it rarely, and
-never waits for it.
+One thread, the keeper, ends those whose time is up and those that another process wants to end, and writes the others
+into the registry's table of running queries. It sleeps while nothing runs, and otherwise looks ten times a second: a
+query of a few milliseconds meets it rarely, and never waits for it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from qserv_py.closing import Closing
 from qserv_py.czar.identity.identity import Identity
+from qserv_py.czar.queries.cancel_orders import cancelled_by
 from qserv_py.czar.queries.register import QueryRegister
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import Shares
@@ -142,11 +143,16 @@ class Queries(Closing):
             for query in running:
                 if query.longest_s is not None and now - query.begun >= query.longest_s:
                     query.cancel.cancel(query.late)
-            self._write([query for query in running if now - query.begun >= REGISTERED_S])
+            self._tell_and_hear([query for query in running if now - query.begun >= REGISTERED_S])
 
-    def _write(self, running: list[RunningQuery]) -> None:
+    def _tell_and_hear(self, running: list[RunningQuery]) -> None:
+        """Let the registry know what runs, and end what another process wants to end."""
+        known = {query.id: query for query in running}
         try:
             self._register.write(running)
+            for order in self._register.orders():
+                if order.query_id in known:
+                    known[order.query_id].cancel.cancel(cancelled_by(order))
         except QservError as error:  # the registry is away: the rows are written when it is back
             log.debug("running queries cannot be written down: %s", error.message)
         except Exception:

@@ -1,7 +1,8 @@
 """The running queries of this process as rows of the registry, which any process of the cluster can read.
 
 A process has a name, which stands in its rows, and holds an advisory lock of that name while it lives. Whoever gets the
-lock knows that the process has died, and sweeps its rows: as with the runners of jobs.
+lock knows that the process has died, and sweeps its rows: as with the runners of jobs. On the same connection the
+process hears which of its queries another one wants to end.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from qserv_py.czar.queries.running import QueryPhase, RunningQuery
 from qserv_py.errors import QservError
 from qserv_py.registry import queries
 from qserv_py.registry.connection import Registry
+from qserv_py.registry.queries import CancelOrder
 from qserv_py.registry.statements import Connection, run
 
 LOOK_S = 1.0
@@ -81,6 +83,19 @@ class QueryRegister:
             )
             self._written[query.id] = phase
 
+    def orders(self) -> list[CancelOrder]:
+        """Return which of the queries that stand in the rows others want to end; asks the registry nothing.
+
+        Raises
+        ------
+        ClusterError
+            If the connection has broken; what was told meanwhile is told again by whoever wants it.
+        """
+        if self._locked_on is None or not self._written:
+            return []
+        with self._registry.connection() as connection:
+            return queries.cancels_heard(connection, czar=self._czar) if connection is self._locked_on else []
+
     def close(self) -> None:
         """Take the rows away; the lock goes with the connection."""
         try:
@@ -101,6 +116,7 @@ class QueryRegister:
             if connection is self._locked_on:
                 return False
             run(connection, "lock", name=queries.lock_name(self._czar))
+            queries.hear_cancels(connection)
             self._locked_on = connection
         queries.sweep_queries(self._registry, besides=self._czar)
         queries.delete_queries(self._registry, czar=self._czar, ids=None)

@@ -1,7 +1,4 @@
-"""A query whose result is written in a format: it ends as overflow when the result has enough bytes.
-
-Where it was cancelled, the reason is what the user is told: PostgreSQL and DuckDB only say that a statement was.
-"""
+"""A query whose result is written in a format: it ends as overflow when the result has enough bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.queries.request import QueryRequest
 from qserv_py.czar.queries.running import RunningQuery
 from qserv_py.czar.queries.uploads import read_uploads
-from qserv_py.errors import QueryCancelledError
 
 
 class WrittenQuery:
@@ -92,12 +88,9 @@ class WrittenQuery:
     def _read(self) -> Generator[pa.RecordBatch, None, None]:
         if self.request.maxrec == 0:
             return
-        try:
-            with closing(self._answer.batches()) as rows:
-                for batch in rows:
-                    if self._query.bytes >= self._most_bytes:
-                        self._overflow = True
-                        return
-                    yield batch
-        except QueryCancelledError as error:
-            raise self._query.cancel.reason if self._query.cancel.is_cancelled else error from error
+        with closing(self._answer.batches()) as rows:
+            for batch in rows:
+                if self._query.bytes >= self._most_bytes:
+                    self._overflow = True
+                    return
+                yield batch

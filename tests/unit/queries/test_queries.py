@@ -15,6 +15,7 @@ from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import Shares
 from qserv_py.errors import ClusterError, LimitError
 from qserv_py.registry.connection import Registry
+from qserv_py.registry.queries import CancelOrder
 
 SHARES = Shares(merges=1, rows=1000, query_rows=600, merge_spill=1, reply_spill=1)
 
@@ -25,6 +26,7 @@ class Register:
     def __init__(self, registry: Registry) -> None:
         self.rows: set[str] = set()
         self.calls: list[set[str]] = []
+        self.told: list[CancelOrder] = []
         self.is_away = False
 
     @property
@@ -36,6 +38,10 @@ class Register:
             raise ClusterError("the registry does not answer")
         self.rows = {query.id for query in running}
         self.calls.append(self.rows)
+
+    def orders(self) -> list[CancelOrder]:
+        found, self.told = self.told, []
+        return found
 
     def close(self) -> None:
         self.rows = set()
@@ -95,6 +101,18 @@ def test_time_limits_hold_while_the_registry_is_away(queries: Queries) -> None:
         assert query.cancel.wait(5)
         rows(queries).is_away = False
         assert wait_until(lambda: rows(queries).rows == {query.id})
+
+
+def test_a_query_ends_when_another_process_says_so(queries: Queries) -> None:
+    query, other = make(queries), make(queries)
+    with queries.running(query), queries.running(other):
+        assert wait_until(lambda: rows(queries).rows == {query.id, other.id})
+        rows(queries).told = [
+            CancelOrder(czar="ours", query_id=name, by_operator=True) for name in ("another", query.id)
+        ]
+        assert query.cancel.wait(5)
+        assert query.cancel.reason.message == "the query was cancelled by the operator"
+        assert not other.cancel.is_cancelled
 
 
 def test_kinds(queries: Queries) -> None:
