@@ -30,7 +30,12 @@ ON_THE_DEMO = [
     "docs/how-to/shard.md",
     "docs/reference/adql.md",
 ]
-WITH_THEIR_OWN_CLUSTER = ["docs/how-to/cluster.md", "docs/how-to/load.md"]
+WITH_THEIR_OWN_CLUSTER = [
+    "docs/explanation/chunks.md",
+    "docs/explanation/parts.md",
+    "docs/how-to/cluster.md",
+    "docs/how-to/load.md",
+]
 WITH_A_REPOSITORY = ["docs/how-to/ingest-butler.md"]
 WITHOUT_A_CLUSTER = [
     "docs/explanation/single-frame.md",
