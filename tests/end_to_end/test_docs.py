@@ -23,6 +23,9 @@ QSERV = Path(sys.executable).with_name("qserv")
 
 ON_THE_DEMO = [
     "README.md",
+    "docs/explanation/architecture.md",
+    "docs/explanation/qserv.md",
+    "docs/explanation/running-queries.md",
     "docs/how-to/identity.md",
     "docs/how-to/query.md",
     "docs/how-to/recover.md",
