@@ -35,11 +35,14 @@ def answer_schema(columns: Sequence[OutputColumn]) -> pa.Schema:
 
 
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999
-"""The years 1 to 9999 of times, in microseconds since 1970: of all times that PostgreSQL has, those of ISO 8601."""
+"""First and last time that an answer may hold: the years 1 to 9999, in microseconds since 1970.
+
+PostgreSQL knows earlier and later times, such as ``-infinity``, but ISO 8601 has no way to write them.
+"""
 
 
 def check_times(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows of an answer as they are, when readers of answers can take their times.
+    """Return rows of an answer unchanged, once it is known that every format of answers can write their times.
 
     Raises
     ------

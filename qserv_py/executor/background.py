@@ -13,12 +13,12 @@ from qserv_py.errors import InternalError, QservError
 from qserv_py.executor.handover import Handover
 
 MOST_WAITING = 4
-"""Batches on their way from one thread to the other."""
+"""Batches that the working thread may have ready before it waits for the reader."""
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What comes after the last batch."""
+    """Marks the end of the rows in the queue: it comes after the last batch."""
 
     failure: BaseException | None = None
 

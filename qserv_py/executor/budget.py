@@ -15,11 +15,11 @@ class Budget:
     what
         What is held, for messages: "rows of running queries".
     most
-        Bytes of all accounts together.
+        Bytes that all accounts together may hold.
     each
-        Bytes of one account; None for as many as there are.
+        Bytes that one account may hold; None allows it all of ``most``.
     setting, each_setting
-        Names of the settings that say so.
+        Names of the settings that ``most`` and ``each`` come from; messages tell the user to raise them.
     """
 
     def __init__(self, what: str, most: int, *, setting: str, each: int | None = None, each_setting: str = "") -> None:
@@ -76,7 +76,7 @@ class Account:
     Parameters
     ----------
     budget
-        That of the process.
+        The process's budget, which this account takes its bytes from.
     """
 
     def __init__(self, budget: Budget) -> None:
@@ -94,7 +94,7 @@ class Account:
         self.most = max(self.most, self.taken)
 
     def give_back(self, size: int | None = None) -> None:
-        """Give bytes back, without a number all."""
+        """Give back so many bytes, or all that the account holds when no number is given."""
         size = self.taken if size is None else size
         self.taken -= size
         self._budget.give_back(size)

@@ -20,7 +20,7 @@ class WorkerAddress:
     """How one worker is reached."""
 
     worker: Worker
-    """With the reader's connection string."""
+    """Name and address of the worker; its connection string is that of the role which can only read."""
 
     admin: str
     """The superuser's connection string: scratch relations are made with it."""
@@ -35,7 +35,7 @@ class Engines:
         Tells of a name of a worker how to reach it; raises if there is no such worker. Connections are made when a
         query first names the worker.
     workers
-        How many workers there are, about: the threads are as many as they need.
+        About how many workers there are; the number of threads follows from it.
     spill_dir
         Where the merge engine puts what its memory does not hold.
     slots

@@ -1,4 +1,8 @@
-"""A plan to rows: its stages in order, each as a stream where it is read once, else kept."""
+"""Runs a plan: its stages in order. A stage that is read once is streamed, one that is read more often is kept.
+
+For example, ``SELECT band, COUNT(*) FROM Source GROUP BY band`` has two stages: chunk queries count the rows of each
+chunk, and a merge adds the counts up while they come in.
+"""
 
 from __future__ import annotations
 
@@ -38,10 +42,10 @@ class Execution:
     """Rows of the tables that the czar holds, by their qualified names; columns have the physical names."""
 
     chunks_spared: int = 0
-    """Chunks of the plan that the rows of earlier stages showed not to be needed."""
+    """How many of the plan's chunks were not asked, because no row of an earlier stage belongs to them."""
 
     account: Account = field(kw_only=True)
-    """What the rows that the query holds are counted in."""
+    """Counts the bytes of the rows that the query holds in memory."""
 
     cancel: Cancel = field(default_factory=Cancel)
     """Says when the query is to end."""
@@ -54,7 +58,7 @@ class Execution:
     _kept: dict[str, pa.Table] = field(default_factory=dict)
     _failure: BaseException | None = None
     _ending: Cancel = field(init=False)
-    """Ends everything that works for the execution: the query is to end, or its rows are not wanted any more."""
+    """Ends everything that works for the execution, when the query is cancelled and when its reader leaves early."""
 
     _sent: SentRows = field(init=False)
 
@@ -119,7 +123,8 @@ class Execution:
     def _is_streamed(self, stage: Stage, readers: Counter[str]) -> bool:
         """Whether one merge stage reads this stage and no other: then its rows need not be kept.
 
-        Two streams into one statement could wait for each other, as they share the threads.
+        A statement of two streamed inputs could wait for ever: the threads that fill the one would all be taken by the
+        other, which DuckDB does not read yet.
         """
         users = [user for user in self.plan.stages if stage.name in user.reads]
         return (
@@ -179,7 +184,7 @@ class Execution:
         yield from run.batches()
 
     def _input(self, name: str) -> pa.RecordBatchReader | pa.Table:
-        """Return an earlier stage's rows for a merge statement: kept, or as they come."""
+        """Return an earlier stage's rows for a merge statement: the table that was kept, or a stream of what comes."""
         if name in self._kept:
             return self._kept[name]
         stage = next(stage for stage in self.plan.stages if stage.name == name)

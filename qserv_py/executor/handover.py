@@ -1,4 +1,8 @@
-"""A few things on their way from the threads that make them to the one that reads them."""
+"""A bounded queue from the threads that make things to the one that reads them.
+
+For example, chunk queries put Arrow batches in, and wait when eight are there (``runner.QUEUE_LENGTH``) until the merge
+has taken one: so PostgreSQL is never asked for rows faster than they are used.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ LOOK_S = 0.05
 
 
 class Handover(Generic[T]):
-    """A bounded queue that whoever leaves closes, so that nobody waits for him.
+    """A bounded queue. Either side closes it when it leaves, so that the other does not wait for ever.
 
     Parameters
     ----------

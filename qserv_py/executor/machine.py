@@ -1,7 +1,11 @@
 """The life of one shard stage as a state machine: events in, instructions out, no I/O.
 
 ``runner`` does what the instructions say and reports what happened. Order, retries and ends are decided here, so they
-are tested without servers. Whoever wants no more rows leaves; that is no matter of the machine's.
+are tested without servers. A reader who wants no more rows is no event here: ``runner`` ends the statements then.
+
+For example, with two batches for worker w1 and one slot, ``start()`` returns ``SendBatch`` of the first. After its
+``BatchFinished`` the machine returns ``SendBatch`` of the second, and after the second's ``BatchFinished`` it returns
+``Finish``.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass
 from qserv_py.errors import QservError
 
 MAX_ATTEMPTS = 3
-"""Times that a batch of chunk queries is sent before its failure is the query's."""
+"""How often a batch of chunk queries is sent: when the last attempt fails, the query fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The stage failed; what is on its way is not wanted any more."""
+    """The stage failed; rows that are still on their way are to be thrown away."""
 
     error: QservError
 

@@ -35,7 +35,7 @@ class MergeEngine:
     memory_bytes, spill_bytes
         What all queries together may use of memory and of the disk.
     threads
-        Of a statement.
+        Threads that one statement uses.
     """
 
     def __init__(self, *, spill_dir: Path, memory_bytes: int, spill_bytes: int, threads: int = 2) -> None:
@@ -108,7 +108,7 @@ _KINDS: Mapping[type[Exception], type[QservError]] = {
 
 
 _FAILED = re.compile(r"Could not convert string '!(.*)' to INT8", re.DOTALL)
-"""The message of ``qserv_fail``."""
+"""Finds the message that a merge statement failed with, where it called ``qserv_fail``, in DuckDB's text."""
 
 
 def _translate(error: Exception) -> QservError:

@@ -1,4 +1,8 @@
-"""Rows that are placed (``slots.Placing``): the cells of their discs or keys, and the chunks that need any of them."""
+"""Rows that are placed (``slots.Placing``): in which HEALPix cells each belongs, and which chunks need any of them.
+
+For example, an upload of stars is joined with ``Object`` within 1 arc second. Each star belongs to the cells that the
+disc of that radius around it touches. A chunk gets the stars whose cells lie in it; a chunk without any is not asked.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +29,13 @@ _SKY_DEG2 = 129_600 / np.pi
 
 @dataclass(frozen=True, eq=False)
 class PlacedRows:
-    """Rows in the order of their cells; a row stands once in each of its cells."""
+    """Rows sorted by cell. A row that belongs to two cells stands here twice, once for each."""
 
     table: pa.Table
-    """The rows that are placed, in their own order."""
+    """The rows in the order in which they came."""
 
     rows: IntArray
-    """Index of a row of the table."""
+    """Index into ``table`` of the row at each place."""
 
     cells: Cells
 
@@ -41,7 +45,7 @@ class PlacedRows:
         return found.append_column(CELL_COLUMN, pa.array(self.cells.sorted[places]))
 
     def needed_by(self, firsts: IntArray, ends: IntArray) -> IntArray:
-        """Return the places of the rows that any of some chunks needs, given by their ranges of ``healpix29``."""
+        """Return the places of the rows that some chunks need, which are given by their ranges of ``healpix29``."""
         low = np.searchsorted(self.cells.sorted, firsts >> self.cells.shift)
         high = np.searchsorted(self.cells.sorted, (ends - 1) >> self.cells.shift, side="right")
         marks = np.zeros(len(self.cells.sorted) + 1, dtype=np.int64)
@@ -50,14 +54,14 @@ class PlacedRows:
         return np.flatnonzero(np.cumsum(marks[:-1]))
 
     def chunks(self, firsts: IntArray, ends: IntArray) -> IntArray:
-        """Return the indices of those of some chunks that need any row."""
+        """Return which of some chunks need at least one row, as indices into the arguments."""
         low = np.searchsorted(self.cells.sorted, firsts >> self.cells.shift)
         high = np.searchsorted(self.cells.sorted, (ends - 1) >> self.cells.shift, side="right")
         return np.flatnonzero(high > low)
 
 
 def place_rows(slot: ValuesSlot, table: pa.Table, catalog: Catalog, cells_of_ids: CellsOfIds) -> PlacedRows | None:
-    """Return the rows of a slot where chunks need them; None when all are needed everywhere."""
+    """Return the rows of a slot by the cells where chunks need them; None when every chunk needs all rows."""
     match slot.placing:
         case ByPosition() as placing:
             rows, cells, order = _by_position(placing, table, catalog)
@@ -91,7 +95,7 @@ def narrowed(stage: ShardStage, placed: Mapping[ValuesSlot, PlacedRows], catalog
 
 
 def narrowed_plan(plan: QueryPlan, held: Mapping[str, pa.Table], cells_of_ids: CellsOfIds) -> QueryPlan:
-    """Return a plan whose stages are cut down by the rows that are there before it runs, those that the czar holds."""
+    """Return a plan without the chunks that no row of the tables held by the czar needs."""
     tables = {stage.name: held[stage.table.qualified] for stage in plan.stages if isinstance(stage, CzarStage)}
     stages: list[Stage] = []
     for stage in plan.stages:

@@ -32,7 +32,7 @@ QUEUE_LENGTH = 8
 """Arrow batches that may wait for the reader."""
 
 TELL_AGAIN_S = 0.05
-"""How often statements are told to end until they have: a server that had not begun with one does not hear it."""
+"""Pause before a running statement is told once more to end: a server that has not begun with it does not hear it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class ShardRun:
         self._schema = schema_of(stage.columns)
         self._cancel = cancel
         self._statements = Cancel()
-        """Ends the statements: the query is to end, or needs no more rows of this stage."""
+        """Ends the statements of this stage when the query is cancelled, or needs no more rows of the stage."""
 
         self._coming: Handover[pa.RecordBatch | machine.Event] = Handover(QUEUE_LENGTH)
         self._running: dict[int, Future[None]] = {}
@@ -122,7 +122,7 @@ class ShardRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether all that it sent has arrived."""
+        """Whether every batch that was sent to a worker has finished or failed."""
         return self._machine.ended and not self._machine.on_the_way
 
     def stop(self) -> None:

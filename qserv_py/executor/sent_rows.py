@@ -1,4 +1,4 @@
-"""Rows that chunk queries need besides their chunk: of earlier stages, of tables that the czar holds.
+"""Rows that chunk queries read besides those of their chunk: results of earlier stages, uploads, tables of the czar.
 
 Few rows are written into the text of the statements. More are copied once to each worker that runs a statement of the
 stage, into scratch relations (``workers.scratch``); they go when the query ends, however it ends.
@@ -43,7 +43,7 @@ class SentRows:
     stores
         The scratch relations of a worker, by its name.
     number
-        Number that begins the names of scratch relations.
+        Number of this process; the names of its scratch relations begin with it.
     threads
         Runs the copies to several workers side by side.
     cells_of_ids
@@ -116,7 +116,7 @@ class SentRows:
     def drop(self) -> None:
         """Remove what was copied to the workers; returns at once."""
         made, self._made = self._made, {}
-        with suppress(RuntimeError):  # the session is being closed, and its stores drop what is left
+        with suppress(RuntimeError):  # the session is being closed, which drops what is left
             for worker, names in made.items():
                 self._threads.submit(self._stores(worker).drop, names)
 
@@ -177,7 +177,7 @@ def _has_bytes(slot: ValuesSlot) -> bool:
 
 
 def _rows_of(slot: ValuesSlot, table: pa.Table) -> pa.Table:
-    """Return the rows that a slot needs: its columns, a list without repetitions."""
+    """Return the rows that a slot needs: the columns that it reads, and of a list (``IN``) each value once."""
     rows = table.select([column.label for column in slot.columns])
     if slot.form is ValuesForm.LIST:
         return pa.table({slot.columns[0].label: pc.unique(rows.column(0))})

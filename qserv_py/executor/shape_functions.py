@@ -1,6 +1,8 @@
-"""The functions of shapes that merge statements call, in Python: macros would walk polygons with functions of lists.
+"""The functions of shapes that merge statements call, such as ``qserv_area``, in Python.
 
-Chunk queries have the same functions in PostgreSQL, where nearly all shapes are looked at; merges look at those of rows
+A macro in DuckDB's SQL could walk the corners of a polygon by functions of lists alone, which are hard to read.
+
+Chunk queries have the same functions in PostgreSQL, where nearly all shapes are looked at; a merge needs them for rows
 that had to be brought together.
 """
 
@@ -30,10 +32,10 @@ def register(connection: Any) -> None:
 
 
 def _by_rows(function: Callable[..., Any], returns: str, nullable: bool) -> Callable[..., pa.Array]:
-    """Return a function of columns; NULL makes NULL, but where the function takes it itself."""
+    """Return a function of whole columns; a NULL argument gives NULL, unless the function handles it itself."""
     kind = _ARROW[returns]
 
-    @wraps(function)  # DuckDB counts the parameters of its signature
+    @wraps(function)  # DuckDB finds the number of arguments by the signature of the Python function
     def over(*columns: pa.ChunkedArray) -> pa.Array:
         rows = zip(*(column.to_pylist() for column in columns), strict=True)
         found = [None if not nullable and None in row else function(*row) for row in rows]
@@ -133,4 +135,4 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], list[str], str]] = {
     "qserv_healpix_center": (_healpix_center, ["BIGINT", "BIGINT"], "DOUBLE[]"),
     "qserv_epoch_prop_pos": (_epoch_prop_pos, ["DOUBLE"] * 8, "DOUBLE[]"),
 }
-"""Each with the types of its arguments and of its answer, in DuckDB's words."""
+"""Each function with the types of its arguments and of its answer, as DuckDB calls them."""
