@@ -21,7 +21,7 @@ class AdbcConnections:
     Parameters
     ----------
     conninfo
-        Of the database, as libpq reads it.
+        Connection string of the database, as libpq reads it.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -51,7 +51,7 @@ class AdbcConnections:
 
         try:
             database = adbc_driver_postgresql.connect(make_conninfo(self._conninfo, dbname=MAINTENANCE_DATABASE))
-        except adbc_driver_postgresql.dbapi.Error:  # closed to us, or the server is away: ours tells
+        except adbc_driver_postgresql.dbapi.Error:  # connecting to ours says why, if it must
             return adbc_driver_postgresql.connect(self._conninfo)
         database.set_options(uri=self._conninfo)
         return database

@@ -1,7 +1,7 @@
 """The statements that make chunk tables, their parents and indexes; composed from the catalogue, run by ``row_store``.
 
 PostgreSQL aligns values to their width, so columns stand in the order 8, 4, 2, 1 bytes, then those of variable length:
-a row of DP1's Object is half as long that way. The order of the schema is the catalogue's business.
+a row of DP1's Object is half as long that way. Users never see this order: the catalogue has that of the schema.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from qserv_py.catalog.model import (
 
 def stored_columns(table: Table) -> tuple[Column, ...]:
     """Return the columns in the order in which a shard stores them."""
-    # Stable: columns of one width keep the schema's order. Without a width (-1) they come last.
+    # sorted() is stable, so columns of one width keep the schema's order. Those without a width (-1) come last.
     return tuple(sorted(table.columns, key=lambda column: -column.datatype.names.width))
 
 

@@ -29,7 +29,7 @@ _PADDED_TEXT = 32
 """Bytes up to which the texts of a block are padded to one width and handled like fixed values."""
 
 POSTGRES_EPOCH_US = 946_684_800_000_000
-"""2000-01-01, PostgreSQL's zero of time, in microseconds since 1970."""
+"""2000-01-01 in microseconds since 1970; PostgreSQL counts its times from there."""
 
 _WIRE: dict[DataType, str] = {
     DataType.BOOLEAN: "u1",
@@ -92,7 +92,7 @@ def encode_rows(batch: pa.RecordBatch, columns: Sequence[CopyColumn]) -> memoryv
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Field:
-    """One column of a batch on its way: a value of fixed width in the row, or a text put in afterwards."""
+    """One column of a batch that is being encoded: values of fixed width in the row, or texts that are put in later."""
 
     lengths: npt.NDArray[np.int32] | int
     """Bytes of each value, -1 for NULL."""
@@ -145,7 +145,7 @@ _FLOAT8_OID, _INT8_OID = 701, 20
 
 
 def _padded(array: pa.Array, width: int) -> npt.NDArray[np.bytes_]:
-    """Return short texts as bytes of one width, anything behind their end."""
+    """Return short texts as bytes of one width; what stands behind the end of a text is undefined."""
     offsets = np.frombuffer(array.buffers()[1], dtype=np.int32, count=len(array), offset=array.offset * 4)
     data = array.buffers()[2]
     if data is None or not width:
@@ -172,7 +172,7 @@ def _nulls(array: pa.Array) -> npt.NDArray[np.bool_] | None:
 
 
 def _values(array: pa.Array, datatype: DataType) -> npt.NDArray[Any]:
-    """Return the values of a column of fixed width, anything where it is NULL."""
+    """Return the values of a column of fixed width; what stands in place of a NULL is undefined."""
     if datatype is DataType.BOOLEAN:
         values: npt.NDArray[Any] = pc.fill_null(array, False).to_numpy(zero_copy_only=False)
         return values
@@ -182,7 +182,7 @@ def _values(array: pa.Array, datatype: DataType) -> npt.NDArray[Any]:
 
 
 def _raw(array: pa.Array, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return the values buffer of a primitive array without copying it; NULLs show whatever it holds."""
+    """Return the values of a primitive array without copying them; what stands in place of a NULL is undefined."""
     buffer = array.buffers()[1]
     if array.type.bit_width != dtype.itemsize * 8 or buffer is None:
         raise InternalError(f"a column of Arrow type {array.type} cannot be encoded as {dtype}")

@@ -61,7 +61,7 @@ def open_director_index(directory: Path, paths: Sequence[str]) -> DirectorIndex:
     directory
         ``ClusterConfig.czar_dir``.
     paths
-        Relative to it, as the registry's parts of role INDEX have them.
+        Paths relative to ``directory``, as the registry has them in its parts of role INDEX.
     """
     return DirectorIndex([open_index_run(directory / path) for path in paths])
 

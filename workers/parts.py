@@ -1,8 +1,11 @@
 """Parts on disk: immutable Parquet files, sorted by ``healpix29``, in the directory layout of HATS.
 
 A part is written once, flushed to the disk and its checksum taken on the way; after that nobody changes it. Columns
-carry the schema's names and the Arrow types of ``DataType``. Which parts exist is the registry's word alone: a file
-that it does not name is rubbish.
+carry the schema's names and the Arrow types of ``DataType``. Which parts exist is said by the registry alone: a file
+that it does not name belongs to no part and may be removed.
+
+For example, a part of chunk 5/104 of ``dr1.Object`` is
+``dr1/object/dataset/Norder=5/Dir=0/Npix=104/t7_2.parquet`` below the worker's directory of parts.
 """
 
 from __future__ import annotations
@@ -112,7 +115,7 @@ class PartWriter:
         return self
 
     def write(self, rows: pa.Table) -> None:
-        """Append rows, which must go on in the order of ``healpix29``."""
+        """Append rows. They must be sorted by ``healpix29`` and not come before those already written."""
         self._writer.write_table(rows, row_group_size=ROWS_IN_GROUP)
         self._rows += rows.num_rows
 

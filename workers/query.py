@@ -28,11 +28,11 @@ BATCH_BYTES = 1 << 20
 """Bytes of an Arrow batch; some batches of each running statement are in memory."""
 
 _MORE_ROWS_THAN_ONE = "21000"
-"""SQLSTATE of a sub-query that stands for a value."""
+"""SQLSTATE of a sub-query that stands for one value and gives several rows."""
 
 
 class _Statement:
-    """A statement on its way; it can be ended from any thread as long as it runs."""
+    """A statement that a server works on; it can be ended from any thread as long as it runs."""
 
     def __init__(self, cursor: Any) -> None:
         self._lock = threading.Lock()
@@ -45,7 +45,7 @@ class _Statement:
                 self._cursor.adbc_cancel()
 
     def detach(self) -> None:
-        """Say that it has ended: whoever ends it later must not meet the next statement of the connection."""
+        """Note that the statement has ended: a late ``end`` must not hit the next statement of the same connection."""
         with self._lock:
             self._cursor = None
 
@@ -93,7 +93,7 @@ class QueryPool:
                 if isinstance(failure, WorkerUnavailableError) and not fresh:
                     self._forget_idle()
                 raise failure from error
-            if cancel.is_cancelled:  # the server may hear it in the middle of the next statement
+            if cancel.is_cancelled:  # the request may reach the server during the next statement
                 _close(connection)
             else:
                 self._give_back(connection)
@@ -105,12 +105,12 @@ class QueryPool:
 
     @contextmanager
     def _slot(self, cancel: Cancel) -> Iterator[None]:
-        """Be one of those who use the worker."""
+        """Hold one of the worker's slots while the block runs; wait for it when all are taken."""
         with cancel.calling(self._wake_all), self._freed:
             while not self._free and not cancel.is_cancelled:
                 self._freed.wait()
             if cancel.is_cancelled:
-                self._freed.notify()  # the call may have been for a free slot
+                self._freed.notify()  # the wake-up may have been meant for a free slot, which we do not take
                 raise cancel.reason
             self._free -= 1
         try:

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from qserv_py.workers.row_store import Load, RowStore
 
 LOADING_THREADS = 4
-"""COPY keeps a server's core busy; more threads than this only add memory."""
+"""Loads at a time. Each COPY keeps a core of a server busy, so more threads than this only take memory."""
 
 
 def load_all(
@@ -26,7 +26,7 @@ def load_all(
 ) -> int:
     """Run loads, each given with the name of its worker; return the rows brought.
 
-    The first error stops those that have not begun; loads already committed stay, trying again completes the rest.
+    After the first error no further load begins. Loads that were committed stay; a second call loads the rest.
 
     Parameters
     ----------

@@ -27,10 +27,10 @@ from qserv_py.workers.copy_binary import CopyColumn, encode_copy
 from qserv_py.workers.parts import read_part
 
 ROUGH_STATISTICS = 10
-"""Statistics target of all columns; the default of 100 costs ten times as much and changes few plans."""
+"""PostgreSQL's statistics target for all columns; its default of 100 costs ten times as much and changes few plans."""
 
 KEY_STATISTICS = 30
-"""Statistics target of columns with an index."""
+"""PostgreSQL's statistics target for columns with an index."""
 
 LOCK_TIMEOUT = "30s"
 """How long attaching and dropping wait for queries that read the relation."""
@@ -101,7 +101,7 @@ class RowStore(Closing):
                     connection.execute(chunk_tables.create_parent(database.physical, table))
 
     def load(self, schema: str, job: Load) -> int:
-        """Bring the parts into a relation that it does not hold yet, all or none; return the rows brought.
+        """Load the parts that a relation does not hold yet, all or none of them; return the number of rows loaded.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class RowStore(Closing):
             If the server does not answer.
         """
         with self._transaction() as connection:
-            # A load of a killed process may be ending in its backend at this moment.
+            # A process that loaded the same parts may have been killed, and its backend may just be committing them.
             self._lock(f"qserv relation {schema}.{job.relation}")
             held = self._held_parts(schema, job.relation)
             missing = [part for part in job.parts if part.part_id not in held]
@@ -139,7 +139,7 @@ class RowStore(Closing):
             return [HeldRelation(*row) for row in rows]
 
     def superseded_relations(self, schema: str) -> list[tuple[str, float]]:
-        """Return the superseded relations of a schema, and the seconds since they are."""
+        """Return the superseded relations of a schema, each with the seconds since it was superseded."""
         with self._translated_errors():
             rows = self._connection.execute(load("worker/superseded_relations").encode(), {"schema_name": schema})
             return [(relation, float(seconds)) for relation, seconds in rows]
@@ -161,7 +161,7 @@ class RowStore(Closing):
             connection.execute(chunk_tables.ref_view(schema, table, relation))
 
     def supersede(self, schema: str, relations: Sequence[str]) -> None:
-        """Write down that relations are superseded, for `drop` to come later."""
+        """Note in the shard that relations are superseded and since when, so that `drop` can remove them later."""
         with self._translated_errors():
             values = {"schema_name": schema, "relations": list(relations)}
             self._connection.execute(load("worker/supersede").encode(), values)

@@ -2,9 +2,9 @@
 
 ``put`` copies an Arrow table into an unlogged table of the schema ``qserv_scratch`` and commits, so every connection
 of the reader sees it; ``drop`` removes it. Names are never used twice. Whoever makes scratch relations on a worker
-holds an advisory lock there, under the number that begins their names: when the process dies the lock goes, and the
-next czar (or the next start of the cluster) sweeps what it left. The bytes that stand on a worker at a time are
-bounded.
+holds an advisory lock there, under the number that begins their names. When the process dies PostgreSQL frees the lock,
+and the next czar (or the next start of the cluster) drops the relations that the process left. The bytes that
+stand on a worker at a time are bounded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CANCEL_S = 5.0
 """How long a server may take to hear that a statement is to end."""
 
 _STATISTICS = 30
-"""Statistics target of a scratch relation: a sample of 9,000 rows."""
+"""PostgreSQL's statistics target for a scratch relation; this one takes a sample of 9,000 rows."""
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -89,7 +89,7 @@ class ScratchStore:
         name
             From ``new_name``.
         rows
-            With the Arrow types of the columns.
+            Rows to copy; they have the Arrow types of ``columns``.
         columns
             Names and types of the relation's columns.
         index
@@ -179,7 +179,7 @@ class ScratchStore:
         connection.execute(sql.SQL("ANALYZE {}").format(relation))
 
     def _hold_lock(self) -> None:
-        """See that the lock of our number is held; sweep when it is taken, or taken anew."""
+        """Make sure that we hold the lock of our number; when it must be taken, sweep what dead processes left."""
         with self._lock:
             if self._keeper is not None:
                 try:
@@ -189,7 +189,7 @@ class ScratchStore:
                     self._keeper.close()
             with self._translated_errors():
                 self._keeper = psycopg.connect(self._conninfo, autocommit=True)
-                # Before the lock is held: a session is given its own lock again, and would sweep its own tables.
+                # Sweep before the lock is held: PostgreSQL gives a session its own lock again and would sweep our own.
                 self._keeper.execute(load("worker/sweep_scratch").encode())
                 self._keeper.execute(load("worker/hold_scratch").encode(), {"czar": self._number})
 
@@ -247,7 +247,7 @@ def _ended_by(cancel: Cancel, connection: Connection) -> Iterator[None]:
     used = [connection]
 
     def end() -> None:
-        with lock, suppress(psycopg.Error):  # it has ended, or its server is away
+        with lock, suppress(psycopg.Error):  # the statement has ended, or its server is away
             for one in used:
                 one.cancel_safe(timeout=CANCEL_S)
 

@@ -145,7 +145,7 @@ class Server:
             self._clear_remains()
             self._remove_private_sockets()
             return False
-        # what pg_ctl stop does, without needing the programs: fast shutdown first, immediate as the last resort
+        # what `pg_ctl stop` does, but without the programs: first a fast shutdown, as the last resort an immediate one
         for sent in (signal.SIGINT, signal.SIGQUIT):
             pid = self.pid()
             if pid is not None:
@@ -171,7 +171,7 @@ class Server:
         return pid if self._is_ours(pid) else None
 
     def _is_ours(self, pid: int) -> bool:
-        """Whether a process works in our data directory; after a reboot the number may be anybody's."""
+        """Whether a process works in our data directory; after a reboot its number may belong to any other process."""
         try:
             return Path(f"/proc/{pid}/cwd").samefile(self.data_dir)
         except OSError:

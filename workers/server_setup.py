@@ -54,7 +54,7 @@ def prepare_server(conninfo: str, *, reader_password: str, databases: tuple[str,
     Parameters
     ----------
     conninfo
-        The superuser's, to any database of the server.
+        The superuser's connection string to any database of the server.
     reader_password
         Leaves this process only as a SCRAM verifier.
     databases
@@ -79,7 +79,7 @@ def apply_scripts(conninfo: str) -> None:
     """Bring our schema, functions and book-keeping tables on a shard up to date, in one PostgreSQL transaction."""
     present = set(names("worker"))
     with admin_connection(conninfo) as connection, connection.transaction():
-        # two processes may do this at the same moment
+        # two processes may apply the scripts at the same moment
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('qserv worker scripts', 0))")
         for name in SETUP_SCRIPTS:
             if name in present:
