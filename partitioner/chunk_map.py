@@ -1,7 +1,10 @@
 """The chunk map of a family: disjoint HEALPix cells of mixed order, as sorted arrays.
 
-Look-ups are binary searches, so they cost what the chunks kept cost, not what the chunks known cost. A map only ever
-grows: ingest adds cells where none is (``cells_for``), the cells that exist never change.
+Look-ups are binary searches, so they cost time for the chunks that are found, hardly for all that there are. A map only
+ever grows: ingest adds cells where none is (``cells_for``), the cells that exist never change.
+
+For example, the map of the chunks 1/0, 1/1, 1/2, 1/3 and 0/1 has cell 0 of order 0 in four chunks and cell 1 in one;
+``index_of`` of a ``healpix29`` in cell 2 of order 0 is -1, as no chunk is there.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from qserv_py.errors import InternalError
 from qserv_py.partitioner.density import Density
 
 _TABLE_ORDER = 6
-"""Order of the table of the sky that ``index_of`` uses for many cells: 49,152 entries."""
+"""Order of the table of the whole sky that ``index_of`` uses when it is asked for many cells; it has 49,152 entries."""
 
 _MANY_CELLS = 1 << 14
 

@@ -20,10 +20,10 @@ MAX_ORDER = 24
 """Finest order of a cover: cells of 0.01 arcsec."""
 
 CELLS_ACROSS = 8
-"""Cells that a cover lays across the radius of a region: about 15 % too much area, some 30 ranges."""
+"""Cells that a cover lays across the radius of a region; it then has about 15 % too much area, in some 30 ranges."""
 
 MARGIN_DEG = 1e-9
-"""Added to sizes: rounding must not lose a row on a border. 3.6 microarcseconds."""
+"""Degrees (3.6 microarcseconds) that are added to sizes, so that rounding cannot lose a row on a border."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,10 @@ class Cover:
     """Cells of a region, as ranges of order-29 cells, shape (n, 2) each."""
 
     inside: IntArray
-    """Wholly in the region."""
+    """Cells that lie wholly in the region."""
 
     maybe: IntArray
-    """All that may hold a point of the region; contains ``inside``."""
+    """Cells that may hold a point of the region; those of ``inside`` are among them."""
 
     def __and__(self, other: Cover) -> Cover:
         return Cover(ranges.intersection(self.inside, other.inside), ranges.intersection(self.maybe, other.maybe))
@@ -52,7 +52,7 @@ _CELL_RADIUS = math.radians(62.0)
 EVERYWHERE = Cover(ranges.EVERYTHING, ranges.EVERYTHING)
 NOWHERE = Cover(ranges.NOTHING, ranges.NOTHING)
 UNKNOWN = Cover(ranges.NOTHING, ranges.EVERYTHING)
-"""Of a condition that says nothing about the place."""
+"""The cover of a condition that says nothing about the place, such as ``flux > 5``."""
 
 
 def order_for(radius_deg: float) -> int:
@@ -142,7 +142,7 @@ def _hull_of_plane(xs: FloatArray, ys: FloatArray) -> list[int]:
 
 
 def _is_convex(vertices: FloatArray) -> bool:
-    """Whether the polygon is its own hull: every side has all other vertices on the same hand, none upon it.
+    """Whether the polygon is its own hull: all other vertices lie on one side of each edge, and none lies on it.
 
     To count the corners of the hull is not enough: a bow tie and a pentagram have all their vertices on it.
     """
@@ -157,7 +157,7 @@ def _is_convex(vertices: FloatArray) -> bool:
 
 
 _SHORTEST_SIDE = 1e-12
-"""Radians: 0.2 microarcseconds, some rounding errors of a unit vector."""
+"""Radians (0.2 microarcseconds): edges shorter than this are of the size of rounding errors of a unit vector."""
 
 _MOST_VERTICES = 1000
 """Vertices of a polygon that is tested for convexity; the test takes their square of memory."""

@@ -1,4 +1,4 @@
-"""How many rows lie where: counts by HEALPix cell, gathered from a stream of positions in bounded memory.
+"""Counts rows by HEALPix cell while their positions stream past, in bounded memory.
 
 Only occupied cells are kept. New cells wait in a list and are merged when there are as many of them as merged ones, so
 the whole costs a few sorts however many batches come.
@@ -25,7 +25,7 @@ class Density:
     """NESTED pixels, ascending, shape (n,)."""
 
     counts: IntArray
-    """Rows of each, shape (n,)."""
+    """Rows of each cell, shape (n,)."""
 
     @property
     def rows(self) -> int:
@@ -51,7 +51,7 @@ class DensityCounter:
             self._merge()
 
     def remove(self, cells: IntArray) -> None:
-        """Take rows back that were counted, by their ``healpix29``."""
+        """Subtract rows that were counted and turn out not to be loaded, by their ``healpix29``."""
         pixels, counts = np.unique(cells >> (2 * (HEALPIX_ORDER - self._order)), return_counts=True)
         self._waiting.append((pixels, -counts.astype(np.int64)))
 

@@ -26,7 +26,7 @@ _FINER = 3
 """Orders below the cells as wide as the radius in which rings are counted: at most an eighth of the radius too much."""
 
 _ROUNDING = 1e-9
-"""Share of a radius that rounding may take away."""
+"""Fraction by which a radius is made longer, so that rounding cannot make it too short."""
 
 
 def dilated(found: IntArray, radius: float) -> IntArray:
@@ -89,14 +89,14 @@ class Border:
 
     x_bits: int
     y_bits: int
-    """Masks of the two coordinates."""
+    """Masks of ``healpix29`` that leave the bits of one of the two coordinates."""
 
     low: int
     high: int
     """Coordinates below ``low`` or from ``high`` on are near the border; their bits stand as those of x."""
 
     share: float
-    """Of the chunk's area."""
+    """Fraction of the chunk's area that is along the border."""
 
 
 def border_of(chunk: ChunkId, radius: float) -> Border | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from qserv_py.catalog.snapshot import IntArray
 
 IdArray = npt.NDArray[Any]
-"""Ids, int64 or fixed-width bytes."""
+"""Ids as an array of int64 or of fixed-width bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class DirectorIndex:
     Parameters
     ----------
     runs
-        Empty ones are left out.
+        Sorted runs of the table; empty ones are left out.
     """
 
     def __init__(self, runs: Sequence[IndexRun]) -> None:
@@ -43,7 +43,7 @@ class DirectorIndex:
     def lookup(self, ids: IdArray) -> IntArray:
         """Return the ``healpix29`` of each id, -1 where it is not known; shape as ``ids``.
 
-        Of an id that repeats, it is that of one of the rows.
+        When several rows have an id, the answer is the ``healpix29`` of one of them.
         """
         found = np.full(len(ids), -1, dtype=np.int64)
         for run in self.runs:
@@ -58,7 +58,7 @@ class DirectorIndex:
         for run in self.runs:
             wanted = ids[_may_hold(run, ids)]
             if len(wanted):
-                if wanted.dtype != run.ids.dtype:  # texts: as in a look-up
+                if wanted.dtype != run.ids.dtype:  # text ids are encoded as in a look-up
                     narrow = wanted.astype(run.ids.dtype)
                     wanted = narrow[narrow == wanted]
                 low, high = (np.searchsorted(run.ids, wanted, side=side) for side in ("left", "right"))

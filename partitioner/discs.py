@@ -1,4 +1,7 @@
-"""Discs around many positions to the HEALPix cells that they touch: what a cross-match sorts its rows by.
+"""Finds the HEALPix cells that discs around many positions touch; a cross-match sorts its rows by them.
+
+For example, 100,000 uploaded stars are to be paired with objects within 1 arc second. Each star gets the one to four
+cells that the disc of 1 arc second around it touches; an object stands in one cell and meets the stars of this cell.
 
 All discs of a set use cells of one order, wide enough that a disc stays within the cell of its centre and those that
 touch it, and most discs within one cell. Which of the neighbours a disc may touch is read from the place of its centre
@@ -33,7 +36,7 @@ _WIDEST = 0.5
 """Largest reach of a disc in sides of a cell: a disc touches at most four cells."""
 
 _NARROWEST = 1 / 32
-"""Reach below which coarser cells would hardly make fewer discs touch several."""
+"""Reach, in sides of a cell, below which coarser cells would hardly lower the share of discs that touch several."""
 
 _SKY_DEG2 = 129_600 / math.pi
 
@@ -48,10 +51,10 @@ def order_of_discs(radius: float, *, per_deg2: float) -> int:
     per_deg2
         Density of the positions that are looked for. Where they are sparse, cells are larger: fewer discs touch two.
     """
-    reach = _STRETCH * math.radians(min(radius, 180.0) + MARGIN_DEG) / _SIDE  # at order 0
+    reach = _STRETCH * math.radians(min(radius, 180.0) + MARGIN_DEG) / _SIDE  # in sides of a cell of order 0
     finest = math.floor(math.log2(_WIDEST / reach))
     coarsest = math.ceil(math.log2(_NARROWEST / reach))
-    wanted = math.ceil(math.log(max(per_deg2, 1e-9) * _SKY_DEG2 / 12, 4))  # about one position in a cell
+    wanted = math.ceil(math.log(max(per_deg2, 1e-9) * _SKY_DEG2 / 12, 4))  # a cell holds about one position
     return max(0, min(HEALPIX_ORDER, finest, max(coarsest, wanted)))
 
 
@@ -80,7 +83,7 @@ def cells_of_discs(
     given = np.flatnonzero(np.isfinite(ra) & np.isfinite(dec) & (radii >= 0))
     reach = _STRETCH * np.radians(radii[given] + MARGIN_DEG) / (_SIDE / 2**order)
     if (reach > _WIDEST).any():
-        base = np.arange(12 << (2 * order), dtype=np.int64)  # a disc of many degrees: order 0
+        base = np.arange(12 << (2 * order), dtype=np.int64)  # a disc of many degrees gets all cells
         return np.repeat(given, len(base)), np.tile(base, len(given))
     pixels, x, y = _places(ra[given], dec[given], order)
     crossing = np.flatnonzero((np.minimum(x, y) <= reach) | (np.maximum(x, y) >= 1 - reach))

@@ -86,7 +86,7 @@ def separations(cells: IntArray, others: IntArray) -> FloatArray:
 
 
 _CELL_RADIUS = 62.0 / (1 << HEALPIX_ORDER)
-"""Degrees; no point of an order-29 cell is further from its centre."""
+"""Degrees: no point of an order-29 cell is further than this from the cell's centre."""
 
 
 def _centres(cells: IntArray) -> FloatArray:

@@ -28,7 +28,7 @@ _RING_DEPTH = 5
 """Orders below a chunk's own in which its neighbours are looked for."""
 
 _STEPS = 2
-"""Points on each edge of a piece: a corner and the middle."""
+"""Points that stand for each edge of a piece: one corner and the middle of the edge."""
 
 _PAIRS_AT_ONCE = 1 << 15
 """Pairs of a row and a piece that are measured together: a few megabytes, which stay in the processor's cache."""
@@ -167,7 +167,7 @@ def _pieces_near(pixels: IntArray, chunk_map: ChunkMap, *, order: int, targets: 
     lowest = np.where(present, low, np.iinfo(np.int64).max).min(axis=1)
     highest = np.where(present, high, -1).max(axis=1)
     mixed = highest - lowest > 1
-    lonely = ~mixed & (chunk_map.index_of(pixels << shift) < 0)  # rows of no chunk, near the border of one
+    lonely = ~mixed & (chunk_map.index_of(pixels << shift) < 0)  # in no chunk, but near the border of one
     cell, place = np.nonzero(present & (mixed | lonely)[:, np.newaxis])
     return _split_into_pieces(cell, block[cell, place], low[cell, place], high[cell, place], chunk_map, order, targets)
 
@@ -181,7 +181,7 @@ def _split_into_pieces(
     order: int,
     targets: IntArray | None,
 ) -> _Pieces:
-    """Make one piece of each chunk that a cell of the block meets: the finer of the two."""
+    """Make a piece of each pair of a chunk and a cell of the block that meet: the finer of the two."""
     chunks = expand_ranges(low, high)
     source = np.repeat(np.arange(len(cell)), high - low)
     finer = chunk_map.orders[chunks] > order
@@ -210,7 +210,7 @@ def _within(ra: FloatArray, dec: FloatArray, piece: IntArray, pieces: _Pieces, *
 
 
 def _distance(points: FloatArray, borders: FloatArray, which: IntArray) -> FloatArray:
-    """Return the distance of each point to the straight pieces of a border; chords, so never more than the angle."""
+    """Return the distance of each point to the straight lines of a border: a chord, so never more than the angle."""
     steps = np.roll(borders, -1, axis=1) - borders
     weights = 1.0 / (steps**2).sum(axis=-1)
     nearest = np.full(len(points), np.inf)
