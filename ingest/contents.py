@@ -1,4 +1,4 @@
-"""The same file loaded twice: refused for tables whose keys would not tell that they have the rows already.
+"""Refuses the same file a second time, where no key of the table would tell that it has the rows already.
 
 A director with unique ids and a ref table with a key turn away rows that they have. Another table would take them
 again, so its files are known by their content.
@@ -21,7 +21,7 @@ Contents = dict[str, str]
 
 
 def sha256s_of(table: Table, inputs: Sequence[Input]) -> tuple[str | None, ...]:
-    """Return the SHA-256 of each input's content; None where the table's keys tell its rows, or nothing tells it."""
+    """Return the SHA-256 of each input's content; None where keys tell known rows, or where no content is known."""
     match table:
         case DirectorTable():
             told_by_keys = table.unique
@@ -33,17 +33,17 @@ def sha256s_of(table: Table, inputs: Sequence[Input]) -> tuple[str | None, ...]:
 
 
 def contents_of(inputs: Sequence[Input], sha256s: Sequence[str | None]) -> Contents:
-    """Return the contents of an ingest, those that are known."""
+    """Return those contents of an ingest that are known, each with what messages call it."""
     return {sha256: input.label for input, sha256 in zip(inputs, sha256s, strict=True) if sha256 is not None}
 
 
 def check_repeated(files: Sequence[InputFile], sha256s: Sequence[str | None]) -> None:
-    """See that no two files have brought the same rows; files without rows, such as headers alone, may be alike.
+    """Refuse two files of the same content in one ingest; files without rows, such as headers alone, may be alike.
 
     Raises
     ------
     ContributionError
-        If two are of the same content.
+        If two files with rows have the same content.
     """
     labels: Contents = {}
     for file, sha256 in zip(files, sha256s, strict=True):
@@ -59,12 +59,12 @@ def check_repeated(files: Sequence[InputFile], sha256s: Sequence[str | None]) ->
 
 
 def check_not_loaded(registry: Registry, transaction_id: int, table: Table, contents: Contents) -> None:
-    """See, before anything is read, that a table does not have the rows of some contents; the commit looks again.
+    """Refuse contents that a table has already, before anything is read; the commit looks once more.
 
     Raises
     ------
     ContributionError
-        If it has.
+        If the table has the rows of one of the contents.
     """
     with registry.connection() as connection:
         check_contents(connection, transaction_id, table.name, contents)

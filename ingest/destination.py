@@ -18,16 +18,16 @@ class Destination:
 
     registry: Registry
     workers: tuple[Worker, ...]
-    """In the registry's order."""
+    """Workers of the cluster, in the registry's order."""
 
     admin: Mapping[str, str]
     """Connection string of the superuser of each worker's shard, by the worker's name."""
 
     czar_dir: Path
-    """Director index files and spool."""
+    """The czar's directory, where the files of director indexes and the spool are."""
 
     sync: bool = True
-    """Flush files to the disk before a commit names them; tests do without."""
+    """Whether files are flushed to the disk before a commit names them; tests leave that out."""
 
     def worker(self, name: str) -> Worker:
         """Return a worker by its name."""
@@ -50,5 +50,5 @@ class Destination:
         return self.parts_dir(holder) / part.path
 
     def spool_dir(self, transaction_id: int) -> Path:
-        """Return the directory for a transaction's rows on their way."""
+        """Return the directory in which a super-transaction's rows wait until they are written as parts."""
         return self.czar_dir / "spool" / f"t{transaction_id}"

@@ -18,15 +18,15 @@ class Input(Protocol):
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """How messages call the input."""
 
     @property
     def file_name(self) -> str:
-        """What its reject file is named after."""
+        """Name that the input's reject file begins with."""
 
     @property
     def source(self) -> str:
-        """What the registry writes down of where the rows came from."""
+        """Where the rows come from, as the registry notes it."""
 
     @property
     def format(self) -> str:
@@ -41,10 +41,10 @@ class Input(Protocol):
         """The dataset that the rows are, which a table takes once; None for files, which nothing identifies."""
 
     def sha256(self) -> str | None:
-        """Return the SHA-256 of its content; None for what can be read once only, or is identified otherwise."""
+        """Return the SHA-256 of the content; None when it can be read once only, or something else identifies it."""
 
     def open(self) -> Reader:
-        """Open it; ContributionError if that is not possible."""
+        """Open the input for reading; ContributionError if that is not possible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Input files to a spool of rows: read, convert, locate, turn away what does not fit.
+"""Reads input files into a spool: rows are converted and get their place, those that do not fit are turned away.
+
+For example, the row ``1,200,95`` of ``id,ra,dec`` has a declination that does not exist: it goes to the reject file
+with this reason, and the rows before and behind it go on.
 
 Reading goes on in a thread while the rows of the batch before are worked on.
 """
@@ -29,7 +32,7 @@ ROW_COLUMN = "qserv_row"
 """Number of a row over all files, beside its own columns while it is spooled."""
 
 _FILE_SHIFT = 40
-"""Bits of a row number within its file."""
+"""Bits that the number of a row within its file takes in its number over all files."""
 
 _NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
 
@@ -41,7 +44,7 @@ class InputFile:
     input: Input
     rejects: RejectLog
     sources: Mapping[str, str]
-    """The file's column for each of the table's."""
+    """Name of the file's column that fills each column of the table."""
 
     rows_read: int = 0
     rows_known: int = 0
@@ -129,7 +132,7 @@ class Intake:
     def _read_file(self, number: int, reader: Reader, converter: RowConverter, total: int | None) -> None:
         file = self.files[number]
         names = reader.names
-        if self._options.ignore_extra:  # without it, columns that are not used cannot be there
+        if self._options.ignore_extra:  # without this option the file has no columns that are not used
             names = tuple(converter.sources.values())
         with read_ahead(reader.batches(names)) as batches:
             for batch in batches:

@@ -34,7 +34,7 @@ def read_ahead(source: Iterator[Item], *, depth: int = 2) -> Iterator[Iterator[I
                 if stop.is_set():
                     return
             put(_END)
-        except BaseException as error:  # also KeyboardInterrupt and MemoryError belong to the reader of the queue
+        except BaseException as error:  # KeyboardInterrupt and MemoryError are passed on, too
             put(error)
 
     thread = threading.Thread(target=fetch, name="read-ahead", daemon=True)

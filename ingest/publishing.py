@@ -1,7 +1,7 @@
 """Publishing: make loaded rows visible, then let each shard's parents and views follow.
 
-The flip is one transaction of the registry. What follows on the shards serves psql and frees space; queries name
-chunk tables directly and need none of it, so it may be late, and is repeated until it is done.
+Queries see the new snapshot after one transaction of the registry. What follows on the shards serves psql and frees
+space; queries name chunk tables directly and need none of it, so it may be late, and is repeated until it is done.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _drop_superseded(store: RowStore, schema: str, *, grace_s: float) -> int:
 
 @dataclass(slots=True)
 class _Wanted:
-    """What one shard is to have of a table."""
+    """The relations that one shard is to have of a table."""
 
     table: Table
     stems: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a killed ingest left undone: files of uncommitted super-transactions go, committed ones are loaded."""
+"""Ends what a killed ingest left: an uncommitted super-transaction's files are removed, a committed one is loaded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def recover(destination: Destination, *, database: str | None = None) -> tuple[R
 
 
 def _end(destination: Destination, transaction_id: int, database: Database) -> TransactionState:
-    # Its owner may have ended it between the list and the claim.
+    # Its owner may have ended the super-transaction after the list was read and before the claim.
     state = transaction(destination.registry, transaction_id).state
     if state in (TransactionState.OPEN, TransactionState.ABORTED):
         remove_staged(destination, database, transaction_id)
@@ -68,7 +68,7 @@ def finish_transaction(
     *,
     loaded: Callable[[int], None] = lambda rows: None,
 ) -> None:
-    """Load what a committed super-transaction brought, and its spool away."""
+    """Load what a committed super-transaction brought, and remove its spool."""
     shutil.rmtree(destination.spool_dir(transaction_id), ignore_errors=True)
     with database_lock(destination.registry, database.name):
         load_pending(destination, database, transaction_id=transaction_id, loaded=loaded)

@@ -30,7 +30,7 @@ class Rejected:
     """Rows turned away for one reason."""
 
     places: IntArray
-    """Their places in the batch, from 0."""
+    """Places of the rows in the batch, from 0."""
 
     column: str
     reason: str
@@ -162,7 +162,7 @@ def _texts(values: pa.Array | pa.ChunkedArray) -> list[str | None]:
     if is_bytes(values.type):
         return [None if value is None else value.hex() for value in values.to_pylist()]
     try:
-        # Arrow's own texts: Python knows neither nanoseconds nor years before 1.
+        # Arrow makes the texts, as Python knows neither nanoseconds nor years before 1.
         texts: list[str | None] = values.cast(pa.string()).to_pylist()
     except pa.ArrowException:  # nested types have no text in Arrow
         texts = [None if value is None else str(value) for value in values.to_pylist()]

@@ -41,10 +41,10 @@ class InputOptions:
     """How input files are to be read."""
 
     format: InputFormat | None = None
-    """None: by the file's suffix."""
+    """Format of the files; None takes it from each file's suffix."""
 
     delimiter: str | None = None
-    """Between the fields of a CSV file; by default a comma, or a tab in ``.tsv`` files."""
+    """Character between the fields of a CSV file; by default a comma, or a tab in ``.tsv`` files."""
 
     null: str = ""
     """Unquoted text that means NULL in a CSV file."""
@@ -62,7 +62,7 @@ class InputOptions:
     """Table of a file that holds several: EXTNAME of FITS, name or ID of VOTable."""
 
     hdu: int | None = None
-    """The same by number: the HDU of FITS (the primary one is 0), the table of VOTable from 1 on."""
+    """Table of a file that holds several, by number: the HDU of FITS (the primary one is 0), of VOTable from 1 on."""
 
     keep_nan: bool = False
     """Keep NaN as a number; by default it is NULL, as it is in every format that has no NULL of its own."""
@@ -150,10 +150,10 @@ class IngestProgress:
 
     stage: IngestStage
     done: int
-    """Rows."""
+    """Rows done so far in this stage."""
 
     total: int | None
-    """Rows; None when not known."""
+    """Rows of the whole stage; None when that is not known."""
 
 
 ProgressListener = Callable[[IngestProgress], None]
@@ -161,7 +161,7 @@ ProgressListener = Callable[[IngestProgress], None]
 
 
 def ignore_progress(progress: IngestProgress) -> None:
-    """Listen to nothing."""
+    """Do nothing: the listener of an ingest whose progress nobody wants to see."""
 
 
 def format_of(path: Path, options: InputOptions) -> InputFormat:

@@ -77,7 +77,7 @@ def run_ingest(
     rejects_dir
         Directory of reject files; the working directory by default.
     budget
-        Bytes of rows in memory.
+        Bytes of rows that the ingest may hold in memory.
     progress
         Told how far each stage is, from any thread.
 

@@ -1,4 +1,7 @@
-"""Rows on their way to parts: an external sort by a key of 64 bits, in bounded memory.
+"""Sorts rows by a key of 64 bits in bounded memory, with runs on the disk (an external sort).
+
+For example, rows that come in the order of a file are asked for by ``between(first, end)`` of a chunk, and come out
+in the order of ``healpix29``.
 
 Rows gather in memory; whenever they exceed the budget they are sorted and written to the disk as one run, an Arrow IPC
 file that is read as a memory map. A range of keys is then a slice of each run, so cutting a catalogue of any size into
@@ -54,7 +57,7 @@ class Spool:
     def __init__(self, key: str, directory: Path, *, budget: int = DEFAULT_BUDGET) -> None:
         self._key = key
         self._directory = directory
-        self._flush_at = max(1, budget // 2)  # the other half is for the copy that sorting makes
+        self._flush_at = max(1, budget // 2)  # half of the budget, as sorting makes a copy of the rows
         self._waiting: list[pa.Table] = []
         self._waiting_bytes = 0
         self._runs: list[_Run] = []
@@ -130,7 +133,7 @@ class Spool:
         return low
 
     def close(self) -> None:
-        """Forget all rows and remove the runs from the disk."""
+        """Drop all rows, and remove the runs from the disk."""
         self._runs, self._waiting = [], []
         shutil.rmtree(self._directory, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Spooled rows to parts on disk: one or more for each chunk, overlap beside them, the director index.
+"""Writes spooled rows as parts: one or more for each chunk, those of its overlap, and runs of the director index.
 
 Files get their final names at once; each carries the number of its super-transaction, so what an unfinished one left
 behind can be told and removed. Nobody reads a file that the registry does not name.
@@ -215,7 +215,7 @@ def file_prefix(transaction_id: int) -> str:
 
 
 def in_parallel(work: Callable[[Job], None], jobs: Sequence[Job], *, threads: int) -> None:
-    """Do jobs in some threads; the first error stops those that have not begun, and is raised."""
+    """Do jobs in some threads; after the first error no further job begins, and the error is raised."""
     with ThreadPoolExecutor(threads, thread_name_prefix="stage") as pool:
         try:
             futures = [pool.submit(work, job) for job in jobs]

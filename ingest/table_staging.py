@@ -1,4 +1,4 @@
-"""The files of one table to staged parts: what differs between director, following and ref tables."""
+"""Reads the files of one table and stages its parts; director, child, match and ref tables each have their own way."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from qserv_py.workers.parts import PartWriter, WrittenFile, read_part
 _NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
 _ROWS_AT_ONCE = 1 << 19
 _END_OF_ROWS = 1 << 62
-"""More than any row number and any cell."""
+"""Stands behind the last row in a sorted list: it is larger than any row number and any cell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class IngestJob:
     transaction_id: int
     inputs: tuple[Input, ...]
     sha256s: tuple[str | None, ...]
-    """Of each input's content; None where it does not matter."""
+    """SHA-256 of each input's content; None where no file is recognised by its content."""
 
     images: tuple[Image, ...]
     """Images that the rows were measured on."""

@@ -27,7 +27,7 @@ NUMBER_COLUMN = "datasetNumber"
 ID_COLUMN = "datasetId"
 
 _INDEX = re.compile(r"__index_level_\d+__")
-"""What pandas calls an index that has no name; it is not data."""
+"""Name of the column in which pandas stores an index without a name; it holds row numbers and no data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +38,11 @@ class DatasetInput:
     ref: Ref
     dataset: NewDataset
     path: Path | None
-    """Its Parquet file; None for a dataset that only the Butler can read."""
+    """Parquet file of the dataset; None for a dataset that only the Butler can read."""
 
     bytes: int
     added: Mapping[str, object]
-    """Values that stand in every row, by the column's name; a column that the dataset has goes before."""
+    """Values that every row gets, by the column's name, such as ``visit``; a column of the dataset itself wins."""
 
     @property
     def label(self) -> str:
@@ -65,7 +65,7 @@ class DatasetInput:
         return str(self.ref.datasetType.storageClass_name)
 
     def sha256(self) -> str | None:
-        """Nothing: the dataset's id tells it."""
+        """Return None: the dataset's id identifies the rows."""
         return None
 
     def open(self) -> Reader:
@@ -107,7 +107,7 @@ def make_inputs(
     Parameters
     ----------
     numbers
-        What the rows call the datasets.
+        Number of each dataset, which its rows carry in ``datasetNumber``.
     files
         Keeps local copies of remote files until it is closed.
     """
@@ -121,7 +121,7 @@ def _input(repository: Repository, ref: Ref, table: Table, number: int, files: E
         if locations.primaryURI is not None and _is_parquet(locations.primaryURI.basename()):
             path = Path(files.enter_context(locations.primaryURI.as_local()).ospath)
             size = path.stat().st_size
-    except Exception:  # opening it will say what is wrong
+    except Exception:  # what is wrong is said when the file is opened
         path = None
     dataset = NewDataset(
         number=number,

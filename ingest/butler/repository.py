@@ -51,7 +51,7 @@ class Repository:
     """
 
     def __init__(self, location: str) -> None:
-        logging.getLogger("lsst").addHandler(logging.NullHandler())  # else its remarks land on the terminal
+        logging.getLogger("lsst").addHandler(logging.NullHandler())  # else remarks go to the terminal
         butlers = import_extra("lsst.daf.butler")
         self.location = location
         try:

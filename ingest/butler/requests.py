@@ -14,13 +14,13 @@ class Reprocessed(StrEnum):
     """What to do with a dataset when the table has the rows of another one with the same data id."""
 
     REFUSE = "refuse"
-    """It fails, as the operator has to decide."""
+    """The dataset fails, and the operator has to decide what becomes of it."""
 
     KEEP = "keep"
-    """It is passed over: the table keeps the rows that it has."""
+    """The dataset is passed over, and the table keeps the rows that it has."""
 
     ADD = "add"
-    """Its rows are added, save those whose id or key the table has."""
+    """The dataset's rows are added, save those whose id or key the table has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class ButlerRequest:
     dataset_type: str
     database: str
     table: str | None = None
-    """None: the table whose name is that of the dataset type."""
+    """Name of the table; None for the table that is called like the dataset type."""
 
     where: str = ""
     """Condition on the datasets, in the Butler's language."""
@@ -77,7 +77,7 @@ class Tally:
     """Datasets that could not be loaded, or had no file at the last look."""
 
     snapshot: int | None = None
-    """What was published last."""
+    """Number of the snapshot that was published last."""
 
     seconds: float = 0.0
-    """Spent on loading."""
+    """Seconds spent on loading."""

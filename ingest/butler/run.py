@@ -36,7 +36,7 @@ DATASETS_AT_ONCE = 200
 """Datasets of one super-transaction at the most."""
 
 BYTES_AT_ONCE = 1 << 29
-"""Bytes of files of one super-transaction, from which on no more datasets are added to it."""
+"""When the files of a super-transaction have so many bytes, no more datasets are added to it."""
 
 DATASETS_IN_LOOK = 5000
 """Datasets to be loaded that are kept in memory at a time."""
@@ -86,7 +86,7 @@ class DatasetIngest:
         self._absent: set[UUID] = set()
         """Datasets of the last look that have no file; the next look tries them again."""
         self._told: set[UUID] = set()
-        """Datasets without a file that were told of."""
+        """Datasets without a file that ``failed`` was told of, so that it is told once."""
         self._to_publish = True
         """Whether rows may await publishing; at first those of an earlier process that was killed."""
         self.tally = Tally()

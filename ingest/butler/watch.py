@@ -1,4 +1,4 @@
-"""Loading datasets as the runs of a pipeline finish: look, load, wait, and again, until told to stop."""
+"""Loads datasets as the runs of a pipeline finish: looks, loads, waits and looks again, until told to stop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def watch(
 
     After a look that found nothing the next one comes later, up to a bound. A repository that does not answer, or that
     has no such collection or dataset type yet, is looked at again in the same way: runs that are to come make them.
-    A publishing that another ingest is in the way of is tried again, too.
+    Publishing that had to wait for another ingest, in vain, is tried again, too.
 
     Parameters
     ----------

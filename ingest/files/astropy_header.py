@@ -13,7 +13,7 @@ import yaml
 from qserv_py.errors import ContributionError
 
 _LONGEST = 1 << 22
-"""Characters; a table of 1300 columns takes 130,000 and a tenth of a second."""
+"""Characters of the longest text that is read; a table of 1300 columns takes 130,000 and a tenth of a second."""
 
 _TOLD = ("unit", "description", "datatype", "subtype", "ucd")
 _NOTHING = frozenset({"", "~", "null"})

@@ -15,20 +15,20 @@ _TABLES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileTable:
-    """A table of a file."""
+    """One of the tables of a file that may hold several."""
 
     place: int
-    """Its number in the file: of a FITS file the HDU, the primary one being 0; of a VOTable from 1 on."""
+    """Number of the table: in a FITS file its HDU, the primary one being 0; in a VOTable from 1 on."""
 
     names: tuple[str, ...]
-    """What it may be called, the first goes before: EXTNAME of FITS, name and ID of VOTable; empty without a name."""
+    """Names of the table, the usual one first: EXTNAME of FITS, name and ID of VOTable; empty without a name."""
 
     rows: int | None
-    """None when not known."""
+    """Rows of the table; None when the file does not say."""
 
     @property
     def label(self) -> str:
-        """What messages call it."""
+        """How messages call the table."""
         name = f'"{self.names[0]}"' if self.names else "without a name"
         if self.rows is None:
             return f"{self.place}: {name}"

@@ -29,7 +29,7 @@ _KINDS = {
     b"\x1f\x9d": "compress (.Z)",
     b"PK\x03\x04": "zip",
 }
-"""By the first bytes of a file."""
+"""Kind of compression, by the first bytes of a file."""
 
 _REFUSED = frozenset({"compress (.Z)", "zip"})
 _FIRST_BYTES = 6
@@ -105,7 +105,7 @@ class FileBytes:
 
 
 def decompressed(path: Path) -> FileBytes:
-    """Open a file, of a compressed one a temporary file that holds what it does.
+    """Open a file; of a compressed file, a temporary file that holds the decompressed bytes.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def decompressed(path: Path) -> FileBytes:
             with open_decompressed(path) as packed:
                 shutil.copyfileobj(packed, plain, _COPY_BYTES)
             plain.flush()
-        except Exception as error:  # each library has exceptions of its own
+        except Exception as error:  # each library of compression raises exceptions of its own
             raise ContributionError(
                 f"{path} cannot be unpacked", detail=f"{kind}: {' '.join(str(error).split())}"
             ) from error

@@ -1,4 +1,4 @@
-"""Masks that stand beside the data: a boolean column ``x.mask`` says which values of ``x`` are not there.
+"""Masks that stand beside the data: a column ``x.mask`` with true in a row says that ``x`` has no value there.
 
 astropy writes masked columns so where a format (or it) has no NULL for them: the value under the mask is any number.
 """

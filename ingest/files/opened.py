@@ -1,4 +1,4 @@
-"""Opening a file: a reader by its format, whose failures name the file and whose rows are counted."""
+"""Opens a file with the reader of its format; failures of the reader name the file, and its rows are counted."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def _check_options(format: InputFormat, options: InputOptions) -> None:
 
 
 def _translated(path: Path, format: InputFormat, act: Callable[[], Made]) -> Made:
-    """Do something with a file; whatever a library raises becomes the error that names it."""
+    """Run a step of reading a file; whatever a library raises becomes a ContributionError that names the file."""
     try:
         return act()
     except QservError:
         raise
-    except Exception as error:  # libraries raise what they like when a file is damaged
+    except Exception as error:  # libraries raise any kind of exception when a file is damaged
         raise unreadable(path, format, error) from error
 
 

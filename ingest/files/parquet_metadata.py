@@ -21,20 +21,20 @@ from qserv_py.ingest.files.votable.elements import Elements
 _ASTROPY = b"table_meta_yaml"
 _VOTABLE = b"IVOA.VOTable-Parquet.content"
 _LONGEST = 1 << 24
-"""Bytes of a VOTable; that of a table of 1300 columns takes 300,000."""
+"""Bytes of the longest VOTable that is read; that of a table of 1300 columns takes 300,000."""
 
 _ALIASES = {"doc": "description"}
-"""What the Butler calls it."""
+"""Names that the Butler gives to what we call otherwise."""
 
 Described = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a file says of itself."""
+    """What the metadata of a Parquet file say of its columns and of the file."""
 
     described: Described
-    """Of each of its columns, as ``Reader.described``."""
+    """What is said of each column, as in ``Reader.described``."""
 
     notes: tuple[str, ...]
     """What the user should know, as ``Reader.notes``: that the file was cut off."""

@@ -2,7 +2,7 @@
 
 A value comes as the file holds it (of CSV: as text, NaN as NaN, a number before it fits any column); what it becomes in
 a table is decided in one place for all formats, ``ingest.values.conversion``. What a reader itself cannot give as it
-stands in the file it never bends: the row is rejected with place and reason, or the file is refused.
+stands in the file it never alters to fit: the row is rejected with place and reason, or the file is refused.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ ROWS_IN_BATCH = 1 << 17
 """Rows read together."""
 
 MOST_MALFORMED = 100_000
-"""Lines of a file that may be no rows; with more of them it is another file than somebody thought."""
+"""Lines of a file that may be malformed. A file with more of them is probably not of the format that was named."""
 
 MOST_COLUMNS = 10_000
-"""Columns of a file; the widest tables of surveys have some 1,500."""
+"""Columns that a file may have; the widest tables of surveys have some 1,500."""
 
 _LONGEST_KEPT = 1000
-"""Characters of such a line."""
+"""Characters that are kept of a malformed line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True)
 class MalformedRow:
-    """A line that is no row."""
+    """A line of a file that cannot be a row, such as one with too many fields."""
 
     number: int
     reason: str
@@ -65,7 +65,7 @@ class MalformedRows:
     rows: list[MalformedRow] = field(default_factory=list)
 
     def add(self, path: Path, number: int, reason: str, text: str) -> None:
-        """Take one; ContributionError when there are too many."""
+        """Add a malformed line; ContributionError when there are too many."""
         if len(self.rows) == MOST_MALFORMED:
             raise ContributionError(
                 f"{path} has more than {MOST_MALFORMED} rows of another width than its columns",
@@ -82,8 +82,8 @@ class Reader(Protocol):
     """
 
     names: tuple[str, ...]
-    """Columns, all different; also those whose values cannot be read (arrays), which only matters if they are asked
-    for."""
+    """Names of the columns, all different. Columns whose values cannot be read (arrays) are among them: asking for one
+    fails."""
 
     types: Mapping[str, pa.DataType]
     """Arrow type of each column that can be read."""

@@ -1,4 +1,4 @@
-"""Slices of some bytes, such as the texts of a column, taken by Arrow and copied once."""
+"""Cuts some bytes into slices, such as the texts of a column; Arrow copies each once."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class IdSorter:
                 yield SortedIds(*(rows.column(name).to_numpy() for name in (_ID, _CELL, _ROW)))
 
     def close(self) -> None:
-        """Forget all ids."""
+        """Drop all ids, from memory and from the disk."""
         self._texts = None
         self._spool.close()
 

@@ -29,7 +29,7 @@ from qserv_py.workers.index_files import open_director_index
 from qserv_py.workers.parts import read_part
 
 NOWHERE = -1
-"""Stands for the cell of a row without a place."""
+"""Stands in place of ``healpix29`` for a row that has no place on the sky."""
 
 _BETWEEN_KEYS = "\x1f"
 """Separates the columns of a key of several; ASCII's unit separator, which no identifier has."""
@@ -52,7 +52,7 @@ class Locator(Protocol):
         """Return the ``healpix29`` of each row of a batch."""
 
     def accept(self, columns: Mapping[str, pa.Array], cells: IntArray, rows: IntArray) -> None:
-        """Take notice of rows that were accepted; ``rows`` are their numbers over all files."""
+        """Remember what is needed of rows that were accepted; ``rows`` are their numbers over all files."""
 
 
 class DirectorLocator:
@@ -61,7 +61,7 @@ class DirectorLocator:
     Parameters
     ----------
     known
-        The ids that are there.
+        Index of the ids that the table has already.
     orphans
         Keys of child rows that stand without a director's row.
     keep_known
@@ -87,7 +87,7 @@ class DirectorLocator:
         """Return the cell of each position."""
         ra = coordinates(columns[self._table.ra.column])
         dec = coordinates(columns[self._table.dec.column])
-        nowhere = positions_out_of_range(ra, dec)  # rejected before; they only must not stop the others
+        nowhere = positions_out_of_range(ra, dec)  # rejected before; healpix29_of must not stop at them
         if nowhere.any():
             ra, dec = np.where(nowhere, 0.0, ra), np.where(nowhere, 0.0, dec)
         cells = healpix29_of(ra, dec)
@@ -134,7 +134,7 @@ class FollowingLocator:
                 rejected.append(Rejected(missing, key, f'"{director.qualified}" has no row of this id'))
             placed = np.where(placed < 0, cells, placed)
         unplaced = np.flatnonzero(placed < 0)
-        if len(unplaced):  # that a single key is NULL is told of its column before
+        if len(unplaced):  # a single key that is NULL has been reported for its column before
             keys = ", ".join(key for key, _, _ in self._directors)
             rejected.append(Rejected(unplaced, keys, "no key tells the place of the row: all are NULL"))
         return Located(placed, tuple(rejected))
@@ -151,14 +151,14 @@ class FollowingLocator:
 
 
 class RefLocator:
-    """Finds no place, as rows of a ref table stand everywhere; but keys that are there already, and gathers the new.
+    """Finds rows of a ref table whose key is there already. They need no place, as a ref table stands on every worker.
 
     Parameters
     ----------
     key
         Columns whose values together must differ from row to row.
     known
-        The keys that are there.
+        Index of the keys that the table has already.
     keep_known
         Pass over rows with such a key instead of rejecting them.
     """

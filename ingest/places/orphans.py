@@ -87,7 +87,7 @@ class OrphanLocator:
         """Accepted rows without a director's row."""
 
         self._first: IndexRun | None = None
-        """Keys that are new in the batch before it is accepted."""
+        """New keys of the batch that was located last and is not accepted yet."""
 
     def locate(self, columns: Mapping[str, pa.Array]) -> Located:
         """Return the cell of each row's director row, or of its own position."""

@@ -1,4 +1,4 @@
-"""Values of input files to the types of columns; what does not fit is named, never bent.
+"""Values of input files to the types of columns; what does not fit is reported, and never altered to fit.
 
 Every function works on a whole column. The quick way (an Arrow cast that succeeds) is tried first, single values are
 looked at only in batches where it fails. What is no misfit, and is said in docs/reference/types.md: a decimal becomes

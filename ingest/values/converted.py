@@ -1,4 +1,4 @@
-"""What becomes of a column, and the few acts on Arrow arrays that every conversion needs."""
+"""The result of converting a column, and the few steps on Arrow arrays that every conversion needs."""
 
 from __future__ import annotations
 

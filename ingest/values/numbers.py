@@ -1,4 +1,7 @@
-"""Numbers and truth values: the very number of the file, or a misfit.
+"""Converts to numbers and truth values: a column gets exactly the number of the file, or the value is a misfit.
+
+For example, ``3000000000`` is a misfit in a column of four bytes, and ``0.1`` in a column of floating point is the
+nearest number to it.
 
 A decimal in a column of floating point becomes the nearest number that the column holds, as it would in any program; a
 whole number there must be held exactly, since whoever writes one means each of its digits (ids).

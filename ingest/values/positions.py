@@ -25,13 +25,13 @@ from qserv_py.partitioner.healpix import positions_out_of_range
 _SAID = tuple(entry.name for entry in fields(Said))
 _NAMES = {Coordinate.RA: "a right ascension", Coordinate.DEC: "a declination"}
 _LOOKED_AT = 20
-"""Fewer rows look like anything."""
+"""Rows from which on a file's positions are judged as odd: fewer rows may look odd by chance."""
 
 _FARTHEST_DEG = 1e7
-"""Angles beyond are no turns that somebody forgot to take off."""
+"""Degrees up to which a right ascension may be one with whole turns too many; a larger angle is an error."""
 
 _ROUNDING_DEG = 1e-13
-"""What rounding adds to 90 degrees at the most: some units in the last place."""
+"""Degrees that rounding can add to 90 at the most: some units in the last place."""
 
 _HOURS_SPAN_DEG = 60.0
 """A catalogue that covers so much in declination should have right ascensions beyond 24 degrees."""
@@ -89,7 +89,7 @@ class FilePositions:
     def degrees(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
         """Return a coordinate in degrees, in the type of its column; NULL is not yet a misfit where it is needed."""
         if self._needed:
-            column = replace(column, nullable=True)  # a position that is missing is told as such
+            column = replace(column, nullable=True)  # a missing position is reported as missing
         if position.format is not PositionFormat.DEGREES:
             return self._sexagesimal(values, column, position, rules)
         unit = self._units[column.name]
@@ -153,7 +153,7 @@ class FilePositions:
                 hint=f"The table takes it as {_NAMES[coordinate]}, ICRS; {', '.join(ANGLE_UNITS)} become degrees.",
             )
         if position.format is not PositionFormat.DEGREES:
-            return "deg"  # its text is converted as such
+            return "deg"  # a text such as 00:08:27 is converted without a unit
         return angle_unit(said.unit) or position.unit
 
     def _sexagesimal(self, values: pa.Array, column: Column, position: Position, rules: ValueRules) -> ConvertedColumn:
@@ -173,7 +173,7 @@ class FilePositions:
         if not outside.any():
             return ra
         wrapped = ra.copy()
-        wrapped[outside] = np.mod(ra[outside], 360.0) % 360.0  # what is just below 0 is 360 at first
+        wrapped[outside] = np.mod(ra[outside], 360.0) % 360.0  # a value just below 0 becomes 360 by rounding
         kind = columns[self._ra.column].type
         columns[self._ra.column] = pa.array(wrapped, mask=np.isnan(wrapped)).cast(kind)
         self._wrapped += int(outside.sum())

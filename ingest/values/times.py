@@ -178,6 +178,6 @@ def _micros(fraction: pa.Array) -> tuple[Numbers, BoolArray]:
     digits = pc.fill_null(fraction, "")
     micros = _number(pc.utf8_rpad(pc.utf8_slice_codeunits(digits, 0, 6), 6, "0"))
     rest = pc.utf8_rtrim(pc.utf8_slice_codeunits(digits, 6), "0")
-    above = numpy_mask(pc.greater(rest, "5"))  # digits compare as the fractions that they are
+    above = numpy_mask(pc.greater(rest, "5"))  # digits compare as their fractions do
     half = numpy_mask(pc.equal(rest, "5"))
     return micros + (above | (half & (micros % 2 == 1))), numpy_mask(pc.not_equal(rest, ""))

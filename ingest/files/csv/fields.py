@@ -24,7 +24,7 @@ class Record:
     fields: list[bytes | None]
     broken: str = ""
     text: bytes = b""
-    """The record as it stands in the file, when it is broken."""
+    """Text of the record as it stands in the file, when the record is broken."""
 
 
 class FieldReader:

@@ -27,7 +27,7 @@ class CsvHeader:
     names: tuple[str, ...]
     delimiter: str
     rows_at: int
-    """Where the rows begin, in bytes of the decompressed text."""
+    """Place of the first row: bytes of the decompressed text before it."""
 
     described: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """What ECSV says of a column, as ``astropy_header``."""

@@ -57,7 +57,7 @@ class CsvReader:
         self.notes: Sequence[str] = self._spanning() if self._counted.is_plain else ()
 
     def _spanning(self) -> tuple[str, ...]:
-        """Return what is to be said of values over several lines: a quote too many makes such."""
+        """Return a note on values that run over several lines: they are often the work of one quote too many."""
         ends = self._counted.spanning
         if not ends:
             return ()

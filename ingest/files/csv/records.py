@@ -30,20 +30,22 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCount:
-    """What the line ends and quotes of a file say."""
+    """How many records a file has, and how its quotes stand, by its line ends and quotes alone."""
 
     records: int
     """Records that are not empty lines; counted up to the first odd quote if there is one."""
 
     is_plain: bool
-    """Quotes stand around whole fields, are doubled inside, and the last one closes. All is UTF-8, too: of a row of
-    another width that is not, pyarrow cannot tell."""
+    """Whether quotes stand around whole fields, are doubled inside, and the last one closes, and all text is UTF-8.
+
+    pyarrow cannot give the text of a row with too few or too many fields when that text is not UTF-8.
+    """
 
     spanning: int = 0
     """Line ends inside of fields."""
 
     first_spanning: int = 0
-    """Record of the first of them, from 1; 0 when there is none."""
+    """Number of the record with the first line end inside of a field, from 1; 0 when there is none."""
 
 
 def count_records(stream: BinaryIO, delimiter: str) -> RecordCount:
@@ -63,10 +65,10 @@ def count_records(stream: BinaryIO, delimiter: str) -> RecordCount:
 
 
 class _Counter:
-    """The count so far: where the last line ended, whether a quote is open, the byte before."""
+    """The state of the count: where the last line ended, whether a quote is open, and the byte before."""
 
     def __init__(self, delimiter: int) -> None:
-        self._beside = np.zeros(256, dtype=np.bool_)  # bytes that may stand outside of a field's quotes
+        self._beside = np.zeros(256, dtype=np.bool_)  # bytes that may stand beside a quote, outside of its field
         self._beside[[delimiter, _LF, _CR, _QUOTE]] = True
         self._open = False
         self._before = _LF

@@ -44,14 +44,14 @@ class AsciiColumn:
 
     name: str
     letter: str
-    """A for texts, I for whole numbers, F for real ones."""
+    """Kind of the values: A for texts, I for whole numbers, F for real numbers."""
 
     at: int
-    """Character of the line that it begins at, from 0."""
+    """Character of the line at which the column begins, from 0."""
 
     width: int
     decimals: int
-    """Digits after the decimal point of a number that has none."""
+    """Digits that stand behind the decimal point when a number is written without a point."""
 
     null: str | None
     """Field that means NULL, without the blanks around it (of a text: behind it)."""
@@ -160,7 +160,7 @@ def _column(keywords: Keywords, number: int, notes: list[str]) -> AsciiColumn:
     name = column_name(keywords, number)
     if f"TNULL{number}" in keywords:
         value = keywords.value(f"TNULL{number}")
-        is_whole = isinstance(value, int) and not isinstance(value, bool)  # without quotes, as some write it
+        is_whole = isinstance(value, int) and not isinstance(value, bool)  # unquoted text, as some write it
         null = str(value) if is_whole else keywords.text(f"TNULL{number}")
         if len(null) > width:
             notes.append(f'column "{name}": TNULL{number} = {null!r} is wider than its {width} characters')

@@ -22,12 +22,12 @@ from qserv_py.ingest.values.converted import ConvertedColumn
 Bytes = npt.NDArray[np.uint8]
 
 BITS = {"L": 8, "X": 1, "B": 8, "I": 16, "J": 32, "K": 64, "A": 8, "E": 32, "D": 64, "C": 64, "M": 128}
-"""Bits of an element."""
+"""Bits of one element, by the letter of its type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What the values of a table are read with."""
+    """What a column needs to read its values: the heap and the decoder of texts."""
 
     texts: TextDecoder
     heap: Heap
@@ -42,19 +42,19 @@ class BinaryColumn:
     """Type of the elements."""
 
     at: int
-    """Byte of the row that it begins at, from 0."""
+    """Byte of the row at which the column begins, from 0."""
 
     width: int
-    """Bytes of it in a row."""
+    """Bytes that the column takes in a row."""
 
     descriptor: str
     """P or Q when its values lie on the heap, else empty."""
 
     unread: str
-    """What it holds instead of single values; empty when it can be read."""
+    """What the column holds instead of single values, such as arrays of 3 numbers; empty when it can be read."""
 
     scaling: Scaling | None
-    """What its numbers mean; None for texts, truth values and bits."""
+    """How stored numbers become values; None for texts, truth values and bits."""
 
     @property
     def kind(self) -> pa.DataType:
@@ -113,7 +113,7 @@ class BinaryColumn:
 
 
 class NotSingleError(Exception):
-    """A column holds what is no single value; its text says what."""
+    """A column holds more than single values; the error's text says what it holds."""
 
 
 def _numbered(counts: IntArray) -> str:

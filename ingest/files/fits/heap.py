@@ -24,7 +24,7 @@ _GAPS_READ = 1 << 20
 """Bytes between values that are read along with them rather than passed over."""
 
 _MOST_BYTES = (1 << 31) - 1
-"""Of a value, as Arrow counts them."""
+"""Bytes that one value may have: Arrow counts them in 31 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ class Descriptors:
     """Where the values of some rows lie on the heap."""
 
     counts: IntArray
-    """Elements of each; 0 where the descriptor is no good."""
+    """Number of elements of each value; 0 where the descriptor cannot be right."""
 
     places: IntArray
-    """Bytes from the begin of the heap."""
+    """Place of each value: bytes from the beginning of the heap."""
 
     misfits: tuple[Misfits, ...]
 
@@ -58,11 +58,11 @@ class Heap:
         letter
             P for 32 bits, Q for 64 bits.
         bits
-            Of one element.
+            Bits of one element.
         """
         pairs = cells.view(">i4" if letter == "P" else ">i8").reshape(-1, 2).astype(np.int64)
         counts, places = pairs[:, 0], pairs[:, 1]
-        # Without overflow: a count that could not lie on the heap is no good before it is multiplied.
+        # So that nothing overflows, a count of elements that the heap cannot hold is refused before it is multiplied.
         outside = (counts < 0) | (counts > self.size * 8 // bits)
         sizes = byte_sizes(np.where(outside, 0, counts), bits)
         outside |= (counts > 0) & ((places < 0) | (places > self.size - sizes))

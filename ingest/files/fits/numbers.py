@@ -34,12 +34,12 @@ class Scaling:
     """What stored numbers mean."""
 
     stored: np.dtype[Any]
-    """Type of the stored numbers, of any byte order."""
+    """Type of the stored numbers, with the byte order of the file."""
 
     scale: int | float = 1
     zero: int | float = 0
     null: int | None = None
-    """Stored number that means NULL; only of integers."""
+    """Stored number that means NULL; integers alone have one."""
 
     convention: str = ""
     """Type of the numbers if they are unsigned ones (or signed bytes) by the convention of TZERO."""

@@ -28,10 +28,10 @@ from qserv_py.ingest.requests import InputOptions
 Array = npt.NDArray[Any]
 
 _BATCH_BYTES = 1 << 26
-"""Bytes read together, of rows as of the heap; more only for a single row that has more."""
+"""Bytes that are read together, from the rows and from the heap each; a single row may have more."""
 
 _OTHER_AXIS = re.compile(r"([A-Z])LON.*|([A-Z])LAT.*|[A-Z]{2}L[NT].*")
-"""TCTYP of an axis that is not equatorial."""
+"""Matches the TCTYP keyword of an axis that is not equatorial."""
 
 _FRAMES = {"G": "GALACTIC", "E": "ECLIPTIC", "S": "SUPER_GALACTIC", "H": "HELIOECLIPTIC"}
 """Frames of axes, by their first letter."""

@@ -39,7 +39,7 @@ _WIDE = re.compile(rb"HIERARCH (XT T[A-Z]+[0-9]+) *= ")
 """Keywords of columns beyond 998 by STIL's convention."""
 
 _TOLD = re.compile(r"DATASUM|(XT )?T(UNIT|UCD|COMM|CTYP)[1-9][0-9]*|RADE(CSYS|SYS|[1-9][0-9]*)|EQUI(NOX|[1-9][0-9]*)")
-"""Keywords that only describe: one that cannot be read is not there."""
+"""Keywords that only describe: one that cannot be read is treated as missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class Keywords:
     """The keywords of one header that describe a table."""
 
     place: str
-    """File and unit, for messages."""
+    """Name of the file and number of the unit, for messages."""
 
     values: Mapping[str, object]
     repeated: Mapping[str, tuple[object, object]]
-    """Those that stand twice with different values, which is an error only where they are needed."""
+    """Keywords that stand twice with different values; that is an error where one of them is needed."""
 
     def __contains__(self, name: str) -> bool:
         return name in self.values or name in self.repeated
@@ -100,7 +100,7 @@ class Unit:
     """One unit of a file."""
 
     number: int
-    """From 0, the primary one, on."""
+    """Number of the unit, the primary one being 0."""
 
     keywords: Keywords
     data_at: int
@@ -108,7 +108,7 @@ class Unit:
 
     @property
     def end(self) -> int:
-        """Where its data ends, without what fills up the last block."""
+        """Byte at which the data of the unit end, without what fills up the last block."""
         return self.data_at + self.data_bytes
 
     @property
@@ -141,7 +141,7 @@ def units_of(file: FileBytes) -> Iterator[Unit]:
 
 
 def _begins_unit(file: FileBytes, at: int, number: int) -> bool:
-    """Return whether a unit begins there; what stands behind the last one is nobody's."""
+    """Return whether a unit begins at a place; other bytes behind the last unit are not looked at."""
     begin = file.read(at, min(9, file.size - at)) if at < file.size else b""
     if number == 0:
         if begin != b"SIMPLE  =":

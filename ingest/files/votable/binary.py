@@ -37,16 +37,16 @@ _BIT_SET = np.array([0x80, 0x08, 0x01], dtype=np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where the rows in some bytes are."""
+    """Where rows were found in some bytes of a stream."""
 
     rows: IntArray
-    """Beginning of each."""
+    """Place at which each row begins."""
 
     varying: IntArray
     """Beginning and end of each value of varying length, shape (rows, 2 * such columns)."""
 
     used: int
-    """Bytes of all of them."""
+    """Bytes that all these rows take."""
 
 
 class BinaryRows:
@@ -57,7 +57,7 @@ class BinaryRows:
     has_flags
         Whether each row begins with a bit for each column that says whether it is NULL (BINARY2).
     encoding
-        Of the texts of ``char`` columns.
+        Encoding of the texts in ``char`` columns.
     as_astropy
         Whether varying arrays are as astropy writes them: the length of one of several dimensions counts its slices,
         not its items as the standard says, and each bit has a byte of its own.
@@ -65,7 +65,7 @@ class BinaryRows:
     Raises
     ------
     ContributionError
-        If the place of a column cannot be told.
+        If it is not known where in a row a column begins.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class BinaryRows:
             else:
                 self._gaps[-1] += _width(field)
         self.least = sum(self._gaps) + _LENGTH.size * len(self._bits)
-        """Bytes of a row at least."""
+        """Bytes of the shortest row that there can be."""
 
         if not 0 < self.least < _LARGEST_ROW:
             raise ContributionError(f"rows of {path} have {self.least} bytes, which cannot be")

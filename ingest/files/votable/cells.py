@@ -26,7 +26,7 @@ for _tag, _next in _FOLLOWING.items():
     _MAY_FOLLOW[_tag, list(_next)] = True
 
 _WIDTH = 8
-"""Bytes looked at to know a tag."""
+"""Bytes that are compared to know a tag."""
 
 _ENTITY = re.compile(r"&(?:#x([0-9A-Fa-f]+)|#([0-9]+)|(\w+));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -34,15 +34,15 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Where the cells of some rows are."""
+    """Where in a document the cells of some rows are."""
 
     starts: IntArray
     ends: IntArray
     first_cells: IntArray
-    """Of each row its first cell."""
+    """Number of the first cell of each row."""
 
     counts: IntArray
-    """Of each row the number of its cells."""
+    """How many cells each row has."""
 
 
 class TextRows:
@@ -173,7 +173,7 @@ def _without_entities(texts: pa.Array) -> pa.Array:
 
 
 def _character(found: re.Match[str]) -> str:
-    """Return what a reference means; expat has seen to it that it is one."""
+    """Return the character that a reference such as ``&lt;`` means; expat has checked that it is a reference."""
     hexadecimal, decimal, name = found.groups()
     if name:
         return _NAMED[name]

@@ -21,7 +21,7 @@ from qserv_py.ingest.files.votable.elements import Elements, RowSink
 
 _CHUNK = 1 << 21
 _LONGEST_ROW = 1 << 24
-"""Bytes in which the end of a plain row is looked for."""
+"""Bytes after which the end of a plain row is looked for no longer."""
 
 _LONGEST_TAG = 1 << 12
 _ROWS_BEGIN = re.compile(rb"<TABLEDATA[^<>]*>")
@@ -75,7 +75,7 @@ class Document:
             yield True
 
     def _take(self, pending: bytes, *, is_last: bool) -> bytes:
-        """Feed what can be fed; return what has to wait for more."""
+        """Feed expat as much of the bytes as can be fed; return the rest, which has to wait for more bytes."""
         elements, at = self.elements, 0
         while at < len(pending):
             self._plain = self._plain or not elements.in_rows
@@ -101,7 +101,7 @@ class Document:
             return cut
         if cut < len(_ROW_END) and end < 0 and not is_last and len(pending) - at < _LONGEST_ROW:
             return None
-        self._plain = False  # nothing plain comes, or the table ends here
+        self._plain = False  # no plain row follows, or the table ends here
         return at
 
 
@@ -113,7 +113,7 @@ def _before_open_tag(pending: bytes, start: int) -> int:
 
 
 class _Enough(Exception):
-    """What was looked for has been seen."""
+    """Ends the reading of a document early, when what was looked for has been found."""
 
 
 def _without_doctype(path: Path, head: bytes) -> bytes:
@@ -136,7 +136,7 @@ def _without_doctype(path: Path, head: bytes) -> bytes:
         if _DOCTYPE in head:
             parser.Parse(head)
     except (_Enough, expat.ExpatError, LookupError, ValueError):
-        pass  # what is wrong is said by the parser that reads it all
+        pass  # the parser that reads the whole document says what is wrong
     if not ends:
         return head
     start, end = head.rfind(_DOCTYPE, 0, ends[0]), ends[0]

@@ -17,10 +17,10 @@ from qserv_py.ingest.files.votable.tabledata import TableData
 
 _DEEPEST = 256
 _MOST_ELEMENTS = 1 << 20
-"""Elements outside of rows."""
+"""Elements outside of rows that a document may have."""
 
 _MOST_FIELDS = 1 << 17
-"""FIELDs of all tables; each is kept."""
+"""FIELDs that all tables of a document may have together; each is kept in memory."""
 
 _LONGEST_TAG = 1 << 23
 """Bytes of one tag or comment; expat looks at them again with every piece of the file."""
@@ -59,7 +59,7 @@ class Elements:
         self._sink = sink
         self._heads = Heads()
         self.head_is_read = False
-        """Whether all is known of the last table but its rows."""
+        """Whether everything but the rows is known of the last table that began."""
 
         self.overflow = ""
         """What an INFO says of an answer that was cut off."""
@@ -73,7 +73,7 @@ class Elements:
         self._encoding = "utf-8"
         self._stack: list[str] = []
         self._elements = self._fields = 0
-        """How many there were."""
+        """Number of elements so far, outside of rows."""
 
         self._table_depth = 0
         """Elements that are open at the beginning of the TABLE, itself included; 0 outside of tables."""

@@ -30,10 +30,10 @@ ENCODED = "\0"
 _ARRAY_SIZE = re.compile(r"(?:\d+x)*(?:\d+\*?|\*)", re.ASCII)
 
 Frame: TypeAlias = dict[str, str]
-"""``frame`` and ``equinox``, those that are said."""
+"""Keys ``frame`` and ``equinox``, each if the document says it."""
 
 _DEFAULT_SYSTEM = "eq_FK5"
-"""Of a COOSYS that names none, until version 1.4."""
+"""System of a COOSYS that names none; the standard's default until version 1.4."""
 
 _FRAMES = {
     "eq_FK4": "FK4",
@@ -52,10 +52,10 @@ class Field:
     name: str
     datatype: str
     array_size: str
-    """As it is written; empty when the column holds single values."""
+    """The attribute ``arraysize`` as it is written; empty when the column holds single values."""
 
     null: str | None
-    """What stands for NULL, as it is written; None when nothing is said."""
+    """Value that stands for NULL, as it is written; None when the document names none."""
 
     described: Mapping[str, str] = field(hash=False)
 
@@ -74,12 +74,12 @@ class Field:
 
     @property
     def count(self) -> int:
-        """Primitives of a row, of a column whose length does not vary."""
+        """Number of primitives that each row has of a column whose length does not vary."""
         return math.prod(self.sizes)
 
     @property
     def is_text(self) -> bool:
-        """Whether it holds characters."""
+        """Whether the column holds texts."""
         return self.datatype in TEXTS
 
     @property
@@ -109,7 +109,7 @@ class Field:
 
     @property
     def arrow_type(self) -> pa.DataType:
-        """Type of its values, of a column that can be read."""
+        """Arrow type of the values; the column must be one that can be read."""
         if self.is_text or self.is_bytes:
             return pa.string() if self.is_text else pa.binary()
         return INTEGERS.get(self.datatype) or FLOATS.get(self.datatype) or pa.bool_()
@@ -120,12 +120,12 @@ class TableHead:
     """A TABLE without its rows; filled as the document is read."""
 
     place: int
-    """Its number in the document, from 1."""
+    """Number of the table in its document, from 1."""
 
     name: str
     id: str
     ref: str
-    """ID of the table whose columns it has, when it has none of its own."""
+    """ID of the table whose FIELDs this one has, when it has none of its own."""
 
     nrows: int | None
     fields: list[Field] = field(default_factory=list)
@@ -133,14 +133,14 @@ class TableHead:
     """TABLEDATA, BINARY, BINARY2, FITS, or what else there is; empty when it has no DATA."""
 
     encoding: str = ""
-    """Of its STREAM."""
+    """Encoding of the table's STREAM, such as ``base64``."""
 
     href: str = ""
-    """Where its STREAM lies, when it is not in the document."""
+    """Address of the table's STREAM, when that is not in the document."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it may be called."""
+        """Names that the options may call the table by."""
         return tuple(dict.fromkeys(text for text in (self.name, self.id) if text))
 
 

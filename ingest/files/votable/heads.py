@@ -6,7 +6,7 @@ from qserv_py.ingest.files.votable.fields import Field, Frame, TableHead, frame_
 
 _LONGEST_COUNT = 18
 _NO_ID = " "
-"""What no ID can be."""
+"""Stands for an ID that is missing; no real ID is equal to it."""
 
 
 class Heads:
@@ -55,7 +55,7 @@ class Heads:
         self._frames.append((attributes.get("ID", ""), frame_of(attributes)))
 
     def finish_fields(self) -> None:
-        """Know that the last table has no more fields."""
+        """Note that all fields of the last table have been read."""
         head = self.tables[-1]
         if self._fields:
             head.fields = [self._field(about) for about in self._fields]

@@ -80,7 +80,7 @@ class VotableReader:
     def _chosen(self, document: Document) -> TableHead:
         tables = document.elements.tables
         listed = [FileTable(place=table.place, names=table.names, rows=table.nrows) for table in tables]
-        if self._options.hdu is None and self._options.table_name is None:  # some describe tables of other files
+        if self._options.hdu is None and self._options.table_name is None:  # some describe tables in other files
             listed = [table for table in listed if tables[table.place - 1].serialization] or listed
         return tables[chosen_table(self._path, listed, self._options).place - 1]
 
@@ -109,7 +109,7 @@ class VotableReader:
                 raise ContributionError(f"column {place} of {self._path} has neither a name nor an ID")
 
     def _check_end(self, document: Document) -> None:
-        """Look at what was behind the rows."""
+        """Judge what stood behind the rows."""
         head = self._chosen(document)
         if head.place != self._head.place or head.fields != self._head.fields:
             raise ContributionError(f"{self._path} was changed while it was read")

@@ -32,7 +32,7 @@ class RowSource(RowSink, Protocol):
     """Takes rows from a document and gives them back as columns."""
 
     def ready(self, *, is_last: bool) -> Iterator[Rows]:
-        """Give what is enough for a batch; at the end of the document all that is left.
+        """Yield batches as soon as rows for one are there; at the end of the document, all rows that are left.
 
         Raises
         ------
@@ -51,7 +51,7 @@ def source_of(
     places
         Columns that are asked for.
     encoding
-        Of texts in a stream.
+        Encoding of texts in a stream.
     malformed
         Where the malformed rows are written.
     """
@@ -82,7 +82,7 @@ class _StreamRows:
         has_flags = head.serialization == "BINARY2"
         self._layout = BinaryRows(path, head.fields, has_flags=has_flags, encoding=encoding)
         self._other: BinaryRows | None = None
-        """The layout that others write, until the first rows have said which it is."""
+        """The layout that astropy writes against the standard, until the first rows have shown which it is."""
 
         if any(is_other_to_astropy(field) for field in head.fields):
             self._other = BinaryRows(path, head.fields, has_flags=has_flags, encoding=encoding, as_astropy=True)
@@ -129,7 +129,7 @@ class _StreamRows:
             found = self._layout.find(data, most=ROWS_IN_BATCH, rows_before=self._rows_seen)
             count = len(found.rows)
             if not count:
-                self._wait_for = 2 * len(data)  # one row is as large
+                self._wait_for = 2 * len(data)  # a single row is as large as the buffer
                 return
             del self._data[: found.used]
             numbers = np.arange(self._rows_seen + 1, self._rows_seen + count + 1)

@@ -1,4 +1,4 @@
-"""The text of a STREAM to its bytes: base64, and what was compressed before."""
+"""Decodes the text of a STREAM: base64 to bytes, which are decompressed when they were compressed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DECOMPRESSED = 1 << 23
 
 
 class StreamDecoder:
-    """The text of a STREAM to its bytes.
+    """Decodes the text of a STREAM, piece by piece.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class StreamDecoder:
         assert self._inflater is not None
         try:
             while data:
-                if self._inflater.eof:  # gzip allows one after the other
+                if self._inflater.eof:  # gzip allows several compressed parts, one after the other
                     self._inflater = zlib.decompressobj(31)
                 yield self._inflater.decompress(data, _DECOMPRESSED)
                 data = self._inflater.unconsumed_tail or self._inflater.unused_data

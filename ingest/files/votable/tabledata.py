@@ -38,7 +38,7 @@ class TableData:
         self._check_depth(self._depth)
         if not self._is_wanted or self._depth > 2:
             if self._cell is not None:
-                self._cell.insert(0, ENCODED)  # a part of the value stands in another element
+                self._cell.insert(0, ENCODED)  # an element inside of a cell holds a part of the value
             return
         local = name.rpartition(":")[2]
         if self._depth == 1:

@@ -1,4 +1,4 @@
-"""The values of TABLEDATA: texts to the types of their FIELDs. What is no value of its type is named, never bent."""
+"""The values of TABLEDATA: texts to the types of their FIELDs. A text that does not fit is reported, never altered."""
 
 from __future__ import annotations
 
