@@ -40,9 +40,9 @@ def read_description(connection: Connection, known: Mapping[str, DatabasePiece])
     Parameters
     ----------
     connection
-        In autocommit mode.
+        Connection to the registry, in autocommit mode.
     known
-        What an earlier reading gave, by the database's name.
+        Databases as an earlier reading gave them, by name; those that have not changed are not read again.
     """
     with one_moment(connection):
         version = run(connection, "catalog_version").fetchone()
@@ -73,7 +73,7 @@ def _version(row: Row) -> DatabaseVersion:
 
 
 def _piece(row: Row, database: Database) -> DatabasePiece:
-    readers = _readers(row[5])  # granted without a change of the database
+    readers = _readers(row[5])  # a grant leaves the database's version as it is
     return DatabasePiece(database=replace(database, readers=readers), version=_version(row))
 
 
@@ -144,7 +144,7 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
     match TableKind(kind):
         case TableKind.DIRECTOR:
             ra, dec = _position(roles["ra"]), _position(roles["dec"])
-            # Roles that were written before the word was known say nothing of it.
+            # A registry of an earlier version has no such key in the roles of its tables.
             return DirectorTable(**common, id=roles["id"], ra=ra, dec=dec, unique=roles.get("unique", True))
         case TableKind.CHILD:
             if "orphans" in roles:

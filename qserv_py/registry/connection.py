@@ -1,4 +1,4 @@
-"""The way into the registry: one PostgreSQL connection, its locks, and the calls that describe the data.
+"""Access to the registry: one PostgreSQL connection, its locks, and the calls that describe the data.
 
 Whoever changes what queries can see bumps the catalogue's version in the same PostgreSQL transaction; a reader compares
 the number (one cheap query) and loads the catalogue again when it has grown.
@@ -74,7 +74,7 @@ class Registry(Closing):
 
     def _opened(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self.owned.clear()  # the locks went with the old connection
+            self.owned.clear()  # PostgreSQL freed the locks when the old connection broke
             self._is_checked = False
             self._connection = psycopg.connect(self.conninfo, autocommit=True)
         return self._connection
@@ -139,7 +139,7 @@ class Registry(Closing):
             return catalog_reader.read_description(connection, known)
 
     def table_rows(self, version: DatabaseVersion) -> Mapping[str, TableRows] | None:
-        """Return what queries see of the tables of a database; None when it has another version by now."""
+        """Return what queries see of the tables of a database; None when the database has been published anew since."""
         return self._read(lambda connection: snapshot_reader.read_table_rows(connection, version))
 
     def family(self, name: str) -> FamilyPiece:

@@ -1,4 +1,4 @@
-"""Contents of files whose rows a table has: what keeps the same file from being loaded twice.
+"""Contents of files whose rows a table has; they keep the same file from being loaded twice.
 
 A file is known by the SHA-256 of its content, which its contribution records. It counts once its super-transaction has
 committed: an ingest that failed has left no rows.
@@ -16,7 +16,7 @@ AGAIN_HINT = "Its rows would be there twice; --again loads them all the same."
 
 
 def check_contents(connection: Connection, transaction_id: int, table: str, labels: Mapping[str, str]) -> None:
-    """See that no other super-transaction has brought a table the rows of some files.
+    """Raise unless every other super-transaction brought a table the rows of other files than these.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def check_contents(connection: Connection, transaction_id: int, table: str, labe
     Raises
     ------
     ContributionError
-        If one has; names the first such file and counts the others.
+        If a table has the rows of one of the files; names the first such file and counts the others.
     """
     rows = run(
         connection, "loaded_contents", transaction_id=transaction_id, table=table, sha256s=list(labels)

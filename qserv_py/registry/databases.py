@@ -22,7 +22,7 @@ def put_worker(connection: Connection, worker: Worker) -> None:
 
 
 def find_database(known: Sequence[Database], name: str) -> Database:
-    """Return the database of a name: exactly it, or else in any case."""
+    """Return the database of a name; one that is spelt exactly so wins over one that differs in case."""
     for database in known:
         if database.name == name:
             return database
@@ -131,7 +131,7 @@ def _insert_table(connection: Connection, database_id: int, place: int, table: T
 
 
 def roles_of(table: Table) -> dict[str, object]:
-    """Return what the registry writes down of a table's role."""
+    """Return a table's role as the JSON that the registry stores."""
     match table:
         case DirectorTable():
             return {
@@ -152,6 +152,6 @@ def roles_of(table: Table) -> dict[str, object]:
 
 
 def _role_of(position: Position) -> dict[str, str]:
-    """Return what the registry writes down of a coordinate; one in degrees is written as it always was."""
+    """Return a coordinate as the JSON that the registry stores: the unit is left out when it is degrees."""
     role = {"column": position.column, "format": position.format.value}
     return role if position.unit == "deg" else {**role, "unit": position.unit}

@@ -1,7 +1,7 @@
-"""Datasets of Butler repositories: which ones the tables have the rows of, and the images that rows were measured on.
+"""Butler datasets whose rows the tables have, and the images that rows were measured on.
 
 A dataset is written down by the commit of the super-transaction that brings its rows, in the same PostgreSQL
-transaction; its id is unique in a table. So its rows are there exactly once, or it is not written down.
+transaction; its id is unique in a table. So the rows of a dataset that is written down are there exactly once.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class UwsPhase(StrEnum):
 
 
 Parameters = Mapping[str, str | list[str]]
-"""What was posted, by upper-case name; only UPLOAD has a list."""
+"""Parameters of a job by upper-case name, as they were posted; UPLOAD has a list of values, all others one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class TapJob:
     error_code: str | None
     error_message: str | None
     queue_place: int | None = None
-    """From 1, while it is QUEUED."""
+    """Place in the queue, from 1, while the job is QUEUED."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +160,7 @@ def change_parameters(registry: Registry, job_id: str, parameters: Parameters, *
 def change_times(
     registry: Registry, job_id: str, *, execution_s: int | None, destruction_at: datetime | None, keep_s: int
 ) -> None:
-    """Set how long a job may run and when it is destroyed, at the latest in ``keep_s``; None leaves it."""
+    """Set how long a job may run and when it is destroyed, within ``keep_s`` seconds; None keeps what is set."""
     times = {"execution_s": execution_s, "destruction_at": destruction_at, "keep_s": keep_s}
     _changed(registry, "change_job_times", job_id=job_id, **times)
 
@@ -216,7 +216,7 @@ def fail_job(registry: Registry, job_id: str, *, runner: str, error: QservError)
 
 
 def abort_job(registry: Registry, job_id: str) -> bool:
-    """End a job that has not ended; False when it had."""
+    """End a job as ABORTED; False when it had ended already."""
     return _changed(registry, "abort_job", job_id=job_id)
 
 
@@ -231,7 +231,7 @@ def delete_expired(registry: Registry) -> list[str]:
 
 
 def known_jobs(registry: Registry, job_ids: Sequence[str]) -> set[str]:
-    """Return those of some ids that are jobs."""
+    """Return which of some ids are ids of jobs."""
     return set(_names(registry, "known_jobs", job_ids=list(job_ids)))
 
 

@@ -20,10 +20,10 @@ class TableLine:
     kind: str
     state: str
     rows: int
-    """Published."""
+    """Rows that are published."""
 
     waiting: int
-    """Ingested and not published."""
+    """Rows that are ingested and wait to be published."""
 
     chunks: int
     bytes: int

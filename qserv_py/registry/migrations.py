@@ -54,9 +54,9 @@ def apply_migrations(
     Parameters
     ----------
     connection
-        In autocommit mode.
+        Connection to the registry, in autocommit mode.
     migrations
-        Those to apply; None for ``known_migrations()``.
+        Migrations to apply; None for ``known_migrations()``.
 
     Raises
     ------
@@ -80,12 +80,12 @@ def apply_migrations(
 
 
 def check_version(connection: psycopg.Connection) -> None:
-    """See that a registry has the migrations of this program, all of them and no others.
+    """Raise unless a registry has exactly the migrations of this program.
 
     Raises
     ------
     ClusterError
-        If it is of an earlier or a later version of qserv_py; with what to do.
+        If the registry is of an earlier or a later version of qserv_py; the hint says what to do.
     """
     wanted = known_migrations()
     applied = _check_applied(connection, wanted)

@@ -1,4 +1,4 @@
-"""The table of running queries: what runs in any process of the cluster, and which snapshots it reads.
+"""The table of running queries of all processes of the cluster, with the snapshots that each query reads.
 
 A row belongs to one process, the *czar*, whose name stands in it and which holds an advisory lock of that name while it
 lives. Rows of processes that died are swept before anybody reads.
@@ -27,7 +27,7 @@ class QueryEntry:
 
     query_id: str
     czar: str
-    """Process that it runs in."""
+    """Name of the process that the query runs in."""
 
     kind: str
     priority: int
@@ -88,7 +88,7 @@ def lock_name(czar: str) -> str:
 
 
 def sweep_queries(registry: Registry, *, besides: str = "") -> int:
-    """Take the rows of processes that died away; return of how many processes."""
+    """Remove the rows of processes that died; return the number of these processes."""
     with registry.connection() as connection:
         czars = [row[0] for row in run(connection, "query_czars") if row[0] != besides]
     swept = 0

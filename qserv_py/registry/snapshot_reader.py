@@ -32,7 +32,7 @@ def read_family(connection: Connection, family: str) -> FamilyPiece:
 
 
 def read_table_rows(connection: Connection, version: DatabaseVersion) -> Mapping[str, TableRows] | None:
-    """Return what queries see of the tables of a database, by name; None when it has another version by now."""
+    """Return what queries see of a database's tables, by name; None when the database was published anew since."""
     rows = run(connection, "table_snapshots", database_id=version.database_id, version=version.version).fetchall()
     return {row[0]: _table_rows(row) for row in rows} if rows else None
 

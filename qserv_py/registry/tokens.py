@@ -21,17 +21,17 @@ class AccessToken:
     note: str
     created_at: datetime
     expires_at: datetime | None
-    """None: never."""
+    """Moment at which the token ends; None when it never does."""
 
     used_at: datetime | None
     """Last use, to about a minute."""
 
     revoked_at: datetime | None
     expired: bool
-    """By the registry's clock, when it was read."""
+    """Whether the token had ended when it was read, by the registry's clock."""
 
     used_lately: bool
-    """Whether ``used_at`` is still right."""
+    """Whether ``used_at`` is so recent that another use need not be written down."""
 
     @property
     def state(self) -> str:

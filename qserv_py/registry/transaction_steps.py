@@ -1,4 +1,4 @@
-"""The steps within a super-transaction's calls: its lock, its row, chunks and parts; and records from rows."""
+"""Steps that the calls of ``transactions`` are made of: locks, rows, chunks and parts; and records from rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SuperTransaction:
     database: str
     state: TransactionState
     context: Mapping[str, object]
-    """What its owner wrote down: files, host, process id."""
+    """What the process that opened it noted: files, host, process id."""
 
     started_at: datetime
 

@@ -63,7 +63,7 @@ def begin_transaction(registry: Registry, database: str, *, context: Mapping[str
     NotFoundError
         If there is no such database.
     """
-    # The claim comes before the row can be seen: a recovery would take a transaction without an owner for abandoned.
+    # The claim comes before others can see the row: to a recovery, a transaction without an owner is abandoned.
     with registry.transaction() as connection:
         row = run(connection, "insert_transaction", database=database, context=Jsonb(dict(context or {}))).fetchone()
         if row is None:
@@ -153,7 +153,7 @@ def commit_transaction(
     """
     with registry.transaction() as connection:
         _, family_id = steps.hold(connection, transaction_id, {TransactionState.OPEN})
-        if new_contents is not None:  # seen while the database is held: of two ingests at once the second is refused
+        if new_contents is not None:  # the database is locked: of two ingests the second is refused
             check_contents(connection, transaction_id, *new_contents)
         if chunks:
             steps.add_chunks(connection, family_id, chunks)

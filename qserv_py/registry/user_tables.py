@@ -31,7 +31,7 @@ class UserTable:
     description: str
     created_at: datetime
     shared_with: frozenset[Grantee]
-    """Users and groups."""
+    """Users and groups that may read the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def add_user_table(registry: Registry, table: NewUserTable, *, most_bytes: int) 
     UserError
         If the owner has a table of this name.
     LimitError
-        If it would be too much.
+        If the owner would keep too many bytes.
     """
     values: dict[str, Any] = {entry: getattr(table, entry) for entry in ("owner", "name", "file", "rows", "bytes")}
     with registry.transaction() as connection:

@@ -17,7 +17,7 @@ from qserv_py.hints import or_did_you_mean
 from qserv_py.registry.schema_files.yaml_file import Place, Problems, YamlFile
 
 _TYPES = tuple(entry.value for entry in DataType if not entry.is_list)
-"""Types of columns."""
+"""Types that a column of a Felis file may have."""
 
 
 def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
@@ -28,7 +28,7 @@ def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
     from felis import Schema
     from pydantic import ValidationError
 
-    logging.getLogger("felis").addHandler(logging.NullHandler())  # else its remarks land on the terminal
+    logging.getLogger("felis").addHandler(logging.NullHandler())  # else its remarks go to the terminal
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -36,7 +36,7 @@ def parse_felis(file: YamlFile, problems: Problems) -> Any | None:
     except ValidationError as error:
         for entry in error.errors():
             problems.add(*_explained(file, entry))
-    except (TypeError, ValueError, KeyError) as error:  # Felis's own checks trip over odd values
+    except (TypeError, ValueError, KeyError) as error:  # Felis's own checks may fail on odd values
         problems.add(file.at(), f"Felis cannot read this schema: {error}")
     return None
 
@@ -85,7 +85,7 @@ def _check_column(file: YamlFile, table: str, place: Place, column: object, prob
 
 
 _INVALID_UNIT = re.compile(r"Invalid unit: '(.*?)' did not parse as unit: (.*?)( If this is meant .*)?", re.DOTALL)
-"""What astropy says of a unit, up to the advice to programmers."""
+"""Matches astropy's message about a unit, without the advice to programmers behind it."""
 
 _UNITS_IN_WORDS = {
     "degree": "deg", "radian": "rad", "arcminute": "arcmin", "arcsecond": "arcsec", "milliarcsecond": "mas",

@@ -38,7 +38,7 @@ class PartitionFile:
 
     file: YamlFile
     database: str
-    """Empty when the file names none: then it has the schema's name."""
+    """Name of the database; empty when the file names none, and the database is called like the schema."""
 
     family: Family | None
     roles: Mapping[str, TableRole] = field(default_factory=dict)
@@ -158,7 +158,7 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
 
 def _orphans(file: YamlFile, table: str, value: object, problems: Problems) -> Orphans:
     known = [Orphans.KEYLESS.value, Orphans.ANY.value]
-    if value is None:  # left open: as without the word
+    if value is None:  # a key without a value counts as a key that is missing
         return Orphans.KEYLESS
     if value in known:
         return Orphans(value)
@@ -169,7 +169,7 @@ def _orphans(file: YamlFile, table: str, value: object, problems: Problems) -> O
 
 
 def _check_orphans(file: YamlFile, table: str, values: dict[str, Any], problems: Problems) -> None:
-    """See that a child table says where its orphans are; with a position and no word, those without a key are meant."""
+    """Check that a child table with orphans has a position; with a position alone, rows without a key are orphans."""
     place = [key for key in ("ra", "dec") if key in values]
     if len(place) == 1 or (not place and "orphans" in values):
         missing = " and ".join(f'"{key}"' for key in ("ra", "dec") if key not in place)

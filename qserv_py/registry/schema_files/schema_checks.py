@@ -1,4 +1,4 @@
-"""Checks of a whole database: do the roles fit the columns, and does a row fit into PostgreSQL."""
+"""Checks of a whole database: whether roles fit the columns, and whether PostgreSQL can store a row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _POINTER = 20  # of a text or bytes value that has moved out
 
 
 def check_row_size(table: Table, where: str, problems: Problems) -> None:
-    """See that a row of the table can be stored."""
+    """Note a problem when a row of the table is too wide for PostgreSQL."""
     count = len(table.columns)
     if count > MAX_COLUMNS:
         problems.add(where, f'table "{table.name}" has {count} columns; at most {MAX_COLUMNS} fit into a table')
@@ -44,7 +44,7 @@ def check_row_size(table: Table, where: str, problems: Problems) -> None:
 
 
 def check_roles(database: Database, table: Table, partition: PartitionFile, problems: Problems) -> None:
-    """See that the columns and directors that the partition file names are there and of the right kind."""
+    """Note a problem for each column or director named in the partition file that is missing or of the wrong kind."""
     match table:
         case DirectorTable():
             column = _column(table, table.id, "id", partition, problems)
