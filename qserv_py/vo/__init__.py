@@ -1,4 +1,4 @@
 """HTTP for the Virtual Observatory.
 
-Here will live TAP with UWS, cone search, DataLink, SODA, SIA and the registry record.
+TAP with UWS, cone search and the record for the registry of the Virtual Observatory are here.
 """

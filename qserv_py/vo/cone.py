@@ -29,7 +29,7 @@ from qserv_py.vo.service import service_of
 from qserv_py.vo.tap.sync import sync_reply
 
 USUAL_COLUMNS = 30
-"""Columns of an answer with VERB=2, beside the id and the position."""
+"""How many columns an answer with VERB=2 has, beside the id and the position."""
 
 
 async def cone(request: Request) -> ASGIApp:
@@ -95,4 +95,4 @@ def _error(text: str) -> Response:
 
 
 CONE_ROUTES = [Route("/{table}", cone, methods=["GET", "POST"])]
-"""Below ``/cone``."""
+"""Routes below ``/cone``."""

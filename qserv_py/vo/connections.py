@@ -1,4 +1,4 @@
-"""Connections that ask for nothing: uvicorn keeps them for ever, here they have a time and a number.
+"""Bounds on idle connections: uvicorn keeps them for ever; here their time and their number are limited.
 
 A connection waits from its beginning, or from the end of its last request, until the head of a request has come. It is
 closed when it waits too long; and when too many wait, the one that has waited longest goes, so that whoever really asks

@@ -1,4 +1,4 @@
-"""``/api``: what TAP cannot say, as JSON: whether a query is right, what it will do, what runs and how to end it."""
+"""``/api``: answers in JSON to what TAP does not answer: is a query right, what will it do, what runs, end it."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _text(body: dict[str, Any], name: str) -> str:
 
 def _mode(body: dict[str, Any]) -> Mode:
     value = body.get("mode", Mode.LENIENT.value)
-    if value not in [mode.value for mode in Mode]:  # a list: what the client sent may have no hash
+    if value not in [mode.value for mode in Mode]:  # compared in a list, as what the client sent may have no hash
         raise UserError('"mode" can be "lenient" or "strict"')
     return Mode(value)
 
@@ -190,4 +190,4 @@ API_ROUTES = [
     Route("/queries/{query_id}", cancel, methods=["DELETE"]),
     Route("/openapi.json", openapi, methods=["GET"]),
 ]
-"""Below ``/api``."""
+"""Routes below ``/api``."""

@@ -1,4 +1,4 @@
-"""Running the services: one process, one event loop, until a signal says stop."""
+"""Runs the services: one process with one event loop, until a signal tells it to stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = 8080
-    """0 for any that is free."""
+    """Port to listen on; 0 takes any that is free."""
 
     grace_s: float = 10.0
     """Seconds that queries and jobs have to end after the signal to stop."""

@@ -24,7 +24,7 @@ from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.requester import requester_of
 
 DOCUMENTS_KEPT = 64
-"""Documents of one view of the catalogue; a client can name any address."""
+"""Documents that are kept for one view of the catalogue: a client can ask under any number of addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,14 +66,14 @@ class Service:
         self.publication = cluster_settings.publication
         self.authenticator = Authenticator(session.cluster.registry(), cluster_settings.identity)
         self.sees_addresses = not self.settings.public_url and cluster_settings.identity.proxy is None
-        """Whether clients connect from addresses of their own, not all from that of a proxy."""
+        """Whether a connection comes from the client's address; behind a proxy all come from the proxy's."""
 
         self.jobs = JobService(session, limits=self.limits, rules=self.rules)
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
         self.stopping = asyncio.Event()
-        """Set when the service begins to stop: whoever waits for something ends."""
+        """Set when the service begins to stop, so that requests that wait for something end."""
 
         self.started_at = datetime.now(UTC)
         self._documents: WeakKeyDictionary[Catalog, dict[tuple[str, ...], bytes]] = WeakKeyDictionary()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 FIELDS = ("request", "job", "owner", "method", "path", "status", "ms", "bytes", "rows", "code")
-"""What a record may carry besides its text."""
+"""Attributes of a log record that are written beside its text."""
 
 
 class JsonFormatter(logging.Formatter):

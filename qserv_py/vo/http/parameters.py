@@ -30,7 +30,7 @@ UPLOAD_S = 900.0
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _LISTS = {"UPLOAD", "PHASE"}
-"""Parameters that may be given several times."""
+"""Names of parameters that may be given several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Parameters:
     """The parameters of a request."""
 
     values: dict[str, list[str]]
-    """By upper-case name, in order."""
+    """Values of each parameter, by its upper-case name, in the order in which they came."""
 
     files: dict[str, UploadFile] = field(default_factory=dict)
     """Parts of a multipart form that are files, by their name as it was written."""
@@ -120,7 +120,7 @@ async def _posted(
 
 @asynccontextmanager
 async def _coming(request: Request, most_bytes: int, longest_s: float, hint: str) -> AsyncIterator[None]:
-    """Take a body within the block: errors for one that says that it is too large, that is late, or that breaks off."""
+    """Read a body within the block; errors for one that announces too many bytes, comes too late or breaks off."""
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > most_bytes:
         raise _too_large(most_bytes, hint)
@@ -186,7 +186,7 @@ async def _multipart(
 
 
 class _WholeMultipart(MultiPartParser):
-    """Notes whether the last boundary came: a form that was cut is not a shorter form."""
+    """A parser that notes whether the last boundary came, so that a form that was cut off is refused."""
 
     ended = False
 

@@ -99,7 +99,7 @@ def _error_body(path: str, record: dict[str, object], text: str, status: int, he
 
 
 def _challenging(error: QservError, reply: Response) -> Response:
-    """Give the reply to wrong credentials the headers that say which are taken."""
+    """Add to the reply to wrong credentials the headers that say which credentials are taken."""
     for challenge in error.challenges if isinstance(error, AuthenticationError) else ():
         reply.headers.append("WWW-Authenticate", challenge)
     return reply

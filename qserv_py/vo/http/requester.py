@@ -1,4 +1,4 @@
-"""Who asks: the one place where a request's identity is found, before any route sees it.
+"""Finds the identity of a request, in one place and before any route sees the request.
 
 Answers say whom the service took the request to be from, as IVOA's AuthVO asks for: ``X-VO-Authenticated`` names the
 user, and whoever has no name hears with each answer which credentials are taken.
@@ -17,10 +17,10 @@ from qserv_py.errors import AuthenticationError, IdentityProviderError, UserErro
 from qserv_py.vo.http.replies import error_reply
 
 OPEN_PATHS = ("/healthz", "/metrics", "/tap/availability")
-"""What monitoring asks for: these tell everybody the same, and do not wait for an issuer of tokens."""
+"""Paths that monitoring reads. They say the same to everybody, so no identity is looked for."""
 
 CHECKED_AT_A_TIME = 8
-"""Credentials that are checked at a time: an issuer that does not answer must not keep all threads of the service."""
+"""How many credentials are checked at a time, as an issuer that does not answer must not hold all threads."""
 
 
 def requester_of(request: Request) -> Requester:
@@ -79,7 +79,7 @@ class Identification:
         headers = Headers(scope=scope)
         address = scope["client"][0] if scope.get("client") else ""
         authenticate = self._authenticator.authenticate
-        if "authorization" in headers:  # it asks the registry or an issuer
+        if "authorization" in headers:  # checking asks the registry or an issuer
             identity = await to_thread.run_sync(authenticate, headers.items(), address or None, limiter=self._limiter)
         else:
             identity = authenticate(headers.items(), address or None)

@@ -1,7 +1,7 @@
 """Uploads of a request: parts of its form, or what is at a URL that the operator allows, as files for the query.
 
-A URL is a way to make this server ask another one. So hosts are named by the operator, an address that is not of the
-public network is never asked, whatever name leads to it, and what was checked is what is connected to.
+With a URL a stranger could make this server ask another one. So the operator names the hosts, no address outside of the
+public network is ever asked, whatever name leads to it, and the connection goes to the address that was checked.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class UploadSource:
     """Hosts that URLs may name, lower case."""
 
     most_bytes: int
-    """Of what is fetched."""
+    """Bytes that one fetched table may have."""
 
     resolve: Resolver = socket.getaddrinfo
 

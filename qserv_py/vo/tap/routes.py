@@ -41,7 +41,7 @@ async def capabilities(request: Request) -> Response:
 
 
 def _models(service: Service, identity: Identity) -> tuple[DataModel, ...]:
-    """Return the data models of the tables; none while the registry does not answer: the rest is known without it."""
+    """Return the data models of the tables; none while the registry does not answer."""
     try:
         return data_models(service.session.catalog(identity))
     except ClusterError:
@@ -95,7 +95,7 @@ async def table(request: Request) -> Response:
 
 
 def _is_astroquery(request: Request) -> bool:
-    """Tell whether a client says nothing of itself, as astroquery does; those who mind the attribute do."""
+    """Tell whether a client names neither itself nor a format, as astroquery does; validators name themselves."""
     return not {"accept", "user-agent"} & set(request.headers.keys())
 
 
@@ -115,4 +115,4 @@ TAP_ROUTES = [
     *USER_TABLE_ROUTES,
     Route("/examples", examples),
 ]
-"""Below ``/tap``."""
+"""Routes below ``/tap``."""

@@ -22,7 +22,7 @@ _BY_NAME = {
     "clob": DataType.UNICODE,
     "blob": DataType.BINARY,
 }
-"""Types by the names of TAP and of VOTable in lower case."""
+"""Type of a column by the names that TAP and VOTable have for it, in lower case."""
 
 
 def table_definition(path: Path) -> pa.Schema | None:
@@ -36,7 +36,7 @@ def table_definition(path: Path) -> pa.Schema | None:
     if kind_of(path) is not InputFormat.VOTABLE:
         return None
     with open(path, "rb") as file:
-        check_votable(file)  # XML without entities
+        check_votable(file)  # this parser refuses entities
     root = parse(path).getroot()  # noqa: S314 - checked in the line before
     if _local(root) != "table":
         return None

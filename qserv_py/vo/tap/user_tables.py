@@ -134,7 +134,7 @@ def _asked(request: Request) -> tuple[Service, Requester, str]:
 
 @asynccontextmanager
 async def _body(request: Request, allowed: Limits) -> AsyncIterator[Path]:
-    """Yield the body as a file, whose name says what its bytes cannot: that tabs part the values."""
+    """Yield the body as a file; its name ends in ``.tsv`` for values between tabs, which its bytes do not show."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     with TemporaryDirectory(prefix="table-", dir=service_of(request).spill_dir) as place:
         path = Path(place) / ("rows.tsv" if kind == "text/tab-separated-values" else "rows")
@@ -143,7 +143,7 @@ async def _body(request: Request, allowed: Limits) -> AsyncIterator[Path]:
 
 
 async def _in_turn(service: Service, requester: Requester, work: Callable[[], Result]) -> Result:
-    """Run what reads whole tables as one of the requester's queries."""
+    """Run work that reads whole tables; it counts as one of the requester's queries."""
     async with service.admission.presence(requester), service.admission.turn():
         return await asyncio.get_running_loop().run_in_executor(service.threads, work)
 
@@ -162,4 +162,4 @@ USER_TABLE_ROUTES = [
     Route("/tables/{name}", drop, methods=["DELETE"]),
     Route("/load/{name}", load, methods=["POST"]),
 ]
-"""Below ``/tap``."""
+"""Routes below ``/tap``."""

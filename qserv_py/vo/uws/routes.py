@@ -26,13 +26,13 @@ from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.uws.documents import job_document, jobs_document, parameters_document, results_document
 
 MOST_LISTED = 1000
-"""Jobs of a list at the most, the newest: clients that delete a job are sent to the list."""
+"""Jobs that a list shows at the most, the newest ones. A client that deletes a job is redirected to the list."""
 
 LOOK_AGAIN_S = 2.0
 """How often a waiting request looks at the registry: another process may run the job."""
 
 _CONTROL = ("PHASE", "ACTION", "RUNID", "WAIT", "EXECUTIONDURATION", "DESTRUCTION")
-"""What is no parameter of the query."""
+"""Parameters that control the job and are not part of the query."""
 
 Result = TypeVar("Result")
 
@@ -82,7 +82,7 @@ async def create(request: Request) -> Response:
 
 
 async def job(request: Request) -> Response:
-    """Return a job, perhaps after it has changed."""
+    """Return a job; with WAIT, as soon as its phase has changed or the time is over."""
     found = await _own_job(request)
     parameters = await read_parameters(request, most_bytes=service_of(request).limits.query_bytes)
     if "WAIT" in parameters:
@@ -91,7 +91,7 @@ async def job(request: Request) -> Response:
 
 
 async def change_job(request: Request) -> Response:
-    """Delete a job, or change what its children say."""
+    """Delete a job (ACTION=DELETE), or change properties of it."""
     found = await _own_job(request)
     parameters = await _read_with_uploads(request)
     action = parameters.get("ACTION").upper()
@@ -270,7 +270,7 @@ async def _own_job(request: Request) -> TapJob:
 
 
 async def own_job(request: Request, job_id: str) -> TapJob:
-    """Return a job of the requester; whose job it is not, is not told that there is one."""
+    """Return a job of the requester; for the job of somebody else the error is that there is no such job."""
     found = await run_in_threadpool(service_of(request).jobs.find, job_id)
     if found.owner != requester_of(request).owner:
         raise NotFoundError(f'there is no job "{job_id}"', hint="Jobs are removed at their destruction time.")
@@ -320,4 +320,4 @@ JOB_ROUTES = [
     Route("/async/{job_id}/{child}", child, methods=["GET"]),
     Route("/async/{job_id}/{child}", change_child, methods=["POST"]),
 ]
-"""Below ``/tap``."""
+"""Routes below ``/tap``."""
