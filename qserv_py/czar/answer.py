@@ -1,4 +1,4 @@
-"""The rows of a query on their way, cut at a number of rows, and the figures of the query.
+"""The answer of a query: its rows as a stream, cut off at a number of rows, and the figures of the query.
 
 Where it was cancelled, the reason is what the user is told: PostgreSQL and DuckDB only say that a statement was.
 """
@@ -23,18 +23,18 @@ from qserv_py.planner.plan.query_plan import QueryPlan
 
 @dataclass(slots=True)
 class Answer:
-    """The rows of a query on their way. ``batches`` may be iterated once."""
+    """The answer of a query; nothing runs until its rows are read. ``batches`` may be iterated once."""
 
     plan: QueryPlan
     query: RunningQuery
     queries: Queries
-    """Where the query is known while its rows are read."""
+    """The running queries of this process; the query is among them while its rows are read."""
 
     execution: Execution
     maxrec: int | None
     started: float
     open_rows: WeakSet[Generator[pa.RecordBatch, None, None]] = field(default_factory=WeakSet, repr=False)
-    """The session's rows on their way, of all answers; closing the session closes them."""
+    """Streams of all answers of the session that are being read; closing the session closes them."""
 
     @property
     def stats(self) -> QueryStats:

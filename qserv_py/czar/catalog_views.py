@@ -1,5 +1,8 @@
 """The databases as each identity sees them, kept until the registry's version grows.
 
+For example, after ``qserv revoke dr1 --from public`` the next query of somebody without a name is resolved against a
+catalogue in which there is no ``dr1``.
+
 Whoever asks looks at the version, a cheap query. When it has grown, one thread reads what has changed (of most
 databases nothing but their versions and grants) and puts the new state in the place of the old one; a query that has
 the old one goes on with it, as it is frozen. Chunks are no part of it: ``chunk_loader`` has them.
@@ -47,7 +50,7 @@ class CatalogViews:
     Parameters
     ----------
     directory
-        The cluster's, where its settings are.
+        The cluster's directory, where its settings are.
     changed
         Called after something has changed.
     """
@@ -83,7 +86,7 @@ class CatalogViews:
 
 
 class _State:
-    """The databases as of one version of the registry."""
+    """The databases as the registry had them at one version."""
 
     def __init__(self, description: Description, service_tables: ServiceTables) -> None:
         self.description = description

@@ -1,4 +1,4 @@
-"""The chunks of the databases that queries name: loaded when one is first named, and when it was published anew.
+"""Loads the chunks of a database when a query first names it, and again when it was published anew.
 
 One thread loads at a time, over a connection of its own. Queries that name other databases do not wait for it, and
 those that began before go on with what they have.
@@ -33,7 +33,7 @@ class _Loaded:
     """``DatabaseVersion.number``."""
 
     family: FamilyPiece
-    """The chunk map whose indices the snapshot has."""
+    """The chunk map that the snapshot's chunk indices count in."""
 
     snapshot: Snapshot
 
@@ -60,7 +60,7 @@ class ChunkLoader(Closing):
     def put_into(self, catalog: Catalog, names: Collection[str]) -> Catalog | None:
         """Return a catalogue with the chunks of some of its databases, or None if one was published anew meanwhile.
 
-        Databases that the registry has not, and those of which nothing is published, stay as they are.
+        Databases that the czar holds, such as TAP_SCHEMA, and those of which nothing is published, get no chunks.
         """
         published = catalog.published
         wanted = [one for one in catalog.databases if one.name in names and one.name in published]
@@ -94,7 +94,7 @@ class ChunkLoader(Closing):
             return {name: self._loaded[name] for name in databases}
 
     def _present(self, databases: Mapping[str, Database], catalog: Catalog) -> Mapping[str, _Loaded] | None:
-        """Return what is loaded, if it is all there and as it is to be."""
+        """Return what is loaded of some databases, if it is there for all of them and has the wanted versions."""
         found = {name: self._loaded.get(name) for name in databases}
         if all(self._is_present(database, catalog.versions[name]) for name, database in databases.items()):
             return {name: one for name, one in found.items() if one is not None}
@@ -109,7 +109,7 @@ class ChunkLoader(Closing):
             self._families[name] = self._registry.family(name)
 
     def _load(self, database: Database, version: DatabaseVersion) -> bool:
-        """Load the chunks of a database; False if it has another version by now."""
+        """Load the chunks of a database; False if it has been published anew since its version was read."""
         rows = self._registry.table_rows(version)
         if rows is None:
             return False

@@ -26,10 +26,10 @@ class Cluster:
 
     config: ClusterConfig
     registry_conninfo: str
-    """Superuser's, to the registry's database on the first worker's server."""
+    """The superuser's connection string to the registry's database, which is on the server of one worker."""
 
     workers: tuple[Worker, ...]
-    """With the reader's connection strings."""
+    """The workers, with the connection strings of the role that can only read."""
 
     admin: Mapping[str, str]
     """The superuser's connection string to each worker's shard database, by the worker's name."""
@@ -37,7 +37,7 @@ class Cluster:
     def worker(self, name: str) -> tuple[Worker, str]:
         """Return a worker and the superuser's connection string to its shard, by its name.
 
-        One that ``cluster.json`` got after this handle was made is found, too.
+        A worker that was added to ``cluster.json`` after this handle was made is found, too.
 
         Raises
         ------

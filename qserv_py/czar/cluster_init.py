@@ -1,4 +1,4 @@
-"""Making a cluster: all of it or nothing.
+"""Makes a cluster, all of it or nothing.
 
 ``cluster.json`` is written last. Until then a marker stands in the directory, so that what a killed ``init`` left is
 known as such and the next ``init`` removes it.
@@ -25,7 +25,7 @@ from qserv_py.workers.server_setup import READER, SHARD_DATABASE, prepare_server
 
 MARKER = "initialising"
 MOST_WORKERS = 64
-_ANY_PORT = 20000  # of five digits, as all our ports are
+_ANY_PORT = 20000  # our ports have five digits, so the socket's name has the same length for all
 
 
 def init_cluster(
@@ -41,7 +41,7 @@ def init_cluster(
     Parameters
     ----------
     directory
-        Must be absent or empty, or hold what a killed ``init_cluster`` left, which is removed.
+        Directory of the cluster: absent, empty, or with what a killed ``init_cluster`` left, which is removed.
     workers
         Number of PostgreSQL servers, named w1, w2, ...
     postgres_bin
@@ -86,7 +86,7 @@ def _make_room(target: Path) -> bool:
                 hint=f"qserv cluster start {target} starts it; give another directory for a new one.",
             )
         if (target / MARKER).exists():
-            with changing(target):  # unless it lives
+            with changing(target):  # refused when the init that holds the lock still lives
                 _remove(target, keep_directory=True)
         if target.exists():
             if not target.is_dir() or any(target.iterdir()):
@@ -102,7 +102,7 @@ def _make_room(target: Path) -> bool:
 
 
 def _check_way(target: Path) -> None:
-    """See before anything is made that the servers' account can reach the directory."""
+    """Raise, before anything is made, if the servers' account cannot reach the directory."""
     account = server_account(target / "none")
     target.chmod(0o711 if account.is_other else 0o700)
     blocking = blocking_directory(target / "workers", account)
@@ -150,7 +150,7 @@ def _make_directories(config: ClusterConfig, passwords: Mapping[str, str]) -> No
     reachable = 0o755 if os.geteuid() == 0 else 0o700
     for directory in (config.directory / "workers", *(config.worker_dir(worker.name) for worker in config.workers)):
         directory.mkdir(mode=reachable)
-        directory.chmod(reachable)  # whatever the umask
+        directory.chmod(reachable)  # mkdir's mode is cut by the umask
     for worker in config.workers:
         (config.worker_dir(worker.name) / "parts").mkdir()
     config.czar_dir.mkdir()

@@ -26,7 +26,7 @@ from qserv_py.workers.server_setup import apply_scripts
 
 LOCK_FILE = "lock"
 NO_PROGRAMS = Programs(bin_dir=Path(), version="0")
-"""For looking at servers and stopping them, which runs no program."""
+"""Stands for PostgreSQL's programs where servers are only looked at or stopped, which needs none of them."""
 
 Result = TypeVar("Result")
 
@@ -72,7 +72,7 @@ def start_cluster(directory: str | os.PathLike[str]) -> Cluster:
         config.save()
         each([servers(config, programs)[worker.name].start for worker in config.workers])
         cluster = set_up(config)
-        if not config.registry:  # made by an earlier version, and the registry was found where those had it
+        if not config.registry:  # made by a version that had the registry on the first worker
             replace(config, registry=config.workers[0].name).save()
     _finish_ingests(cluster)
     _sweep_user_tables(cluster)
@@ -91,11 +91,11 @@ def set_up(config: ClusterConfig) -> Cluster:
 
 
 def _finish_ingests(cluster: Cluster) -> None:
-    """Bring ingests to their end that were killed: not committed, they go; committed, they are loaded."""
+    """End ingests that were killed: the files of uncommitted ones are removed, committed ones are loaded."""
     with cluster.registry() as registry:
         if not unfinished_transactions(registry):
             return
-    from qserv_py.czar.ingest_destination import open_destination  # it loads pyarrow: only when there is work
+    from qserv_py.czar.ingest_destination import open_destination  # loads pyarrow
     from qserv_py.ingest.recovery import recover
 
     with open_destination(cluster) as destination:
@@ -106,7 +106,7 @@ def _sweep_user_tables(cluster: Cluster) -> None:
     """Remove files of users' tables that were never finished."""
     if not (cluster.config.czar_dir / USER_TABLES_DIR).is_dir():
         return
-    from qserv_py.czar.user_tables.user_table_files import sweep_files  # it loads pyarrow
+    from qserv_py.czar.user_tables.user_table_files import sweep_files  # this import loads pyarrow
 
     with cluster.registry() as registry:
         sweep_files(registry, cluster.config.czar_dir)

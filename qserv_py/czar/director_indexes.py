@@ -86,7 +86,7 @@ def _orphan_runs(catalog: Catalog, database: str, director: str) -> tuple[str, .
 
 
 def _whole_numbers(ids: pa.ChunkedArray) -> tuple[IntArray, BoolArray]:
-    """Return numbers as 64-bit ids, and which of them are."""
+    """Return numbers as 64-bit ids, and which of the numbers can be one."""
     present = pc.is_valid(ids).to_numpy()
     if pa.types.is_integer(ids.type):
         return pc.fill_null(ids, 0).cast(pa.int64()).to_numpy(), present

@@ -1,4 +1,4 @@
-"""The session as a service holds it: nothing is read without saying who asks.
+"""The session as a service holds it: each call names the identity that asks.
 
 ``Session`` answers as the operator when nobody is named, which is right on the czar's machine and would be a leak on a
 network. So services hold this one, and import-linter keeps them from importing the other.
@@ -29,7 +29,7 @@ class IdentifiedSession:
     Parameters
     ----------
     session
-        Whoever made it closes it.
+        Session that answers; whoever made it closes it.
     """
 
     def __init__(self, session: Session) -> None:

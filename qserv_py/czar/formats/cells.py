@@ -20,13 +20,13 @@ TEXT = pa.large_string()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """How a format writes what is not an ordinary number."""
+    """How a format writes values that are not plain numbers or texts: NaN, truth values, arrays, bytes."""
 
     nan: str = "NaN"
     infinity: str = "Infinity"
     minus_infinity: str = "-Infinity"
     between: str = " "
-    """Between the elements of an array."""
+    """Text between two elements of an array."""
 
     opening: str = ""
     closing: str = ""
@@ -133,7 +133,7 @@ def byte_table(characters: str) -> np.ndarray:
 XML_FORBIDDEN = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x{fffe}\x{ffff}]"
 _CONTROL = "".join(map(chr, range(0x20)))
 _XML_SPECIAL = byte_table("&<>" + _CONTROL.replace("\t", "").replace("\n", ""))
-_XML_SPECIAL[0xEF] = True  # U+FFFE and U+FFFF begin with it
+_XML_SPECIAL[0xEF] = True  # U+FFFE and U+FFFF begin with these bytes
 _JSON_SPECIAL = byte_table('"\\' + _CONTROL)
 _HEX_DIGITS = np.array([list(f"{byte:02x}".encode()) for byte in range(256)], dtype=np.uint8)
 

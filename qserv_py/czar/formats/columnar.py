@@ -1,4 +1,4 @@
-"""Parquet and the Arrow IPC stream: the batches as they are, with the columns described.
+"""Parquet and the Arrow IPC stream: the batches unchanged, with descriptions of the columns.
 
 A Parquet file holds a VOTable without rows (VOParquet 1.0), so units, UCDs and descriptions are there for TOPCAT and
 astropy; Arrow has them as metadata of the fields.
@@ -18,7 +18,7 @@ from qserv_py.czar.formats.votable.xml import without_rows
 
 ROW_GROUP_ROWS = 122_880
 ROW_GROUP_BYTES = 32 << 20
-"""A row group ends at whichever comes first; it is what a writer holds in memory."""
+"""Bytes and rows of a row group, which the writer holds in memory; it ends at whichever limit comes first."""
 
 
 def write_parquet(stream: ResultStream) -> Iterator[bytes]:

@@ -57,7 +57,7 @@ def _write(stream: ResultStream, *, between: str, after: str, header: bool = Tru
 
 
 def _may_be_empty(column: OutputColumn, values: pa.Array) -> bool:
-    """Whether a value may be written as nothing, or hold what must be quoted."""
+    """Whether a column may hold a value that is written as nothing, or one that must be quoted."""
     return column.datatype.is_text or column.datatype is DataType.BINARY or is_list(values.type)
 
 

@@ -25,7 +25,7 @@ _NUMBERS = {
 """VOTable datatypes of the elements of arrays."""
 
 NULL_VALUES = {"short": -(2**15), "int": -(2**31), "long": -(2**63)}
-"""What stands for a NULL where a serialisation has no other way to say it."""
+"""Number that stands for NULL where a serialisation has no other way to say it, by VOTable datatype."""
 
 _START = (
     r"A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c\u200d\u2070-\u218f\u2c00-\u2fef\u3001-\ud7ff"
@@ -43,11 +43,11 @@ class Field:
     column: OutputColumn
     name: str
     id: str
-    """Unique in a document, and a name of XML without a colon (NCName)."""
+    """ID of the field: unique in a document, and a name of XML without a colon (NCName)."""
 
     datatype: str
     arraysize: str
-    """Empty for a single value."""
+    """VOTable's ``arraysize``; empty for a single value."""
 
     size: int | None
     """Numbers in a value; None when they vary."""
@@ -88,7 +88,7 @@ def ids_of(names: Sequence[str]) -> list[str]:
     Parameters
     ----------
     names
-        Of which none is there twice, whatever the case.
+        Names of the columns, which differ even when their case is ignored.
     """
     possible = [_NO_NAME_CHARACTER.sub("_", name) for name in names]
     possible = [text if _NAME_START.match(text) else f"_{text}" for text in possible]

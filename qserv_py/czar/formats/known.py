@@ -29,10 +29,10 @@ class Format:
     """One format."""
 
     name: str
-    """What people call it."""
+    """Name of the format, as options and parameters take it."""
 
     mime: str
-    """What HTTP calls it."""
+    """MIME type of the format, as HTTP has it."""
 
     aliases: tuple[str, ...]
     """Other names and MIME types that mean it, in lower case."""
@@ -41,7 +41,7 @@ class Format:
     """Endings of file names, the usual one first."""
 
     writer: str
-    """Module of this package and function in it."""
+    """Function that writes the format: a module of this package and a name in it."""
 
     is_text: bool = True
     """Whether a terminal can show it."""
@@ -181,7 +181,7 @@ FORMATS = (
         writer="plain_text:write_text",
     ),
 )
-"""The first is what a service answers when nothing else was asked for."""
+"""All formats. The first one is used by services when nothing else was asked for."""
 
 _KNOWN = {key: known for known in FORMATS for key in (known.name, known.mime, *known.aliases)}
 _SUFFIXES = {suffix: known for known in FORMATS for suffix in known.suffixes}
@@ -204,7 +204,7 @@ def find_format(asked: str) -> Format:
         If there is no such format.
     """
     base, *parameters = asked.lower().replace('"', "").split(";")
-    base = re.sub(r"\s+xml$", "+xml", base.strip())  # a + that came through a URL as it was is a blank
+    base = re.sub(r"\s+xml$", "+xml", base.strip())  # a + that was not escaped in a URL arrives as a blank
     said = [f"{base};{re.sub(' ', '', parameter)}" for parameter in parameters]
     if any(key.startswith((f"{_VOTABLE};serialization=", "text/csv;header=")) and key not in _KNOWN for key in said):
         raise _unknown(asked)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Outbox(io.RawIOBase):
-    """A sink that keeps what is written until it is taken."""
+    """A file for writing that keeps the bytes in memory until ``take`` fetches them."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""An answer as the writers of formats take it: columns, batches on their way, and what is to be said about them."""
+"""An answer as the writers of formats take it: columns, a stream of batches, and what is said beside the rows."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class ResultStream:
     """The rows of an answer, to be read once."""
 
     columns: Sequence[OutputColumn]
-    """Their names are different, whatever the case."""
+    """Columns of the answer; their names differ even when case is ignored."""
 
     schema: pa.Schema
     """Arrow types of the columns, in their order."""
 
     batches: Iterable[pa.RecordBatch]
     infos: tuple[tuple[str, str], ...] = ()
-    """What stands before the rows where a format has room for it: names and values, such as the query and the job."""
+    """Names and values that a format writes before the rows if it has room for them, such as the query and the job."""
 
     is_cut: Callable[[], bool] = never_cut
     """Asked after the last batch: whether rows beyond a limit were left out."""
 
     spool_dir: Path | None = None
-    """Where a format that must know all rows before it writes the first one keeps them; the system's place if None."""
+    """Directory for formats that must read all rows before they write the first; None takes the system's."""
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in blocks of about ``BLOCK_BYTES`` at the most, none of them empty."""

@@ -85,7 +85,7 @@ class Pieces:
     """Values of different lengths, one after the other."""
 
     offsets: IntArray
-    """Where each begins in ``data``, from 0, and where the last one ends; shape (n + 1,)."""
+    """Where each value begins in ``data``, from 0, and where the last one ends; shape (n + 1,)."""
 
     data: Values
 

@@ -27,7 +27,7 @@ def record(event: str, **fields: object) -> None:
     event
         What happened, such as ``grant``.
     **fields
-        The names and numbers of it.
+        Names and numbers that belong to the event, such as ``database="dr1"``.
     """
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
     _logger.info("%s", json.dumps({"time": time, "event": event, **fields}, default=str))

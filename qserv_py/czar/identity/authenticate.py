@@ -1,4 +1,4 @@
-"""From the headers of a request to who asks: the one place where that is decided.
+"""Finds out from the headers of a request who asks; this is decided nowhere else.
 
 The order: what a trusted proxy says; else the ``Authorization`` header; else nobody. Credentials that are there and
 prove nothing end the request, they never make it anonymous: who is denied a table should not have to wonder why.
@@ -26,7 +26,7 @@ MAX_CREDENTIALS = 16_384
 """Characters of an ``Authorization`` header."""
 
 FILLER = "x-oauth-basic"
-"""What clients write as the user, or as the password, when the other one is a token."""
+"""Text that clients write as the user when the password is a token, and the other way round."""
 
 Headers = dict[str, list[str]]
 
@@ -39,7 +39,7 @@ class Authenticator(Closing):
     registry
         Where the cluster's tokens are; the authenticator closes it.
     settings
-        What other proofs are taken.
+        Which proofs are taken besides the cluster's tokens.
     """
 
     def __init__(self, registry: Registry, settings: IdentitySettings) -> None:

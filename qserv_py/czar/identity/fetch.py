@@ -33,7 +33,7 @@ def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> 
     ca_file
         PEM file of certificate authorities; empty for the system's.
     timeout_s
-        For connecting, and again for the exchange.
+        Seconds for connecting, and as many again for the exchange.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def fetch(url: str, sink: BinaryIO, *, most_bytes: int, timeout_s: float, ca_fil
             timer.cancel()
             timer.join()
             connection.close()
-    if late.is_set():  # what was cut off may look complete
+    if late.is_set():  # an answer that was cut off at the deadline may look complete
         raise TimeoutError(f"it took more than {timeout_s:g} s")
     return response.status
 

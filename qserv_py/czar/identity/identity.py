@@ -16,19 +16,19 @@ class Proof(StrEnum):
     """How an identity was proven."""
 
     OPERATOR = "operator"
-    """By the right to read the cluster's directory: the command line and the Python API on the czar's machine."""
+    """Proven by the right to read the cluster's directory: the command line, the Python API on the czar's machine."""
 
     NONE = "none"
-    """Not at all."""
+    """Nothing was proven: an anonymous request."""
 
     TOKEN = "token"  # noqa: S105 - not a password
-    """By an access token of this cluster."""
+    """Proven by an access token of this cluster."""
 
     OIDC = "oidc"
-    """By a token that the configured issuer has signed."""
+    """Proven by a token that the configured issuer has signed."""
 
     PROXY = "proxy"
-    """By the word of a trusted proxy."""
+    """Proven by headers of a trusted proxy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Identity:
     """Who asks. Jobs and tables belong to ``user``."""
 
     user: str
-    """Name; empty for one who has proven nothing, and for the operator."""
+    """Name of the user; empty for somebody who has proven nothing, and for the operator."""
 
     groups: frozenset[str] = frozenset()
     proof: Proof
@@ -48,7 +48,7 @@ class Identity:
 
     @property
     def owner(self) -> str:
-        """Name that jobs and tables are kept under; no user can have that of those who are not known."""
+        """Name that jobs and tables are kept under; that of anonymous requests can be no user's name."""
         return self.user or NOBODY
 
     @cached_property
@@ -60,7 +60,7 @@ class Identity:
         return frozenset({PUBLIC, AUTHENTICATED, Grantee(GranteeKind.USER, self.user), *groups})
 
     def may_read(self, database: Database) -> bool:
-        """Tell whether a database exists for this identity: the operator's are all, others' the published granted."""
+        """Tell whether a database exists for this identity: all for the operator, published granted ones for others."""
         if self.proof is Proof.OPERATOR:
             return True
         return database.state is DatabaseState.PUBLISHED and not self.grantees.isdisjoint(database.readers)

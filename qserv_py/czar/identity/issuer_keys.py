@@ -1,4 +1,4 @@
-"""The public keys of an issuer of tokens, kept and read again when there is reason to.
+"""The public keys of an issuer of tokens, kept in memory and read again when they may have changed.
 
 They are read when first needed, once an hour, and when a token names a key that is not known: that is how a rotation
 shows. Whatever tokens come, the issuer is asked at most every half minute, by one thread at a time. While it does not
@@ -44,7 +44,7 @@ class IssuerKey:
 
     kid: str | None
     algorithms: frozenset[str]
-    """Those that the key is for; no other is tried with it."""
+    """Algorithms that the key is for; it is tried with no other."""
 
     public: PublicKey
 
@@ -55,7 +55,7 @@ class IssuerKeys:
     Parameters
     ----------
     settings
-        Names the issuer.
+        Settings that name the issuer.
     fetch
         Reads a JSON document, as ``fetch_json`` does.
     clock
@@ -104,7 +104,7 @@ class IssuerKeys:
         return tuple(key for key in self._keys if algorithm in key.algorithms and kid in {None, key.kid})
 
     def _read_again(self, *, wait: bool) -> None:
-        """Ask the issuer, unless that was done lately or, when not to wait, another thread is at it."""
+        """Ask the issuer, unless it was asked lately or, with ``wait`` false, another thread is asking it."""
         if not self._lock.acquire(blocking=wait):
             return
         try:

@@ -13,7 +13,7 @@ from qserv_py.czar.identity.settings import OidcSettings
 from qserv_py.errors import AuthenticationError
 
 _BROKEN = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
-"""What the library raises over tokens; the last three over numbers and nesting that nobody means well with."""
+"""Exceptions of the library for wrong tokens; the last three come of absurd numbers and nesting, as in an attack."""
 
 _SAID: tuple[tuple[type[Exception], str], ...] = (
     (jwt.ExpiredSignatureError, "the token has expired"),
@@ -44,7 +44,7 @@ class OidcVerifier:
         for key in self._keys.find(kid, algorithm):
             try:
                 return self._identity(self._decode(token, key.public, algorithm))
-            except jwt.InvalidSignatureError:  # a token without a key id may be another key's
+            except jwt.InvalidSignatureError:  # a token without a key id may be signed with another of the keys
                 continue
             except _BROKEN as error:
                 said = next((text for kind, text in _SAID if isinstance(error, kind)), "the token is not valid")
@@ -65,7 +65,7 @@ class OidcVerifier:
             raise AuthenticationError(
                 "the token is signed in a way that is not allowed", reason=f"algorithm {algorithm!r:.40} of token"
             )
-        if claims.get("iss") != self._settings.issuer:  # before its key is looked for: that may ask the issuer
+        if claims.get("iss") != self._settings.issuer:  # judged first: to look for the key may ask the issuer
             raise AuthenticationError(
                 "the token is of another issuer", reason=f"token of issuer {claims.get('iss')!r:.200}"
             )

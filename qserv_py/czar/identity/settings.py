@@ -53,7 +53,7 @@ class ProxySettings:
             address = ip_address(peer or "")
         except ValueError:
             return False
-        mapped = getattr(address, "ipv4_mapped", None)  # a dual-stack socket shows 10.0.0.1 as ::ffff:10.0.0.1
+        mapped = getattr(address, "ipv4_mapped", None)  # a socket for IPv4 and IPv6 shows 10.0.0.1 as ::ffff:10.0.0.1
         return any((mapped or address) in network for network in self.addresses)
 
 
@@ -62,7 +62,7 @@ class IdentitySettings:
     """Which proofs are taken beside the cluster's own tokens."""
 
     realm: str = "qserv"
-    """What clients show when they ask for a password."""
+    """Realm of HTTP Basic: the name that clients show when they ask for a password."""
 
     oidc: OidcSettings | None = None
     proxy: ProxySettings | None = None

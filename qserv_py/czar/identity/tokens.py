@@ -41,11 +41,11 @@ def create_token(
     registry
         Where it is written down.
     user, groups
-        Whom it stands for.
+        Name and groups of the user whom the token stands for.
     lifetime
-        From now on; None for no end.
+        Time for which the token is valid, from now on; None for no end.
     note
-        What it is for.
+        What the token is for, in words of the operator.
 
     Returns
     -------

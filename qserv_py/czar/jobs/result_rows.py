@@ -12,7 +12,7 @@ from qserv_py.errors import TooLargeError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase
 
 _READABLE = ("votable", "votable/td", "votable/b", "fits", "csv", "tsv", "parquet", "arrow")
-"""Formats that hold names and values of columns in a way that can be read again."""
+"""Formats whose files can be read again with the names and the values of all columns."""
 
 
 def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:

@@ -2,7 +2,8 @@
 
 A result lies there in the format that the job asked for, as it goes over the network: so its size is known, parts of it
 can be asked for again after a broken connection, and sending it costs no more than reading a file. A file has its name
-only when it is whole and on the disk; the registry's row is written after that. What no row knows is swept.
+only when it is whole and on the disk; the registry's row is written after that. Files that no row names
+are removed.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ResultFiles:
 
     def sweep(self, known: Callable[[Sequence[str]], set[str]]) -> int:
         """Remove what belongs to no job; return how many directories that were."""
-        present = [entry.name for entry in self.directory.iterdir()]  # before the jobs are asked for: jobs come first
+        present = [entry.name for entry in self.directory.iterdir()]  # before the rows are read: a row comes first
         strangers = set(present) - known(present)
         for name in strangers:
             self.remove(name)

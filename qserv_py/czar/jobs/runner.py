@@ -109,7 +109,7 @@ class JobRunner:
         for query in list(self._running.values()):
             query.cancel.cancel(QueryCancelledError("the service stops"))
         self._threads.shutdown(wait=True)
-        with suppress(QservError):  # without a registry, the jobs are found by their runner's lock
+        with suppress(QservError):  # without a registry: others find the jobs, as the runner's lock is free
             jobs.release_jobs(self._claims, runner=self._runner)
         self._claims.close()
 
@@ -132,7 +132,7 @@ class JobRunner:
             self._wake.clear()
 
     def _hold_lock(self) -> None:
-        """Hold the lock that says that this process lives; it went with the connection when that broke."""
+        """Hold the lock that says that this process lives; PostgreSQL frees it when the connection breaks."""
         with self._claims.connection() as connection:
             if connection is not self._locked_on:
                 run(connection, "lock", name=jobs.lock_name(self._runner))
@@ -220,7 +220,7 @@ class JobRunner:
 
     def _fail(self, job: TapJob, error: QservError) -> None:
         if self._stopping.is_set():
-            return  # it is released, and run again
+            return  # the job is released, and run again
         log.info("job failed: %s", error.message, extra={"job": job.job_id, "code": error.code})
         try:
             jobs.fail_job(self._registry, job.job_id, runner=self._runner, error=error)

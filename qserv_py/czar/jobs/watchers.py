@@ -1,4 +1,4 @@
-"""Who wants to hear that this process has changed the phase of a job."""
+"""Calls back whoever waits for a job's phase, when this process has changed it."""
 
 from __future__ import annotations
 

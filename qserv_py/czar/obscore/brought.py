@@ -38,7 +38,7 @@ class ShownTable:
 
     database: Database
     rows: Mapping[str, pa.Table] = field(default_factory=lambda: MappingProxyType({}))
-    """None that the czar holds."""
+    """Empty: the czar holds no rows of this database."""
 
     def added_to(self, catalog: Catalog) -> Catalog:
         """Return a catalogue with this database, too; its chunks are those of the database that it is shown from."""
@@ -87,7 +87,7 @@ def brought_obscore(catalog: Catalog, name: str) -> ShownTable | None:
 
 
 def shown_snapshot(shown: Database, source: Database, snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot of a database that shows tables of another: theirs, under the other names."""
+    """Return the snapshot of a database that shows tables of another one: the snapshot of these tables, renamed."""
     names = {table.physical: table.name for table in source.tables}
     tables = {table.name: snapshot.tables[names[table.physical]] for table in shown.tables}
     return Snapshot(number=snapshot.number, tables=MappingProxyType(tables))

@@ -34,11 +34,11 @@ _READ = (
     "obs_collection", "_id", "_type", "instrument_name", "lsst_visit", "lsst_detector", "obs_id", "lsst_filter",
     "lsst_band", "target_name", "t_exptime", "t_min", "t_max", "s_ra", "s_dec", "s_fov", "s_region",
 )  # fmt: skip
-"""What the registry tells of an image, in its order; those with _ go into other columns."""
+"""Names of the values that the registry has of an image, in their order; those with _ go into other columns."""
 
 _TITLE = ("_type", "instrument_name", "lsst_visit", "lsst_detector")
 _BYTES_PER_ROW = 420
-"""About."""
+"""Bytes that a row takes on average, about; the planner wants to know."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class ImageAccess:
     """What the operator says of images."""
 
     identifier: str = "ivo://unregistered.example/qserv"
-    """Beginning of the identifiers of images: that of the service."""
+    """Identifier of the service, with which those of images begin."""
 
     links: str = ""
     """Address of the DataLink service; empty when there is none."""

@@ -59,7 +59,7 @@ _WRITTEN: tuple[tuple[str, DataType, str, str, str, str], ...] = (
     ("lsst_band", _T, "", "meta.id;instr.bandpass", "", "Band."),
     ("lsst_filter", _T, "", "meta.id;instr.filter", "", "Physical filter."),
 )
-"""Name, type, unit, UCD, utype and description; those without a utype are not the standard's."""
+"""Columns of ObsCore: name, type, unit, UCD, utype and description; those without a utype are not the standard's."""
 
 _NEVER_NULL = frozenset({"calib_level", "obs_collection", "obs_id", "obs_publisher_did"})
 

@@ -28,7 +28,7 @@ class VoResource:
     """When the service was made."""
 
     short_name: str = ""
-    """At most 16 characters."""
+    """Short name of the service, at most 16 characters."""
 
     subjects: tuple[str, ...] = ("surveys", "catalogs")
     """Words of the Unified Astronomy Thesaurus."""
@@ -37,7 +37,7 @@ class VoResource:
     """Names as they stand in bibliographies; the publisher where there is none."""
 
     wavebands: tuple[str, ...] = ()
-    """Of ``WAVEBANDS``."""
+    """Wavebands that the data cover, from ``WAVEBANDS``."""
 
 
 NEEDED = (
@@ -50,7 +50,7 @@ NEEDED = (
     "reference_url",
     "created",
 )
-"""What has no default."""
+"""Settings that have no default."""
 
 WAVEBANDS = ("Radio", "Millimeter", "Infrared", "Optical", "UV", "EUV", "X-ray", "Gamma-ray")
 """Words of the IVOA's vocabulary of messengers that VODataService 1.1 takes."""

@@ -47,10 +47,10 @@ class CzarTables:
 
     database: Database
     sizes: Mapping[str, tuple[int, int]]
-    """Rows and bytes by ``Table.qualified``."""
+    """Number of rows, and of bytes, of each table, by ``Table.qualified``."""
 
     rows: Mapping[str, pa.Table] = field(repr=False)
-    """By ``Table.qualified``; columns have the physical names and the types of the description."""
+    """Rows of each table, by ``Table.qualified``; columns have the physical names and types of the description."""
 
     def added_to(self, catalog: Catalog) -> Catalog:
         """Return a catalogue with this database, too."""

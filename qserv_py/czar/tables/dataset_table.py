@@ -34,10 +34,10 @@ _COLUMNS = (
     ("row_count", DataType.LONG, "meta.number", "Rows that came from the dataset."),
     ("ingest_time", DataType.TIMESTAMP, "time.creation", "When they were committed, UTC."),
 )
-"""Name, type, UCD and description."""
+"""Columns of the table: name, type, UCD and description."""
 
 _BYTES_PER_ROW = 150
-"""About."""
+"""Bytes that a row takes on average, about; the planner wants to know."""
 
 
 def dataset_table(count: int, read: Callable[[], Sequence[tuple[Any, ...]]]) -> CzarTables:

@@ -35,7 +35,7 @@ class ServiceTables:
     Parameters
     ----------
     directory
-        The cluster's, where its settings are.
+        The cluster's directory, where its settings are.
     """
 
     def __init__(self, registry: Registry, directory: Path) -> None:
@@ -85,7 +85,7 @@ class ServiceTables:
 
 
 def check_obscore(catalog: Catalog, directory: Path) -> None:
-    """See that the table that the settings of a cluster's directory name, if any, can be ``ivoa.ObsCore``.
+    """Raise if the settings of a cluster's directory name a table that cannot be ``ivoa.ObsCore``.
 
     Raises
     ------

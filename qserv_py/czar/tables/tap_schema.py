@@ -92,7 +92,7 @@ _TABLES: Mapping[str, tuple[str, tuple[tuple[str, DataType, str], ...]]] = {
         ),
     ),
 }
-"""Description and columns of each table."""
+"""Description and columns of each table of TAP_SCHEMA."""
 
 _OWN_REFERENCES = {
     "tables": (("schema_name", "schemas", "schema_name"),),
@@ -100,7 +100,7 @@ _OWN_REFERENCES = {
     "keys": (("from_table", "tables", "table_name"), ("target_table", "tables", "table_name")),
     "key_columns": (("key_id", "keys", "key_id"),),
 }
-"""Column, table and column that is referred to, of each table."""
+"""References of each table of TAP_SCHEMA: a column, the table that it refers to, and the column there."""
 
 _NEEDED = {"schema_name", "table_name", "column_name", "table_type", "datatype", "key_id", "from_table", "target_table"}
 _NEEDED |= {"from_column", "target_column", "indexed", "principal", "std"}
@@ -221,7 +221,7 @@ def _column_rows(table: Table) -> Iterator[Row]:
             "datatype": column.datatype.names.votable,
             "arraysize": "*" if varies else None,
             "xtype": "timestamp" if column.datatype is DataType.TIMESTAMP else column.xtype or None,
-            "size": None,  # the old way to say an arraysize; that of texts varies
+            "size": None,  # "size" is the older way to give an arraysize; texts vary in length
             "description": column.description or None,
             "utype": column.utype or None,
             "unit": column.unit or None,

@@ -129,7 +129,7 @@ _TIMES = ("timestamp", "adql:timestamp")
 """The xtypes of times, of DALI and of TAP 1.0."""
 
 _TEXT_TYPES = ("string", "str")
-"""What ECSV calls texts."""
+"""Names that ECSV has for the type of texts."""
 
 _WHOLE = r"^[+-]?[0-9]+$"
 _REAL = r"^[^_xX(]*$"
@@ -146,7 +146,7 @@ def _guessed(column: pa.ChunkedArray, *, real: bool = False) -> pa.ChunkedArray:
         return column
     texts = pc.utf8_trim_whitespace(values)
     numbers = pc.if_else(pc.match_substring_regex(texts, _NOT_A_NUMBER), pa.scalar(None, pa.string()), texts)
-    if numbers.null_count == len(numbers):  # NaN alone
+    if numbers.null_count == len(numbers):  # a column of nothing but NaN
         return pa.chunked_array([pa.nulls(len(numbers), pa.float64())])
     datatype = DataType.DOUBLE if real else _number_type(numbers)
     found = convert_column(numbers, _of_type(datatype)) if datatype else None

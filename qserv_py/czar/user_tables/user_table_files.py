@@ -28,7 +28,7 @@ from qserv_py.workers.parts import make_directories, sync_directory
 
 SUFFIX = ".arrow"
 NEW_S = 60.0
-"""Age at which a file that is not locked is no longer one that is about to be."""
+"""Seconds for which a file without a lock is left alone: its maker may be about to lock it."""
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def new_file(directory: Path) -> Iterator[BinaryIO]:
         try:
             fcntl.flock(opened, fcntl.LOCK_EX)
             yield opened
-        except ClusterError:  # whether the registry has the table is not known; the sweep will see
+        except ClusterError:  # it is not known whether the registry has the table; the sweep finds out
             raise
         except BaseException:
             path.unlink(missing_ok=True)
@@ -107,7 +107,7 @@ def sweep_files(registry: Registry, czar_dir: Path) -> tuple[str, ...]:
 
 
 def _is_left(file: BinaryIO) -> bool:
-    """Tell whether nobody writes a file: it is not locked, and not so new that its maker may not have got to that."""
+    """Tell whether nobody writes a file: it is not locked, and old enough for its maker to have locked it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -29,10 +29,10 @@ from qserv_py.registry.connection import Registry
 from qserv_py.registry.user_tables import NewUserTable, UserTable
 
 DATABASE = "mydb"
-"""Database of one's own tables."""
+"""Name that a user's own tables have as their database."""
 
 MAX_TABLES = 10_000
-"""Tables of one user."""
+"""Tables that one user can keep."""
 
 
 class UserTables:
@@ -64,14 +64,14 @@ class UserTables:
         Parameters
         ----------
         identity
-            Its owner.
+            Owner of the table.
         name
-            In ``mydb``.
+            Name of the table in ``mydb``.
         rows
             Their schema and batches, as of ``Answer``. The metadata of a field may say ``unit``, ``ucd``,
             ``description`` and ``xtype``.
         limits
-            The owner's.
+            Limits of the owner.
         description
             What the table is.
 
@@ -223,7 +223,7 @@ def database_of(table: UserTable, identity: Identity) -> str:
 def may_name_user_tables(parsed: ParsedQuery) -> bool:
     """Tell whether a query may name a table that a user keeps, or read its description in TAP_SCHEMA.
 
-    The databases of these tables are never left out of a name.
+    A query must name the database of such a table: ``mydb.t``, never ``t`` alone.
     """
     return any(parsed.may_name(database) for database in (DATABASE, SCHEMA_DATABASE))
 

@@ -27,7 +27,7 @@ from qserv_py.czar.formats.values import Values, elements, fixed_arrays, numbers
 from qserv_py.errors import EvaluationError, UserError
 
 MAX_COLUMNS = 999
-"""Of a table, as its keywords have three digits."""
+"""Columns that a FITS table can have, as the numbers in its keywords have three digits."""
 
 LONGEST_NAME = 63
 """Characters of a name, its quotes counted twice: with a number behind it must fit into one card, of 68."""
@@ -46,7 +46,7 @@ _TYPES = {
 _BYTES = ("B", "u1")
 _CHARACTERS = ("A", "u1")
 _CANDIDATES = 64
-"""Numbers, from the least of a type on, of which one that no row has may stand for NULL."""
+"""How many numbers, from the least of a type on, are tried for NULL: the first that no row has is taken."""
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class FitsColumn:
     name: str
     letter: str
     kind: str
-    """Type of one element: of FITS and of numpy."""
+    """Letter that FITS has for the type of one element, and numpy's type."""
 
     size: int | None
     """Elements of a value; None when they vary."""
@@ -72,7 +72,7 @@ class FitsColumn:
     is_heaped: bool = False
     has_null: bool = False
     null: int = 0
-    """What stands for NULL, once it is settled."""
+    """Number that stands for NULL; known after ``settle``."""
 
     _used: set[int] = field(default_factory=set)
 
@@ -83,12 +83,12 @@ class FitsColumn:
 
     @property
     def width(self) -> int:
-        """Bytes in a row."""
+        """Bytes that the column takes in a row."""
         return 16 if self.is_heaped else (self.size or 0) * self.item_bytes
 
     @property
     def heap_bytes(self) -> int:
-        """Bytes on the heap."""
+        """Bytes that all values of the column take on the heap."""
         return self.elements * self.item_bytes if self.is_heaped else 0
 
     @property
@@ -102,7 +102,7 @@ class FitsColumn:
         return self.letter in "IJK"
 
     def note(self, values: pa.Array) -> None:
-        """Take notice of some values, as ``prepared`` returns them.
+        """Note sizes and extremes of some values, as ``prepared`` returns them.
 
         Raises
         ------

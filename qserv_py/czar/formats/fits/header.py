@@ -27,7 +27,7 @@ _SIGNS = str.maketrans(
         "\N{OHM SIGN}": "Ohm",
     }
 )
-"""Signs in units, and what FITS calls these."""
+"""Signs that units may have, and how FITS writes them."""
 
 
 def primary_header() -> bytes:
