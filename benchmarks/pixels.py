@@ -351,11 +351,11 @@ def varying_noise(random: np.random.Generator) -> dict[str, Any]:
 
 def gains(random: np.random.Generator) -> dict[str, Any]:
     """Two amplifiers of different gain, and coadds of six dithered exposures: pulls, and rows that are no star."""
-    result: dict[str, Any] = {"error_of_a_pull": 0.03}
+    result: dict[str, Any] = {"error_of_a_pull": 0.02}
     for exposure in (amplifiers, dithered):
         pulls: dict[str, list[np.ndarray]] = {"x": [], "flux": [], "position": []}
         spurious = stars = 0
-        for _ in range(12):
+        for _ in range(36):
             truth = grid_of_stars(random, shape=(768, 768), step=48, bright=17.5, faint=22)
             rows = rows_of(exposure(draw(truth, shape=(768, 768)).light, random))
             found = rows_near(rows, truth, within=3)

@@ -26,6 +26,7 @@ from qserv_py.pipelines.kernels.psf import Psf, samples_of, terms_of
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 
 _MAD_TO_SIGMA = 1.4826
+_MOST_CONDITION = 1e6  # of the stars' places: beyond, they do not determine the terms
 _LEAST_WIDTH = 0.05  # of reduced chi-squares, as of 800 pixels of noise
 
 
@@ -105,6 +106,7 @@ def fit_psf(
         rows = found.fluxes[kept]
         left = replace(frame, image=found.residual, segments=None)
         psf = _fit(left, psf, rows["x"], rows["y"], rows["flux"], None, softening, before=psf)
+        psf = _steadied(psf, rows)
     used = np.zeros(at_x.size, bool)
     used[near[kept]] = True
     error = math.sqrt(side**2 * _common(rows)) if rounds > 1 else math.nan  # the first model is one to begin with
@@ -164,6 +166,59 @@ def _fit(
     )
     check(status, hint="Lower the order, or the signal to noise that makes a star.")
     return replace(psf, coefficients=coefficients)
+
+
+def _steadied(psf: Psf, stars: Array) -> Psf:
+    """Return a PSF whose wings vary over the image as its core does, unless stars show that they vary otherwise.
+
+    Far from the middle the polynomial of a pixel is noise, and the sum of all pixels, by which the PSF is divided, has
+    it all: fluxes would rise and fall over the image by some thousandths. What the terms have in common with a PSF that
+    is stretched, sheared and moved is kept. The rest of each ring of pixels is multiplied by the share of its square
+    that is not noise, which is seen in the outermost pixels.
+
+    References
+    ----------
+    Efron & Morris 1973, JASA 68, 117: many means of one kind, each with noise, are best estimated so.
+    """
+    if psf.order == 0:
+        return psf
+    terms, samples = len(psf.coefficients), psf.coefficients.shape[-1]
+    powers = _powers(psf, stars["x"], stars["y"]) * (stars["flux"] / stars["flux_error"])[:, None]
+    # Orthonormal over the stars, all terms have the same noise; the first is their mean.
+    triangle = np.linalg.qr(powers, mode="r")
+    if np.linalg.cond(triangle) > _MOST_CONDITION:
+        return psf
+    varying = triangle @ psf.coefficients.reshape(terms, -1)
+    mean, rest = varying[0].reshape(samples, samples), varying[1:]
+    common = _changes(mean)
+    follows = np.linalg.lstsq(common.T, rest.T, rcond=None)[0].T @ common
+    rest = rest - follows
+    offset = np.arange(samples) - samples // 2
+    ring = np.rint(np.hypot(offset, offset[:, None]) / psf.sampling).astype(int).ravel()
+    noise = float(np.mean(rest[:, ring >= psf.side // 2] ** 2))
+    power = np.bincount(ring, np.mean(rest**2, axis=0)) / np.bincount(ring)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(power > noise, 1 - noise / power, 0.0)
+    steady = np.concatenate([varying[:1], follows + share[ring] * rest])
+    return replace(psf, coefficients=np.linalg.solve(triangle, steady).reshape(psf.coefficients.shape))
+
+
+def _powers(psf: Psf, x: Array, y: Array) -> FloatArray:
+    """Return the terms of a PSF's polynomial at positions, shape (n, terms)."""
+    u, v = (x - psf.x0) / psf.scale_x, (y - psf.y0) / psf.scale_y
+    each = [u**i * v**j for j in range(psf.order + 1) for i in range(psf.order + 1 - j)]
+    powers: FloatArray = np.stack(each, axis=1)
+    return powers
+
+
+def _changes(mean: FloatArray) -> FloatArray:
+    """Return what a PSF gains when it grows brighter, moves, widens and is sheared, shape (6, samples)."""
+    down, across = np.gradient(mean)
+    offset = np.arange(len(mean)) - len(mean) // 2
+    x, y = np.meshgrid(offset, offset)
+    wider, along, aslant = x * across + y * down + 2 * mean, x * across - y * down, y * across + x * down
+    changes: FloatArray = np.stack([mean, across, down, wider, along, aslant]).reshape(6, -1)
+    return changes
 
 
 def _near(x: FloatArray, y: FloatArray, star: Array, *, within: float) -> npt.NDArray[np.bool_]:

@@ -65,7 +65,8 @@ def fit_aperture_correction(
     shape
         Rows and columns of the image.
     order
-        Of the polynomial; lower where a term would have fewer than five stars.
+        Of the polynomial, at most; lower where a term would have fewer than five stars, or the stars do not show that
+        the ratio varies so.
 
     Returns
     -------
@@ -104,10 +105,31 @@ def fit_aperture_correction(
         if (near == used).all() or near.sum() < terms.shape[1] + 2:
             break
         used = near
+    most, (order, fitted) = order, _simplest(terms[used] * weight[used, None], ratio[used] * weight[used], order)
+    terms = terms[:, _of_order(most, order)]
     scatter = float(np.std((ratio - terms @ fitted)[used]))
     return ApertureCorrection(
         coefficients=fitted, order=order, shape=shape, error=scatter / float(np.sqrt(used.sum())), used=used
     )
+
+
+def _simplest(terms: FloatArray, values: FloatArray, order: int) -> tuple[int, FloatArray]:
+    """Return the order whose polynomial says most for its number of terms, and the polynomial.
+
+    Every term more takes noise of its own into all fluxes.
+
+    References
+    ----------
+    Schwarz 1978, Ann. Statist. 6, 461.
+    """
+    fits: list[tuple[float, int, FloatArray]] = []
+    for each in range(order + 1):
+        part = terms[:, _of_order(order, each)]
+        fitted: FloatArray = np.linalg.lstsq(part, values, rcond=None)[0]
+        square = max(float(np.sum((values - part @ fitted) ** 2)), np.finfo(float).tiny)
+        fits.append((float(len(values) * np.log(square) + part.shape[1] * np.log(len(values))), each, fitted))
+    _, best, polynomial = min(fits, key=lambda one: one[0])
+    return best, polynomial
 
 
 def _near_median(values: FloatArray, of: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -117,6 +139,15 @@ def _near_median(values: FloatArray, of: npt.NDArray[np.bool_]) -> npt.NDArray[n
     return near
 
 
+def _powers(order: int) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
+
+
+def _of_order(order: int, lower: int) -> npt.NDArray[np.bool_]:
+    """Return which terms of a polynomial are those of one of a lower order."""
+    return np.array([i + j <= lower for i, j in _powers(order)])
+
+
 def _terms(x: FloatArray, y: FloatArray, shape: tuple[int, int], order: int) -> FloatArray:
     u, v = (np.clip(2 * at / size - 1, -1, 1) for at, size in ((x, shape[1]), (y, shape[0])))
-    return np.stack([u**i * v**j for i in range(order + 1) for j in range(order + 1 - i)], axis=-1)
+    return np.stack([u**i * v**j for i, j in _powers(order)], axis=-1)

@@ -289,6 +289,20 @@ def test_aperture_corrections_follow_the_image_and_leave_blends_out(seed: int, c
     assert fit.at([5000.0], [500.0]) == pytest.approx(fit.at([1000.0], [500.0]))
 
 
+def test_an_aperture_correction_varies_only_as_far_as_stars_show_it() -> None:
+    random = np.random.default_rng(8)
+    x, y = random.uniform(0, 1000, (2, 400))
+    stars = Table({"x": x, "y": y, "psf_flux": np.full(400, 1e4), "ap12_flux_error": np.full(400, 500.0)})
+    stars["ap12_flux"] = 1e4 * (0.99 + random.normal(0, 0.05, 400))
+    stars["psf_flags"] = stars["ap12_flags"] = np.zeros(400, np.int32)
+    even = fit_aperture_correction(stars, flux="psf", aperture="ap12", shape=(1000, 1000))
+    assert np.ptp(even.at(x, y)) == 0
+    assert even.at([500.0], [500.0])[0] == pytest.approx(0.99, abs=0.01)
+    stars["ap12_flux"] += 1e4 * 0.03 * (x / 500 - 1)
+    sloping = fit_aperture_correction(stars, flux="psf", aperture="ap12", shape=(1000, 1000))
+    assert np.diff(sloping.at([0.0, 1000.0], [500.0, 500.0]))[0] == pytest.approx(0.06, abs=0.02)
+
+
 def test_an_aperture_correction_needs_a_star() -> None:
     none = Table({name: [np.nan] for name in ("x", "y", "psf_flux", "ap12_flux", "ap12_flux_error")})
     none["psf_flags"] = none["ap12_flags"] = [0]
