@@ -125,7 +125,7 @@ def _simplest(terms: FloatArray, values: FloatArray, order: int) -> tuple[int, F
     fits: list[tuple[float, int, FloatArray]] = []
     for each in range(order + 1):
         part = terms[:, _of_order(order, each)]
-        fitted: FloatArray = np.linalg.lstsq(part, values, rcond=None)[0]
+        fitted = np.asarray(np.linalg.lstsq(part, values, rcond=None)[0], np.float64)
         square = max(float(np.sum((values - part @ fitted) ** 2)), np.finfo(float).tiny)
         fits.append((float(len(values) * np.log(square) + part.shape[1] * np.log(len(values))), each, fitted))
     _, best, polynomial = min(fits, key=lambda one: one[0])

@@ -5,6 +5,9 @@ enum { ROUNDS = 100 };
 static const double REACH = 4.0;       /* window's standard deviations */
 static const double LEAST_WEIGHT = 3e-4; /* of a filled pixel that is worth a flag */
 static const double LEAST_SIZE = 0.05; /* pixel^2, of a second moment: less is a single pixel */
+static const double COARSE = 0.6; /* pixel^2: a window with a smaller second moment changes too much within a pixel */
+static const double PIXEL = 1.0 / 12; /* pixel^2, second moment of a pixel */
+enum { PARTS = 4 };                   /* of a pixel's side that such a window is taken at */
 
 typedef struct {
     double xx, yy, xy; /* second moments of the window */
@@ -19,22 +22,55 @@ static double weight_of(const window *w, double det, double dx, double dy) {
     return exp(-0.5 * (w->yy * dx * dx - 2 * w->xy * dx * dy + w->xx * dy * dy) / det);
 }
 
-static sums sums_of(const qk_frame *f, const window *w, double x, double y, int32_t segment) {
+/* A window's moments over one pixel, its light the same all over it, about the window's middle. */
+static sums parts_of(const window *w, double det, double dx, double dy) {
+    sums p = {0};
+    for (int j = 0; j < PARTS; j++)
+        for (int i = 0; i < PARTS; i++) {
+            double u = dx + (i + 0.5) / PARTS - 0.5, v = dy + (j + 0.5) / PARTS - 0.5;
+            double weight = weight_of(w, det, u, v) / (PARTS * PARTS);
+            p.sum += weight;
+            p.x += weight * u;
+            p.y += weight * v;
+            p.xx += weight * u * u;
+            p.yy += weight * v * v;
+            p.xy += weight * u * v;
+        }
+    return p;
+}
+
+static void add(const sums *p, double light, sums *s) {
+    s->sum += light * p->sum;
+    s->x += light * p->x;
+    s->y += light * p->y;
+    s->xx += light * p->xx;
+    s->yy += light * p->yy;
+    s->xy += light * p->xy;
+}
+
+static sums sums_of(const qk_frame *f, const window *w, double x, double y, bool fine, int32_t segment) {
     sums s = {0};
     double det = w->xx * w->yy - w->xy * w->xy;
     qk_box box = qk_box_of(f, x, y, REACH * sqrt(w->xx), REACH * sqrt(w->yy));
     for (int64_t j = box.y0; j < box.y1; j++)
         for (int64_t i = box.x0; i < box.x1; i++) {
             double dx = (double)i - x, dy = (double)j - y;
-            double v = weight_of(w, det, dx, dy);
+            double v = fine ? 0 : weight_of(w, det, dx, dy), light = 1;
+            sums parts = {0};
+            if (fine) parts = parts_of(w, det, dx, dy), v = parts.sum;
             int64_t at;
             if (qk_seen(f, i, j, segment, &at)) {
-                v *= f->image[at];
+                light = f->image[at];
             } else {
                 qk_light pixel = qk_missing(f, x, y, i, j, segment);
                 if (v > LEAST_WEIGHT) s.flags |= pixel.flags;
-                v *= pixel.value;
+                light = pixel.value;
             }
+            if (fine) {
+                add(&parts, light, &s);
+                continue;
+            }
+            v *= light;
             s.sum += v;
             s.x += v * dx;
             s.y += v * dy;
@@ -56,16 +92,25 @@ static sums sums_of(const qk_frame *f, const window *w, double x, double y, int3
 
 /* Standard errors of what the fixed point says: noise moves a moment of the product by twice, an adapting window's second
  * moment by four times its own. */
-static void errors(const qk_frame *f, const window *w, const sums *s, int32_t segment, double gain, qk_moments *m) {
+static void errors(const qk_frame *f, const window *w, const sums *s, bool fine, int32_t segment, double gain, qk_moments *m) {
     double det = w->xx * w->yy - w->xy * w->xy, ex = 0, ey = 0, exx = 0, eyy = 0, exy = 0;
     qk_box box = qk_box_of(f, m->x, m->y, REACH * sqrt(w->xx), REACH * sqrt(w->yy));
     for (int64_t j = box.y0; j < box.y1; j++)
         for (int64_t i = box.x0; i < box.x1; i++) {
             double dx = (double)i - m->x, dy = (double)j - m->y;
             qk_light pixel = qk_light_at(f, m->x, m->y, i, j, segment);
-            double weight = weight_of(w, det, dx, dy), variance = pixel.variance;
+            double variance = pixel.variance;
             if (!f->variance && f->gain > 0 && pixel.value > 0) variance += pixel.value / f->gain;
-            double v = weight * weight * variance;
+            if (fine) {
+                sums p = parts_of(w, det, dx, dy);
+                ex += variance * p.x * p.x;
+                ey += variance * p.y * p.y;
+                exx += variance * (p.xx - s->xx * p.sum) * (p.xx - s->xx * p.sum);
+                eyy += variance * (p.yy - s->yy * p.sum) * (p.yy - s->yy * p.sum);
+                exy += variance * (p.xy - s->xy * p.sum) * (p.xy - s->xy * p.sum);
+                continue;
+            }
+            double weight = weight_of(w, det, dx, dy), v = weight * weight * variance;
             ex += v * dx * dx;
             ey += v * dy * dy;
             exx += v * (dx * dx - s->xx) * (dx * dx - s->xx);
@@ -98,12 +143,18 @@ static qk_moments measure(const qk_frame *f, double x, double y, window w, bool 
                           int32_t segment) {
     qk_moments m = {NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, QK_FLAG_NO_DATA, 0};
     double x0 = x, y0 = y;
+    bool fine = false;
     for (int round = 0; round < ROUNDS; round++) {
+        if (adaptive && (fine ? w.xx > 2 * COARSE && w.yy > 2 * COARSE : w.xx < COARSE || w.yy < COARSE)) {
+            fine = !fine; /* at two sizes, or the window would swing between both ways */
+            w.xx += fine ? PIXEL : -PIXEL;
+            w.yy += fine ? PIXEL : -PIXEL;
+        }
         if (!sensible(&w, most) || !(hypot(x - x0, y - y0) <= stray)) {
             m.flags = QK_FLAG_NOT_CONVERGED;
             return m;
         }
-        sums s = sums_of(f, &w, x, y, segment);
+        sums s = sums_of(f, &w, x, y, fine, segment);
         m.flags = s.flags;
         if (s.flags & QK_FLAG_NO_DATA) return m;
         window next = adaptive ? unweighted(&w, &s) : w;
@@ -117,8 +168,12 @@ static qk_moments measure(const qk_frame *f, double x, double y, window w, bool 
             m.xx = adaptive ? next.xx : s.xx;
             m.yy = adaptive ? next.yy : s.yy;
             m.xy = adaptive ? next.xy : s.xy;
+            if (fine) { /* the light was spread over its pixels once more */
+                m.xx -= PIXEL;
+                m.yy -= PIXEL;
+            }
             m.flux = s.sum * sqrt((both.xx * both.yy - both.xy * both.xy) / (w.xx * w.yy - w.xy * w.xy));
-            errors(f, &w, &s, segment, adaptive ? 4 : 1, &m);
+            errors(f, &w, &s, fine, segment, adaptive ? 4 : 1, &m);
             return m;
         }
         w = next;

@@ -15,6 +15,7 @@ from qserv_py.pipelines.images.psf_table import psf_of, psf_table
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.moments import adaptive_moments
 from qserv_py.pipelines.kernels.psf import Psf, sampling_of
 from qserv_py.pipelines.kernels.psf_fit import fit_psf
 from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
@@ -225,3 +226,16 @@ def test_stars_of_any_width_have_their_light_and_places(fwhm: float, sampling: i
         assert 0.85 < 1.4826 * np.median(np.abs(pulls)) < 1.3
     kept = psf_of(psf_table(psf), name="a")
     np.testing.assert_array_equal(kept.at([80.0], [90.0], dx=0.3, dy=-0.2), psf.at([80.0], [90.0], dx=0.3, dy=-0.2))
+
+
+@pytest.mark.parametrize("fwhm", [1.3, 1.7])
+def test_stars_hardly_wider_than_a_pixel_have_a_shape(fwhm: float) -> None:
+    truth = grid_of_stars(np.random.default_rng(3), shape=(256, 256), step=32, bright=19, faint=19.1)
+    frame = Frame(image=draw(truth, shape=(256, 256), fwhm=fwhm).light)
+    shapes = adaptive_moments(frame, truth["x"], truth["y"], 1.0)
+    profile = galsim.Convolve(galsim.Kolmogorov(fwhm=fwhm), galsim.Pixel(1.0))
+    finely = profile.drawImage(nx=200, ny=200, scale=0.1, method="no_pixel")
+    square = (0.1 * galsim.hsm.FindAdaptiveMom(finely).moments_sigma) ** 2
+    assert not shapes["flags"].any()
+    assert np.median(shapes["xx"] + shapes["yy"]) == pytest.approx(2 * square, rel=0.08)
+    assert np.std(shapes["x"] - truth["x"]) < 0.04
