@@ -78,12 +78,16 @@ def rows_of(repository: str, name: str) -> Any:
 
 
 def kill_conversions(place: Place) -> int:
-    """Kill some conversions at random moments; return how many were killed."""
+    """Kill some conversions at random moments of the time that one takes; return how many were killed."""
+    copy = shutil.copytree(place.repository, place.directory / "copy")
+    started = time.monotonic()
+    place.qserv(ROOT, "pipeline", "convert", str(copy))
+    takes = time.monotonic() - started
     killed = 0
     for _ in range(KILLS):
         command = [sys.executable, "-m", "qserv_py.cli.main", "pipeline", "convert", place.repository]
         process = subprocess.Popen(command, env=environment_of(ROOT), stderr=subprocess.DEVNULL)
-        time.sleep(random.uniform(1.0, 3.0))
+        time.sleep(random.uniform(takes / 4, takes))
         process.send_signal(signal.SIGKILL)
         killed += process.wait() == -signal.SIGKILL
         names = {row[0] for row in found(place.repository, [*FORMER_NAMES, *FORMER_NAMES.values()]).values()}
