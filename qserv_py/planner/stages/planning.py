@@ -16,7 +16,7 @@ from qserv_py.adql.walks import is_aggregated
 from qserv_py.catalog.model import CzarTable
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import InternalError, LimitError
+from qserv_py.errors import InternalError
 from qserv_py.planner.blocks.placing import narrowing, with_placed_lists
 from qserv_py.planner.blocks.sources import BlockSources, InChunks, in_chunks
 from qserv_py.planner.plan.nodes import StageSource
@@ -26,9 +26,6 @@ from qserv_py.planner.sky.chunks import ChunkSet, Pruning
 from qserv_py.planner.sky.keys import Keys, keys_of_table
 from qserv_py.planner.writing.dialects import DUCKDB
 from qserv_py.planner.writing.statement import MergeStatement
-
-MAX_SENT_COLUMNS = 1664
-"""Columns that a PostgreSQL statement can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +130,6 @@ class Planning:
         exchange: Exchanged | None = None,
     ) -> ShardStage:
         """Add a block that is asked of each of some chunks; the keywords are members of the stage."""
-        if len(select.items) > MAX_SENT_COLUMNS:
-            raise LimitError(
-                f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
-            )
         stage = ShardStage(
             name=f"s{len(self.stages) + 1}",
             select=with_placed_lists(select) if chunks.is_partitioned else select,

@@ -28,7 +28,7 @@ from qserv_py.adql.tree import (
 )
 from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.types import DataType
-from qserv_py.errors import InternalError
+from qserv_py.errors import InternalError, LimitError
 from qserv_py.planner.plan.nodes import InStage, NearSource, SameCell, StageExists, StageSource, StageValue
 from qserv_py.planner.plan.query_plan import RowStore
 from qserv_py.planner.plan.slots import (
@@ -43,6 +43,9 @@ from qserv_py.planner.plan.slots import (
 )
 from qserv_py.planner.writing.dialects import MARK, POSTGRES, quoted
 from qserv_py.planner.writing.expressions import ExpressionWriter, Marked, ordered_as
+
+MAX_SENT_COLUMNS = 1664
+"""Columns that a PostgreSQL statement can answer."""
 
 
 @dataclass(slots=True)
@@ -211,7 +214,17 @@ class ChunkStatement(Statement):
 
 
 def row_store(select: Select, narrowing: frozenset[int]) -> RowStore:
-    """Return the access path through PostgreSQL's tables, with the statement that asks a block of them."""
+    """Return the access path through PostgreSQL's tables, with the statement that asks a block of them.
+
+    Raises
+    ------
+    LimitError
+        If it would have more columns than PostgreSQL answers.
+    """
+    if len(select.items) > MAX_SENT_COLUMNS:
+        raise LimitError(
+            f"the query needs {len(select.items)} columns of a chunk, PostgreSQL answers at most {MAX_SENT_COLUMNS}"
+        )
     statement = ChunkStatement(POSTGRES, narrowing=narrowing)
     template = statement.template(select)
     return RowStore(template=template, reads=tuple(statement.reads))
