@@ -15,6 +15,7 @@ import numpy as np
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner import ranges
 from qserv_py.partitioner.healpix import block_of_neighbours
+from qserv_py.partitioner.healpix_functions import functions
 
 MAX_ORDER = 24
 """Finest order of a cover: cells of 0.01 arcsec."""
@@ -236,8 +237,6 @@ def _start(lon0: float, lat0: float, radius: float) -> tuple[int, IntArray]:
     Not ``cdshealpix.cone_search``: it misses cells at the rim of some circles (13.12 degrees around lon 314.9,
     lat -81.07), and calls cells inside that are not (28 degrees around 0, 0).
     """
-    from cdshealpix import cdshealpix as kernel
-
     size = math.degrees(radius) + MARGIN_DEG
     # No cell is narrower than 39.5 degrees / 2**order (39.8 at order 7): the neighbours reach further than the circle.
     order = min(MAX_ORDER, math.floor(math.log2(39.0 / size)))
@@ -245,18 +244,16 @@ def _start(lon0: float, lat0: float, radius: float) -> tuple[int, IntArray]:
         return 0, np.arange(12, dtype=np.int64)
     pixel, dx, dy = np.empty(1, dtype=np.uint64), np.empty(1), np.empty(1)
     depths = np.array([order], dtype=np.uint8)
-    kernel.lonlat_to_healpix(depths, np.array([lon0 % (2 * math.pi)]), np.array([lat0]), pixel, dx, dy, np.uint16(1))
+    functions.lonlat_to_healpix(depths, np.array([lon0 % (2 * math.pi)]), np.array([lat0]), pixel, dx, dy, np.uint16(1))
     block = block_of_neighbours(pixel.astype(np.int64), order=order)
     return order, np.unique(block[block >= 0])
 
 
 def _judged(order: int, pixels: IntArray, judge: Judge) -> tuple[Cover, IntArray]:
     """Judge cells; return their cover, and those that are neither inside nor outside."""
-    from cdshealpix import cdshealpix as kernel
-
     lon, lat = np.empty(len(pixels)), np.empty(len(pixels))
     depths = np.full(len(pixels), order, dtype=np.uint8)
-    kernel.healpix_to_lonlat(depths, pixels.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
+    functions.healpix_to_lonlat(depths, pixels.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
     maybe, whole = judge(lon, lat, _CELL_RADIUS / 2**order)
     inside, border = pixels[whole], pixels[maybe & ~whole]
     inside_ranges = ranges.of_cells(inside, np.full(len(inside), order))

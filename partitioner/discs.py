@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from cdshealpix import cdshealpix as _kernel
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.partitioner.cover import MARGIN_DEG
 from qserv_py.partitioner.healpix import block_of_neighbours, unit_vectors
+from qserv_py.partitioner.healpix_functions import functions
 
 _STRETCH = 1.62
 """Largest gradient of a coordinate along a cell's edge, in the plane of the projection.
@@ -116,5 +116,5 @@ def _places(ra: FloatArray, dec: FloatArray, order: int) -> tuple[IntArray, Floa
         lat[beyond] = np.arcsin(np.clip(vectors[:, 2], -1.0, 1.0))
     pixels, x, y = np.empty(len(ra), dtype=np.int64), np.empty(len(ra)), np.empty(len(ra))
     depth = np.full(len(ra), order, dtype=np.uint8)
-    _kernel.lonlat_to_healpix(depth, lon, lat, pixels.view(np.uint64), x, y, np.uint16(1))
+    functions.lonlat_to_healpix(depth, lon, lat, pixels.view(np.uint64), x, y, np.uint16(1))
     return pixels, x, y

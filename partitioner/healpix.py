@@ -7,11 +7,11 @@ astropy quantities, which cost more than the arithmetic.
 from __future__ import annotations
 
 import numpy as np
-from cdshealpix import cdshealpix as _kernel
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER, ChunkId
 from qserv_py.catalog.snapshot import BoolArray, FloatArray, IntArray
 from qserv_py.errors import UserError
+from qserv_py.partitioner.healpix_functions import functions
 
 _BLOCK = 1 << 18
 """Positions handled at a time; the temporary arrays of a block stay in the processor's cache."""
@@ -68,7 +68,7 @@ def _cells_into(cells: IntArray, ra: FloatArray, dec: FloatArray, *, threads: in
     lon, lat = np.radians(ra, dtype=np.float64), np.radians(dec, dtype=np.float64)
     offset_x, offset_y = np.empty(size), np.empty(size)
     order = np.full(size, HEALPIX_ORDER, dtype=np.uint8)
-    _kernel.lonlat_to_healpix(order, lon, lat, cells.view(np.uint64), offset_x, offset_y, np.uint16(threads))
+    functions.lonlat_to_healpix(order, lon, lat, cells.view(np.uint64), offset_x, offset_y, np.uint16(threads))
 
 
 def unit_vectors(ra: FloatArray, dec: FloatArray) -> FloatArray:
@@ -92,7 +92,7 @@ _CELL_RADIUS = 62.0 / (1 << HEALPIX_ORDER)
 def _centres(cells: IntArray) -> FloatArray:
     lon, lat = np.empty(len(cells)), np.empty(len(cells))
     depths = np.full(len(cells), HEALPIX_ORDER, dtype=np.uint8)
-    _kernel.healpix_to_lonlat(depths, cells.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
+    functions.healpix_to_lonlat(depths, cells.astype(np.uint64), 0.5, 0.5, lon, lat, np.uint16(1))
     return unit_vectors(np.degrees(lon), np.degrees(lat))
 
 
@@ -106,7 +106,7 @@ def border_vectors(orders: IntArray, pixels: IntArray, *, steps: int) -> FloatAr
     """
     lon = np.empty((len(pixels), 4 * steps))
     lat = np.empty_like(lon)
-    _kernel.vertices(orders.astype(np.uint8), pixels.astype(np.uint64), steps, lon, lat, np.uint16(1))
+    functions.vertices(orders.astype(np.uint8), pixels.astype(np.uint64), steps, lon, lat, np.uint16(1))
     flat = np.cos(lat)
     return np.stack((flat * np.cos(lon), flat * np.sin(lon), np.sin(lat)), axis=-1)
 
@@ -114,13 +114,18 @@ def border_vectors(orders: IntArray, pixels: IntArray, *, steps: int) -> FloatAr
 def block_of_neighbours(pixels: IntArray, *, order: int) -> IntArray:
     """Return each cell and those that share an edge or a corner with it, shape (n, 9); -1 where there is none."""
     found = np.zeros((len(pixels), 9), dtype=np.int64)
-    _kernel.neighbours(order, pixels.astype(np.uint64), found, np.uint16(1))
+    functions.neighbours(order, pixels.astype(np.uint64), found, np.uint16(1))
     return found
+
+
+def centre(chunk: ChunkId) -> tuple[float, float]:
+    """Return right ascension and declination of the centre of a chunk, degrees."""
+    lon, lat = np.empty(1), np.empty(1)
+    depth, pixel = np.array([chunk.order], dtype=np.uint8), np.array([chunk.pixel], dtype=np.uint64)
+    functions.healpix_to_lonlat(depth, pixel, 0.5, 0.5, lon, lat, np.uint16(1))
+    return float(np.degrees(lon[0])), float(np.degrees(lat[0]))
 
 
 def centre_dec(chunk: ChunkId) -> float:
     """Return the declination of the centre of a chunk, degrees."""
-    lon, lat = np.empty(1), np.empty(1)
-    depth, pixel = np.array([chunk.order], dtype=np.uint8), np.array([chunk.pixel], dtype=np.uint64)
-    _kernel.healpix_to_lonlat(depth, pixel, 0.5, 0.5, lon, lat, np.uint16(1))
-    return float(np.degrees(lat[0]))
+    return centre(chunk)[1]

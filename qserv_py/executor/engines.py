@@ -7,12 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.config import MOVE_BYTES, SCRATCH_BYTES
-from qserv_py.executor.merge import MergeEngine
 from qserv_py.workers.query import QueryPool
 from qserv_py.workers.scratch import ScratchStore, new_number
+
+if TYPE_CHECKING:
+    from qserv_py.executor.merge import MergeEngine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +106,8 @@ class Engines:
         """The merge engine, made when it is first needed."""
         with self._lock:
             if self._merge is None:
+                from qserv_py.executor.merge import MergeEngine  # it loads DuckDB, which many answers do without
+
                 self._merge = MergeEngine(
                     spill_dir=self.spill_dir, memory_bytes=self._merge_bytes, spill_bytes=self._merge_spill_bytes
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -18,11 +19,13 @@ from qserv_py.executor.arrow import answer_schema, check_times, conform, schema_
 from qserv_py.executor.background import BackgroundRows
 from qserv_py.executor.budget import Account
 from qserv_py.executor.engines import Engines
-from qserv_py.executor.merge import MergeConnection
 from qserv_py.executor.placed_rows import CellsOfIds
 from qserv_py.executor.runner import TELL_AGAIN_S, Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
 from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
+
+if TYPE_CHECKING:
+    from qserv_py.executor.merge import MergeConnection
 
 LEAVE_S = 0.3
 """Seconds that a query that ends early waits for those who work for it; they may take longer, in the background."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import healpy
 import numpy as np
 import pytest
@@ -135,3 +138,13 @@ def test_ranges_expand() -> None:
 def test_no_place_on_the_sky(ra: float, dec: float) -> None:
     with pytest.raises(UserError, match=r"position 1 is ra .*, dec .*: ra must be in \[0, 360\)"):
         healpix29_of(np.array([1.0, ra]), np.array([1.0, dec]))
+
+
+def test_the_package_of_the_functions_is_there_for_others() -> None:
+    """The compiled functions are loaded without their package; who imports it gets the same ones, and a whole one."""
+    program = (
+        "from qserv_py.partitioner.healpix_functions import functions; import sys;"
+        "assert 'astropy' not in sys.modules; from cdshealpix.nested import healpix;"
+        "assert healpix.cdshealpix is functions; import mocpy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

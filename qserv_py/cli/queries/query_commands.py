@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from qserv_py.cli.options import cluster_option, input_options, reading_options, say
+from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.progress import query_progress
 from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
 from qserv_py.errors import ConfigError, UserError
@@ -75,13 +76,15 @@ def upload_option(function: Callable[..., object]) -> Callable[..., object]:
 
 def read_uploads(files: Sequence[tuple[str, Path]], reading: Mapping[str, Any]) -> dict[str, pa.Table]:
     """Return the tables of ``upload_option``; UserError if one cannot be read."""
-    from qserv_py.czar.user_tables.upload_files import read_upload
-
     names = [name for name, _ in files]
     for name in names:
         if names.count(name) > 1:
             raise UserError(f'two uploaded tables are called "{name}"', hint="Give each a name of its own.")
     options = input_options(reading)
+    if not names:
+        return {}
+    from qserv_py.czar.user_tables.upload_files import read_upload  # it loads the readers of all formats
+
     return {name: read_upload(path, options=options, tell=say) for name, path in files}
 
 
@@ -124,6 +127,7 @@ def query(
         raise click.UsageError(f'"{output}" does not say the format; give --format.')
     if not chosen.is_text and output is None and sys.stdout.isatty():
         raise click.UsageError(f"{chosen.name} is not for a terminal; give -o FILE or redirect the output.")
+    leave_pandas_out()
     tables = read_uploads(uploads, reading)
     if url:
         _ask_service(url, text, chosen, tables, output, maxrec, timing)
@@ -189,6 +193,7 @@ def explain(
 ) -> None:
     """Show how a query would be answered: regions, chunks kept, chunk query, merge query."""
     text = query_text(adql, file)
+    leave_pandas_out()
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.session import Session
 

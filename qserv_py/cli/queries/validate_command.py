@@ -13,6 +13,7 @@ import click
 
 from qserv_py.cli.errors import PROBLEMS
 from qserv_py.cli.options import say
+from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.queries.query_commands import query_text, text_options
 from qserv_py.config import cluster_directory
 from qserv_py.errors import ConfigError
@@ -73,6 +74,7 @@ def validate(
         raise click.UsageError("--udf goes with --syntax-only: names are looked up otherwise, functions too.")
     functions = _functions(udfs) if syntax_only else ()
     text = query_text(adql, file) if jsonl is None else ""
+    leave_pandas_out()
     from qserv_py.adql.parse import Mode
 
     chosen = Mode(mode)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
-import cdshealpix.nested
 import numpy as np
 
 from qserv_py.adql.words import written_name
+from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import ChildTable, Database, DatabaseState, DirectorTable, Table
 from qserv_py.catalog.snapshot import Catalog
+from qserv_py.partitioner.healpix import centre
 from qserv_py.vo.http.xml import document, element
 
 MOST_DATABASES = 5
@@ -149,8 +150,8 @@ def place_with_rows(database: Database, table: Table, catalog: Catalog) -> Place
     orders = family.orders[found.chunks]
     chosen = int(np.lexsort((-found.rows, -orders))[0])
     order, pixel = int(orders[chosen]), int(family.pixels[found.chunks[chosen]])
-    lon, lat = cdshealpix.nested.healpix_to_lonlat(np.array([pixel], dtype=np.uint64), order)
+    ra, dec = centre(ChunkId(order, pixel))
     area = 41253 / (12 * 4**order)
     radius = math.sqrt(WANTED_ROWS / max(1, int(found.rows[chosen])) * area / math.pi)
     most = math.sqrt(area) / 2
-    return Place(float(lon.to_value("deg")[0]), float(lat.to_value("deg")[0]), min(radius, most))
+    return Place(ra, dec, min(radius, most))

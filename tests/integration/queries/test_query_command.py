@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,23 @@ def test_a_text_that_a_format_cannot_hold(
     assert qserv("-o", tmp_path / "x.fits", QUERY) == 1
     assert "column \"label\" holds 'Ångström', which a text of FITS cannot hold" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["query", "explain", "validate"])
+def test_a_command_loads_only_what_it_needs(command: str, cluster: Cluster, shown: Loaded) -> None:
+    """Each of these takes as long to load as a query does to be answered."""
+    arguments = [
+        command,
+        "--cluster",
+        str(cluster.config.directory),
+        "SELECT objectId FROM shown.Object WHERE rFlux > 3",
+    ]
+    program = (
+        f"import sys; from qserv_py.cli.main import run; assert run({arguments}) == 0;"
+        "print([name for name in ('astropy', 'duckdb', 'pandas') if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.endswith("[]\n")
 
 
 def test_a_mime_type_to_a_pipe(qserv: Callable[..., int], capsysbinary: pytest.CaptureFixture[bytes]) -> None:
