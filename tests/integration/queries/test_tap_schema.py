@@ -90,8 +90,11 @@ def test_it_describes_itself_and_has_no_gaps(db: qserv_py.Connection) -> None:
         ("tap_schema.schemas", 4),
         ("tap_schema.tables", 6),
     ]
-    for table, column, _ in rows(db, "SELECT table_name, column_name, column_index FROM tap_schema.columns"):
-        assert len(rows(db, f"SELECT TOP 1 {column} FROM {table}")) <= 1
+    columns: dict[str, list[str]] = {}
+    for table, column in rows(db, "SELECT table_name, column_name FROM tap_schema.columns"):
+        columns.setdefault(table, []).append(column)
+    for table, names in columns.items():  # of all databases that tests have put into the session's cluster
+        assert db.query(f"SELECT TOP 1 {', '.join(names)} FROM {table}").to_arrow().num_rows <= 1
     for table, needed in {
         "schemas": ["schema_name"],
         "tables": ["schema_name", "table_name", "table_type"],
