@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -38,7 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """No test depends on the network or on today's date: this process stays on the loopback, and so do its children.
 
     Astropy is imported already, without its file of settings (support/secluded/astropy.cfg), so it is told here, too.
+
+    What is compiled is kept, whatever the caller set: hundreds of children would each compile all modules again.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     directory = Path(tempfile.mkdtemp(prefix="qs-loopback-"))
     config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
     config.stash[_ATTEMPTS] = directory / "attempts"
