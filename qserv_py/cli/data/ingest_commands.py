@@ -12,6 +12,7 @@ import click
 from qserv_py.cli.data.butler_commands import butler
 from qserv_py.cli.data.ingest_output import ingest_progress, print_summary
 from qserv_py.cli.options import cluster_option, file_options, input_options, reject_options, say
+from qserv_py.cli.plain_arrow import leave_pandas_out
 
 if TYPE_CHECKING:
     from qserv_py.ingest.requests import IngestProgress
@@ -56,6 +57,7 @@ def run(
 
     Example: qserv ingest run --database dr1 --table Object object-*.parquet
     """
+    leave_pandas_out()
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.ingest_destination import open_destination
     from qserv_py.ingest.run import run_ingest
@@ -91,6 +93,7 @@ def run(
 @cluster_option
 def publish(database: str, cluster_dir: Path) -> None:
     """Make everything that is ingested into a database visible to queries."""
+    leave_pandas_out()
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.ingest_destination import open_destination
     from qserv_py.ingest.publishing import publish_database

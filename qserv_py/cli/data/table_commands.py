@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qserv_py.cli.options import cluster_option, file_options, format_option, input_options, say
+from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.rows import print_rows
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def put(
 
     Example: qserv table put targets targets.csv --user alice
     """
+    leave_pandas_out()
     from qserv_py.czar.settings.settings_file import read_settings
     from qserv_py.czar.user_tables.upload_files import read_upload
 
@@ -121,6 +123,7 @@ def _acting(
     cluster_dir: Path, event: str, user: str, name: str, **fields: object
 ) -> Iterator[tuple[UserTables, Identity]]:
     """Yield the tables of a cluster and the user whom the operator acts for; note in the audit log what was done."""
+    leave_pandas_out()
     from qserv_py.catalog.grants import user_problem
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.identity import audit

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.config import CLUSTER_VARIABLE
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def demo(
     """
     _refuse_other_options(from_pixels)
     chosen = _place_of(directory)
+    leave_pandas_out()
     if from_pixels:
         from qserv_py.demo.pixels import PixelsOptions, run_from_pixels
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from qserv_py.cli.options import cluster_option, verbosity
+from qserv_py.cli.plain_arrow import leave_pandas_out
 
 SERVICES = ("tap", "cone", "all")
 
@@ -51,6 +52,7 @@ def serve(
 
     Example: qserv serve tap --port 8080
     """
+    leave_pandas_out()
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.queries.limits import ServiceLimits
     from qserv_py.vo.app import SERVICES as KNOWN
