@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -123,33 +125,36 @@ def test_the_header_names_the_parameters() -> None:
             assert re.search(rf"\b{parameter}\b", described), f"{name} does not describe {parameter}"
 
 
-CODE = {
-    path.relative_to(ROOT / "qserv_py" if path.is_relative_to(ROOT / "qserv_py") else ROOT): [
-        *ast.walk(ast.parse(path.read_text()))
-    ]
-    for folder in ("qserv_py", "sql", "partitioner", "workers", "ingest", "pipelines", "replication")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    if not any(part.is_symlink() for part in path.parents)
-}
-"""The modules of the product as their syntax nodes, by their paths below qserv_py."""
+@dataclass(frozen=True)
+class Module:
+    """What a module of the product names."""
 
-TEXTS_OF = {
-    ".".join(path.with_suffix("").parts): {node.value for node in nodes if isinstance(node, ast.Constant)}
-    for path, nodes in CODE.items()
-}
-"""The constants of each module, by its dotted name."""
+    constants: frozenset[object]
+    functions: frozenset[str]
+    """Names of its functions and methods."""
+
+
+@cache
+def modules() -> Mapping[str, Module]:
+    """Return the modules of the product by their dotted names below qserv_py; the trees of all take seconds."""
+    found = {}
+    for folder in ("qserv_py", "sql", "partitioner", "workers", "ingest", "pipelines", "replication"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if any(part.is_symlink() for part in path.parents):
+                continue
+            nodes = list(ast.walk(ast.parse(path.read_text())))
+            below = path.relative_to(ROOT / "qserv_py" if path.is_relative_to(ROOT / "qserv_py") else ROOT)
+            found[".".join(below.with_suffix("").parts)] = Module(
+                constants=frozenset(node.value for node in nodes if isinstance(node, ast.Constant)),
+                functions=frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef)),
+            )
+    return found
 
 
 def users_of(name: str) -> set[str]:
     """Return the modules whose code names a text, dotted."""
     short = name.partition("/")[2]
-    return {module for module, texts in TEXTS_OF.items() if name in texts or short in texts}
-
-
-def functions_of(module: str) -> set[str]:
-    """Return the names of the functions and methods of a module."""
-    nodes = CODE[Path(*module.split(".")).with_suffix(".py")]
-    return {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
+    return {dotted for dotted, module in modules().items() if {name, short} & module.constants}
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("migrations/")])
@@ -161,7 +166,8 @@ def test_the_header_names_those_who_use_it(name: str) -> None:
     assert users, f"nobody names {name}"
     for written in re.findall(r"\b[a-z_]+(?:\.[a-z_]+)+", re.sub(r"\(.*?\)", "", said)):
         module, _, function = written.rpartition(".")
-        assert written in users or (module in users and function in functions_of(module)), f"{written} does not use it"
+        found = written in users or (module in users and function in modules()[module].functions)
+        assert found, f"{written} does not use it"
 
 
 def test_a_name_is_that_of_one_text() -> None:
