@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
+    gc.disable()  # until all tests are collected
     directory = Path(tempfile.mkdtemp(prefix="qs-loopback-"))
     config.add_cleanup(lambda: shutil.rmtree(directory, ignore_errors=True))
     config.stash[_ATTEMPTS] = directory / "attempts"
@@ -51,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
     iers.conf.auto_download = False
     iers.conf.auto_max_age = None
     astropy.utils.data.conf.allow_internet = False
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what lives to the end: modules, tests and their parameters, millions of objects."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
