@@ -1,5 +1,7 @@
 """Numbered migrations of the registry: each applied once, in order, in one PostgreSQL transaction with its record.
 
+All of them run before the new version does anything else: `qserv cluster start` applies them, and programs of another
+version stop (``check_version``). The first ones have ``pre`` in their names, which the registries' records repeat.
 A file that was applied never changes: its checksum is recorded and compared at every start.
 """
 
@@ -41,7 +43,7 @@ def known_migrations() -> tuple[Migration, ...]:
     found = []
     for path in names("migrations"):
         name = path.removeprefix("migrations/")
-        if match := re.match(r"(\d{4})_(pre|post)_", name):
+        if match := re.match(r"(\d{4})_", name):
             found.append(Migration(number=int(match[1]), name=name, text=load(path)))
     return tuple(sorted(found, key=lambda migration: migration.number))
 

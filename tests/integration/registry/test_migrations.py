@@ -13,7 +13,7 @@ from support.postgres import TestServer
 from qserv_py.errors import ClusterError
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.migrations import Migration, apply_migrations, known_migrations
-from qserv_py.sql import load
+from qserv_py.sql import load, names
 
 
 def dump(server: TestServer, conninfo: str) -> str:
@@ -125,3 +125,9 @@ def test_who_comes_to_a_registry_of_another_version_is_told_what_to_do(
         for ask in (later.databases, later.catalog_version, lambda: later.describe({})):
             with pytest.raises(ClusterError, match=message):
                 ask()  # type: ignore[operator]
+
+
+def test_every_file_is_a_migration_with_a_number_of_its_own() -> None:
+    files = {name.removeprefix("migrations/") for name in names("migrations")} - {"schema"}
+    assert {migration.name for migration in known_migrations()} == files
+    assert [migration.number for migration in known_migrations()] == list(range(1, len(files) + 1))
