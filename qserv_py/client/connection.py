@@ -12,8 +12,9 @@ from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.closing import Closing
 from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster
+from qserv_py.czar.queries.queries import closed_error
 from qserv_py.czar.session import Session
-from qserv_py.errors import NotFoundError
+from qserv_py.errors import NotFoundError, UserError
 
 if TYPE_CHECKING:
     from qserv_py.client.remote import RemoteConnection
@@ -64,14 +65,23 @@ class Connection(Closing):
     """A connection to a cluster; threads may share it. Use it as a context manager, or close it."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self._opened = session
+        self._is_closed = False
         self._jobs: dict[str, LocalJob] = {}
 
     def close(self) -> None:
         """End its jobs, and close it and everything it holds."""
+        self._is_closed = True
         for job in self._jobs.values():
             job.delete()
-        self._session.close()
+        self._opened.close()
+
+    @property
+    def _session(self) -> Session:
+        """The session; UserError when the connection has been closed."""
+        if self._is_closed:
+            raise closed_error()
+        return self._opened
 
     def query(self, adql: str, *, maxrec: int | None = None, uploads: Mapping[str, Upload] | None = None) -> Result:
         """Return the answer of a query; its rows come when they are read.
@@ -91,7 +101,8 @@ class Connection(Closing):
         UserError
             If the query is wrong; the message has the place in the text and what to do.
         """
-        return Result(self._session.answer(adql, maxrec=maxrec, uploads=arrow_tables(uploads or {})))
+        session = self._session
+        return Result(session.answer(_text(adql), maxrec=maxrec, uploads=arrow_tables(uploads or {})))
 
     def submit(
         self,
@@ -105,10 +116,11 @@ class Connection(Closing):
 
         A job that outlives the process is one of a service: ``connect("http://...").submit(...)``.
         """
-        spill = self._session.cluster.config.czar_dir / "spill"
+        session, text = self._session, _text(adql)
+        spill = session.cluster.config.czar_dir / "spill"
         spill.mkdir(parents=True, exist_ok=True)
         tables = arrow_tables(uploads or {})
-        job = LocalJob(self._session, adql, directory=spill, maxrec=maxrec, run_id=run_id, uploads=tables)
+        job = LocalJob(session, text, directory=spill, maxrec=maxrec, run_id=run_id, uploads=tables)
         self._jobs[job.job_id] = job
         return job
 
@@ -126,4 +138,14 @@ class Connection(Closing):
 
     def explain(self, adql: str, *, uploads: Mapping[str, Upload] | None = None) -> str:
         """Return how a query would be answered: chunks, chunk query, merge query; ``uploads`` as for ``query``."""
-        return self._session.explain(adql, uploads=arrow_tables(uploads or {}))
+        return self._session.explain(_text(adql), uploads=arrow_tables(uploads or {}))
+
+
+def _text(adql: object) -> str:
+    """Return what is to be a query; UserError if it is no text."""
+    if not isinstance(adql, str):
+        raise UserError(
+            f"the query is of type {type(adql).__name__}, it must be a text",
+            hint='Write db.query("SELECT TOP 5 * FROM dr1.Object").',
+        )
+    return adql

@@ -20,7 +20,7 @@ from qserv_py.czar.queries.cancel_orders import cancelled_by
 from qserv_py.czar.queries.register import QueryRegister
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import Shares
-from qserv_py.errors import LimitError, QservError
+from qserv_py.errors import LimitError, QservError, QueryCancelledError, UserError
 from qserv_py.executor.budget import Budget
 from qserv_py.registry.connection import Registry
 
@@ -76,7 +76,7 @@ class Queries(Closing):
         longest_s: float | None = None,
         late: LimitError | None = None,
     ) -> RunningQuery:
-        """Return a new query; it runs within ``running``.
+        """Return a new query; it runs within ``running``. UserError if all has been closed.
 
         Parameters
         ----------
@@ -87,6 +87,8 @@ class Queries(Closing):
         longest_s, late
             Seconds that it may run, and what it ends with then.
         """
+        if self._closing.is_set():
+            raise closed_error()
         return RunningQuery(
             id=id or secrets.token_hex(8),
             identity=identity,
@@ -99,8 +101,16 @@ class Queries(Closing):
 
     @contextmanager
     def running(self, query: RunningQuery) -> Iterator[None]:
-        """Have a query among those that run; one that is there already stays until its outer block ends."""
+        """Have a query among those that run; one that is there already stays until its outer block ends.
+
+        Raises
+        ------
+        UserError
+            If all has been closed since the query was made.
+        """
         with self._news:
+            if self._closing.is_set():
+                raise closed_error()
             is_new = query.id not in self._running
             if is_new:
                 self._running[query.id] = query
@@ -122,10 +132,13 @@ class Queries(Closing):
             return [query for query in self._running.values() if query.kind is kind]
 
     def close(self) -> None:
-        """Forget the queries; those that run go on."""
+        """End the queries that run, and forget them."""
         with self._news:
             self._closing.set()
             self._news.notify()
+            running = list(self._running.values())
+        for query in running:
+            query.cancel.cancel(QueryCancelledError("the connection was closed while the query ran"))
         if self._keeper is not None:
             self._keeper.join()
         self._register.close()
@@ -157,3 +170,8 @@ class Queries(Closing):
             log.debug("running queries cannot be written down: %s", error.message)
         except Exception:
             log.exception("the keeper of queries met a defect")
+
+
+def closed_error() -> UserError:
+    """Return what somebody is told who asks through a connection that has been closed."""
+    return UserError("the connection has been closed", hint="Open another with qserv_py.connect().")

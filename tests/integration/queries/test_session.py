@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -78,6 +79,49 @@ def test_closing_stops_a_query_whose_rows_are_half_read(cluster: Cluster, field:
 
 
 @pytest.mark.timeout(60)
+def test_a_closed_connection_answers_nothing(cluster: Cluster, field: Loaded) -> None:
+    db = qserv_py.connect(cluster.config.directory)
+    text = "SELECT TOP 1 objectId FROM field.Object"
+    unread = db.query(text)
+    db.close()
+    for ask in (
+        lambda: db.query(text),
+        lambda: db.submit(text),
+        lambda: db.explain(text),
+        db.tables,
+        unread.to_arrow,
+    ):
+        with pytest.raises(UserError, match="the connection has been closed") as caught:
+            ask()
+        assert "qserv_py.connect()" in caught.value.hint
+    db.close()
+
+
+def test_closing_ends_what_another_thread_reads(cluster: Cluster, field: Loaded) -> None:
+    failures: list[BaseException] = []
+
+    def read(answer: qserv_py.Result) -> None:
+        try:
+            answer.to_arrow()
+        except QueryCancelledError as error:
+            failures.append(error)
+
+    with qserv_py.connect(cluster.config.directory) as db:
+        reader = threading.Thread(target=read, args=(db.query(SLOW),), daemon=True)
+        reader.start()
+        assert wait_until(lambda: count_statements(cluster) > 0)
+    reader.join(20)
+    assert [str(failure) for failure in failures] == ["the connection was closed while the query ran"]
+    assert wait_until(lambda: count_statements(cluster) == 0)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"SELECT 1", ["SELECT 1"]])
+def test_what_is_no_text_is_refused(db: qserv_py.Connection, wrong: Any) -> None:
+    for ask in (db.query, db.submit, db.explain):
+        with pytest.raises(UserError, match=f"the query is of type {type(wrong).__name__}, it must be a text"):
+            ask(wrong)
+
+
 def test_closing_waits_for_whoever_tidies_up_behind_a_query(
     cluster: Cluster, field: Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
