@@ -17,10 +17,13 @@ from ipaddress import ip_address
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from qserv_py.cancelling import Cancel
 from qserv_py.errors import IdentityProviderError
 
 MAX_BYTES = 256 * 1024
 TIMEOUT_S = 5.0
+CONNECT_S = 10.0
+"""Seconds that a server may take to accept a connection."""
 
 
 def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> dict[str, Any]:
@@ -59,7 +62,16 @@ def fetch_json(url: str, *, ca_file: str = "", timeout_s: float = TIMEOUT_S) -> 
     return data
 
 
-def fetch(url: str, sink: BinaryIO, *, most_bytes: int, timeout_s: float, ca_file: str = "", address: str = "") -> int:
+def fetch(
+    url: str,
+    sink: BinaryIO,
+    *,
+    most_bytes: int,
+    timeout_s: float,
+    ca_file: str = "",
+    address: str = "",
+    cancel: Cancel | None = None,
+) -> int:
     """Write what is at a URL into a sink, cut off behind ``most_bytes`` and one; return the HTTP status.
 
     Parameters
@@ -71,22 +83,29 @@ def fetch(url: str, sink: BinaryIO, *, most_bytes: int, timeout_s: float, ca_fil
     most_bytes
         Bytes that are wanted.
     timeout_s
-        For connecting, and again for the exchange.
+        For connecting (at most ``CONNECT_S``), and again for the exchange.
     ca_file
         PEM file of certificate authorities; empty for the system's.
     address
         Where to connect to instead of asking for the host's address.
+    cancel
+        Ends the exchange, too.
 
     Raises
     ------
     OSError, http.client.HTTPException, ValueError
-        If nothing answers in time, or not as a server should.
+        If nothing answers in time, or not as a server should, or it was cancelled.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
     context = ssl.create_default_context(cafile=ca_file or None) if parts.scheme == "https" else None
     late = threading.Event()
-    with socket.create_connection((address or host, port), timeout=timeout_s) as plain, plain.dup() as guard:
+    cancel = cancel or Cancel()
+    cancel.raise_if_cancelled()
+    connect_s = min(timeout_s, CONNECT_S)
+    with socket.create_connection((address or host, port), timeout=connect_s) as plain, plain.dup() as guard:
+        plain.settimeout(timeout_s)
+
         # Timeouts of sockets are for one read; the end of the whole is a shutdown from outside. TLS takes the first
         # descriptor away from ``plain``, hence the second.
         def end() -> None:
@@ -98,14 +117,15 @@ def fetch(url: str, sink: BinaryIO, *, most_bytes: int, timeout_s: float, ca_fil
         timer.start()
         connection = http.client.HTTPConnection(host, port)
         try:
-            connection.sock = context.wrap_socket(plain, server_hostname=host) if context else plain
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request("GET", path, headers={"Accept": "*/*", "User-Agent": "qserv_py"})
-            with connection.getresponse() as response:
-                left = most_bytes + 1
-                while left and (piece := response.read(min(left, 1 << 20))):
-                    left -= len(piece)
-                    sink.write(piece)
+            with cancel.calling(end):
+                connection.sock = context.wrap_socket(plain, server_hostname=host) if context else plain
+                path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+                connection.request("GET", path, headers={"Accept": "*/*", "User-Agent": "qserv_py"})
+                with connection.getresponse() as response:
+                    left = most_bytes + 1
+                    while left and (piece := response.read(min(left, 1 << 20))):
+                        left -= len(piece)
+                        sink.write(piece)
         except (OSError, http.client.HTTPException) as error:
             if late.is_set():
                 raise TimeoutError(f"it took more than {timeout_s:g} s") from error

@@ -9,19 +9,23 @@ from __future__ import annotations
 import http.client
 import shutil
 import socket
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from qserv_py.cancelling import Cancel
 from qserv_py.czar.identity.fetch import fetch, url_problem
 from qserv_py.czar.queries.uploads import upload_sources
 from qserv_py.errors import TooLargeError, UserError
 from qserv_py.vo.http.parameters import Parameters
 
 FETCH_S = 60.0
+"""Seconds that the tables of one request may take to be fetched, all of them together."""
+
 Resolver = Callable[[str, int], list[Any]]
 
 
@@ -37,6 +41,8 @@ class UploadSource:
     """Bytes that one fetched table may have."""
 
     resolve: Resolver = socket.getaddrinfo
+    cancel: Cancel = field(default_factory=Cancel)
+    """Ends the fetching."""
 
     def save(self, directory: Path) -> dict[str, Path]:
         """Write the tables that UPLOAD names into files of a directory, which is made when there are any.
@@ -52,8 +58,11 @@ class UploadSource:
             If UPLOAD is wrong, names a part that the form does not have, or a URL that is not fetched.
         TooLargeError
             If a fetched table is too large.
+        QservError
+            The reason for which it was cancelled.
         """
         found = {}
+        ends = time.monotonic() + FETCH_S
         for name, uri in upload_sources(self.parameters.all("UPLOAD")).items():
             directory.mkdir(parents=True, exist_ok=True)
             found[name] = directory / name
@@ -61,7 +70,7 @@ class UploadSource:
             if scheme.lower() == "param":
                 self._copy(name, part, found[name])
             else:
-                self._fetch(name, uri, found[name])
+                self._fetch(name, uri, found[name], timeout_s=max(0.1, ends - time.monotonic()))
         return found
 
     def _copy(self, name: str, part: str, target: Path) -> None:
@@ -75,13 +84,21 @@ class UploadSource:
         with open(target, "wb") as sink:
             shutil.copyfileobj(source.file, sink, 1 << 20)
 
-    def _fetch(self, name: str, url: str, target: Path) -> None:
+    def _fetch(self, name: str, url: str, target: Path, *, timeout_s: float) -> None:
         address = self._address(name, url)
         try:
             with open(target, "wb") as sink:
-                status = fetch(url, sink, most_bytes=self.most_bytes, timeout_s=FETCH_S, address=address)
+                status = fetch(
+                    url,
+                    sink,
+                    most_bytes=self.most_bytes,
+                    timeout_s=timeout_s,
+                    address=address,
+                    cancel=self.cancel,
+                )
                 size = sink.tell()
         except (OSError, http.client.HTTPException, ValueError) as error:
+            self.cancel.raise_if_cancelled()
             raise UserError(f'UPLOAD "{name}": {url[:80]} does not answer', detail=type(error).__name__) from error
         if status != 200:
             raise UserError(f'UPLOAD "{name}": {url[:80]} answers with HTTP status {status}')

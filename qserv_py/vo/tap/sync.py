@@ -129,7 +129,9 @@ class SyncQuery:
     def _run(self, buffer: ElasticBuffer) -> None:
         service = self._service
         with TemporaryDirectory(prefix="upload-", dir=service.spill_dir) as place:
-            source = UploadSource(self._parameters, service.settings.upload_hosts, self._allowed.upload_bytes)
+            source = UploadSource(
+                self._parameters, service.settings.upload_hosts, self._allowed.upload_bytes, cancel=self._cancel
+            )
             uploads = source.save(Path(place))
             self._cancel.raise_if_cancelled()
             most = min(service.limits.sync_bytes, self._allowed.result_bytes)

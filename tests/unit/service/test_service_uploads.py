@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +19,9 @@ from astropy.table import MaskedColumn, Table
 
 from qserv_py.czar.queries.uploads import check_votable, kind_of, read_uploads, upload_sources
 from qserv_py.czar.user_tables.upload_files import read_upload
-from qserv_py.errors import ContributionError, QservError, UserError
+from qserv_py.errors import ContributionError, QservError, QueryCancelledError, UserError
 from qserv_py.ingest.requests import InputFormat
+from qserv_py.vo.http import upload_parts
 from qserv_py.vo.http.parameters import Parameters
 from qserv_py.vo.http.upload_parts import UploadSource
 
@@ -200,6 +204,55 @@ def test_urls_that_are_fetched(
             assert wanted.save(tmp_path)["t"].read_bytes() == body
         thread.join()
     assert asked == [("8.8.8.8", 81)]  # the address that was checked
+
+
+@contextmanager
+def dawdling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Stand for all servers: a header, and then a byte now and then for as long as somebody listens."""
+    really = socket.create_connection
+
+    def answer() -> None:
+        connection, _ = listening.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 x\r\nContent-Length: 900\r\n\r\n")
+            for _ in range(900):
+                connection.sendall(b"x")
+                time.sleep(0.05)
+
+    monkeypatch.setattr(
+        socket, "create_connection", lambda _place, timeout: really(listening.getsockname(), timeout=timeout)
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield
+        thread.join(20)
+        assert not thread.is_alive(), "the connection was left open"
+
+
+def test_a_server_that_dawdles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_parts, "FETCH_S", 0.5)
+    with dawdling(monkeypatch):
+        began = time.monotonic()
+        with pytest.raises(UserError, match="does not answer"):
+            source("http://data.org/t", "8.8.8.8").save(tmp_path)
+        assert time.monotonic() - began < 5
+
+
+def test_fetching_ends_when_the_query_is_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = source("http://data.org/t", "8.8.8.8")
+    with dawdling(monkeypatch):
+        told_at = []
+
+        def tell() -> None:
+            told_at.append(time.monotonic())
+            wanted.cancel.cancel(QueryCancelledError("the client has gone"))
+
+        timer = threading.Timer(0.3, tell)
+        timer.start()
+        with pytest.raises(QueryCancelledError, match="the client has gone"):
+            wanted.save(tmp_path)
+        assert time.monotonic() - told_at[0] < 0.5
 
 
 def test_columns_of_csv_files_get_the_type_that_their_values_have(tmp_path: Path) -> None:
