@@ -104,7 +104,7 @@ def _resolve_block(node: Any, scope: Scope, resolving: Resolving) -> Select:
     builder = resolving.expressions(scope)
     scope.aliases = frozenset(part.alias.lower() for part in node.expressions if isinstance(part, exp.Alias))
     conditions += _where(node, builder)
-    joined, where = plain_equalities(joined, conditions, (source.id for source in scope.sources))
+    joined, where = plain_equalities(joined, conditions, [source.id for source in scope.sources])
     items = select_items(node, builder)
     scope.items = () if resolving.strict else items
     group_by = group_keys(node, items, builder)

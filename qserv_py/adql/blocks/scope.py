@@ -71,6 +71,14 @@ class Scope:
             )
         self.sources.append(source)
 
+    def column_of(self, node: Any) -> Expr:
+        """Return the column that a node of sqlglot's names, with the name of its table before it or without."""
+        qualifier, table = None, node.args.get("table")
+        if table is not None:
+            qualifier = self.source(table.name, exact=bool(table.args.get("quoted")), node=node)
+        exact = bool(node.this.args.get("quoted"))
+        return self.column(node.this.name, exact=exact, qualifier=qualifier, node=node, offset=offset_of(node))
+
     def source(self, name: str, *, exact: bool, node: Any) -> Source:
         """Return the source that a qualifier names."""
         found = [s for s in self.sources if s.alias == name or (not exact and s.alias.lower() == name.lower())]

@@ -37,25 +37,14 @@ def column(node: Any, builder: Builder) -> Expr:
             node,
             hint="Leave out what stands before the database.",
         )
-    identifier = node.this
-    if isinstance(identifier, exp.Star):
+    if isinstance(node.this, exp.Star):
         raise builder.failures.error(
             AdqlSyntaxError,
             '"*" cannot stand in an expression',
             node,
             hint="Write the columns one by one, or COUNT(*).",
         )
-    qualifier = None
-    if node.args.get("table") is not None:
-        table = node.args["table"]
-        qualifier = builder.scope.source(table.name, exact=bool(table.args.get("quoted")), node=node)
-    return builder.scope.column(
-        identifier.name,
-        exact=bool(identifier.args.get("quoted")),
-        qualifier=qualifier,
-        node=node,
-        offset=offset_of(node),
-    )
+    return builder.scope.column_of(node)
 
 
 def null(node: Any, builder: Builder) -> Expr:
