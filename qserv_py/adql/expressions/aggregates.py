@@ -10,9 +10,9 @@ from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.calls import TYPE_OF_NULL, accepts
+from qserv_py.adql.expressions.conditions import as_number, is_truth
 from qserv_py.adql.expressions.constants import constant_number
-from qserv_py.adql.expressions.operands import as_double, as_number, check_number, is_truth, mismatch, typed
-from qserv_py.adql.expressions.typing_rules import sum_type
+from qserv_py.adql.expressions.operands import as_double, check_number, mismatch, sum_type, typed
 from qserv_py.adql.functions import AggregateFunction, Kind
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Aggregate, Expr, Literal

@@ -8,8 +8,16 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
-from qserv_py.adql.expressions.operands import as_double, as_number, check_number, mismatch, typed, unfilled
-from qserv_py.adql.expressions.typing_rules import arithmetic_type, literal_type
+from qserv_py.adql.expressions.conditions import as_number
+from qserv_py.adql.expressions.operands import (
+    arithmetic_type,
+    as_double,
+    check_number,
+    literal_type,
+    mismatch,
+    typed,
+    unfilled,
+)
 from qserv_py.adql.functions import FUNCTIONS
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Arithmetic, Call, Cast, Expr, Literal, Negate

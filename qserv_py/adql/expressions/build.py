@@ -15,9 +15,9 @@ from qserv_py.adql.blocks.scope import Scope
 from qserv_py.adql.expressions import aggregates, arithmetic, choices, conditions
 from qserv_py.adql.expressions.builder import Builder, Handler
 from qserv_py.adql.expressions.casts import cast
+from qserv_py.adql.expressions.conditions import as_condition
 from qserv_py.adql.expressions.named_calls import call
-from qserv_py.adql.expressions.operands import as_condition, mismatch
-from qserv_py.adql.expressions.typing_rules import literal_type
+from qserv_py.adql.expressions.operands import literal_type, mismatch
 from qserv_py.adql.expressions.windows import window
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Expr, Literal, Query

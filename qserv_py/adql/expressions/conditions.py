@@ -1,4 +1,8 @@
-"""Conditions: comparisons, IN, BETWEEN, LIKE, IS, EXISTS, and what AND, OR and NOT make of them."""
+"""Conditions: comparisons, IN, BETWEEN, LIKE, IS, EXISTS, and what AND, OR and NOT make of them.
+
+A condition is a value, too: true counts 1 and false 0, as users of other databases are used to. Strict mode knows of it
+only ``= 1``, ``= 0`` and the like.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,11 @@ from sqlglot import exp
 
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.casts import time_constant
-from qserv_py.adql.expressions.operands import (
-    as_condition,
-    as_number,
-    check_text,
-    comparable_truth,
-    is_truth,
-    mismatch,
-    negated,
-    truth_test,
-    type_of,
-    unfilled,
-)
-from qserv_py.adql.expressions.typing_rules import comparable, with_types
+from qserv_py.adql.expressions.operands import check_text, comparable, mismatch, type_of, unfilled, with_types
 from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
     Between,
+    Call,
     Cast,
     ColumnRef,
     Comparison,
@@ -38,6 +31,7 @@ from qserv_py.adql.tree import (
     Like,
     Literal,
     Logic,
+    Not,
     SameOrNull,
     ScalarQuery,
 )
@@ -294,3 +288,104 @@ def like(node: Any, builder: Builder) -> Expr:
     fold = isinstance(node, exp.ILike)
     built = Like(type=DataType.BOOLEAN, operand=operand, pattern=pattern, fold=fold, offset=operand.offset)
     return negated(built) if node.args.get("negate") else built
+
+
+# conditions as values
+
+_WORDS = {
+    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
+}
+"""What PostgreSQL reads as a boolean."""
+
+_NUMBERS: dict[float, bool] = {0: False, 1: True}
+
+_TRUE = {("=", 1), ("<>", 0), (">", 0), (">=", 1)}
+"""Comparisons of a condition, as a number, that say that it holds."""
+
+_FALSE = {("=", 0), ("<>", 1), ("<", 1), ("<=", 0)}
+
+
+def negated(operand: Expr) -> Expr:
+    """Return NOT of a condition."""
+    if isinstance(operand, Not):
+        return operand.operand
+    return Not(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
+
+
+def as_number(expr: Expr, builder: Builder) -> Expr:
+    """Return a condition as 1 or 0, and anything else as it is; strict mode leaves all as it is."""
+    if expr.type is not DataType.BOOLEAN or builder.strict:
+        return expr
+    if isinstance(expr, Literal):
+        return Literal(type=DataType.INT, value=int(bool(expr.value)), offset=expr.offset)
+    return Cast(type=DataType.INT, operand=expr, offset=expr.offset)
+
+
+def as_condition(expr: Expr) -> Expr | None:
+    """Return what a value says as a condition; None where it is none: ``CONTAINS(...)`` alone is ``= 1``."""
+    if expr.type in {DataType.BOOLEAN, None}:
+        return expr
+    if (inside := _counted(expr)) is not None:
+        return inside
+    if isinstance(expr, Call) and expr.function.answers_truth:
+        one = Literal(type=DataType.INT, value=1, offset=expr.offset)
+        return Comparison(type=DataType.BOOLEAN, operator="=", left=expr, right=one, offset=expr.offset)
+    return None
+
+
+def _counted(expr: Expr) -> Expr | None:
+    """Return the condition that an expression is the 1 or 0 of."""
+    if isinstance(expr, Cast) and expr.type is DataType.INT and expr.operand.type is DataType.BOOLEAN:
+        return expr.operand
+    return None
+
+
+def truth_test(operator: str, left: Expr, right: Expr, *, strict: bool) -> Expr | None:
+    """Turn ``CONTAINS(...) = 1`` and ``boolean column = 0`` into conditions; None when it is neither."""
+    inside = left if is_truth(left) else _counted(left)
+    if inside is None or isinstance(left, Literal) or (strict and is_truth(left) and operator not in {"=", "<>"}):
+        return None
+    if not isinstance(right, Literal) or not isinstance(right.value, (int, float)):
+        return None
+    if (operator, right.value) in _TRUE:
+        return inside
+    return negated(inside) if (operator, right.value) in _FALSE else None
+
+
+def is_truth(expr: Expr) -> bool:
+    """Whether an expression is true or false; not a bare NULL."""
+    return expr.type is DataType.BOOLEAN
+
+
+def comparable_truth(left: Expr, right: Expr, node: Any, builder: Builder) -> tuple[Expr, Expr]:
+    """Return two sides of a comparison, of which one is a condition, in one type; the constant is the right one."""
+    if builder.strict:
+        return left, right
+    if isinstance(right, Literal) and right.value is not None and is_truth(left):
+        return left, truth_constant(right, node, builder.failures)
+    for one, other in ((left, right), (right, left)):
+        if is_truth(one) and other.type is not None and other.type.is_numeric:
+            return as_number(left, builder), as_number(right, builder)
+    return left, right
+
+
+def truth_constant(literal: Literal, node: Any, failures: Failures) -> Literal:
+    """Return a constant beside a condition as TRUE or FALSE.
+
+    Raises
+    ------
+    TypeMismatchError
+        If it is neither 1, 0 nor a word for one of them: such a comparison tells nothing.
+    """
+    value = literal.value
+    known = _WORDS.get(value.strip().lower()) if isinstance(value, str) else _NUMBERS.get(value or 0)
+    if known is None:
+        shown = f"'{value}'" if isinstance(value, str) else value
+        raise failures.error(
+            TypeMismatchError,
+            f"what is true or false is never {shown}",
+            node if literal.offset is None else literal.offset,
+            hint="Compare it with TRUE, FALSE, 1, 0, 'true' or 'false'.",
+        )
+    return Literal(type=DataType.BOOLEAN, value=known, offset=literal.offset)

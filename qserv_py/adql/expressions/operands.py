@@ -1,21 +1,101 @@
-"""Operands of operators and functions: their types checked and made the same, NULLs typed, blanks taken away.
+"""Types and operands: what type an expression has, by PostgreSQL's rules for numbers, and what compares.
 
-A condition is a value, too: true counts 1 and false 0, as users of other databases are used to. Strict mode knows of it
-only ``= 1``, ``= 0`` and the like.
+The operands of operators and functions are checked and made the same, NULLs typed, blanks taken away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from qserv_py.adql.expressions.builder import Builder
-from qserv_py.adql.expressions.typing_rules import common_type
 from qserv_py.adql.functions import FUNCTIONS
 from qserv_py.adql.places import Failures
-from qserv_py.adql.tree import Call, Cast, Comparison, Expr, Literal, Not, Shape
+from qserv_py.adql.tree import Call, Cast, Expr, Literal, Query, SetQuery, Shape
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
+
+_RANK = {DataType.BYTE: 0, DataType.SHORT: 1, DataType.INT: 2, DataType.LONG: 3}
+
+
+def arithmetic_type(left: DataType | None, right: DataType | None) -> DataType | None:
+    """Return the type of a sum; None when an operand is no number. A bare NULL takes the other's type."""
+    if left is None or right is None:
+        known = left or right
+        return DataType.INT if known is None else (known if known.is_numeric else None)
+    if not (left.is_numeric and right.is_numeric):
+        return None
+    if left.is_integer and right.is_integer:
+        wider = left if _RANK[left] >= _RANK[right] else right
+        return DataType.SHORT if wider is DataType.BYTE else wider
+    if left is DataType.FLOAT and right is DataType.FLOAT:
+        return DataType.FLOAT
+    return DataType.DOUBLE
+
+
+def common_type(left: DataType | None, right: DataType | None) -> DataType | None:
+    """Return the type that holds both, as the branches of CASE need; None when there is none."""
+    if left is None or right is None:
+        return left or right
+    if left is right:
+        return left
+    if left.is_text and right.is_text:
+        return DataType.TEXT
+    if DataType.FLOAT in {left, right} and (left.is_integer or right.is_integer):
+        return DataType.FLOAT  # unlike in a sum, where PostgreSQL takes double precision
+    return arithmetic_type(left, right)
+
+
+def comparable(left: DataType | None, right: DataType | None) -> bool:
+    """Whether two values can be compared; lists, which histograms and shapes are, cannot."""
+    if any(kind is not None and kind.is_list for kind in (left, right)):
+        return False
+    return left is None or right is None or common_type(left, right) is not None
+
+
+def literal_type(value: int) -> DataType:
+    """Return the type of a whole number: the narrowest that PostgreSQL would take."""
+    if -(2**31) <= value < 2**31:
+        return DataType.INT
+    return DataType.LONG if -(2**63) <= value < 2**63 else DataType.DOUBLE
+
+
+def sum_type(operand: DataType) -> DataType:
+    """Return the type of SUM: BIGINT of whole numbers, else DOUBLE PRECISION (also of REAL, summed in double)."""
+    return DataType.LONG if operand.is_integer else DataType.DOUBLE
+
+
+def number_type(kind: DataType | None) -> DataType | None:
+    """Return the type of a condition as 1 or 0, and any other type as it is."""
+    return DataType.INT if kind is DataType.BOOLEAN else kind
+
+
+def with_types(query: Query, kinds: Sequence[DataType | None]) -> Query:
+    """Return a query whose columns have these types."""
+    if [item.expr.type for item in query.items] == list(kinds):
+        return query
+    if isinstance(query, SetQuery):
+        left, right = with_types(query.left, kinds), with_types(query.right, kinds)
+        items = tuple(
+            replace(item, expr=replace(item.expr, type=kind)) for item, kind in zip(query.items, kinds, strict=True)
+        )
+        return replace(query, left=left, right=right, items=items)
+    items = tuple(
+        item if item.expr.type is kind or kind is None else replace(item, expr=_converted(item.expr, kind))
+        for item, kind in zip(query.items, kinds, strict=True)
+    )
+    # an ORDER BY of the block goes on naming the expression as it was
+    return replace(query, items=items)
+
+
+def _converted(expr: Expr, kind: DataType) -> Expr:
+    """Return a value as one of another type; of a condition only PostgreSQL's INTEGER can be made."""
+    if expr.type is DataType.BOOLEAN and kind is not DataType.INT:
+        expr = Cast(type=DataType.INT, operand=expr)
+    return Cast(type=kind, operand=expr)
+
+
+# operands
 
 
 def mismatch(message: str, culprit: Expr, node: Any, failures: Failures, *, hint: str = "") -> Exception:
@@ -97,104 +177,3 @@ def unfilled(expr: Expr) -> Expr:
     if isinstance(expr, Cast) and expr.length is not None and expr.type is DataType.CHAR:
         return Call(type=DataType.TEXT, function=FUNCTIONS["RTRIM"], arguments=(expr,), offset=expr.offset)
     return expr
-
-
-# conditions as values
-
-_WORDS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "on", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "off", "0"), False),
-}
-"""What PostgreSQL reads as a boolean."""
-
-_NUMBERS: dict[float, bool] = {0: False, 1: True}
-
-_TRUE = {("=", 1), ("<>", 0), (">", 0), (">=", 1)}
-"""Comparisons of a condition, as a number, that say that it holds."""
-
-_FALSE = {("=", 0), ("<>", 1), ("<", 1), ("<=", 0)}
-
-
-def negated(operand: Expr) -> Expr:
-    """Return NOT of a condition."""
-    if isinstance(operand, Not):
-        return operand.operand
-    return Not(type=DataType.BOOLEAN, operand=operand, offset=operand.offset)
-
-
-def as_number(expr: Expr, builder: Builder) -> Expr:
-    """Return a condition as 1 or 0, and anything else as it is; strict mode leaves all as it is."""
-    if expr.type is not DataType.BOOLEAN or builder.strict:
-        return expr
-    if isinstance(expr, Literal):
-        return Literal(type=DataType.INT, value=int(bool(expr.value)), offset=expr.offset)
-    return Cast(type=DataType.INT, operand=expr, offset=expr.offset)
-
-
-def as_condition(expr: Expr) -> Expr | None:
-    """Return what a value says as a condition; None where it is none: ``CONTAINS(...)`` alone is ``= 1``."""
-    if expr.type in {DataType.BOOLEAN, None}:
-        return expr
-    if (inside := _counted(expr)) is not None:
-        return inside
-    if isinstance(expr, Call) and expr.function.answers_truth:
-        one = Literal(type=DataType.INT, value=1, offset=expr.offset)
-        return Comparison(type=DataType.BOOLEAN, operator="=", left=expr, right=one, offset=expr.offset)
-    return None
-
-
-def _counted(expr: Expr) -> Expr | None:
-    """Return the condition that an expression is the 1 or 0 of."""
-    if isinstance(expr, Cast) and expr.type is DataType.INT and expr.operand.type is DataType.BOOLEAN:
-        return expr.operand
-    return None
-
-
-def truth_test(operator: str, left: Expr, right: Expr, *, strict: bool) -> Expr | None:
-    """Turn ``CONTAINS(...) = 1`` and ``boolean column = 0`` into conditions; None when it is neither."""
-    inside = left if is_truth(left) else _counted(left)
-    if inside is None or isinstance(left, Literal) or (strict and is_truth(left) and operator not in {"=", "<>"}):
-        return None
-    if not isinstance(right, Literal) or not isinstance(right.value, (int, float)):
-        return None
-    if (operator, right.value) in _TRUE:
-        return inside
-    return negated(inside) if (operator, right.value) in _FALSE else None
-
-
-def is_truth(expr: Expr) -> bool:
-    """Whether an expression is true or false; not a bare NULL."""
-    return expr.type is DataType.BOOLEAN
-
-
-def comparable_truth(left: Expr, right: Expr, node: Any, builder: Builder) -> tuple[Expr, Expr]:
-    """Return two sides of a comparison, of which one is a condition, in one type; the constant is the right one."""
-    if builder.strict:
-        return left, right
-    if isinstance(right, Literal) and right.value is not None and is_truth(left):
-        return left, truth_constant(right, node, builder.failures)
-    for one, other in ((left, right), (right, left)):
-        if is_truth(one) and other.type is not None and other.type.is_numeric:
-            return as_number(left, builder), as_number(right, builder)
-    return left, right
-
-
-def truth_constant(literal: Literal, node: Any, failures: Failures) -> Literal:
-    """Return a constant beside a condition as TRUE or FALSE.
-
-    Raises
-    ------
-    TypeMismatchError
-        If it is neither 1, 0 nor a word for one of them: such a comparison tells nothing.
-    """
-    value = literal.value
-    known = _WORDS.get(value.strip().lower()) if isinstance(value, str) else _NUMBERS.get(value or 0)
-    if known is None:
-        shown = f"'{value}'" if isinstance(value, str) else value
-        raise failures.error(
-            TypeMismatchError,
-            f"what is true or false is never {shown}",
-            node if literal.offset is None else literal.offset,
-            hint="Compare it with TRUE, FALSE, 1, 0, 'true' or 'false'.",
-        )
-    return Literal(type=DataType.BOOLEAN, value=known, offset=literal.offset)
