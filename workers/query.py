@@ -1,4 +1,4 @@
-"""Chunk queries on one worker's PostgreSQL: a bounded pool of connections whose answers stream as Arrow.
+"""Chunk queries on one worker's PostgreSQL: a pool of connections whose answers stream as Arrow.
 
 ADBC runs every chunk query, small or large: 0.2 ms for a few rows (asyncpg 0.15), 2 M rows/s for many. Connections are
 the reader role's, which can only read. A statement can be cancelled from any thread.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -51,12 +51,10 @@ class _Statement:
 
 
 class QueryPool:
-    """Connections to one worker, at most ``slots`` at a time; thread-safe."""
+    """Connections to one worker, as many as statements run at a time; thread-safe."""
 
-    def __init__(self, worker: Worker, *, slots: int) -> None:
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
-        self._free = slots
-        self._freed = threading.Condition()
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         self._connections = AdbcConnections(worker.conninfo)
@@ -69,7 +67,7 @@ class QueryPool:
         sql
             The statement.
         cancel
-            Ends it, and the waiting for a connection.
+            Ends it.
 
         Raises
         ------
@@ -82,47 +80,26 @@ class QueryPool:
         ChunkQueryError
             If the worker refused the statement.
         """
-        with self._slot(cancel):
-            connection, fresh = self._take()
-            try:
-                yield from self._stream(connection, sql, cancel)
-            except BaseException as error:
-                failure = self._translate(error, cancel)
-                # A connection that broke, or whose result was not read to the end, is not used again.
-                _close(connection)
-                if isinstance(failure, WorkerUnavailableError) and not fresh:
-                    self._forget_idle()
-                raise failure from error
-            if cancel.is_cancelled:  # the request may reach the server during the next statement
-                _close(connection)
-            else:
-                self._give_back(connection)
+        cancel.raise_if_cancelled()
+        connection, fresh = self._take()
+        try:
+            yield from self._stream(connection, sql, cancel)
+        except BaseException as error:
+            failure = self._translate(error, cancel)
+            # A connection that broke, or whose result was not read to the end, is not used again.
+            _close(connection)
+            if isinstance(failure, WorkerUnavailableError) and not fresh:
+                self._forget_idle()
+            raise failure from error
+        if cancel.is_cancelled:  # the request may reach the server during the next statement
+            _close(connection)
+        else:
+            self._give_back(connection)
 
     def close(self) -> None:
         """Close the idle connections."""
         self._forget_idle()
         self._connections.close()
-
-    @contextmanager
-    def _slot(self, cancel: Cancel) -> Iterator[None]:
-        """Hold one of the worker's slots while the block runs; wait for it when all are taken."""
-        with cancel.calling(self._wake_all), self._freed:
-            while not self._free and not cancel.is_cancelled:
-                self._freed.wait()
-            if cancel.is_cancelled:
-                self._freed.notify()  # the wake-up may have been meant for a free slot, which we do not take
-                raise cancel.reason
-            self._free -= 1
-        try:
-            yield
-        finally:
-            with self._freed:
-                self._free += 1
-                self._freed.notify()
-
-    def _wake_all(self) -> None:
-        with self._freed:
-            self._freed.notify_all()
 
     def _stream(self, connection: Any, sql: str, cancel: Cancel) -> Iterator[pa.RecordBatch]:
         from adbc_driver_manager import _reader

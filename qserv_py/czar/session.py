@@ -175,6 +175,8 @@ class Session(Closing):
             held,
             account=query.rows_held,
             cancel=query.cancel,
+            priority=query.priority,
+            who=query.id,
         )
         return Answer(plan, query, self.queries, execution, maxrec, started, self._open_rows)
 

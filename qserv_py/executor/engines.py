@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.config import MOVE_BYTES, SCRATCH_BYTES
+from qserv_py.executor.worker_queue import WorkerQueue
 from qserv_py.workers.query import QueryPool
 from qserv_py.workers.scratch import ScratchStore, new_number
 
@@ -42,7 +43,9 @@ class Engines:
     spill_dir
         Where the merge engine puts what its memory does not hold.
     slots
-        Statements that one worker runs at a time.
+        Statements that one worker runs at a time for one query.
+    connections
+        Those for all queries; None for ``slots``.
     kept_bytes
         Bytes of one stage's rows that are kept in memory.
     merge_bytes, merge_spill_bytes
@@ -71,9 +74,10 @@ class Engines:
         self._scratch_bytes = scratch_bytes
         self._most = max(slots, connections or slots)
         self._pools: dict[str, QueryPool] = {}
+        self._queues: dict[str, WorkerQueue] = {}
         self._stores: dict[str, ScratchStore] = {}
-        self.threads: Executor = ThreadPoolExecutor(
-            max_workers=max(1, workers) * self._most * 4, thread_name_prefix="qserv-chunk"
+        self._threads: Executor = ThreadPoolExecutor(
+            max_workers=max(1, workers) * self._most * 2, thread_name_prefix="qserv-chunk"
         )
         # Apart from the chunk queries, which may wait for their readers: what they read must not wait for them.
         self.copying: Executor = ThreadPoolExecutor(max(2, workers), thread_name_prefix="qserv-copy")
@@ -88,8 +92,15 @@ class Engines:
         """Return the connections to a worker, by its name; ClusterError if the cluster has no such worker."""
         with self._lock:
             if worker not in self._pools:
-                self._pools[worker] = QueryPool(self._address_of(worker).worker, slots=self._most)
+                self._pools[worker] = QueryPool(self._address_of(worker).worker)
             return self._pools[worker]
+
+    def queue(self, worker: str) -> WorkerQueue:
+        """Return where statements wait for their turn on a worker, by its name."""
+        with self._lock:
+            if worker not in self._queues:
+                self._queues[worker] = WorkerQueue(self._most, self._threads)
+            return self._queues[worker]
 
     def store(self, worker: str) -> ScratchStore:
         """Return the scratch relations of a worker, by its name; ClusterError if the cluster has no such worker."""
@@ -135,7 +146,7 @@ class Engines:
             tidying = list(self._tidying)
         for thread in tidying:
             thread.join()
-        self.threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=True, cancel_futures=True)
         self.copying.shutdown(wait=True)
         for pool in self._pools.values():
             pool.close()

@@ -22,6 +22,7 @@ from qserv_py.executor.engines import Engines
 from qserv_py.executor.placed_rows import CellsOfIds
 from qserv_py.executor.runner import TELL_AGAIN_S, Progress, ShardRun
 from qserv_py.executor.sent_rows import SentRows
+from qserv_py.executor.turns import Priority
 from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ class Execution:
 
     account: Account = field(kw_only=True)
     """Counts the bytes of the rows that the query holds in memory."""
+
+    priority: Priority = Priority.SCAN
+    """How urgent its statements are among those of others."""
+
+    who: str = ""
+    """Name of the query, whose statements share places with those of others."""
 
     cancel: Cancel = field(default_factory=Cancel)
     """Says when the query is to end."""
@@ -177,7 +184,9 @@ class Execution:
             stage,
             self.plan.catalog,
             pools=self.engines.pool,
-            threads=self.engines.threads,
+            queues=self.engines.queue,
+            priority=self.priority,
+            who=self.who,
             slots=self.engines.slots,
             written=written,
             cancel=self._ending,

@@ -1,15 +1,16 @@
 """Does what ``machine`` says: sends batches of chunk queries to the workers and collects their rows.
 
-One thread of a shared pool for each statement on its way; rows wait in a bounded queue, so a slow reader slows the
-servers down instead of filling the memory.
+Each statement waits in its worker's queue for its turn, and has a thread then; rows wait in a bounded queue, so a slow
+reader slows the servers down instead of filling the memory.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ from qserv_py.errors import InternalError, QservError, QueryCancelledError
 from qserv_py.executor import machine
 from qserv_py.executor.arrow import conform, schema_of
 from qserv_py.executor.handover import Handover
+from qserv_py.executor.turns import Priority, Ticket
+from qserv_py.executor.worker_queue import WorkerQueue
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.writing.fill import statement_of
 from qserv_py.planner.writing.written_rows import Written
@@ -53,9 +56,11 @@ class ShardRun:
     stage, catalog
         What is asked, and of which tables.
     pools
-        Connections to the workers, in the order of ``Catalog.workers``.
-    threads
-        Run the statements.
+        Connections to a worker, by its name.
+    queues
+        Where the statements wait for their turn on a worker, by its name.
+    priority, who
+        How urgent the query is, and a name of it.
     slots
         Statements that one worker runs at a time for this stage.
     written
@@ -72,7 +77,9 @@ class ShardRun:
         catalog: Catalog,
         *,
         pools: Callable[[str], QueryPool],
-        threads: Executor,
+        queues: Callable[[str], WorkerQueue],
+        priority: Priority,
+        who: str,
         slots: int,
         written: Written,
         cancel: Cancel,
@@ -81,7 +88,9 @@ class ShardRun:
         self._stage = stage
         self._catalog = catalog
         self._pools = pools
-        self._threads = threads
+        self._queues = queues
+        self._priority = priority
+        self._who = who
         self._written = written
         self._on_progress = on_progress
         self._schema = schema_of(stage.columns)
@@ -143,7 +152,7 @@ class ShardRun:
             self._leaving.join()
 
     def _see_off(self) -> None:
-        """End the statements: those that wait for a thread never begin, the others are told until they hear it."""
+        """End the statements: those that wait for their turn never begin, the others are told until they hear it."""
         with self._lock:
             running = list(self._running.values())
         waiting = [future for future in running if not future.cancel()]
@@ -158,12 +167,13 @@ class ShardRun:
                 case machine.SendBatch(batch=batch):
                     with self._lock:
                         if self._leaving is None:
-                            self._running[batch.number] = self._threads.submit(self._run, batch)
+                            queue, ticket = self._queues(batch.worker), Ticket(self._priority, self._who)
+                            self._running[batch.number] = queue.submit(ticket, partial(self._run, batch))
                 case machine.Fail(error=error):
                     raise error
 
     def _run(self, batch: machine.Batch) -> None:
-        """Run one batch, in a thread of the pool."""
+        """Run one batch, in a thread of its worker's queue."""
         rows = 0
         event: machine.Event
         try:

@@ -17,6 +17,7 @@ class QueryView:
 
     query_id: str
     kind: str
+    priority: int
     phase: str
     owner: str
     started_at: datetime
@@ -44,6 +45,7 @@ class RemoteQueries:
                 QueryView(
                     query_id=told["id"],
                     kind=told["kind"],
+                    priority=told["priority"],
                     phase=told["phase"],
                     owner=told["owner"],
                     started_at=datetime.fromisoformat(told["started"]),

@@ -86,6 +86,7 @@ def _query(entry: QueryEntry) -> dict[str, Any]:
     return {
         "id": entry.query_id,
         "kind": entry.kind,
+        "priority": entry.priority,
         "phase": entry.phase,
         "owner": entry.owner,
         "started": iso_time(entry.started_at),

@@ -138,6 +138,7 @@ _SCHEMAS: Schema = {
     "Query": _object(
         {
             **dict.fromkeys(("id", "kind", "phase", "owner", "text"), _TEXT),
+            "priority": _COUNT,
             "started": {"type": "string", "format": "date-time"},
             "snapshots": {"type": "object", "additionalProperties": _COUNT},
         }

@@ -134,6 +134,7 @@ def queries(cluster_dir: Path, row_format: str, url: str) -> None:
         (
             entry.query_id,
             entry.kind,
+            entry.priority,
             entry.phase,
             entry.owner,
             entry.started_at.isoformat(timespec="seconds"),
@@ -142,4 +143,4 @@ def queries(cluster_dir: Path, row_format: str, url: str) -> None:
         )
         for entry in found
     ]
-    print_rows(("query", "kind", "phase", "owner", "started", "snapshots", "text"), rows, row_format)
+    print_rows(("query", "kind", "priority", "phase", "owner", "started", "snapshots", "text"), rows, row_format)

@@ -73,7 +73,7 @@ class QueryRegister:
                 query_id=query.id,
                 czar=self._czar,
                 kind=query.kind,
-                priority=query.kind.priority,
+                priority=query.priority,
                 phase=phase,
                 owner="operator" if query.identity.proof is Proof.OPERATOR else query.identity.owner,
                 identity=query.identity.as_record(),

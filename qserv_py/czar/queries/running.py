@@ -13,8 +13,12 @@ from qserv_py.czar.identity.identity import Identity
 from qserv_py.errors import LimitError
 from qserv_py.executor.budget import Account
 from qserv_py.executor.runner import Progress
+from qserv_py.executor.turns import Priority
 from qserv_py.planner.plan.query_plan import QueryPlan, ShardStage
 from qserv_py.planner.plan.slots import RelationSlot
+
+MOST_CHUNKS_OF_LOOK_UP = 10
+"""Chunk queries of a query that counts as a look-up; Qserv's limit of interactive queries, too."""
 
 
 class QueryKind(StrEnum):
@@ -26,11 +30,6 @@ class QueryKind(StrEnum):
     JOB = "JOB"
     LOCAL = "LOCAL"
     """A connection of this machine."""
-
-    @property
-    def priority(self) -> int:
-        """Whose turn comes first, by rights: the lower number's, for whom somebody waits."""
-        return 1 if self is QueryKind.JOB else 0
 
 
 class QueryPhase(StrEnum):
@@ -91,6 +90,14 @@ class RunningQuery:
     plan: QueryPlan | None = None
     stats: QueryStats = field(default_factory=lambda: QueryStats(chunks=0, chunks_total=0))
     _stages: dict[str, Progress] = field(default_factory=dict)
+
+    @property
+    def priority(self) -> Priority:
+        """How urgent it is; a query that has not been planned may turn out to be a look-up."""
+        if self.kind is QueryKind.JOB:
+            return Priority.JOB
+        is_small = self.plan is not None and self.plan.chunks <= MOST_CHUNKS_OF_LOOK_UP
+        return Priority.LOOK_UP if is_small else Priority.SCAN
 
     @property
     def phase(self) -> QueryPhase:

@@ -55,7 +55,7 @@ def test_a_running_query_is_seen_by_others_until_it_ends(session: Session, regis
     with answering(session, SLOW):
         assert wait_until(lambda: seen(registry, SLOW))
         [entry] = seen(registry, SLOW)
-        assert (entry.kind, entry.phase, entry.priority, entry.owner) == ("LOCAL", "RUNNING", 0, "operator")
+        assert (entry.kind, entry.phase, entry.priority, entry.owner) == ("LOCAL", "RUNNING", 1, "operator")
         assert entry.snapshots == {"field": session.catalog().published["field"]}
     assert wait_until(lambda: not seen(registry, SLOW))
 

@@ -14,6 +14,7 @@ from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import Shares
 from qserv_py.errors import ClusterError, LimitError
+from qserv_py.executor.turns import Priority
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.queries import CancelOrder
 
@@ -117,6 +118,7 @@ def test_a_query_ends_when_another_process_says_so(queries: Queries) -> None:
 
 def test_kinds(queries: Queries) -> None:
     job = queries.make(kind=QueryKind.JOB, identity=ANONYMOUS, text="SELECT 1", id="j1")
-    assert (job.id, job.kind.priority > QueryKind.SYNC.priority) == ("j1", True)
+    assert (job.id, job.priority) == ("j1", Priority.JOB)
+    assert make(queries).priority is Priority.SCAN, "until it is known to be small"
     with queries.running(job):
         assert (queries.of_kind(QueryKind.SYNC), queries.of_kind(QueryKind.JOB)) == ([], [job])

@@ -16,6 +16,8 @@ from support.waiting import wait_until
 from qserv_py.cancelling import Cancel
 from qserv_py.errors import QueryCancelledError
 from qserv_py.executor.runner import QUEUE_LENGTH, ShardRun
+from qserv_py.executor.turns import Priority
+from qserv_py.executor.worker_queue import WorkerQueue
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.writing.written_rows import Written
 
@@ -54,11 +56,14 @@ def run(pool: EndlessPool, cancel: Cancel) -> Iterator[ShardRun]:
     [stage] = plan("SELECT ra FROM Object").stages
     assert isinstance(stage, ShardStage)
     with ThreadPoolExecutor(8) as threads:
+        queue = WorkerQueue(8, threads)
         yield ShardRun(
             stage,
             catalog(),
             pools=lambda worker: pool,  # type: ignore[arg-type, return-value]
-            threads=threads,
+            queues=lambda worker: queue,
+            priority=Priority.SCAN,
+            who="q1",
             slots=2,
             written=Written({}),
             cancel=cancel,
