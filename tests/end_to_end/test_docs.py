@@ -41,6 +41,8 @@ WITH_THEIR_OWN_CLUSTER = [
 ]
 WITH_A_REPOSITORY = ["docs/how-to/ingest-butler.md"]
 WITHOUT_A_CLUSTER = [
+    "docs/explanation/instrument.md",
+    "docs/explanation/kernels.md",
     "docs/explanation/single-frame.md",
     "docs/how-to/butler.md",
     "docs/how-to/simulate.md",
