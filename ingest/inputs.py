@@ -61,7 +61,7 @@ class FileInput:
 
     @property
     def file_name(self) -> str:
-        """Its name."""
+        """Name of the file, without its directory."""
         return self.path.name
 
     @property
@@ -71,17 +71,17 @@ class FileInput:
 
     @property
     def format(self) -> str:
-        """As the options or its suffix say."""
+        """Format of the file, as the options or its suffix say."""
         return format_of(self.path, self.options).value
 
     @property
     def bytes(self) -> int:
-        """Its size."""
+        """Size of the file."""
         return self.path.stat().st_size
 
     @property
     def dataset(self) -> NewDataset | None:
-        """Nothing."""
+        """None: a file is no dataset of a Butler."""
         return None
 
     def sha256(self) -> str | None:

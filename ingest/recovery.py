@@ -40,7 +40,7 @@ def recover(destination: Destination, *, database: str | None = None) -> tuple[R
     Parameters
     ----------
     database
-        Only those of this database; by default of all.
+        Database whose super-transactions are looked at; all databases by default.
     """
     ended = []
     for found in unfinished_transactions(destination.registry, database=database):

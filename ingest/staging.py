@@ -56,7 +56,7 @@ class Staging:
     workers
         Name of the worker of each chunk of the map.
     farthest_pair_deg
-        Of a match table: how far apart its pairs are at the most.
+        How far apart the pairs of a match table are at the most; None for other tables.
     """
 
     def __init__(

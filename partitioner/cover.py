@@ -207,7 +207,7 @@ def zone(ra: tuple[float, float], dec: tuple[float, float]) -> Cover:
 
 
 Judge = Callable[[FloatArray, FloatArray, float], tuple[BoolArray, BoolArray]]
-"""Of circles (centres in radians, one radius): which may meet the region, and which lie inside it."""
+"""Judges circles (centres in radians, one radius): which may meet the region, and which lie inside it."""
 
 
 def _descend(order: int, judge: Judge, around: tuple[float, float, float]) -> Cover:

@@ -37,7 +37,7 @@ def dilated(found: IntArray, radius: float) -> IntArray:
     found
         Ranges of order-29 cells, sorted, disjoint, shape (n, 2).
     radius
-        Degrees.
+        Radius by which the region grows, degrees.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def border_of(chunk: ChunkId, radius: float) -> Border | None:
     Returns
     -------
     border
-        None when that is the whole chunk.
+        The cells along the border; None when all cells of the chunk are that near to it.
     """
     if math.radians(radius) * (1 + _ROUNDING) > NARROWEST:
         return None

@@ -68,9 +68,9 @@ def cells_of_discs(
     ra, dec
         Centres, ICRS, degrees, shape (n,). Any finite angles; one that is not finite has no disc.
     radius
-        Degrees, shape (n,) or one for all; a negative one, or NaN, makes no disc.
+        Radii, degrees, shape (n,) or one for all; a negative one, or NaN, makes no disc.
     order
-        From ``order_of_discs``.
+        Order of the cells, from ``order_of_discs``.
 
     Returns
     -------

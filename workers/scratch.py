@@ -58,7 +58,7 @@ class ScratchStore:
     conninfo
         libpq connection string of the shard's superuser.
     number
-        From ``new_number``, the same for all workers.
+        Number of this process from ``new_number``; it is the same on all workers.
     most_bytes
         Bytes that may stand here at a time.
     """
@@ -87,7 +87,7 @@ class ScratchStore:
         Parameters
         ----------
         name
-            From ``new_name``.
+            Name of the relation, from ``new_name``.
         rows
             Rows to copy; they have the Arrow types of ``columns``.
         columns

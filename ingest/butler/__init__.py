@@ -1,1 +1,1 @@
-"""From datasets of a Butler repository to rows of a table, each dataset exactly once."""
+"""Loads datasets of a Butler repository into tables, each dataset exactly once."""

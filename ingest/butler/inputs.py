@@ -61,7 +61,7 @@ class DatasetInput:
 
     @property
     def format(self) -> str:
-        """Storage class."""
+        """Storage class of the dataset, such as ``ArrowAstropy``."""
         return str(self.ref.datasetType.storageClass_name)
 
     def sha256(self) -> str | None:
@@ -69,7 +69,7 @@ class DatasetInput:
         return None
 
     def open(self) -> Reader:
-        """Open it.
+        """Open the dataset for reading.
 
         Raises
         ------

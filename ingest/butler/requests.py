@@ -25,7 +25,7 @@ class Reprocessed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ButlerRequest:
-    """Which datasets go into which table, and how."""
+    """A request of ``qserv ingest butler``: which datasets go into which table, and how."""
 
     collection: str
     dataset_type: str

@@ -1,4 +1,4 @@
-"""Which table of a file that holds several is meant."""
+"""Finds the table that is meant in a file that holds several."""
 
 from __future__ import annotations
 

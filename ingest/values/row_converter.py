@@ -49,7 +49,7 @@ class RowConverter:
     path
         Input file, or what messages call the input.
     names
-        Its columns.
+        Names of the file's columns.
     told
         What the file says of its columns, as ``Reader.described``.
 

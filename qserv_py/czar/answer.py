@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The query."""
+        """The query's text, as it was asked."""
         return self.plan.text
 
     @property

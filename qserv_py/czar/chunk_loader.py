@@ -30,7 +30,7 @@ def databases_of(resolved: ResolvedQuery) -> frozenset[str]:
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     version: tuple[int, int]
-    """``DatabaseVersion.number``."""
+    """Version of the database that the chunks were loaded for (``DatabaseVersion.number``)."""
 
     family: FamilyPiece
     """The chunk map that the snapshot's chunk indices count in."""

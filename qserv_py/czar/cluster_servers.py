@@ -38,7 +38,7 @@ class ServerStatus:
     worker: str
     port: int
     pid: int | None
-    """None when the server does not run."""
+    """Process id of the server; None when it does not run."""
 
     version: str
     """Major version of its data."""

@@ -46,7 +46,7 @@ Parameters = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TapJob:
-    """One job."""
+    """A query that a service answers in the background, as its row in the registry says."""
 
     job_id: str
     owner: str

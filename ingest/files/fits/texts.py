@@ -29,12 +29,12 @@ _ASCII = bytes(range(32, 127))
 
 
 class TextDecoder:
-    """Decodes texts.
+    """Decodes the texts of FITS columns.
 
     Parameters
     ----------
     encoding
-        As Python calls it.
+        Name that Python has for the encoding.
 
     Raises
     ------

@@ -79,7 +79,7 @@ class BinaryRows:
         """Bytes before the length of each value of varying length, and after the last."""
 
         self._places: list[tuple[int, int]] = []
-        """Of each column the number of values of varying length before it, and the bytes between those and it."""
+        """For each column: how many values of varying length come before it, and how many bytes after these."""
 
         self._bits: list[int] = []
         """Bits of one item of each value of varying length."""

@@ -26,7 +26,7 @@ _HERE = "qserv_py.czar.formats"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """One format."""
+    """A format of answers: its names, and the function that writes it."""
 
     name: str
     """Name of the format, as options and parameters take it."""

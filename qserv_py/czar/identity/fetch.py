@@ -83,7 +83,7 @@ def fetch(
     most_bytes
         Bytes that are wanted.
     timeout_s
-        For connecting (at most ``CONNECT_S``), and again for the exchange.
+        Seconds for connecting (at most ``CONNECT_S``), and as many again for the exchange.
     ca_file
         PEM file of certificate authorities; empty for the system's.
     address

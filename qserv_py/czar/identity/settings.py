@@ -41,7 +41,7 @@ class ProxySettings:
     """A proxy, such as Gafaelfawr's ingress, that authenticates users and names them in headers."""
 
     addresses: tuple[Network, ...]
-    """Where the proxy's connections come from; the headers of all others are not looked at."""
+    """Addresses that the proxy's connections come from; the same headers from other addresses are ignored."""
 
     user_header: str = "X-Auth-Request-User"
     groups_header: str = "X-Auth-Request-Groups"

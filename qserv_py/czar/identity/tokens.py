@@ -39,7 +39,7 @@ def create_token(
     Parameters
     ----------
     registry
-        Where it is written down.
+        Registry that keeps the token's hash.
     user, groups
         Name and groups of the user whom the token stands for.
     lifetime

@@ -23,7 +23,7 @@ def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:
     job
         The job.
     path
-        Its result's file.
+        File of the job's result.
     most_bytes
         Bytes that the file may have.
 

@@ -41,7 +41,7 @@ class UserTables:
     Parameters
     ----------
     registry
-        Where the tables are written down.
+        Registry that knows the tables.
     czar_dir
         Directory of the czar's files.
     """
@@ -124,7 +124,7 @@ class UserTables:
         identity, limits
             As for ``create``.
         name
-            In ``mydb``, in any case.
+            Name of the table in ``mydb``, in any case.
         rows
             As for ``create``; columns are found by their names in any case, those that are missing are NULL.
 

@@ -80,7 +80,7 @@ async def read_parameters(request: Request, *, most_bytes: int, upload_bytes: in
     most_bytes
         Bytes of the body, and of a field, without files.
     upload_bytes
-        Further bytes for files.
+        Bytes that uploaded files may have besides.
 
     Raises
     ------

@@ -27,7 +27,7 @@ WANTED_ROWS = 100
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example."""
+    """One query of the page of examples, with what it shows."""
 
     id: str
     title: str

@@ -39,7 +39,7 @@ def binary_rows(batch: pa.RecordBatch, fields: Sequence[Field], *, null_flags: b
     Parameters
     ----------
     batch
-        At least one row.
+        Rows to write, at least one.
     fields
         The columns.
     null_flags
