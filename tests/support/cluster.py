@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from support.postgres import FAST_SETTINGS, private_directory
+from support.postgres import FAST_SETTINGS, ease_logins, private_directory
 
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.cluster_init import init_cluster
@@ -31,6 +31,8 @@ def running_cluster(*, workers: int = 3, postgres_bin: str = "") -> Iterator[Clu
             directory / "c", workers=workers, postgres_bin=postgres_bin, settings=FAST_SETTINGS, sync=False
         )
         try:
+            for conninfo in cluster.admin.values():
+                ease_logins(conninfo, cluster.config.passfile)
             yield cluster
         finally:
             stop_cluster(cluster.config.directory)
