@@ -6,9 +6,13 @@ detectors share; sources are drawn from a seed, and their ids are packed from vi
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -102,7 +106,24 @@ class FakeRepository:
 
 def make_repository(path: Path, *, datastore: str = "") -> FakeRepository:
     """Make an empty repository with the instrument and the dataset types; ``datastore`` is where its files go."""
-    Butler.makeRepo(str(path), config=Config({"datastore": {"root": datastore}}) if datastore else None)
+    if datastore:
+        return FakeRepository(path=path, butler=_made(path, Config({"datastore": {"root": datastore}})))
+    shutil.copytree(_empty(), path, dirs_exist_ok=True)
+    return FakeRepository(path=path, butler=Butler.from_config(str(path), writeable=True))
+
+
+@cache
+def _empty() -> Path:
+    """Return the directory of a repository to copy: to make one takes a second, and it names no path of its own."""
+    directory = Path(tempfile.mkdtemp(prefix="qs-repository-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    _made(directory / "repo", None).close()
+    return directory / "repo"
+
+
+def _made(path: Path, config: Config | None) -> Butler:
+    """Make a repository with the instrument and the dataset types; return its Butler."""
+    Butler.makeRepo(str(path), config=config)
     butler = Butler.from_config(str(path), writeable=True)
     registry = butler.registry
     instrument = {"name": INSTRUMENT, "detector_max": DETECTORS, "visit_max": 2**40, "exposure_max": 2**40}
@@ -124,7 +145,7 @@ def make_repository(path: Path, *, datastore: str = "") -> FakeRepository:
         ("visit_image", image, "StructuredDataDict"),
     ):
         registry.registerDatasetType(DatasetType(name, dimensions, storage_class, universe=butler.dimensions))
-    return FakeRepository(path=path, butler=butler)
+    return butler
 
 
 def square(ra: float, dec: float, side: float) -> ConvexPolygon:
