@@ -252,7 +252,7 @@ def _significance_alone(image: Array, mask: Array, bad: int, noise: Any, kernel:
     """
     half = kernel.shape[0] // 2
     offset = np.arange(-half, half + 1)
-    variance = np.square(np.asarray(noise, np.float64))
+    deviation = np.asarray(noise)
     each = []
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
@@ -261,7 +261,8 @@ def _significance_alone(image: Array, mask: Array, bad: int, noise: Any, kernel:
             )
             on = (y >= 0) & (x >= 0) & (y < image.shape[0]) & (x < image.shape[1])
             at = np.where(on, y, 0), np.where(on, x, 0)
-            light, spread = image[at], variance if variance.ndim == 0 else variance[at]
+            light = image[at]
+            spread = np.square(deviation if deviation.ndim == 0 else deviation[at], dtype=np.float64)
             used = on & np.isfinite(light) & ((mask[at] & bad) == 0) & np.isfinite(spread) & (spread > 0)
             weight = np.where(used, kernel, 0)
             with np.errstate(all="ignore"):
