@@ -24,6 +24,7 @@ from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.interpolation import interpolate
 from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
 from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, Stars, find_stars
+from qserv_py.pipelines.single_frame.rays import hit_beside_stars, hit_widened, sources_of_rays
 from qserv_py.pipelines.single_frame.structure import structure_of
 
 _FIRST_THRESHOLD = 20.0
@@ -134,6 +135,12 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     of_sky = sky_noise(light, variance, noise)
     frame = Frame(image=light, variance=variance, gain=noise.gain, gains=noise.gains, mask=mask)
     found = _detected(light, of_sky, mask, fwhm, options.threshold)
+    if hit.any() and stars.candidate.any():
+        frame = replace(frame, segments=found.segments)
+        more = hit_widened(frame, hit | sources_of_rays(frame, found, stars), of_sky)
+        if hit.sum() < more.sum() <= _MORE_RAYS * hit.sum():
+            hit, exposure = more, _without(exposure, more)
+            image, variance, mask = exposure.image, exposure.variance, exposure.mask.copy()
     sky = _sky_beside(found, image, mask, options)
     light = _finite(sky.subtract_from(image))
     structure = structure_of(found, mask, side=options.mesh_pixels)
@@ -147,6 +154,11 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
         order=options.psf_order,
     )
     model = PSF_MODELS[options.psf_model](frame, found, fwhm, wanted)
+    if hit.any():
+        hit = hit_beside_stars(frame, found, model.psf, hit)
+        exposure = _without(exposure, hit)
+        light, variance = _finite(sky.subtract_from(exposure.image)), exposure.variance
+        mask |= exposure.mask
     return Characterised(
         light=light,
         variance=variance,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qserv_py.errors import NoFitError
-from qserv_py.pipelines.kernels._library import Array
+from qserv_py.pipelines.kernels._library import Array, FloatArray
 from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Detections, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
@@ -43,6 +43,9 @@ class Stars:
 
     fwhm_pixels: float
     """Median of theirs, of the compact sources where there are none, or what it was thought to be."""
+
+    thickness: float = float("nan")
+    """Median of their second moments where they are narrowest, pixel**2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,18 @@ def find_stars(frame: Frame, found: Detections, fwhm: float, *, signal_to_noise:
     except NoFitError:
         width = float(np.percentile(widths[told], _COMPACT)) if told.any() else fwhm
         return Stars(candidate=np.zeros(len(rows), bool), fwhm_pixels=float(np.clip(width, *_WIDTHS)))
-    return Stars(candidate=stars, fwhm_pixels=float(np.clip(np.median(widths[stars]), *_WIDTHS)))
+    return Stars(
+        candidate=stars,
+        fwhm_pixels=float(np.clip(np.median(widths[stars]), *_WIDTHS)),
+        thickness=float(np.median(thickness_of(shapes[stars]))),
+    )
+
+
+def thickness_of(shapes: Array) -> FloatArray:
+    """Return the second moment of sources where they are narrowest, pixel**2, from rows of ``MOMENTS``."""
+    mean, difference = (shapes["xx"] + shapes["yy"]) / 2, (shapes["xx"] - shapes["yy"]) / 2
+    thickness: FloatArray = mean - np.hypot(difference, shapes["xy"])
+    return thickness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
