@@ -23,6 +23,8 @@ from qserv_py.czar.settings.settings_file import read_settings
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.requester import requester_of
 
+PLANNERS = 4
+READERS = 4
 DOCUMENTS_KEPT = 64
 """Documents that are kept for one view of the catalogue: a client can ask under any number of addresses."""
 
@@ -72,6 +74,16 @@ class Service:
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
+        """Run queries and write their results."""
+
+        self.planners = ThreadPoolExecutor(PLANNERS, thread_name_prefix="qserv-plan")
+        """Plan queries, before their turn comes."""
+
+        self.readers = ThreadPoolExecutor(READERS, thread_name_prefix="qserv-upload")
+        """Fetch and read tables that come along, and plan the queries; apart, as that can take a minute."""
+
+        self.reading = asyncio.Semaphore(READERS)
+        """Held by who uses a thread of ``readers``: others wait in the event loop, and can leave."""
         self.stopping = asyncio.Event()
         """Set when the service begins to stop, so that requests that wait for something end."""
 
@@ -100,7 +112,8 @@ class Service:
     def close(self, *, grace_s: float) -> None:
         """End; jobs that still run after the grace are run again by the next process."""
         self.jobs.close(grace_s=grace_s)
-        self.threads.shutdown(wait=True)
+        for threads in (self.planners, self.readers, self.threads):
+            threads.shutdown(wait=True)
         self.authenticator.close()
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""How much one requester may ask for: a rate, and a number of synchronous queries at a time.
+"""How much one requester may ask for, and whose turn it is: a rate, synchronous queries that are there and that run.
 
 Used from the event loop alone, so it needs no locks.
 """
@@ -15,6 +15,7 @@ from qserv_py.czar.identity.limits import LimitRules
 from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.czar.queries.requester import Requester
 from qserv_py.errors import TooManyRequestsError
+from qserv_py.executor.turns import Priority, Ticket, Turns
 
 MOST_REMEMBERED = 50_000
 """Requesters whose rate is remembered; beyond, those whose bucket is full again are forgotten."""
@@ -41,7 +42,9 @@ class Admission:
         """Tokens that a requester had, and when."""
 
         self._present: Counter[str] = Counter()
-        self._turns = asyncio.Semaphore(limits.sync_running)
+        self._turns = Turns(limits.sync_running)
+        self._ready: dict[Ticket, asyncio.Future[None]] = {}
+        """What tells those who want to run that it is their turn."""
 
     @property
     def present(self) -> int:
@@ -66,6 +69,12 @@ class Admission:
     @asynccontextmanager
     async def presence(self, requester: Requester) -> AsyncIterator[None]:
         """Be one of a requester's synchronous queries until its reply has been sent."""
+        if self.present >= self._limits.sync_present:
+            raise TooManyRequestsError(
+                f"{self.present} synchronous queries run or wait, which is the most",
+                retry_after_s=10,
+                hint="Send it again in a while, or as a job to /async.",
+            )
         most = self._rules.limits_for(requester.identity).concurrent_queries
         if self._present[requester.key] >= most:
             raise TooManyRequestsError(
@@ -82,7 +91,22 @@ class Admission:
                 del self._present[requester.key]
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait until a query may run, and be one that runs."""
-        async with self._turns:
+    async def turn(self, requester: Requester, priority: Priority) -> AsyncIterator[None]:
+        """Wait until a query may run, and be one that runs.
+
+        The more urgent comes first, then the requester who has the fewest that run; ``executor.turns`` has the rules.
+        """
+        ticket = Ticket(priority, requester.key)
+        self._ready[ticket] = asyncio.get_running_loop().create_future()
+        self._tell(self._turns.ask(ticket))
+        try:
+            await self._ready[ticket]
             yield
+        finally:
+            del self._ready[ticket]
+            self._tell(self._turns.leave(ticket))
+
+    def _tell(self, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            if not self._ready[ticket].done():  # whoever was cancelled gives his place back
+                self._ready[ticket].set_result(None)

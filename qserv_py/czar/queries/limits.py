@@ -23,6 +23,9 @@ class ServiceLimits:
     sync_running: int = 12
     """Synchronous queries that run at a time; others wait for their turn."""
 
+    sync_present: int = 1000
+    """Synchronous queries that run or wait; further ones are refused."""
+
     job_s: int = HOUR
     """Seconds that a job may run, unless it asks for another time."""
 

@@ -1,4 +1,6 @@
-"""``/sync``: a query is run in a thread while its rows go to the client.
+"""``/sync``: a query is planned, waits for its turn, and is run in a thread while its rows go to the client.
+
+It is planned first, as the plan says how urgent it is: a look-up does not wait behind scans.
 
 Nothing is sent before the first rows are there, so that an error that shows before them still has its HTTP status. An
 error after that ends a VOTable with an INFO that tells of it; other formats cannot say it, and the connection is broken
@@ -10,16 +12,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from qserv_py.czar.formats.compression import CODINGS, compressed
-from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.queries.elastic import ElasticBuffer
 from qserv_py.czar.queries.request import QueryRequest, query_request
 from qserv_py.czar.queries.requester import Requester
@@ -37,6 +41,8 @@ STALL_S = 60.0
 
 log = logging.getLogger("qserv.sync")
 
+Result = TypeVar("Result")
+
 
 class BrokenResultError(Exception):
     """A result broke off in a format that cannot say so; the server breaks the connection."""
@@ -46,20 +52,22 @@ class SyncQuery:
     """The reply to one synchronous query; an ASGI application."""
 
     def __init__(
-        self, service: Service, request: QueryRequest, identity: Identity, *, parameters: Parameters, coding: str
+        self, service: Service, request: QueryRequest, requester: Requester, *, parameters: Parameters, coding: str
     ) -> None:
         self._service = service
         self._request = request
         self._parameters = parameters
-        self._allowed = service.rules.limits_for(identity)
+        self._requester = requester
+        self._allowed = service.rules.limits_for(requester.identity)
         self._coding = coding
         longest = min(service.limits.sync_s, self._allowed.execution_s)
         late = LimitError(f"the query ran longer than {longest} s", hint="Send it as a job to /async.")
         self._query = service.session.queries.make(
-            kind=QueryKind.SYNC, identity=identity, text=request.adql, longest_s=longest, late=late
+            kind=QueryKind.SYNC, identity=requester.identity, text=request.adql, longest_s=longest, late=late
         )
         self._cancel = self._query.cancel
-        self._has_turn = False
+        self._waits = False
+        """Whether it waits for its turn, so that nobody works for it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the query and send its result.
@@ -73,7 +81,7 @@ class SyncQuery:
         working = asyncio.create_task(self._work(buffer))
 
         def end_waiting() -> None:
-            if not self._has_turn:
+            if self._waits:
                 working.cancel()
 
         def cancelled() -> None:
@@ -108,25 +116,53 @@ class SyncQuery:
         self._cancel.cancel(QueryCancelledError("the client has gone"))
 
     async def _work(self, buffer: ElasticBuffer) -> None:
-        async with self._service.admission.turn():
-            self._has_turn = True
-            await asyncio.get_running_loop().run_in_executor(self._service.threads, self._produce, buffer)
+        """Plan the query, run it in its turn, and let the buffer know how it ended."""
+        service = self._service
+        if self._parameters.all("UPLOAD"):
+            async with self._waiting(service.reading):
+                written = await self._in_thread(service.readers, self._plan, buffer)
+        else:
+            written = await self._in_thread(service.planners, self._plan, buffer)
+        if written is None or self._cancel.is_cancelled:
+            return
+        async with self._waiting(service.admission.turn(self._requester, self._query.priority)):
+            await self._in_thread(service.threads, partial(self._run, buffer, written), buffer)
 
-    def _produce(self, buffer: ElasticBuffer) -> None:
-        """Write the result into the buffer; in a thread."""
-        started = time.perf_counter()
-        failure: QservError | None = None
-        try:
-            self._run(buffer)
-        except QservError as error:
-            failure = error
-        except Exception as error:
-            log.exception("a query met a defect")
-            failure = InternalError(f"the query failed in an unforeseen way: {type(error).__name__}")
+    @asynccontextmanager
+    async def _waiting(self, turn: AbstractAsyncContextManager[Any]) -> AsyncIterator[None]:
+        """Wait for something, during which the task may be cancelled, and hold it."""
+        async with AsyncExitStack() as stack:
+            self._waits = True
+            if self._cancel.is_cancelled:  # it was told so while somebody worked for it
+                raise asyncio.CancelledError
+            await stack.enter_async_context(turn)
+            self._waits = False
+            yield
+
+    async def _in_thread(self, threads: Executor, work: Callable[[], Result], buffer: ElasticBuffer) -> Result | None:
+        """Return what work in a thread gives; None if it failed, which is how the query ends."""
+
+        def guarded() -> Result | None:
+            failure: QservError
+            try:
+                self._cancel.raise_if_cancelled()
+                return work()
+            except QservError as error:
+                failure = error
+            except Exception as error:
+                log.exception("a query met a defect")
+                failure = InternalError(f"the query failed in an unforeseen way: {type(error).__name__}")
+            self._end(buffer, failure)
+            return None
+
+        return await asyncio.get_running_loop().run_in_executor(threads, guarded)
+
+    def _end(self, buffer: ElasticBuffer, failure: QservError | None = None) -> None:
         buffer.finish(failure)
-        self._service.metrics.seconds.observe(time.perf_counter() - started)
+        self._service.metrics.seconds.observe(time.monotonic() - self._query.begun)
 
-    def _run(self, buffer: ElasticBuffer) -> None:
+    def _plan(self) -> WrittenQuery:
+        """Read the tables that come along and plan the query; in a thread."""
         service = self._service
         with TemporaryDirectory(prefix="upload-", dir=service.spill_dir) as place:
             source = UploadSource(
@@ -135,7 +171,11 @@ class SyncQuery:
             uploads = source.save(Path(place))
             self._cancel.raise_if_cancelled()
             most = min(service.limits.sync_bytes, self._allowed.result_bytes)
-            written = WrittenQuery(service.session, self._query, self._request, uploads=uploads, most_bytes=most)
+            return WrittenQuery(service.session, self._query, self._request, uploads=uploads, most_bytes=most)
+
+    def _run(self, buffer: ElasticBuffer, written: WrittenQuery) -> None:
+        """Write the result into the buffer; in a thread."""
+        service = self._service
         try:
             pieces = self._pieces(written)
             for piece in compressed(pieces, self._coding) if self._coding else pieces:
@@ -143,6 +183,7 @@ class SyncQuery:
         finally:
             service.metrics.rows.labels(self._request.format.name).inc(self._query.rows)
             service.metrics.bytes.labels(self._request.format.name).inc(self._query.bytes)
+        self._end(buffer)
 
     def _pieces(self, written: WrittenQuery) -> Iterator[bytes]:
         """Yield the result. A document that has said why it broke off is whole, and its error goes to the log."""
@@ -205,6 +246,4 @@ def sync_reply(request: Request, asked: QueryRequest, parameters: Parameters) ->
     service, requester = service_of(request), requester_of(request)
     accepted = accepted_codings(request.headers.get("accept-encoding", ""))
     coding = next((coding for coding in CODINGS if coding in accepted), "")
-    return SyncReply(
-        service, SyncQuery(service, asked, requester.identity, parameters=parameters, coding=coding), requester
-    )
+    return SyncReply(service, SyncQuery(service, asked, requester, parameters=parameters, coding=coding), requester)

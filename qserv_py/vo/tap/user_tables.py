@@ -26,6 +26,7 @@ from qserv_py.czar.queries.requester import Requester
 from qserv_py.czar.queries.uploads import read_uploads
 from qserv_py.czar.user_tables.user_tables import DATABASE
 from qserv_py.errors import UserError
+from qserv_py.executor.turns import Priority
 from qserv_py.vo.http.parameters import read_parameters, save_body
 from qserv_py.vo.http.replies import see_other
 from qserv_py.vo.http.requester import known_requester_of
@@ -144,7 +145,7 @@ async def _body(request: Request, allowed: Limits) -> AsyncIterator[Path]:
 
 async def _in_turn(service: Service, requester: Requester, work: Callable[[], Result]) -> Result:
     """Run work that reads whole tables; it counts as one of the requester's queries."""
-    async with service.admission.presence(requester), service.admission.turn():
+    async with service.admission.presence(requester), service.admission.turn(requester, Priority.SCAN):
         return await asyncio.get_running_loop().run_in_executor(service.threads, work)
 
 

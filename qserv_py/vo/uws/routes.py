@@ -78,7 +78,7 @@ async def create(request: Request) -> Response:
             service.jobs.run(job_id, requester.identity)
         return job_id
 
-    return see_other(f"{_list_url(request)}/{await run_in_threadpool(make)}")
+    return see_other(f"{_list_url(request)}/{await _in_thread(service, parameters, make)}")
 
 
 async def job(request: Request) -> Response:
@@ -193,8 +193,16 @@ async def _change(request: Request, found: TapJob, parameters: Parameters) -> Re
             has_ended = service.jobs.find(found.job_id).phase.has_ended
             _check_not_started(not has_ended, "it cannot run again; send the query as a new job")
 
-    await run_in_threadpool(change)
+    await _in_thread(service, parameters, change)
     return see_other(_job_url(request))
+
+
+async def _in_thread(service: Service, parameters: Parameters, work: Callable[[], Result]) -> Result:
+    """Return what work in a thread gives; where tables may have to be fetched, in one of the threads for that."""
+    if not parameters.all("UPLOAD"):
+        return await run_in_threadpool(work)
+    async with service.reading:
+        return await asyncio.get_running_loop().run_in_executor(service.readers, work)
 
 
 def _keep_uploads(request: Request, job_id: str, parameters: Parameters) -> None:

@@ -29,6 +29,7 @@ from qserv_py.errors import (
     UnknownColumnError,
     UserError,
 )
+from qserv_py.executor.turns import Priority
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
 
@@ -213,3 +214,47 @@ def test_an_error_text_that_xml_cannot_hold_is_still_xml() -> None:
 def test_accept_encoding() -> None:
     assert accepted_codings("gzip, deflate;q=0.5, br;q=0, *;q=x") == {"gzip", "deflate"}
     assert accepted_codings("") == set()
+
+
+def test_turns_go_to_the_more_urgent_and_are_shared_by_those_who_ask() -> None:
+    admission = Admission(ServiceLimits(sync_running=4), LimitRules())
+    ran: list[str] = []
+
+    async def run(name: str, address: str, priority: Priority, go: asyncio.Event) -> None:
+        async with admission.turn(Requester(ANONYMOUS, address), priority):
+            ran.append(name)
+            await go.wait()
+
+    async def go() -> None:
+        end, at_once = asyncio.Event(), asyncio.Event()
+        at_once.set()
+        scans = [asyncio.create_task(run(f"busy {n}", "10.0.0.1", Priority.SCAN, end)) for n in range(6)]
+        await asyncio.sleep(0)
+        assert ran == ["busy 0", "busy 1", "busy 2"], "one place is kept"
+        await asyncio.wait_for(run("look-up", "10.0.0.1", Priority.LOOK_UP, at_once), 5)
+        other = asyncio.create_task(run("other", "10.0.0.2", Priority.SCAN, at_once))
+        await asyncio.sleep(0)
+        leaving = scans[3]
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        end.set()
+        await asyncio.wait([other, *scans])
+        assert ran == ["busy 0", "busy 1", "busy 2", "look-up", "other", "busy 4", "busy 5"]
+        await asyncio.wait_for(run("last", "10.0.0.1", Priority.SCAN, at_once), 5)
+
+    asyncio.run(go())
+
+
+def test_a_service_has_room_for_so_many_queries() -> None:
+    admission = Admission(ServiceLimits(sync_present=2), LimitRules())
+
+    async def go() -> None:
+        async with (
+            admission.presence(Requester(ANONYMOUS, "10.0.0.1")),
+            admission.presence(Requester(ANONYMOUS, "10.0.0.2")),
+        ):
+            with pytest.raises(TooManyRequestsError, match="2 synchronous queries run or wait, which is the most"):
+                async with admission.presence(Requester(ANONYMOUS, "10.0.0.3")):
+                    pass
+
+    asyncio.run(go())
