@@ -60,6 +60,7 @@ class LocalJob:
         self.job_id = secrets.token_hex(8)
         self._answer = session.answer(adql, maxrec=maxrec, uploads=uploads)
         self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (closed by ``delete``)
+        self._spilled = session.queries.spilled.account()
         self._failure: QservError | None = None
         self._view = JobView(
             job_id=self.job_id,
@@ -109,6 +110,7 @@ class LocalJob:
         """End the job and remove its result."""
         self.cancel()
         self._file.close()
+        self._spilled.give_back()
 
     @property
     def is_deleted(self) -> bool:
@@ -118,6 +120,7 @@ class LocalJob:
     def _work(self) -> None:
         try:
             for piece in find_format("arrow").write(self._answer.stream(("QUERY", self._view.query))):
+                self._spilled.take(len(piece))
                 self._file.write(piece)
             self._file.flush()
             self._end(UwsPhase.COMPLETED, result_bytes=self._file.tell())

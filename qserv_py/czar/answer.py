@@ -101,6 +101,7 @@ class Answer:
             infos=infos,
             is_cut=lambda: self.stats.overflow,
             spool_dir=self.execution.engines.spill_dir,
+            spilled=self.queries.spilled.account(),
         )
 
     def cancel(self) -> None:

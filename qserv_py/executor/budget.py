@@ -20,10 +20,24 @@ class Budget:
         Bytes that one account may hold; None allows it all of ``most``.
     setting, each_setting
         Names of the settings that ``most`` and ``each`` come from; messages tell the user to raise them.
+    why, cure
+        Why a query needs so many, and what its user can do.
     """
 
-    def __init__(self, what: str, most: int, *, setting: str, each: int | None = None, each_setting: str = "") -> None:
+    def __init__(
+        self,
+        what: str,
+        most: int,
+        *,
+        setting: str,
+        each: int | None = None,
+        each_setting: str = "",
+        why: str = "",
+        cure: str = "Ask for fewer rows or columns",
+    ) -> None:
         self.what = what
+        self._why = why
+        self._cure = cure
         self.most = most
         self.each = most if each is None else each
         self._setting = setting
@@ -51,9 +65,8 @@ class Budget:
         if of_account + size > self.each:
             raise LimitError(
                 f"more than {_mebibytes(self.each)} of {self.what} would have to be held for one query",
-                detail="No chunk alone can answer this query, so rows are brought together.",
-                hint="Restrict it by place or by id, join its tables by the director's key, or read fewer columns; "
-                f'"{self._each_setting}" in settings.yaml sets the limit.',
+                detail=self._why,
+                hint=f'{self._cure}; "{self._each_setting}" in settings.yaml sets the limit.',
             )
         with self._lock:
             if self._taken + size > self.most:
@@ -71,7 +84,7 @@ class Budget:
 
 
 class Account:
-    """What one query holds of a budget; used by one thread at a time.
+    """What one query holds of a budget; thread-safe.
 
     Parameters
     ----------
@@ -81,6 +94,7 @@ class Account:
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
+        self._lock = threading.Lock()
         self.taken = 0
         """Bytes that the query holds."""
 
@@ -89,15 +103,17 @@ class Account:
 
     def take(self, size: int) -> None:
         """Take bytes; LimitError if they are too many for the query or for the process."""
-        self._budget.take(size, of_account=self.taken)
-        self.taken += size
-        self.most = max(self.most, self.taken)
+        with self._lock:
+            self._budget.take(size, of_account=self.taken)
+            self.taken += size
+            self.most = max(self.most, self.taken)
 
     def give_back(self, size: int | None = None) -> None:
         """Give back so many bytes, or all that the account holds when no number is given."""
-        size = self.taken if size is None else size
-        self.taken -= size
-        self._budget.give_back(size)
+        with self._lock:
+            size = self.taken if size is None else size
+            self.taken -= size
+            self._budget.give_back(size)
 
 
 def _mebibytes(size: int) -> str:

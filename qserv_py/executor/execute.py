@@ -66,6 +66,9 @@ class Execution:
     _runs: list[ShardRun] = field(default_factory=list)
     _merge: MergeConnection | None = None
     _kept: dict[str, pa.Table] = field(default_factory=dict)
+    _held_bytes: int = 0
+    """What it took of its account."""
+
     _failure: BaseException | None = None
     _ending: Cancel = field(init=False)
     """Ends everything that works for the execution, when the query is cancelled and when its reader leaves early."""
@@ -111,7 +114,8 @@ class Execution:
         if self._merge is not None:
             self._merge.close()
         self._kept.clear()
-        self.account.give_back()
+        self.account.give_back(self._held_bytes)
+        self._held_bytes = 0
 
     def _stop_running(self) -> None:
         for run in self._runs:
@@ -155,6 +159,7 @@ class Execution:
             if size > self.engines.kept_bytes:
                 raise _too_much(stage, self.engines.kept_bytes)
             self.account.take(batch.nbytes)
+            self._held_bytes += batch.nbytes
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 
     def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:

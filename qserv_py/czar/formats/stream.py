@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
+from qserv_py.executor.budget import Account
 
 BLOCK_BYTES = 4 << 20
 """Bytes of Arrow data that are written at a time: enough to keep numpy busy, little beside a batch."""
@@ -38,6 +39,9 @@ class ResultStream:
 
     spool_dir: Path | None = None
     """Directory for formats that must read all rows before they write the first; None takes the system's."""
+
+    spilled: Account | None = None
+    """What the bytes that are kept there are counted in."""
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows in blocks of about ``BLOCK_BYTES`` at the most, none of them empty."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ _READABLE = ("votable", "votable/td", "votable/b", "fits", "csv", "tsv", "parque
 """Formats whose files can be read again with the names and the values of all columns."""
 
 
-def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:
+def read_result(job: TapJob, path: Path, *, most_bytes: int, hold: Callable[[int], object]) -> pa.Table:
     """Return the rows of a job's result.
 
     Parameters
@@ -26,6 +27,8 @@ def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:
         File of the job's result.
     most_bytes
         Bytes that the file may have.
+    hold
+        As for ``read_uploads``; rows that stay in their file take no memory.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_result(job: TapJob, path: Path, *, most_bytes: int) -> pa.Table:
     if chosen.name == "arrow":
         with pa.memory_map(str(path)) as mapped:
             return pa.ipc.open_stream(mapped).read_all()
-    return read_uploads({"result": path})["result"]
+    return read_uploads({"result": path}, hold=hold)["result"]
 
 
 def check_result(job: TapJob) -> None:

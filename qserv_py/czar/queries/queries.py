@@ -54,9 +54,13 @@ class Queries(Closing):
             setting="process_bytes",
             each=shares.query_rows,
             each_setting="query_bytes",
+            why="No chunk alone can answer this query, so rows are brought together; uploaded tables count, too.",
+            cure="Restrict it by place or by id, join its tables by the director's key, or read fewer columns",
         )
+        """Rows in memory: of stages, of tables that come along, of tables of users that are written."""
+
         self.spilled = Budget("results", shares.reply_spill, setting="spill_bytes")
-        """Results that wait on the disk for slow clients."""
+        """Results on the disk: those of slow clients, of jobs of a connection, of FITS while it is written."""
 
         self._register = QueryRegister(registry)
         self._running: dict[str, RunningQuery] = {}
@@ -125,6 +129,7 @@ class Queries(Closing):
             if is_new:
                 with self._news:
                     self._running.pop(query.id, None)
+                query.forget_uploads()
 
     def of_kind(self, kind: QueryKind) -> list[RunningQuery]:
         """Return the queries of a kind that run."""

@@ -71,7 +71,7 @@ class RunningQuery:
     kind: QueryKind
     text: str
     rows_held: Account
-    """Bytes of the rows that are kept in memory for it."""
+    """Bytes of the rows that are kept in memory for it, those of tables that come along among them."""
 
     longest_s: float | None = None
     """Seconds that it may run; None for any."""
@@ -86,6 +86,9 @@ class RunningQuery:
     begun: float = field(default_factory=time.monotonic)
     bytes: int = 0
     """Of the written result, so far."""
+
+    _uploaded: int = 0
+    """Bytes of the tables that came along."""
 
     plan: QueryPlan | None = None
     stats: QueryStats = field(default_factory=lambda: QueryStats(chunks=0, chunks_total=0))
@@ -130,6 +133,16 @@ class RunningQuery:
     def rows(self) -> int:
         """Rows so far."""
         return self.stats.rows
+
+    def hold_upload(self, size: int) -> None:
+        """Count the bytes of a table that came along; LimitError if they are too many."""
+        self.rows_held.take(size)
+        self._uploaded += size
+
+    def forget_uploads(self) -> None:
+        """Give back what the tables that came along took."""
+        uploaded, self._uploaded = self._uploaded, 0
+        self.rows_held.give_back(uploaded)
 
     def noting(self, on_progress: Callable[[Progress], None] | None) -> Callable[[Progress], None]:
         """Return what is told of the query's progress, and passes it on."""

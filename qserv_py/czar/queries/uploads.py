@@ -52,7 +52,10 @@ def upload_sources(values: Sequence[str]) -> dict[str, str]:
 
 
 def read_uploads(
-    files: Mapping[str, Path], *, tell: Callable[[str], object] = lambda note: None
+    files: Mapping[str, Path],
+    *,
+    hold: Callable[[int], object],
+    tell: Callable[[str], object] = lambda note: None,
 ) -> dict[str, pa.Table]:
     """Return the tables of some files, by the same names.
 
@@ -60,6 +63,9 @@ def read_uploads(
     ----------
     files
         The file of each table.
+    hold
+        Called with the bytes that each table takes in memory; it counts them, and raises LimitError where they are
+        too many for those that are held already.
     tell
         Called with what the user should know of a file although it was read: that it is a part of an answer.
 
@@ -70,7 +76,19 @@ def read_uploads(
     LimitError
         If a table is too large.
     """
-    return {name: _read(name, path, tell) for name, path in files.items()}
+    found = {}
+    for name, path in files.items():
+        table = _read(name, path, tell)
+        try:
+            hold(table.nbytes)
+        except LimitError as error:
+            raise LimitError(
+                f'uploaded table "{name}" takes {table.nbytes} bytes in memory: {error.message}',
+                detail=error.detail,
+                hint=f"Bring fewer rows or columns along. {error.hint}",
+            ) from error
+        found[name] = table
+    return found
 
 
 def _read(name: str, path: Path, tell: Callable[[str], object]) -> pa.Table:

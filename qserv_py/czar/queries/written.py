@@ -52,7 +52,7 @@ class WrittenQuery:
             request.adql,
             query.identity,
             maxrec=request.maxrec,
-            uploads=read_uploads(uploads, tell=self._notes.append) if uploads else None,
+            uploads=read_uploads(uploads, hold=query.hold_upload, tell=self._notes.append) if uploads else None,
             query=query,
         )
 

@@ -35,6 +35,8 @@ from qserv_py.vo.tap.table_definition import table_definition
 from qserv_py.vo.uws.routes import own_job
 
 Result = TypeVar("Result")
+Hold = Callable[[int], object]
+"""Counts bytes that are held in memory."""
 
 
 async def put(request: Request) -> Response:
@@ -44,9 +46,9 @@ async def put(request: Request) -> Response:
     allowed = service.rules.limits_for(requester.identity)
     async with _body(request, allowed) as path:
 
-        def make() -> None:
+        def make(hold: Hold) -> None:
             schema = table_definition(path)
-            rows = _rows(read_uploads({name: path})[name]) if schema is None else (schema, [])
+            rows = _rows(read_uploads({name: path}, hold=hold)[name]) if schema is None else (schema, [])
             service.session.user_tables.create(
                 requester.identity, name, rows, limits=allowed, description=described[:1000]
             )
@@ -62,8 +64,8 @@ async def load(request: Request) -> Response:
     allowed = service.rules.limits_for(requester.identity)
     async with _body(request, allowed) as path:
 
-        def add() -> None:
-            rows = _rows(read_uploads({name: path})[name])
+        def add(hold: Hold) -> None:
+            rows = _rows(read_uploads({name: path}, hold=hold)[name])
             service.session.user_tables.append(requester.identity, name, rows, limits=allowed)
 
         await _in_turn(service, requester, add)
@@ -104,9 +106,9 @@ async def _keep_result(request: Request, job_id: str, name: str, description: st
     allowed = service.rules.limits_for(requester.identity)
     check_result(job)
 
-    def keep() -> None:
+    def keep(hold: Hold) -> None:
         path = service.jobs.files.path(job.result_file or "")
-        rows = _rows(read_result(job, path, most_bytes=allowed.upload_bytes))
+        rows = _rows(read_result(job, path, most_bytes=allowed.upload_bytes, hold=hold))
         service.session.user_tables.create(
             requester.identity, name, rows, limits=allowed, description=description[:1000]
         )
@@ -143,10 +145,18 @@ async def _body(request: Request, allowed: Limits) -> AsyncIterator[Path]:
         yield path
 
 
-async def _in_turn(service: Service, requester: Requester, work: Callable[[], Result]) -> Result:
-    """Run work that reads whole tables; it counts as one of the requester's queries."""
+async def _in_turn(service: Service, requester: Requester, work: Callable[[Hold], Result]) -> Result:
+    """Run work that reads whole tables as one of the requester's queries; ``work`` counts what it holds."""
+    account = service.session.queries.rows_held.account()
+
+    def counted() -> Result:
+        try:
+            return work(account.take)
+        finally:
+            account.give_back()
+
     async with service.admission.presence(requester), service.admission.turn(requester, Priority.SCAN):
-        return await asyncio.get_running_loop().run_in_executor(service.threads, work)
+        return await asyncio.get_running_loop().run_in_executor(service.threads, counted)
 
 
 def _rows(table: pa.Table) -> tuple[pa.Schema, list[pa.RecordBatch]]:

@@ -5,14 +5,27 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.catalogues import Loaded
 
+from qserv_py.catalog.grants import PUBLIC
+from qserv_py.client.connection import Connection
 from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.formats import find_format
+from qserv_py.czar.identified_session import IdentifiedSession
+from qserv_py.czar.identity.identity import Identity, Proof
+from qserv_py.czar.queries.request import QueryRequest
+from qserv_py.czar.queries.running import QueryKind
+from qserv_py.czar.queries.written import WrittenQuery
 from qserv_py.czar.session import Session
 from qserv_py.errors import LimitError
 from qserv_py.executor.budget import Budget
+from qserv_py.registry.grants import grant
+from qserv_py.registry.jobs import UwsPhase
 
 JOIN = "SELECT COUNT(*) AS n FROM field.Source a JOIN field.Object b ON a.visit = b.k + {number} WHERE a.sourceId >= 0"
 """No chunk alone can answer it, so both sides come together."""
@@ -76,6 +89,65 @@ def test_twelve_at_a_time_hold_no_more_than_the_process_may(session: Session) ->
     other.take(4 * one - 1)
     with pytest.raises(LimitError, match="of rows would have to be held at a time"):
         count(session, 3)
+
+
+def test_uploaded_tables_are_counted_as_long_as_the_query_runs(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / "mine"
+    pq.write_table(pa.table({"k": list(range(1000))}), path)
+    ada = Identity(user="ada", proof=Proof.TOKEN)
+    adql = "SELECT COUNT(*) AS n FROM TAP_UPLOAD.mine m JOIN field.Object o ON o.k = m.k"
+
+    def ask() -> tuple[int, int]:
+        query = session.queries.make(kind=QueryKind.SYNC, identity=ada, text=adql)
+        request = QueryRequest(adql=adql, format=find_format("csv"), maxrec=5)
+        with session.queries.running(query):
+            written = WrittenQuery(
+                IdentifiedSession(session), query, request, most_bytes=1 << 20, uploads={"mine": path}
+            )
+            held = query.rows_held.taken
+            return held, len(b"".join(written.result(request.format)))
+
+    with session.cluster.registry() as registry:
+        grant(registry, "field", PUBLIC)
+    held, size = ask()
+    assert held >= 8000
+    assert size > 0
+    assert session.queries.rows_held.taken == 0
+    session.queries.rows_held = Budget("rows", 7999, setting="process_bytes")
+    with pytest.raises(LimitError, match='uploaded table "mine" takes [0-9]+ bytes in memory: more than 0.0 MiB'):
+        ask()
+    assert session.queries.rows_held.taken == 0
+
+
+def test_the_rows_of_a_fits_file_are_counted_while_it_is_made(session: Session) -> None:
+    highest = Highest(1 << 30)
+    session.queries.spilled = highest
+    made = find_format("fits").write(session.answer("SELECT objectId, coord_ra FROM field.Object").stream())
+    assert len(b"".join(made)) > highest.seen > 600 * 16
+    assert highest.taken == 0
+    session.queries.spilled = Budget("results", 1000, setting="spill_bytes")
+    made = find_format("fits").write(session.answer("SELECT objectId, coord_ra FROM field.Object").stream())
+    with pytest.raises(LimitError, match="more than 0.0 MiB of results would have to be held") as caught:
+        next(made)
+    assert '"spill_bytes" in settings.yaml' in caught.value.hint
+    assert session.queries.spilled.taken == 0
+
+
+def test_results_of_jobs_of_a_connection_are_counted_until_they_are_deleted(session: Session) -> None:
+    db = Connection(session)
+    job = db.submit("SELECT objectId, coord_ra FROM field.Object")
+    rows = job.result().to_arrow()
+    assert session.queries.spilled.taken >= rows.nbytes
+    job.delete()
+    job.delete()
+    assert session.queries.spilled.taken == 0
+    session.queries.spilled = Budget("results", 1000, setting="spill_bytes")
+    job = db.submit("SELECT objectId, coord_ra FROM field.Object")
+    with pytest.raises(LimitError, match="of results would have to be held"):
+        job.wait()
+    assert job.state.phase is UwsPhase.ERROR
+    job.delete()
+    assert session.queries.spilled.taken == 0
 
 
 class Highest(Budget):

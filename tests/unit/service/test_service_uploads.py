@@ -67,7 +67,7 @@ def test_votables_keep_names_units_and_nulls(tmp_path: Path, kind: str) -> None:
     table(masked=masked).write(path, format="votable", tabledata_format=kind)
     text = path.read_bytes().replace(b'ID="ra"', b'ID="col_0"')
     path.write_bytes(text)
-    found = read_uploads({"t": path})["t"]
+    found = read_uploads({"t": path}, hold=lambda size: None)["t"]
     assert found.column_names == ["ra", "n", "name"]
     assert found.column("n").to_pylist() == [1, None if masked else 2]
     assert found.column("name").to_pylist() == ["x", "Å"]
@@ -79,7 +79,7 @@ def test_other_formats_are_known_by_their_content(tmp_path: Path) -> None:
     pq.write_table(rows, tmp_path / "p")
     fits.BinTableHDU(np.rec.array([(1, 2.5)], names="a,b")).writeto(tmp_path / "f")
     (tmp_path / "c").write_text("a,b\n1,x\n2,\n")
-    found = read_uploads({name: tmp_path / name for name in "pfc"})
+    found = read_uploads({name: tmp_path / name for name in "pfc"}, hold=lambda size: None)
     assert found["p"].to_pydict() == rows.to_pydict()
     assert found["f"].to_pydict() == {"a": [1], "b": [2.5]}
     assert found["c"].to_pydict() == {"a": [1, 2], "b": ["x", None]}
@@ -92,7 +92,7 @@ def test_texts_that_are_none(tmp_path: Path, layout: str) -> None:
     layouts = {"plain": texts, "dictionary": texts.dictionary_encode(), "large": texts.cast(pa.large_string())}
     pq.write_table(pa.table({"a": [1, 2, 3], "b": layouts[layout]}), tmp_path / "p")
     with pytest.raises(UserError, match='row 3, column "b": not UTF-8 text') as caught:
-        read_uploads({"t": tmp_path / "p"})
+        read_uploads({"t": tmp_path / "p"}, hold=lambda size: None)
     assert str(tmp_path) not in caught.value.render()
 
 
@@ -100,7 +100,7 @@ def test_texts_that_are_none(tmp_path: Path, layout: str) -> None:
 def test_descriptions_that_cannot_be_read(tmp_path: Path, key: str) -> None:
     pq.write_table(pa.table([[1]], schema=pa.schema([("a", pa.int64())], metadata={key: "<x>: ["})), tmp_path / "p")
     with pytest.raises(UserError, match=f"{key}.*(no VOTable|not YAML)") as caught:
-        read_uploads({"t": tmp_path / "p"})
+        read_uploads({"t": tmp_path / "p"}, hold=lambda size: None)
     assert str(tmp_path) not in caught.value.render()
 
 
@@ -121,7 +121,7 @@ def test_what_is_no_table(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "t"
     path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        read_uploads({"t": path})
+        read_uploads({"t": path}, hold=lambda size: None)
     assert str(tmp_path) not in caught.value.render()
 
 

@@ -89,7 +89,7 @@ def test_a_file_without_rows_keeps_the_types_of_its_columns(tmp_path: Path) -> N
     table.write(tmp_path / "votable", format="votable")
     fits.BinTableHDU(table).writeto(tmp_path / "fits")
     for kind in ("parquet", "votable", "fits"):
-        read = read_uploads({"t": tmp_path / kind})["t"]
+        read = read_uploads({"t": tmp_path / kind}, hold=lambda size: None)["t"]
         assert (read.num_rows, dict(zip(read.schema.names, read.schema.types, strict=True))) == (
             0,
             {"ra": pa.float64(), "n": pa.int32()},
@@ -109,7 +109,7 @@ def test_results_that_cannot_be_kept(tmp_path: Path, job: TapJob, error: type[Qs
     path = tmp_path / "result.csv"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(error, match=message):
-        read_result(job, path, most_bytes=5)
+        read_result(job, path, most_bytes=5, hold=lambda size: None)
 
 
 def test_a_format_says_itself_by_its_mime_type() -> None:

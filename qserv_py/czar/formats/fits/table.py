@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -19,6 +20,7 @@ from qserv_py.czar.formats.fits.header import BLOCK, header_of, primary_header
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.formats.votable.binary_rows import Run, packed
 from qserv_py.errors import UserError
+from qserv_py.executor.budget import Account
 
 
 def write_fits(stream: ResultStream) -> Iterator[bytes]:
@@ -28,6 +30,8 @@ def write_fits(stream: ResultStream) -> Iterator[bytes]:
     ------
     UserError
         If there are more columns than a FITS table can have, or a column leaves no number to mean NULL.
+    LimitError
+        If the rows are more than may lie on the disk.
     """
     if len(stream.columns) > MAX_COLUMNS:
         raise UserError(
@@ -37,7 +41,7 @@ def write_fits(stream: ResultStream) -> Iterator[bytes]:
     columns = fits_columns(stream.columns, stream.schema)
     if stream.spool_dir is not None:
         stream.spool_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=stream.spool_dir) as spool:
+    with tempfile.TemporaryFile(dir=stream.spool_dir) as spool, _giving_back(stream.spilled):
         rows = _spool(stream, columns, spool)
         for column in columns:
             column.settle()
@@ -51,6 +55,16 @@ def write_fits(stream: ResultStream) -> Iterator[bytes]:
         yield bytes(-(rows * width + heap) % BLOCK)
 
 
+@contextmanager
+def _giving_back(spilled: Account | None) -> Iterator[None]:
+    """Give back what the temporary file took, when it is gone."""
+    try:
+        yield
+    finally:
+        if spilled is not None:
+            spilled.give_back()
+
+
 def _spool(stream: ResultStream, columns: list[FitsColumn], spool: BinaryIO) -> int:
     rows = 0
     writer: pa.RecordBatchStreamWriter | None = None
@@ -58,7 +72,10 @@ def _spool(stream: ResultStream, columns: list[FitsColumn], spool: BinaryIO) -> 
         made = prepared(block, columns)
         if writer is None:
             writer = pa.ipc.new_stream(spool, made.schema)
+        begun = spool.tell()
         writer.write_batch(made)
+        if stream.spilled is not None:
+            stream.spilled.take(spool.tell() - begun)
         rows += made.num_rows
     if writer is not None:
         writer.close()
