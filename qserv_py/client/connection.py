@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, overload
 
+from qserv_py.client.arrow_tables import Upload, arrow_tables
 from qserv_py.client.local_job import LocalJob
 from qserv_py.client.result import Result
-from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.closing import Closing
 from qserv_py.config import cluster_directory
 from qserv_py.czar.cluster import open_cluster

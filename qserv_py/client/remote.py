@@ -10,9 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from qserv_py.client.arrow_tables import Upload, arrow_tables
 from qserv_py.client.result import Result, optional
 from qserv_py.client.streamed import StreamedAnswer
-from qserv_py.client.uploads import Upload, arrow_tables
 from qserv_py.closing import Closing
 from qserv_py.remote.http import Service
 from qserv_py.remote.jobs import Jobs, JobView, failure_of, upload_files

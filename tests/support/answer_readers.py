@@ -31,7 +31,7 @@ from astropy.table import Table
 from support.answer_cases import CASES, Sample, answer_of, found_as, samples_of, wanted_as
 
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.user_tables.upload_files import read_upload
+from qserv_py.czar.user_tables.file_to_arrow import read_upload
 from qserv_py.executor.arrow import arrow_type
 from qserv_py.ingest.requests import InputFormat
 

@@ -77,7 +77,7 @@ def put(
     """
     leave_pandas_out()
     from qserv_py.czar.settings.settings_file import read_settings
-    from qserv_py.czar.user_tables.upload_files import read_upload
+    from qserv_py.czar.user_tables.file_to_arrow import read_upload
 
     rows = read_upload(file, options=input_options(reading), tell=say)
     with _acting(cluster_dir, "user_table_put", user, name) as (tables, identity):

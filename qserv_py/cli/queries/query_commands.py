@@ -83,7 +83,7 @@ def read_uploads(files: Sequence[tuple[str, Path]], reading: Mapping[str, Any]) 
     options = input_options(reading)
     if not names:
         return {}
-    from qserv_py.czar.user_tables.upload_files import read_upload  # it loads the readers of all formats
+    from qserv_py.czar.user_tables.file_to_arrow import read_upload  # it loads the readers of all formats
 
     return {name: read_upload(path, options=options, tell=say) for name, path in files}
 

@@ -1,4 +1,4 @@
-"""Answers as bytes: one registry of formats, and a writer for each, from Arrow batches to an iterator of bytes.
+"""Answers as bytes: one list of formats, and a writer for each, from Arrow batches to an iterator of bytes.
 
 Every writer streams: it holds one block of rows, whatever the size of the answer (FITS keeps the rows in a file).
 """

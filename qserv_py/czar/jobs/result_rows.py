@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from qserv_py.czar.formats.known import find_format
-from qserv_py.czar.queries.uploads import read_uploads
+from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.errors import TooLargeError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase
 

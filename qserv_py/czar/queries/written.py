@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from qserv_py.czar.formats.known import Format
 from qserv_py.czar.identified_session import IdentifiedSession
+from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.czar.queries.request import QueryRequest
 from qserv_py.czar.queries.running import RunningQuery
-from qserv_py.czar.queries.uploads import read_uploads
 
 
 class WrittenQuery:

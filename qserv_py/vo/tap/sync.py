@@ -33,7 +33,7 @@ from qserv_py.errors import InternalError, LimitError, QservError, QueryCancelle
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import accepted_codings, error_reply
 from qserv_py.vo.http.requester import requester_of
-from qserv_py.vo.http.upload_parts import UploadSource
+from qserv_py.vo.http.upload_source import UploadSource
 from qserv_py.vo.service import Service, service_of
 
 STALL_S = 60.0

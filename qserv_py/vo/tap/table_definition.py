@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, parse
 import pyarrow as pa
 
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.queries.uploads import check_votable, kind_of
+from qserv_py.czar.queries.checked_uploads import check_votable, kind_of
 from qserv_py.errors import UserError
 from qserv_py.ingest.requests import InputFormat
 

@@ -22,8 +22,8 @@ from starlette.routing import Route
 from qserv_py.catalog.grants import parse_grantee
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.jobs.result_rows import check_result, read_result
+from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.czar.queries.requester import Requester
-from qserv_py.czar.queries.uploads import read_uploads
 from qserv_py.czar.user_tables.user_tables import DATABASE
 from qserv_py.errors import UserError
 from qserv_py.executor.turns import Priority

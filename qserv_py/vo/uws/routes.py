@@ -20,7 +20,7 @@ from qserv_py.registry.jobs import TapJob, UwsPhase
 from qserv_py.vo.http.parameters import Parameters, read_parameters
 from qserv_py.vo.http.replies import VOTABLE, error_votable, see_other, text_reply, xml_reply
 from qserv_py.vo.http.requester import requester_of
-from qserv_py.vo.http.upload_parts import UploadSource
+from qserv_py.vo.http.upload_source import UploadSource
 from qserv_py.vo.http.xml import iso_time
 from qserv_py.vo.service import Service, service_of
 from qserv_py.vo.uws.documents import job_document, jobs_document, parameters_document, results_document

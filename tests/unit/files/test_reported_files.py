@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from qserv_py.catalog.model import Table
-from qserv_py.czar.queries.uploads import read_uploads
+from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.errors import ContributionError, UserError
 from qserv_py.ingest.files.masks import without_masks
 from qserv_py.ingest.files.opened import open_reader

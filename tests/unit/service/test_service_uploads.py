@@ -17,13 +17,13 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 
-from qserv_py.czar.queries.uploads import check_votable, kind_of, read_uploads, upload_sources
-from qserv_py.czar.user_tables.upload_files import read_upload
+from qserv_py.czar.queries.checked_uploads import check_votable, kind_of, read_uploads, upload_sources
+from qserv_py.czar.user_tables.file_to_arrow import read_upload
 from qserv_py.errors import ContributionError, QservError, QueryCancelledError, UserError
 from qserv_py.ingest.requests import InputFormat
-from qserv_py.vo.http import upload_parts
+from qserv_py.vo.http import upload_source
 from qserv_py.vo.http.parameters import Parameters
-from qserv_py.vo.http.upload_parts import UploadSource
+from qserv_py.vo.http.upload_source import UploadSource
 
 
 def test_the_upload_parameter() -> None:
@@ -231,7 +231,7 @@ def dawdling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_server_that_dawdles_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload_parts, "FETCH_S", 0.5)
+    monkeypatch.setattr(upload_source, "FETCH_S", 0.5)
     with dawdling(monkeypatch):
         began = time.monotonic()
         with pytest.raises(UserError, match="does not answer"):

@@ -14,7 +14,7 @@ from astropy.table import Table
 
 from qserv_py.czar.formats.known import FORMATS
 from qserv_py.czar.jobs.result_rows import read_result
-from qserv_py.czar.queries.uploads import read_uploads
+from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.errors import QservError, TooLargeError, UserError
 from qserv_py.registry.jobs import TapJob, UwsPhase
 from qserv_py.vo.tap.table_definition import table_definition

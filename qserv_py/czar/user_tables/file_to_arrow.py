@@ -1,4 +1,4 @@
-"""Files that a user uploads, as Arrow tables: Parquet, CSV, FITS, VOTable, by the readers of ingest.
+"""Files as Arrow tables that a user brings along or keeps: Parquet, CSV, FITS, VOTable, by the readers of ingest.
 
 There is no reject file: the first row with a value that cannot be read refuses the upload. Columns that hold no single
 values (arrays, complex numbers) are left out.

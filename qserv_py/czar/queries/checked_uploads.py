@@ -15,7 +15,7 @@ from xml.parsers import expat
 import pyarrow as pa
 
 from qserv_py.czar.tables.czar_tables import check_name
-from qserv_py.czar.user_tables.upload_files import read_upload
+from qserv_py.czar.user_tables.file_to_arrow import read_upload
 from qserv_py.errors import ContributionError, LimitError, UserError
 from qserv_py.ingest.requests import InputFormat
 

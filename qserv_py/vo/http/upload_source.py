@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from qserv_py.cancelling import Cancel
 from qserv_py.czar.identity.fetch import fetch, url_problem
-from qserv_py.czar.queries.uploads import upload_sources
+from qserv_py.czar.queries.checked_uploads import upload_sources
 from qserv_py.errors import TooLargeError, UserError
 from qserv_py.vo.http.parameters import Parameters
 

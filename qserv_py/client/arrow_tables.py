@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import pyarrow as pa
 
-from qserv_py.czar.user_tables.upload_files import read_upload
+from qserv_py.czar.user_tables.file_to_arrow import read_upload
 from qserv_py.errors import UserError
 
 if TYPE_CHECKING:
