@@ -11,9 +11,9 @@ from sqlglot import exp
 from qserv_py.adql.blocks.grouping import forbid_aggregates
 from qserv_py.adql.blocks.resolving import Resolving
 from qserv_py.adql.blocks.scope import Merged, Scope, find_table, shown_columns
+from qserv_py.adql.error_places import offset_of, parts_besides
 from qserv_py.adql.expressions.conditions import conjuncts
 from qserv_py.adql.expressions.operands import comparable
-from qserv_py.adql.places import offset_of, parts_besides
 from qserv_py.adql.tree import Coalesce, ColumnRef, Comparison, Expr, Joined, JoinKind, QuerySource, TableSource
 from qserv_py.adql.walks import free_refs, join_conditions, leaves
 from qserv_py.catalog.types import DataType

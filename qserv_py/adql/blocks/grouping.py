@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.conditions import is_repeatable
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import (
     Aggregate,
     ColumnRef,
@@ -26,7 +26,7 @@ from qserv_py.catalog.model import DirectorTable
 from qserv_py.errors import AdqlSyntaxError, TypeMismatchError
 
 
-def forbid_windows(expr: Expr, clause: str, failures: Failures) -> None:
+def forbid_windows(expr: Expr, clause: str, failures: ErrorFactory) -> None:
     """Refuse window functions in a clause."""
     if contains_window(expr):
         raise failures.error(
@@ -37,7 +37,7 @@ def forbid_windows(expr: Expr, clause: str, failures: Failures) -> None:
         )
 
 
-def forbid_aggregates(expr: Expr, clause: str, failures: Failures) -> None:
+def forbid_aggregates(expr: Expr, clause: str, failures: ErrorFactory) -> None:
     """Refuse aggregates and window functions in a clause."""
     forbid_windows(expr, clause, failures)
     if contains_aggregate(expr):
@@ -47,7 +47,7 @@ def forbid_aggregates(expr: Expr, clause: str, failures: Failures) -> None:
         raise failures.error(TypeMismatchError, f"aggregates cannot stand in {clause}", expr.offset, hint=hint)
 
 
-def check_distinct_order(select: Select, failures: Failures) -> None:
+def check_distinct_order(select: Select, failures: ErrorFactory) -> None:
     """Refuse an order of DISTINCT rows by what they do not show."""
     if not select.distinct:
         return
@@ -62,7 +62,7 @@ def check_distinct_order(select: Select, failures: Failures) -> None:
             )
 
 
-def with_freed(select: Select, failures: Failures, *, strict: bool) -> Select:
+def with_freed(select: Select, failures: ErrorFactory, *, strict: bool) -> Select:
     """Return a block whose groups have one value of every column that it shows.
 
     A table's columns have one value in a group that has one value of the table's key, as SQL:1999 has it. They become

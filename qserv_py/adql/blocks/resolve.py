@@ -19,10 +19,10 @@ from qserv_py.adql.blocks.resolving import CommonTables, Resolving
 from qserv_py.adql.blocks.result_clauses import group_keys, offset, order_items, select_items, top
 from qserv_py.adql.blocks.scope import CommonTable, Scope
 from qserv_py.adql.blocks.set_queries import SET_OPERATORS, resolve_set
+from qserv_py.adql.error_places import ErrorFactory, parts_besides
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.conditions import conjuncts, plain_equalities
 from qserv_py.adql.parse import Mode, ParsedQuery, parse
-from qserv_py.adql.places import Failures, parts_besides
 from qserv_py.adql.tree import Expr, Joined, Query, ResolvedQuery, Select
 from qserv_py.adql.walks import conditions_that_hold, nullable
 from qserv_py.adql.wording import describe
@@ -50,9 +50,9 @@ def resolve(parsed: ParsedQuery, catalog: Catalog) -> ResolvedQuery:
         If it has too many tables, columns or sub-queries, or nests too deeply.
     """
     if parsed.show is not None:
-        meant = parsed.show.query(catalog, Failures(parsed.text))
+        meant = parsed.show.query(catalog, ErrorFactory(parsed.text))
         return replace(resolve(parse(meant), catalog), text=parsed.text)
-    resolving = _Resolver(Failures(parsed.text), catalog, strict=parsed.mode is Mode.STRICT)
+    resolving = _Resolver(ErrorFactory(parsed.text), catalog, strict=parsed.mode is Mode.STRICT)
     try:
         query = resolving.query(parsed.tree, None, {})
     except RecursionError:
@@ -79,7 +79,7 @@ class _Resolver(Resolving):
         return _resolve_block(node, Scope(self.failures, outer, tables=tables), self)
 
 
-def _common_tables(node: Any, tables: CommonTables, failures: Failures) -> CommonTables:
+def _common_tables(node: Any, tables: CommonTables, failures: ErrorFactory) -> CommonTables:
     """Return the tables known after a WITH."""
     if node.args.get("recursive"):
         raise failures.unsupported("WITH RECURSIVE is not ADQL", node, hint="Write each step as a query of its own.")
@@ -142,7 +142,7 @@ def _where(node: Any, builder: Builder) -> list[Expr]:
     return conjuncts(where)
 
 
-def _check_clauses(node: Any, failures: Failures) -> None:
+def _check_clauses(node: Any, failures: ErrorFactory) -> None:
     extras = parts_besides(node, _SELECT_PARTS)
     if extras:
         raise failures.unsupported(f"{extras[0].strip('_').upper()} is not answered", node, hint="Leave it out.")

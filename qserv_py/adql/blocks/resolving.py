@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qserv_py.adql.blocks.scope import CommonTable, Scope
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.build import ExpressionBuilder
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Query
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.errors import LimitError
@@ -29,7 +29,7 @@ CommonTables = Mapping[str, CommonTable]
 class Resolving(ABC):
     """The state of one resolution; a sub-query is resolved by the class built on it."""
 
-    failures: Failures
+    failures: ErrorFactory
     catalog: Catalog
     strict: bool = False
     """Whether only ADQL 2.1 is taken."""

@@ -13,9 +13,9 @@ from sqlglot import exp
 from qserv_py.adql.blocks.grouping import forbid_aggregates
 from qserv_py.adql.blocks.metadata import meaning_of
 from qserv_py.adql.blocks.scope import Merged, Scope, item_named, refs, shown_columns
+from qserv_py.adql.error_places import ErrorFactory, offset_of, parts_besides
 from qserv_py.adql.expressions.aggregates import BASIC_NODES
 from qserv_py.adql.expressions.builder import Builder
-from qserv_py.adql.places import Failures, offset_of, parts_besides
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import ColumnRef, Expr, Item, OrderItem, Source
 from qserv_py.catalog.model import physical_name
@@ -143,7 +143,7 @@ def _order_item(part: Any, items: Items, builder: Builder) -> OrderItem:
     return OrderItem(expr=builder.value(part.this) if item is None else item.expr, descending=descending)
 
 
-def set_order_items(node: Any, items: Items, failures: Failures) -> tuple[OrderItem, ...]:
+def set_order_items(node: Any, items: Items, failures: ErrorFactory) -> tuple[OrderItem, ...]:
     """Return the keys of the ORDER BY of a set operation, which takes columns of its result only."""
     keys = []
     for part in _order_parts(node):
@@ -165,7 +165,7 @@ def _order_parts(node: Any) -> list[Any]:
     return list(order.expressions) if order is not None else []
 
 
-def _ordering_item(part: Any, items: Items, failures: Failures) -> Item | None:
+def _ordering_item(part: Any, items: Items, failures: ErrorFactory) -> Item | None:
     """Return the column of the result that an ORDER BY key names or numbers; None when it is an expression."""
     position = _ordinal(part.this)
     if position is not None:
@@ -173,7 +173,7 @@ def _ordering_item(part: Any, items: Items, failures: Failures) -> Item | None:
     return _item_named(part.this, items, None, failures)
 
 
-def _descends(part: Any, failures: Failures) -> bool:
+def _descends(part: Any, failures: ErrorFactory) -> bool:
     """Return whether an ORDER BY key descends."""
     # sqlglot fills nulls_first by itself with PostgreSQL's rule; only a written one that differs matters
     descending = bool(part.args.get("desc"))
@@ -192,7 +192,7 @@ def _ordinal(node: Any) -> int | None:
     return None
 
 
-def _item_at(position: int, items: Items, node: Any, clause: str, failures: Failures) -> Item:
+def _item_at(position: int, items: Items, node: Any, clause: str, failures: ErrorFactory) -> Item:
     if not 1 <= position <= len(items):
         raise failures.error(
             UnknownColumnError,
@@ -203,7 +203,7 @@ def _item_at(position: int, items: Items, node: Any, clause: str, failures: Fail
     return items[position - 1]
 
 
-def _item_named(part: Any, items: Items, scope: Scope | None, failures: Failures) -> Item | None:
+def _item_named(part: Any, items: Items, scope: Scope | None, failures: ErrorFactory) -> Item | None:
     """Return the output column that a bare name means; a column of the sources wins when a scope is given."""
     if not isinstance(part, exp.Column) or part.args.get("table") is not None:
         return None
@@ -213,17 +213,17 @@ def _item_named(part: Any, items: Items, scope: Scope | None, failures: Failures
     return item_named(items, name, exact=exact, node=part, failures=failures)
 
 
-def top(node: Any, failures: Failures) -> int | None:
+def top(node: Any, failures: ErrorFactory) -> int | None:
     """Return how many rows a query answers at the most; None when it does not say."""
     return _count(node.args.get("limit"), "TOP", failures)
 
 
-def offset(node: Any, failures: Failures) -> int:
+def offset(node: Any, failures: ErrorFactory) -> int:
     """Return how many rows a query leaves out."""
     return _count(node.args.get("offset"), "OFFSET", failures) or 0
 
 
-def _count(node: Any, clause: str, failures: Failures) -> int | None:
+def _count(node: Any, clause: str, failures: ErrorFactory) -> int | None:
     if node is None:
         return None
     value = node.args.get("expression")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qserv_py.adql.blocks.column_hints import column_hint, covering_name, quoting_hint
-from qserv_py.adql.places import Failures, name_offset, offset_of
+from qserv_py.adql.error_places import ErrorFactory, name_offset, offset_of
 from qserv_py.adql.tree import ColumnRef, Expr, Item, QuerySource, Source, TableSource
 from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import Column, CzarTable, Database, DatabaseState, Table
@@ -39,7 +39,7 @@ class CommonTable:
 class Scope:
     """The sources of one block and of the blocks around it."""
 
-    failures: Failures
+    failures: ErrorFactory
     outer: Scope | None = None
     sources: list[Source] = field(default_factory=list)
     merged: dict[str, Merged] = field(default_factory=dict)
@@ -154,7 +154,7 @@ def _tables_of(sources: Iterable[Source]) -> str:
     return f"Its tables are called {names}."
 
 
-def item_named(items: Iterable[Item], name: str, *, exact: bool, node: Any, failures: Failures) -> Item | None:
+def item_named(items: Iterable[Item], name: str, *, exact: bool, node: Any, failures: ErrorFactory) -> Item | None:
     """Return the item that a name means; None without one."""
     found = [item for item in items if item.name == name or (not exact and item.name.lower() == name.lower())]
     if len({item.expr for item in found}) > 1:
@@ -218,7 +218,7 @@ def column_names(source: Source) -> Iterator[str]:
         yield from (item.name for item in source.query.items)
 
 
-def find_database(catalog: Catalog, failures: Failures, name: tuple[str, bool], node: Any) -> tuple[Database, ...]:
+def find_database(catalog: Catalog, failures: ErrorFactory, name: tuple[str, bool], node: Any) -> tuple[Database, ...]:
     """Return the databases that a written name, with whether it was delimited, may mean: one at the least."""
     databases = catalog.find_databases(name[0], exact=name[1])
     if not databases:
@@ -233,7 +233,7 @@ def find_database(catalog: Catalog, failures: Failures, name: tuple[str, bool], 
 
 
 def find_table(
-    catalog: Catalog, failures: Failures, *, database: tuple[str, bool] | None, name: tuple[str, bool], node: Any
+    catalog: Catalog, failures: ErrorFactory, *, database: tuple[str, bool] | None, name: tuple[str, bool], node: Any
 ) -> tuple[Database, Table]:
     """Return the published table that a written name means.
 

@@ -10,8 +10,8 @@ from sqlglot import exp
 from qserv_py.adql.blocks.resolving import CommonTables, Resolving
 from qserv_py.adql.blocks.result_clauses import offset, set_order_items, top
 from qserv_py.adql.blocks.scope import Scope
+from qserv_py.adql.error_places import parts_besides
 from qserv_py.adql.expressions.operands import common_type, number_type, with_types
-from qserv_py.adql.places import parts_besides
 from qserv_py.adql.tree import ColumnRef, Item, SetOperator, SetQuery
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError

@@ -13,7 +13,7 @@ from enum import StrEnum
 from sqlglot.tokens import Token, TokenType
 
 from qserv_py.adql.blocks.scope import find_database, find_table
-from qserv_py.adql.places import Failures
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.text.tokens import BACKTICK, tokenize
 from qserv_py.adql.words import written_name, written_table
 from qserv_py.catalog.model import UPLOAD_DATABASE, CzarTable, Table
@@ -83,7 +83,7 @@ class Show:
     pattern: str | None = None
     """Of LIKE."""
 
-    def query(self, catalog: Catalog, failures: Failures) -> str:
+    def query(self, catalog: Catalog, failures: ErrorFactory) -> str:
         """Return the query of TAP_SCHEMA that answers the statement.
 
         Raises
@@ -101,7 +101,7 @@ class Show:
             clauses.append(f"WHERE {' AND '.join(conditions)}")
         return " ".join([*clauses, f"ORDER BY {_ORDER[self.listed]}"])
 
-    def _named(self, catalog: Catalog, failures: Failures) -> list[str]:
+    def _named(self, catalog: Catalog, failures: ErrorFactory) -> list[str]:
         written = None if self.database is None else (self.database.text, self.database.exact)
         if self.table is not None:
             name = (self.table.text, self.table.exact)
@@ -117,7 +117,7 @@ class Show:
         return [f"schema_name IN ({names})"]
 
 
-def _check_described(table: Table, failures: Failures, place: int) -> None:
+def _check_described(table: Table, failures: ErrorFactory, place: int) -> None:
     """Refuse an upload."""
     if isinstance(table, CzarTable) and table.database == UPLOAD_DATABASE:
         raise failures.unsupported(

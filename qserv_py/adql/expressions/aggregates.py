@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.calls import TYPE_OF_NULL, accepts
 from qserv_py.adql.expressions.conditions import as_number, is_truth
 from qserv_py.adql.expressions.constants import constant_number
 from qserv_py.adql.expressions.operands import as_double, check_number, mismatch, sum_type, typed
 from qserv_py.adql.functions import AggregateFunction, Kind
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Aggregate, Expr, Literal
 from qserv_py.adql.walks import column_refs, contains_aggregate, contains_window, free_refs, subqueries
 from qserv_py.catalog.types import DataType
@@ -45,7 +45,7 @@ def basic_aggregate(node: Any, builder: Builder) -> Expr:
     return Aggregate(type=kind, name=name, operand=operand, distinct=distinct, offset=operand.offset)
 
 
-def _basic_argument(name: str, node: Any, failures: Failures) -> tuple[Any, bool]:
+def _basic_argument(name: str, node: Any, failures: ErrorFactory) -> tuple[Any, bool]:
     """Return what stands between the brackets of an aggregate, and whether DISTINCT stands before it."""
     extra = [key for key, value in node.args.items() if value and key not in {"this", "big_int"}]
     if extra:
@@ -63,7 +63,7 @@ def _basic_argument(name: str, node: Any, failures: Failures) -> tuple[Any, bool
     return node.this.expressions[0], True
 
 
-def _basic_type(name: str, operand: Expr, node: Any, failures: Failures) -> DataType | None:
+def _basic_type(name: str, operand: Expr, node: Any, failures: ErrorFactory) -> DataType | None:
     kind = operand.type
     if name in {"SUM", "AVG"}:
         check_number(operand, name, node, failures)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.conditions import as_number
 from qserv_py.adql.expressions.operands import (
@@ -19,7 +20,6 @@ from qserv_py.adql.expressions.operands import (
     unfilled,
 )
 from qserv_py.adql.functions import FUNCTIONS
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Arithmetic, Call, Cast, Expr, Literal, Negate
 from qserv_py.adql.wording import describe
 from qserv_py.catalog.types import DataType
@@ -85,7 +85,7 @@ def _as_long(expr: Expr) -> Expr:
     return expr if expr.type is DataType.LONG else Cast(type=DataType.LONG, operand=expr, offset=expr.offset)
 
 
-def _check_complement(node: Any, failures: Failures) -> None:
+def _check_complement(node: Any, failures: ErrorFactory) -> None:
     """Refuse ``~a + b``: it is ``~(a + b)`` in PostgreSQL and ``(~a) + b`` in most languages."""
     part = node.left
     while type(part) in ARITHMETIC or isinstance(part, exp.Neg):

@@ -12,6 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.blocks.scope import Scope
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions import aggregates, arithmetic, choices, conditions
 from qserv_py.adql.expressions.builder import Builder, Handler
 from qserv_py.adql.expressions.casts import cast
@@ -19,7 +20,6 @@ from qserv_py.adql.expressions.conditions import as_condition
 from qserv_py.adql.expressions.named_calls import call
 from qserv_py.adql.expressions.operands import literal_type, mismatch
 from qserv_py.adql.expressions.windows import window
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import Expr, Literal, Query
 from qserv_py.adql.wording import describe, remedy
 from qserv_py.catalog.types import DataType
@@ -73,7 +73,7 @@ _LONGEST_WHOLE = 300
 """Digits; a number with more is read as a real one, which is refused when it is beyond DOUBLE PRECISION."""
 
 
-def _real(text: str, place: int | None, failures: Failures) -> Expr:
+def _real(text: str, place: int | None, failures: ErrorFactory) -> Expr:
     value = float(text)
     if math.isinf(value):
         raise failures.error(
@@ -195,7 +195,7 @@ class ExpressionBuilder:
     def __init__(self, scope: Scope, subquery: Callable[[Any, Scope], Query], *, strict: bool = False) -> None:
         self.scope = scope
         self.strict = strict
-        self.failures: Failures = scope.failures
+        self.failures: ErrorFactory = scope.failures
         self._subquery = subquery
         self._nesting = 0
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from qserv_py.adql.blocks.scope import Scope
-from qserv_py.adql.places import Failures
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.tree import Expr, Query
 
 
@@ -18,7 +18,7 @@ class Builder(Protocol):
         """What names mean."""
 
     @property
-    def failures(self) -> Failures:
+    def failures(self) -> ErrorFactory:
         """Makes the errors."""
 
     @property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.casts import time_constant
 from qserv_py.adql.expressions.constants import constant_number, degrees_hint
 from qserv_py.adql.expressions.operands import as_double, common_operand_type, mismatch, typed, unfilled
 from qserv_py.adql.functions import Function, Kind
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Cast, Expr, Literal
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError, UnknownFunctionError
@@ -26,7 +26,7 @@ TYPE_OF_NULL = {
 """The type that a bare NULL gets as an argument."""
 
 
-def checked_call(function: Function, arguments: Sequence[Expr], place: int | None, failures: Failures) -> Expr:
+def checked_call(function: Function, arguments: Sequence[Expr], place: int | None, failures: ErrorFactory) -> Expr:
     """Return a call, its arguments brought to the types that the function takes."""
     if not function.accepts(len(arguments)):
         raise failures.error(
@@ -46,7 +46,7 @@ def checked_call(function: Function, arguments: Sequence[Expr], place: int | Non
     return Call(type=kind_of_result, function=function, arguments=tuple(passed), offset=place)
 
 
-def _check_constants(function: Function, arguments: Sequence[Expr], place: int | None, failures: Failures) -> None:
+def _check_constants(function: Function, arguments: Sequence[Expr], place: int | None, failures: ErrorFactory) -> None:
     """Refuse a constant that is no HEALPix order, and NULL where the function does not take it."""
     for index in function.needed:
         if _is_null(arguments[index]):
@@ -65,7 +65,7 @@ def _is_null(expr: Expr) -> bool:
     return isinstance(expr, Literal) and expr.value is None
 
 
-def _argument(function: Function, index: int, argument: Expr, failures: Failures) -> Expr:
+def _argument(function: Function, index: int, argument: Expr, failures: ErrorFactory) -> Expr:
     kind = function.kind_of(index)
     if kind is Kind.TIME and isinstance(argument, Literal) and isinstance(argument.value, str):
         argument = time_constant(argument, failures)

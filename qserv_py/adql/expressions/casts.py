@@ -9,11 +9,11 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.operands import mismatch, unfilled
 from qserv_py.adql.functions.shapes import CAST_TO_SHAPE
 from qserv_py.adql.geometry.shapes import shape_of_text
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Cast, Expr, Literal
 from qserv_py.adql.wording import written
 from qserv_py.catalog.types import DataType
@@ -56,7 +56,7 @@ TIME = re.compile(r"(?!0000)\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[
 ``to_time`` of both engines take the same texts."""
 
 
-def cast_target(target: Any, failures: Failures, node: Any) -> tuple[DataType, int | None]:
+def cast_target(target: Any, failures: ErrorFactory, node: Any) -> tuple[DataType, int | None]:
     """Return the type that CAST names and its length.
 
     Raises
@@ -89,7 +89,7 @@ def cast_target(target: Any, failures: Failures, node: Any) -> tuple[DataType, i
     return kind, length
 
 
-def time_constant(literal: Literal, failures: Failures) -> Expr:
+def time_constant(literal: Literal, failures: ErrorFactory) -> Expr:
     """Return a text constant as a time.
 
     Raises
@@ -145,7 +145,7 @@ def _shape_type(target: Any) -> DataType | None:
     return known if known is not None and known.is_shape else None
 
 
-def _cast_to_shape(operand: Expr, kind: DataType, node: Any, failures: Failures) -> Expr:
+def _cast_to_shape(operand: Expr, kind: DataType, node: Any, failures: ErrorFactory) -> Expr:
     """Return the shape that a text writes; of a row, the query fails where the text is none."""
     if operand.type is kind:
         return operand

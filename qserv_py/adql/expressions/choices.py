@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from qserv_py.adql.error_places import offset_of
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.conditions import as_number, compared
 from qserv_py.adql.expressions.operands import common_operand_type
-from qserv_py.adql.places import offset_of
 from qserv_py.adql.tree import Case, Coalesce, Expr, Literal, ScalarQuery
 from qserv_py.errors import TypeMismatchError
 

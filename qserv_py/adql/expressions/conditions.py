@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.casts import time_constant
 from qserv_py.adql.expressions.operands import check_text, comparable, mismatch, type_of, unfilled, with_types
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -108,7 +108,7 @@ def _comparable_pair(left: Expr, right: Expr, node: Any, builder: Builder, *, eq
     return left, right
 
 
-def _with_times(left: Expr, right: Expr, failures: Failures) -> tuple[Expr, Expr]:
+def _with_times(left: Expr, right: Expr, failures: ErrorFactory) -> tuple[Expr, Expr]:
     """Give a text literal beside a time the type of the time."""
     if left.type is DataType.TIMESTAMP and isinstance(right, Literal) and isinstance(right.value, str):
         return left, time_constant(right, failures)
@@ -370,7 +370,7 @@ def comparable_truth(left: Expr, right: Expr, node: Any, builder: Builder) -> tu
     return left, right
 
 
-def truth_constant(literal: Literal, node: Any, failures: Failures) -> Literal:
+def truth_constant(literal: Literal, node: Any, failures: ErrorFactory) -> Literal:
     """Return a constant beside a condition as TRUE or FALSE.
 
     Raises

@@ -10,6 +10,7 @@ from sqlglot import exp
 from qserv_py.adql.blocks.column_hints import covering_name, quoting_hint
 from qserv_py.adql.blocks.metadata import meaning_of
 from qserv_py.adql.blocks.scope import column_names
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions.aggregates import further_aggregate
 from qserv_py.adql.expressions.arithmetic import whole_quotient
 from qserv_py.adql.expressions.builder import Builder
@@ -22,7 +23,6 @@ from qserv_py.adql.geometry.areas import PREFIX, area_restriction
 from qserv_py.adql.geometry.forms import GeometricForms, is_form
 from qserv_py.adql.geometry.relations import Relations
 from qserv_py.adql.geometry.shapes import build_shape, region_shape
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import Call, Expr, InUnit, ShapeKind
 from qserv_py.adql.units import UnitError, conversion, read_vounit
@@ -57,7 +57,7 @@ def call(node: Any, builder: Builder) -> Expr:
     return _call_by_types(function, arguments, place, builder.failures)
 
 
-def _call_by_types(function: Function, arguments: Sequence[Expr], place: int | None, failures: Failures) -> Expr:
+def _call_by_types(function: Function, arguments: Sequence[Expr], place: int | None, failures: ErrorFactory) -> Expr:
     """Return a call of the table, which may mean another one for arguments of other types."""
     kinds = [argument.type for argument in arguments]
     if function is FUNCTIONS["DIV"] and len(kinds) == 2 and all(kind is not None and kind.is_integer for kind in kinds):
@@ -113,7 +113,7 @@ def in_unit(parts: Sequence[Any], place: int | None, builder: Builder) -> Expr:
     return InUnit(type=DataType.DOUBLE, operand=as_double(operand), factor=factor, shift=shift, unit=unit, offset=place)
 
 
-def _conversion(operand: Expr, unit: str, failures: Failures) -> tuple[float, float]:
+def _conversion(operand: Expr, unit: str, failures: ErrorFactory) -> tuple[float, float]:
     """Return the factor and the shift that give a value in a unit."""
     read_vounit(unit)
     given = meaning_of(operand).unit

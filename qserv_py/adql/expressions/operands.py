@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.functions import FUNCTIONS
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Cast, Expr, Literal, Query, SetQuery, Shape
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError
@@ -98,7 +98,7 @@ def _converted(expr: Expr, kind: DataType) -> Expr:
 # operands
 
 
-def mismatch(message: str, culprit: Expr, node: Any, failures: Failures, *, hint: str = "") -> Exception:
+def mismatch(message: str, culprit: Expr, node: Any, failures: ErrorFactory, *, hint: str = "") -> Exception:
     """Return the error that an operand has the wrong type; ``node`` is its place where it has none of its own."""
     place = culprit.offset if culprit.offset is not None else node
     hint = hint or _conversion(culprit.type)
@@ -132,20 +132,20 @@ def type_of(expr: Expr) -> str:
     return "NULL" if expr.type is None else expr.type.names.adql
 
 
-def check_number(operand: Expr, what: str, node: Any, failures: Failures) -> None:
+def check_number(operand: Expr, what: str, node: Any, failures: ErrorFactory) -> None:
     """Refuse an operand that is no number."""
     if operand.type is not None and not operand.type.is_numeric:
         raise mismatch(f"{what} needs a number", operand, node, failures)
 
 
-def check_text(operands: Sequence[Expr], what: str, node: Any, failures: Failures) -> None:
+def check_text(operands: Sequence[Expr], what: str, node: Any, failures: ErrorFactory) -> None:
     """Refuse operands that are no text."""
     for operand in operands:
         if operand.type is not None and not operand.type.is_text:
             raise mismatch(f"{what} needs text", operand, node, failures)
 
 
-def common_operand_type(values: Sequence[Expr], what: str, node: Any, failures: Failures) -> DataType | None:
+def common_operand_type(values: Sequence[Expr], what: str, node: Any, failures: ErrorFactory) -> DataType | None:
     """Return the type that all values can have; None when all of them are NULL."""
     kind: DataType | None = None
     for value in values:

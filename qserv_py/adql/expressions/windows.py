@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlglot import exp
 
+from qserv_py.adql.error_places import ErrorFactory, offset_of
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.operands import mismatch
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, AGGREGATES
-from qserv_py.adql.places import Failures, offset_of
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import Aggregate, Expr, Window
 from qserv_py.adql.walks import contains_window, is_stable
@@ -82,7 +82,7 @@ def _function(node: Any, builder: Builder) -> tuple[str, DataType | None, Sequen
     return built.name, built.type, [built.operand] if built.operand is not None else []
 
 
-def _type_of(name: str, arguments: Sequence[Expr], node: Any, failures: Failures) -> DataType | None:
+def _type_of(name: str, arguments: Sequence[Expr], node: Any, failures: ErrorFactory) -> DataType | None:
     if name in AGGREGATE_FUNCTIONS:
         raise failures.unsupported(
             f"{AGGREGATE_FUNCTIONS[name].name} with OVER is not answered",
@@ -120,7 +120,7 @@ def _order_key(part: Any, builder: Builder) -> tuple[Expr, bool]:
     return builder.value(part.this), descending
 
 
-def _frame(spec: Any, node: Any, failures: Failures) -> str:
+def _frame(spec: Any, node: Any, failures: ErrorFactory) -> str:
     """Return a frame as SQL, made of its known words and numbers."""
     if spec is None:
         return ""
@@ -137,7 +137,7 @@ _LONGEST_BORDER = 18
 """Digits of a number of rows; PostgreSQL and DuckDB take a BIGINT."""
 
 
-def _border(spec: Any, end: str, node: Any, failures: Failures) -> str:
+def _border(spec: Any, end: str, node: Any, failures: ErrorFactory) -> str:
     border, side = spec.args[end], str(spec.args.get(f"{end}_side") or "").upper()
     if isinstance(border, exp.Literal) and not border.is_string and str(border.this).isdecimal():
         text = str(border.this).lstrip("0") or "0"

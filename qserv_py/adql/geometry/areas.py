@@ -13,10 +13,10 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.blocks.scope import Scope, table_ref
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.builder import Builder
 from qserv_py.adql.expressions.constants import constant_number
 from qserv_py.adql.geometry.forms import GeometricForms
-from qserv_py.adql.places import Failures
 from qserv_py.adql.text.tokens import MARK
 from qserv_py.adql.tree import ColumnRef, Comparison, Expr, InQuery, Logic, TableSource
 from qserv_py.catalog.model import ChildTable, Column, DirectorTable, MatchTable, Table
@@ -162,7 +162,7 @@ def _by_its_director(source: TableSource, node: Any, builder: Builder) -> Expr:
 
 
 def _nothing_to_restrict(written: str, place: int | None, builder: Builder) -> Exception:
-    failures: Failures = builder.failures
+    failures: ErrorFactory = builder.failures
     if builder.scope.optional:
         return failures.unsupported(
             f"{written} restricts no table that an outer join may fill with NULL",

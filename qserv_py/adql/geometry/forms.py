@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 
 from qserv_py.adql.blocks.scope import Scope, table_ref
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.calls import checked_call
 from qserv_py.adql.expressions.constants import constant_number
 from qserv_py.adql.expressions.operands import as_double
@@ -20,7 +21,6 @@ from qserv_py.adql.geometry.measures import MEASURES, Measures
 from qserv_py.adql.geometry.relations import Relations, angle_between, doubles
 from qserv_py.adql.geometry.shapes import as_point, build_shape, check_hemisphere, constant_shape
 from qserv_py.adql.geometry.sphere import is_convex
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import (
     Between,
     Call,
@@ -54,7 +54,7 @@ class GeometricForms:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.failures: Failures = scope.failures
+        self.failures: ErrorFactory = scope.failures
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
         """Return what a call stands for.

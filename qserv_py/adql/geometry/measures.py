@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.calls import checked_call
 from qserv_py.adql.expressions.operands import as_double
 from qserv_py.adql.functions import FORMS
@@ -13,7 +14,6 @@ from qserv_py.adql.geometry.frames import ROTATIONS, between, frame_named
 from qserv_py.adql.geometry.relations import doubles
 from qserv_py.adql.geometry.shapes import as_point, as_shape, check_hemisphere, constant_shape, literal_shape
 from qserv_py.adql.geometry.sphere import area, centroid, rotated
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Case, Expr, IsNull, Literal, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import UnknownFunctionError
@@ -25,7 +25,7 @@ _SIGNATURES = {form.name.upper(): form.signature for form in FORMS}
 class Measures:
     """Builds what is asked of one shape."""
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: ErrorFactory) -> None:
         self.failures = failures
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.calls import checked_call
 from qserv_py.adql.expressions.constants import constant_number
 from qserv_py.adql.expressions.operands import as_double
@@ -26,7 +27,6 @@ from qserv_py.adql.geometry.shapes import (
     literal_shape,
 )
 from qserv_py.adql.geometry.sphere import BORDER, rotated
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Cast, Comparison, Expr, InShape, Literal, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError, UnknownFunctionError
@@ -43,7 +43,7 @@ def doubles(shape: Shape) -> Shape:
 class Relations:
     """Builds what is said of two shapes."""
 
-    def __init__(self, failures: Failures) -> None:
+    def __init__(self, failures: ErrorFactory) -> None:
         self.failures = failures
 
     def build(self, name: str, arguments: Sequence[Expr], place: int | None) -> Expr:
@@ -126,7 +126,7 @@ class Relations:
         return angle_between(numbers, place, self.failures)
 
 
-def angle_between(numbers: Sequence[Expr], place: int | None, failures: Failures) -> Expr:
+def angle_between(numbers: Sequence[Expr], place: int | None, failures: ErrorFactory) -> Expr:
     """Return the angle between two positions, each of two numbers."""
     call = checked_call(DISTANCE, numbers, place, failures)
     values = [constant_number(number) for number in numbers]

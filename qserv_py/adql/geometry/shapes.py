@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qserv_py.adql.blocks.metadata import meaning_of
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.constants import constant_number, degrees_hint
 from qserv_py.adql.functions.shapes import COORDINATE, REGION_OF_TEXT
 from qserv_py.adql.geometry.region_text import numbers_of, reason
 from qserv_py.adql.geometry.sphere import body_of, corners_of_box
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Call, Expr, Literal, Shape, ShapeKind
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import TypeMismatchError, UnknownFunctionError
@@ -31,7 +31,7 @@ _FORMS = {
 _NUMBERS = {ShapeKind.POINT: 2, ShapeKind.CIRCLE: 3, ShapeKind.BOX: 4}
 
 
-def build_shape(kind: ShapeKind, arguments: Sequence[Expr], failures: Failures, offset: int | None) -> Shape:
+def build_shape(kind: ShapeKind, arguments: Sequence[Expr], failures: ErrorFactory, offset: int | None) -> Shape:
     """Return the shape that a call of POINT, CIRCLE, BOX or POLYGON makes.
 
     Raises
@@ -68,7 +68,7 @@ def literal_shape(numbers: Sequence[float], offset: int | None) -> Shape:
     return Shape(type=kind.datatype, kind=kind, numbers=values, offset=offset)
 
 
-def region_shape(arguments: Sequence[Expr], failures: Failures, offset: int | None) -> Shape:
+def region_shape(arguments: Sequence[Expr], failures: ErrorFactory, offset: int | None) -> Shape:
     """Return the shape that ``REGION('...')`` writes.
 
     Raises
@@ -89,7 +89,7 @@ def region_shape(arguments: Sequence[Expr], failures: Failures, offset: int | No
     return shape_of_text(text, failures, arguments[0].offset)
 
 
-def shape_of_text(text: str, failures: Failures, offset: int | None) -> Shape:
+def shape_of_text(text: str, failures: ErrorFactory, offset: int | None) -> Shape:
     """Return the shape that a constant text writes."""
     numbers = numbers_of(text)
     if numbers is None:
@@ -160,7 +160,7 @@ def constant_shape(shape: Expr) -> tuple[float, ...] | None:
     return corners_of_box(*numbers) if box else tuple(numbers)
 
 
-def check_hemisphere(shape: Expr, failures: Failures) -> None:
+def check_hemisphere(shape: Expr, failures: ErrorFactory) -> None:
     """Refuse a constant polygon that no hemisphere around the middle of its vertices holds."""
     numbers = constant_shape(shape)
     if numbers is not None and body_of(numbers) is None:
@@ -169,7 +169,7 @@ def check_hemisphere(shape: Expr, failures: Failures) -> None:
         )
 
 
-def _without_frame(arguments: Sequence[Expr], failures: Failures) -> Sequence[Expr]:
+def _without_frame(arguments: Sequence[Expr], failures: ErrorFactory) -> Sequence[Expr]:
     """Drop the coordinate system, the deprecated first argument; only ICRS is understood."""
     if not arguments or not isinstance(arguments[0], Literal) or not isinstance(arguments[0].value, str):
         return arguments
@@ -200,7 +200,7 @@ def _flatten(arguments: Sequence[Expr], kind: ShapeKind) -> list[Expr]:
     return numbers
 
 
-def check_declinations(values: Iterable[float | None], what: str, place: int | None, failures: Failures) -> None:
+def check_declinations(values: Iterable[float | None], what: str, place: int | None, failures: ErrorFactory) -> None:
     """Refuse a constant declination beyond the poles; None stands for one that is not constant."""
     for value in values:
         if value is not None and not -90 <= value <= 90:
@@ -212,7 +212,7 @@ def check_declinations(values: Iterable[float | None], what: str, place: int | N
             )
 
 
-def _check_constants(shape: Shape, failures: Failures) -> None:
+def _check_constants(shape: Shape, failures: ErrorFactory) -> None:
     values = [constant_number(number) for number in shape.numbers]
     sizes = values[2:] if shape.kind in {ShapeKind.CIRCLE, ShapeKind.BOX} else []
     latitudes = values[1::2] if shape.kind in {ShapeKind.POINT, ShapeKind.POLYGON} else values[1:2]

@@ -15,8 +15,8 @@ from support.catalogs import plan, resolved
 from support.engines import Engines, Row, assert_alike, open_engines
 from support.postgres import TestServer
 
+from qserv_py.adql.error_places import ErrorFactory
 from qserv_py.adql.expressions.casts import time_constant
-from qserv_py.adql.places import Failures
 from qserv_py.adql.tree import Literal
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import QueryNotSupportedError, TypeMismatchError
@@ -271,7 +271,7 @@ def test_times_from_texts(engines: Engines, text: str) -> None:
     ours = engines.both("CAST(CAST(label AS TIMESTAMP) AS VARCHAR)", {"label": text})
     assert ours[0] == ours[1]
     try:
-        time_constant(Literal(type=DataType.TEXT, value=text), Failures(""))
+        time_constant(Literal(type=DataType.TEXT, value=text), ErrorFactory(""))
     except TypeMismatchError:
         assert ours[0] == "error"
     else:

@@ -26,7 +26,7 @@ def parts_besides(node: Any, known: Collection[str]) -> list[str]:
     return [key for key, value in node.args.items() if value not in (None, [], False) and key not in known]
 
 
-class Failures:
+class ErrorFactory:
     """Makes errors that carry the query's text."""
 
     def __init__(self, text: str) -> None:
