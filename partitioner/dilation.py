@@ -1,4 +1,4 @@
-"""What lies within a radius of cells: around a region, and along the border of a chunk.
+"""Finds the cells within a radius of others: around a region, and along the border of a chunk.
 
 Both answers hold a little more than they must and never less. They rest on one fact (see ``overlap``): no way of length
 ``r`` leads from a cell that is wider than ``r`` past the cells that touch it. So a region grows by one cell of such an

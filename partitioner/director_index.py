@@ -1,4 +1,7 @@
-"""The director index: id to ``healpix29``, as sorted runs of arrays that may be memory maps of files.
+"""The director index: it tells the ``healpix29`` of an id, from sorted runs of arrays that may be memory maps of files.
+
+For example, ``objectId = 4711`` is looked up here; its ``healpix29`` lies in the range of one chunk, and only this
+chunk is asked.
 
 Ids are int64, or UTF-8 text as numpy's fixed-width bytes (whose order is that of the code points). A look-up is a
 binary search in each run whose span the id falls into. Of a director with unique ids the runs of a table never share

@@ -1,4 +1,7 @@
-"""Which chunks need a copy of a row: every other chunk that comes within the family's overlap of its position.
+"""Finds the chunks that need a copy of a row: every other chunk within the family's overlap of the row's position.
+
+For example, with an overlap of 10 arc seconds a star 2 arc seconds from the border of its chunk is copied beside the
+chunk on the other side, and a star in the middle is not copied.
 
 The sphere is looked at in cells of one order, fine enough to cost little and coarse enough that a disc around any
 point of a cell stays within the cell and those that touch it. So a row's candidates are the chunks in the block of up

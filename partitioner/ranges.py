@@ -1,4 +1,8 @@
-"""Sets of order-29 cells as sorted, disjoint ranges ``[first, end)``: what a region of the sky is to the planner."""
+"""Sets of order-29 cells as sorted, disjoint ranges ``[first, end)``; the planner keeps regions of the sky so.
+
+For example, the cells 4 and 5 of order 0 touch in this numbering, and together are the one range
+``[4 * 4**29, 6 * 4**29)``.
+"""
 
 from __future__ import annotations
 

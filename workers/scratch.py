@@ -1,5 +1,8 @@
 """Scratch relations: rows that a query brings to a worker, in a table of their own for the time of the query.
 
+For example, 100,000 uploaded positions that are joined with ``Object`` are copied to each worker once; the statements
+of the query read them there, and the table is dropped when the query ends.
+
 ``put`` copies an Arrow table into an unlogged table of the schema ``qserv_scratch`` and commits, so every connection
 of the reader sees it; ``drop`` removes it. Names are never used twice. Whoever makes scratch relations on a worker
 holds an advisory lock there, under the number that begins their names. When the process dies PostgreSQL frees the lock,

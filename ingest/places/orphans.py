@@ -1,4 +1,7 @@
-"""Child rows without a director's row: placed by their own position, and their keys remembered.
+"""Child rows without a director's row (orphans): placed by their own position, and their keys remembered.
+
+For example, two detections carry the object's id 8, which no object has. The first one's position decides the chunk for
+both, so that a join of detections by this id stays in one chunk.
 
 Joins by key stay in one chunk, so equal keys stand in one chunk: of a key that the director does not have, the first
 row decides, in whichever child table it is. The keys of orphans with their cells are index runs of their child table,

@@ -1,4 +1,4 @@
-"""Reading chunks: the registry's binary columns become arrays, some milliseconds for 100,000 chunks."""
+"""Reads chunks from the registry: its binary columns become arrays, in some milliseconds for 100,000 chunks."""
 
 from __future__ import annotations
 

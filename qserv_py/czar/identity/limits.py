@@ -2,7 +2,8 @@
 
 A limit is found in this order: what the rules say of the user; else the largest value that they say of any of the
 user's groups; else, for one who has proven nothing, what they say of ``anonymous``; else ``default``; else the values
-here.
+here. For example, when the groups ``a`` and ``b`` may have 10 and 20 rows, a user in both may have 20, and a user for
+whom the rules say 5 may have 5.
 """
 
 from __future__ import annotations

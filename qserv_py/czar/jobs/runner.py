@@ -1,4 +1,4 @@
-"""The part of the service of jobs that runs them: it claims them in their turn, watches them, ends them, sweeps.
+"""Runs the jobs of a service: claims them in their turn, watches and ends them, and removes what is over.
 
 All state that matters is in the registry's job table; this process only remembers which queries it runs itself. One
 thread, the dispatcher, claims jobs, writes down their progress and sweeps; each running job has a thread of its own.
