@@ -69,7 +69,7 @@ class IngestJob:
 
     @property
     def spool_dir(self) -> Path:
-        """Directory of the rows on their way."""
+        """Directory in which the rows wait until they are written as parts."""
         return self.destination.spool_dir(self.transaction_id)
 
 

@@ -100,7 +100,7 @@ def _translated(path: Path, format: InputFormat, act: Callable[[], Made]) -> Mad
 
 
 class _CountedReader:
-    """A reader whose failures name the file, and whose rows are held against what the file says of their number."""
+    """A reader whose failures name the file, and whose rows are compared with the number that the file states."""
 
     def __init__(self, path: Path, format: InputFormat, inner: Reader) -> None:
         self._path = path

@@ -193,7 +193,7 @@ def _any_has(texts: pa.Array, mark: str) -> bool:
 
 
 def _too_large(texts: pa.Array, numbers: pa.Array) -> BoolArray:
-    """Return which texts became infinite and do not say so."""
+    """Return which texts became infinite numbers although they are not written as infinity: ``1e999``."""
     infinite = numpy_mask(pc.is_inf(numbers))
     if infinite.any():
         infinite &= ~numpy_mask(pc.match_substring_regex(texts, _INFINITE))
@@ -201,7 +201,7 @@ def _too_large(texts: pa.Array, numbers: pa.Array) -> BoolArray:
 
 
 def _bent(texts: pa.Array, numbers: pa.Array, target: pa.DataType) -> BoolArray:
-    """Return which whole numbers in texts are not the numbers that they became."""
+    """Return which whole numbers in texts were changed by the conversion: 2**53 + 1 has no double."""
     large = numpy_mask(pc.greater_equal(pc.abs(numbers), float(1 << _EXACT_BITS[target])))
     for place in np.flatnonzero(large).tolist():
         text = texts[place].as_py()

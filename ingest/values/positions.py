@@ -1,4 +1,4 @@
-"""Positions of input files to degrees, ICRS: units converted, frames held against their use, odd ones told of."""
+"""Converts positions of input files to degrees, ICRS: frames are checked, and odd positions are reported."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class FilePositions:
         return []
 
     def _unit(self, coordinate: Coordinate, position: Position, about: Mapping[str, str]) -> str:
-        """Return the unit of a coordinate in the file: what the file says goes before what the schema says."""
+        """Return the unit of a coordinate in the file: the one that the file states, or else the schema's."""
         said = Said(**{key: about[key] for key in _SAID if key in about})
         if problem := problem_of(coordinate, said, form=position.format, is_served=False):
             raise ContributionError(

@@ -170,7 +170,7 @@ def match_columns(
 ) -> dict[str, str]:
     """Return for each column of a table the column of a file that has its name, whatever the case.
 
-    A name in the same case goes before one that differs in it. ``told`` is what the file says of its columns.
+    A name that agrees in case, too, is preferred. ``told`` is what the file says of its columns.
     """
     matched: dict[str, str] = {}
     extra: list[str] = []

@@ -1,4 +1,4 @@
-"""Units that a file declares, held against those of the table."""
+"""Compares the units that a file declares with those of the table."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from qserv_py.workers.server_programs import server_account
 from qserv_py.workers.server_setup import READER, server_conninfo
 
 READER_OPTIONS = "-c client_connection_check_interval=2s"
-"""A statement whose czar was killed ends, instead of running on for nobody."""
+"""Options of the reader's connections: PostgreSQL ends a statement when the czar that sent it has died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

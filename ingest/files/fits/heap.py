@@ -49,7 +49,7 @@ class Heap:
     size: int
 
     def descriptors(self, cells: Array, *, letter: str, bits: int) -> Descriptors:
-        """Return the descriptors of a column, held against the size of the heap.
+        """Return the descriptors of a column, checked against the size of the heap.
 
         Parameters
         ----------

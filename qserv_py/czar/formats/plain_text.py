@@ -1,4 +1,4 @@
-"""A table for people; the widths of its columns come from the first rows, later values may stick out."""
+"""A table for people; the widths of its columns come from the first rows; later values may be wider."""
 
 from __future__ import annotations
 

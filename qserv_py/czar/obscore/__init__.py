@@ -1,1 +1,1 @@
-"""``ivoa.ObsCore``: observations as ObsCore 1.1 describes them, of the registry or of a table of one's own."""
+"""``ivoa.ObsCore``: observations as ObsCore 1.1 describes them, from the registry's images or a named table."""

@@ -1,4 +1,4 @@
-"""A table of one's own as ``ivoa.ObsCore``: the operator names it in ``settings.yaml``.
+"""Serves a table as ``ivoa.ObsCore`` when the operator names it in ``settings.yaml``.
 
 Nothing is copied: the database ``ivoa`` shows the table under another name, with the rows of the same snapshot, and
 whoever may not read its database does not see it. Where the standard says what a column means, it is served so.

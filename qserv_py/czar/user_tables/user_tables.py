@@ -117,7 +117,7 @@ class UserTables:
         *,
         limits: Limits,
     ) -> UserTable:
-        """Add rows to a table of one's own; its file is written again, and queries see it before or after.
+        """Add rows to a table of the user's own. Its file is written anew; queries see none of the rows, or all.
 
         Parameters
         ----------
@@ -165,7 +165,7 @@ class UserTables:
         return user_tables.list_user_tables(self._registry, owner=identity.user, groups=identity.groups)
 
     def find(self, identity: Identity, name: str) -> UserTable:
-        """Return a table of one's own by its name in any case; NotFoundError if there is none."""
+        """Return a table of the user's own by its name in any case; NotFoundError if there is none."""
         for table in self.tables(identity):
             if table.owner == identity.user and table.name.lower() == name.lower():
                 return table
@@ -176,14 +176,14 @@ class UserTables:
         return user_tables.kept_bytes(self._registry, identity.user)
 
     def drop(self, identity: Identity, name: str) -> None:
-        """Remove a table of one's own; queries that read it go on. NotFoundError if there is none."""
+        """Remove a table of the user's own; queries that read it go on. NotFoundError if there is none."""
         file = user_tables.delete_user_table(self._registry, owner=_owner(identity), name=name)
         if file is None:
             raise NotFoundError(f'you have no table "{name}"')
         (self._directory / file).unlink(missing_ok=True)
 
     def share(self, identity: Identity, name: str, grantee: Grantee, *, shared: bool = True) -> UserTable:
-        """Let a user or a group read a table of one's own, or with ``shared`` False no longer; return it as it is now.
+        """Let a user or a group read a table of the user's own, or with ``shared`` False no longer; return the table.
 
         Raises
         ------

@@ -65,7 +65,7 @@ def headers_of(error: QservError) -> dict[str, str]:
 
 
 def public_text(error: QservError) -> str:
-    """Return what a user may read of an error; the details of a defect of ours stay in the log."""
+    """Return what a user may read of an error; the details of an InternalError stay in the log."""
     if isinstance(error, InternalError):
         return f"{error.message}\nHINT: This is a defect of the service; its log has the details."
     return error.render()
@@ -106,7 +106,7 @@ def _challenging(error: QservError, reply: Response) -> Response:
 
 
 def http_error_reply(request: Request, error: Exception) -> Response:
-    """Return the reply to a request that no route takes; a handler of Starlette's."""
+    """Return the reply to a request that no route takes; Starlette calls this handler."""
     assert isinstance(error, HTTPException)
     code, text = {
         404: ("not_found", "there is nothing at this address"),
@@ -117,7 +117,7 @@ def http_error_reply(request: Request, error: Exception) -> Response:
 
 
 def handled_error_reply(request: Request, error: Exception) -> Response:
-    """Return the reply to an error of ours that a route raised; a handler of Starlette's."""
+    """Return the reply to a QservError that a route raised; Starlette calls this handler."""
     assert isinstance(error, QservError)
     return error_reply(request.url.path, error)
 

@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 
 
 class BrokenResultError(Exception):
-    """A result broke off in a format that cannot say so; the server breaks the connection."""
+    """A result broke off in a format that has no place for an error; the server breaks the connection."""
 
 
 class SyncQuery:
