@@ -242,9 +242,9 @@ class ScratchStore:
 
 @contextmanager
 def _ended_by(cancel: Cancel, connection: Connection) -> Iterator[None]:
-    """End the statements of a connection when the query is to end; whoever says so does not wait for the server.
+    """End the statements of a connection when the query is cancelled; ``cancel()`` does not wait for the server.
 
-    A connection that was told is closed: it might hear it in the middle of the next query's rows.
+    A connection whose statement was cancelled is closed: the request might reach it during the next query.
     """
     lock = threading.Lock()
     used = [connection]

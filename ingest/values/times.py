@@ -67,7 +67,7 @@ def _checked(times: pa.Array, outside: BoolArray, finer: BoolArray, rules: Value
 
 
 def _of_arrow(values: pa.Array) -> tuple[pa.Array, BoolArray, BoolArray]:
-    """Return Arrow's times in microseconds, which of them 64 bits cannot hold, and which were rounded."""
+    """Return Arrow's times in microseconds, which of them are beyond the years 1 to 9999, and which were rounded."""
     kind = values.type
     nowhere: BoolArray = np.zeros(len(values), dtype=np.bool_)
     absent = values.is_null().to_numpy(zero_copy_only=False)

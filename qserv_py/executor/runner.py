@@ -137,7 +137,7 @@ class ShardRun:
     def stop(self) -> None:
         """End the statements, without waiting for them; ``batches`` then ends with the reason.
 
-        DuckDB leaves a stream where its statement ended or failed, without a word to whoever fills it; the threads
+        When a statement of DuckDB ends or fails, those who fill its input stream do not hear of it; the threads
         would wait for a reader, and hold connections that later queries need.
         """
         self._coming.close()
