@@ -1,29 +1,22 @@
-"""``qserv grant``, ``revoke`` and ``token`` as processes."""
+"""``qserv grant``, ``revoke`` and ``token``, as processes and without."""
 
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import Done, in_a_process, in_this_process
 from support.ingested import add_small
 
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.identity.tokens import verify_token
 from qserv_py.errors import AuthenticationError
 
-QSERV = [sys.executable, "-m", "qserv_py.cli.main"]
 
-
-def qserv(cluster: Cluster, *arguments: str) -> tuple[int, str, str]:
-    environment = {**os.environ, "NO_COLOR": "1", "QSERV_CLUSTER": str(cluster.config.directory)}
-    done = subprocess.run([*QSERV, *arguments], capture_output=True, env=environment, text=True, timeout=120)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+def qserv(cluster: Cluster, *arguments: str) -> Done:
+    return in_this_process(*arguments, cluster=cluster)
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +38,25 @@ def audit(cluster: Cluster) -> list[dict[str, object]]:
 
 def test_grants(granted: Cluster) -> None:
     assert readers(granted) == ["public"]
-    code, shown, remark = qserv(granted, "grant", "Granted", "--to", "group:survey", "--to", "user:alice")
+    code, shown, remark = in_a_process(
+        "grant", "Granted", "--to", "group:survey", "--to", "user:alice", cluster=granted
+    )
     assert (code, shown) == (0, "")
     assert remark == (
         "granted can be read by group:survey, public, user:alice.\n"
         "It is still public: qserv revoke granted --from public closes it to others.\n"
     )
-    assert qserv(granted, "revoke", "granted", "--from", "public")[0] == 0
+    assert in_a_process("revoke", "granted", "--from", "public", cluster=granted)[0] == 0
     assert readers(granted) == ["group:survey", "user:alice"]
-    code, _, remark = qserv(granted, "grant", "granted", "--to", "group:survey")
+    code, _, remark = in_a_process("grant", "granted", "--to", "group:survey", cluster=granted)
     assert (code, remark.splitlines()[0]) == (0, "granted was granted to group:survey before.")
-    code, _, remark = qserv(granted, "revoke", "granted", "--from", "public")
+    code, _, remark = in_a_process("revoke", "granted", "--from", "public", cluster=granted)
     assert (code, remark.splitlines()[0]) == (0, "granted was not granted to public before.")
-    code, _, remark = qserv(granted, "revoke", "granted", "--from", "group:survey", "--from", "user:alice")
+    code, _, remark = in_a_process(
+        "revoke", "granted", "--from", "group:survey", "--from", "user:alice", cluster=granted
+    )
     assert (code, remark) == (0, "granted can be read by the operator alone.\n")
-    assert qserv(granted, "grant", "granted", "--to", "public")[0] == 0
+    assert in_a_process("grant", "granted", "--to", "public", cluster=granted)[0] == 0
     changes = [(line["event"], line["grantee"]) for line in audit(granted) if line.get("database") == "granted"]
     assert changes == [
         ("grant", "group:survey"),

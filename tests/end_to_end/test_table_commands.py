@@ -1,24 +1,18 @@
-"""``qserv table`` as a process."""
+"""``qserv table``, as a process and without."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import Done, in_a_process, in_this_process
 
 from qserv_py.czar.cluster import Cluster
 
 
-def qserv(cluster: Cluster, *arguments: str) -> tuple[int, str, str]:
-    environment = {**os.environ, "NO_COLOR": "1", "QSERV_CLUSTER": str(cluster.config.directory)}
-    command = [sys.executable, "-m", "qserv_py.cli.main", "table", *arguments]
-    done = subprocess.run(command, capture_output=True, env=environment, text=True, timeout=120)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
+def qserv(cluster: Cluster, *arguments: str) -> Done:
+    return in_a_process("table", *arguments, cluster=cluster)
 
 
 @pytest.fixture
@@ -60,6 +54,7 @@ def test_a_table_from_its_making_to_its_end(cluster: Cluster, targets: str) -> N
     ],
 )
 def test_errors(cluster: Cluster, targets: str, arguments: list[str], code: int, message: str) -> None:
-    got, shown, error = qserv(cluster, *(targets if text == "FILE" else text for text in arguments))
+    given = (targets if text == "FILE" else text for text in arguments)
+    got, shown, error = in_this_process("table", *given, cluster=cluster)
     assert (got, shown) == (code, ""), error
     assert message in error

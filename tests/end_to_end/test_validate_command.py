@@ -1,29 +1,15 @@
-"""``qserv validate`` as a process: against a cluster, and without one."""
+"""``qserv validate``, as a process and without: against a cluster, and without one."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import in_a_process, in_this_process
 from support.ingested import add_small
 
 from qserv_py.czar.cluster import Cluster
-
-QSERV = [sys.executable, "-m", "qserv_py.cli.main"]
-
-
-def qserv(*arguments: str, cluster: Cluster | None = None, text: bytes = b"") -> tuple[int, str, str]:
-    environment = {**os.environ, "NO_COLOR": "1"}
-    environment.pop("QSERV_CLUSTER", None)
-    if cluster is not None:
-        environment["QSERV_CLUSTER"] = str(cluster.config.directory)
-    done = subprocess.run([*QSERV, *arguments], input=text, capture_output=True, env=environment, timeout=120)
-    assert b"Traceback" not in done.stderr
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +18,20 @@ def published(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Clu
     for name in ("checked", "unready"):
         directory = tmp_path_factory.mktemp(name)
         add_small(cluster, directory, name)
-    assert qserv("publish", "checked", cluster=cluster)[0] == 0
+    assert in_this_process("publish", "checked", cluster=cluster)[0] == 0
     return cluster
 
 
 def test_names_are_those_of_the_cluster(published: Cluster) -> None:
     right = "SELECT o.objectId, COUNT(*) AS n FROM checked.Object AS o GROUP BY o.objectId"
-    assert qserv("validate", right, cluster=published) == (0, "", "The query is valid.\n")
+    assert in_this_process("validate", right, cluster=published) == (0, "", "The query is valid.\n")
     for described in ("SHOW TABLES FROM checked", "SELECT table_name FROM tap_schema.tables"):
-        assert qserv("validate", described, cluster=published) == (0, "", "The query is valid.\n")
-    code, shown, _ = qserv("validate", "SELECT objectId FROM checked.Objekt", cluster=published)
+        assert in_this_process("validate", described, cluster=published) == (0, "", "The query is valid.\n")
+    code, shown, _ = in_this_process("validate", "SELECT objectId FROM checked.Objekt", cluster=published)
     assert code == 7
     assert shown.startswith('ADQL line 1, column 22: table "checked.Objekt" is not known\n')
     assert 'HINT: Did you mean "checked.Object"?' in shown
-    code, shown, _ = qserv("validate", "SELECT objectId FROM unready.Object", cluster=published)
+    code, shown, _ = in_this_process("validate", "SELECT objectId FROM unready.Object", cluster=published)
     assert code == 7
     assert 'database "unready" is not published' in shown
 
@@ -59,7 +45,7 @@ def test_a_collection_against_a_cluster(published: Cluster, tmp_path: Path) -> N
     collection = "\n".join([*map(json.dumps, lines), '{"id": "cut'])
     (tmp_path / "queries.jsonl").write_text(collection)
     arguments = ("validate", "--mode", "strict", "--jsonl")
-    code, shown, remark = qserv(*arguments, str(tmp_path / "queries.jsonl"), cluster=published)
+    code, shown, remark = in_this_process(*arguments, str(tmp_path / "queries.jsonl"), cluster=published)
     assert code == 7
     assert remark == "4 statements, 3 with problems.\n"
     records = [json.loads(line) for line in shown.splitlines()]
@@ -77,19 +63,19 @@ def test_a_collection_against_a_cluster(published: Cluster, tmp_path: Path) -> N
         "hint": 'Did you mean "objectId"?',
     }
     assert records[3]["error"]["message"].startswith("line 4, column 8 is not JSON: ")
-    assert qserv(*arguments, "-", cluster=published, text=collection.encode()) == (code, shown, remark)
+    assert in_a_process(*arguments, "-", cluster=published, text=collection.encode()) == (code, shown, remark)
 
 
 def test_the_cluster_may_be_named_before_or_after_the_command(published: Cluster) -> None:
     directory = str(published.config.directory)
     query = "SELECT objectId FROM checked.Object"
-    assert qserv("validate", "--cluster", directory, query)[0] == 0
-    assert qserv("--cluster", directory, "validate", query)[0] == 0
+    assert in_a_process("validate", "--cluster", directory, query)[0] == 0
+    assert in_a_process("--cluster", directory, "validate", query)[0] == 0
 
 
 def test_the_grammar_needs_no_cluster() -> None:
     query = "SELECT anything FROM anywhere"
-    assert qserv("validate", "--syntax-only", query) == (0, "", "The query is valid.\n")
-    code, shown, remark = qserv("validate", query)
+    assert in_a_process("validate", "--syntax-only", query) == (0, "", "The query is valid.\n")
+    code, shown, remark = in_this_process("validate", query)
     assert (code, shown) == (2, "")
     assert remark.startswith("ERROR: no cluster was named")
