@@ -41,7 +41,7 @@ class WcsFit:
     """References of the pairs that were used."""
 
     rms_arcsec: float
-    """Of the pairs' residuals per axis."""
+    """Of the pairs' residuals per axis, those of uncertain pairs scaled to the median error."""
 
 
 def solve_wcs(
@@ -54,6 +54,8 @@ def solve_wcs(
     search_arcsec: float = 10.0,
     match_arcsec: float = 1.0,
     max_order: int = 3,
+    error_arcsec: npt.ArrayLike = 0.0,
+    reference_error_arcsec: npt.ArrayLike = 0.0,
 ) -> WcsFit:
     """Return coordinates that bring sources onto their references, from a guess that is a few arc seconds off.
 
@@ -74,6 +76,9 @@ def solve_wcs(
         Of a pair, after the offset.
     max_order
         Of the polynomial, 1 to 5.
+    error_arcsec, reference_error_arcsec
+        Of the positions of sources and references on an axis, one or a number each; where they are not known, all count
+        alike.
 
     Raises
     ------
@@ -90,12 +95,17 @@ def solve_wcs(
     at_ra, at_dec = vectors(ra=ra, dec=dec)
     if not 1 <= max_order <= _MAX_ORDER or not match_arcsec > 0 or not search_arcsec > 0:
         raise KernelArgumentError(f"order {max_order}, within {match_arcsec} of {search_arcsec} arc seconds")
+    errors = [
+        np.broadcast_to(np.asarray(error, float), each.shape)
+        for error, each in ((error_arcsec, at_x), (reference_error_arcsec, at_ra))
+    ]
     wcs = _voted(guess, at_x, at_y, at_ra, at_dec, search_arcsec, match_arcsec)
     for radius in (2 * match_arcsec, match_arcsec, match_arcsec):
         pairs = mutual_pairs(*wcs.to_sky(at_x, at_y), at_ra, at_dec, radius_arcsec=radius)
-        fit = fit_wcs(guess, at_x[pairs[0]], at_y[pairs[0]], at_ra[pairs[1]], at_dec[pairs[1]], order=1)
-        wcs = fit.wcs
-    best = fit_wcs(guess, at_x[pairs[0]], at_y[pairs[0]], at_ra[pairs[1]], at_dec[pairs[1]], max_order=max_order)
+        columns = at_x[pairs[0]], at_y[pairs[0]], at_ra[pairs[1]], at_dec[pairs[1]]
+        error = np.hypot(errors[0][pairs[0]], errors[1][pairs[1]])
+        wcs = fit_wcs(guess, *columns, order=1, error_arcsec=error).wcs
+    best = fit_wcs(guess, *columns, max_order=max_order, error_arcsec=error)
     return replace(best, sources=pairs[0][best.sources], references=pairs[1][best.references])
 
 
@@ -108,6 +118,7 @@ def fit_wcs(
     *,
     order: int | None = None,
     max_order: int = 3,
+    error_arcsec: npt.ArrayLike = 0.0,
 ) -> WcsFit:
     """Return coordinates from pairs, outliers beyond 4 sigmas left out.
 
@@ -121,13 +132,15 @@ def fit_wcs(
         Of the polynomial; None for the one, up to ``max_order``, that the residuals ask for.
     max_order
         1 to 5.
+    error_arcsec
+        Of the distance of pairs on an axis, one or a number each; where it is not known, all count alike.
 
     Raises
     ------
     NoFitError
         If there are too few pairs, or they stand in a line.
     """
-    columns = vectors(x=x, y=y, ra=ra, dec=dec)
+    columns = (*vectors(x=x, y=y, ra=ra, dec=dec), _relative(error_arcsec, np.shape(x)))
     if order is not None:
         return _clipped_fit(guess, columns, order)
     fits = [_clipped_fit(guess, columns, 1)]
@@ -140,6 +153,16 @@ def fit_wcs(
     return min(fits, key=lambda fit: _criterion(fit.wcs, columns, bound))
 
 
+def _relative(error: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
+    """Return errors in units of their median: what residuals are divided by; 1 where errors are not known."""
+    each = np.broadcast_to(np.asarray(error, float), shape).reshape(-1)
+    known = np.isfinite(each) & (each > 0)
+    if not known.all():
+        return np.ones(each.size)
+    relative: FloatArray = each / np.median(each) if each.size else np.ones(0)
+    return relative
+
+
 def _criterion(wcs: Wcs, columns: Sequence[FloatArray], bound: float) -> float:
     """Return the Bayesian information criterion of a fit, squared residuals cut at a bound."""
     square = _residuals(wcs, columns) ** 2
@@ -148,11 +171,11 @@ def _criterion(wcs: Wcs, columns: Sequence[FloatArray], bound: float) -> float:
 
 
 def _residuals(wcs: Wcs, columns: Sequence[FloatArray]) -> Array:
-    """Return how far sources are from their references, arc seconds, shape (2, n)."""
-    x, y, ra, dec = columns
+    """Return how far sources are from their references, arc seconds of a pair with the median error, shape (2, n)."""
+    x, y, ra, dec, relative = columns
     sky = to_plane(*wcs.to_sky(x, y), ra0=wcs.ra0, dec0=wcs.dec0)
     reference = to_plane(ra, dec, ra0=wcs.ra0, dec0=wcs.dec0)
-    return 3600 * (np.stack(sky) - np.stack(reference))
+    return 3600 * (np.stack(sky) - np.stack(reference)) / relative
 
 
 def _voted(
@@ -196,11 +219,11 @@ def _voted(
 def _clipped_fit(guess: Wcs, columns: Sequence[FloatArray], order: int) -> WcsFit:
     if not 1 <= order <= _MAX_ORDER:
         raise KernelArgumentError(f"a WCS of order {order}; 1 to {_MAX_ORDER} are possible")
-    x, y, ra, dec = columns
+    x, y, ra, dec, _ = columns
     keep = np.isfinite(x) & np.isfinite(y) & np.isfinite(ra) & np.isfinite(dec)
     wcs, rms = guess, 0.0
     for _ in range(_ROUNDS):
-        wcs = _fit_once(guess, x[keep], y[keep], ra[keep], dec[keep], order)
+        wcs = _fit_once(guess, tuple(each[keep] for each in columns), order)
         d = _residuals(wcs, columns)
         # of the larger of both axes: outliers move the fit, and then the rest is off by the same, on one axis perhaps
         sigma = float(np.median(np.max(np.abs(d[:, keep]), axis=0))) / _MEDIAN_OF_LARGER
@@ -214,7 +237,8 @@ def _clipped_fit(guess: Wcs, columns: Sequence[FloatArray], order: int) -> WcsFi
     return WcsFit(wcs=wcs, sources=rows, references=rows, rms_arcsec=rms)
 
 
-def _fit_once(guess: Wcs, x: FloatArray, y: FloatArray, ra: FloatArray, dec: FloatArray, order: int) -> Wcs:
+def _fit_once(guess: Wcs, columns: Sequence[FloatArray], order: int) -> Wcs:
+    x, y, ra, dec, relative = columns
     powers = powers_of(order)
     if len(x) < len(powers):
         raise NoFitError(
@@ -227,7 +251,7 @@ def _fit_once(guess: Wcs, x: FloatArray, y: FloatArray, ra: FloatArray, dec: Flo
     ra0, dec0 = guess.ra0, guess.dec0
     for _ in range(5):  # until the tangent point is where the tangent pixel looks
         plane = np.stack(to_plane(ra, dec, ra0=ra0, dec0=dec0), axis=1)
-        solution, _, rank, _ = np.linalg.lstsq(design, plane, rcond=1e-10)
+        solution, _, rank, _ = np.linalg.lstsq(design / relative[:, None], plane / relative[:, None], rcond=1e-10)
         if rank < len(powers) or not np.isfinite(solution).all():
             raise NoFitError(f"{len(x)} pairs stand so that they do not determine a WCS of order {order}")
         moved = from_plane(solution[:1, 0], solution[:1, 1], ra0=ra0, dec0=dec0)

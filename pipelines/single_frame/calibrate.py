@@ -26,6 +26,7 @@ _UNCLEAN = int(Flag.EDGE | Flag.NO_DATA | Flag.NOT_CONVERGED | Flag.TOO_LARGE)
 _SPOILT = int(Plane.SAT | Plane.BAD | Plane.CR | Plane.SUSPECT | Plane.NO_DATA)
 _SAME_STAR_ARCSEC = 0.5
 _GRID = 20
+_LEAST_ERROR = 0.005  # pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,10 @@ def fit_astrometry(table: Any, references: References, guess: Wcs, options: Opti
         )
     rows = rows[np.argsort(-np.asarray(table["psf_flux"])[rows])]
     x, y = (np.asarray(table[axis])[rows] for axis in ("x", "y"))
-    fit = _solve(guess, (x, y), references, options)
+    # Beside the noise a position has the error of the PSF, so bright stars count no more than that allows.
+    scale = 3600 * float(np.sqrt(np.abs(np.linalg.det(guess.cd))))
+    noise = np.hypot(*(np.asarray(table[f"{axis}_error"])[rows] for axis in ("x", "y"))) / np.sqrt(2)
+    fit = _solve(guess, (x, y), references, options, error_arcsec=scale * np.hypot(noise, _LEAST_ERROR))
     if len(fit.sources) < options.least_references:
         raise NoFitError(f"{len(fit.sources)} stars fit their references; {options.least_references} are needed")
     used = np.zeros(len(table), bool)
@@ -148,7 +152,9 @@ def references_near(references: References, guess: Wcs, shape: tuple[int, int], 
     return within(references, guess, shape, margin_pixels=2 * options.search_arcsec / scale)
 
 
-def _solve(guess: Wcs, at: tuple[FloatArray, FloatArray], references: References, options: Options) -> WcsFit:
+def _solve(
+    guess: Wcs, at: tuple[FloatArray, FloatArray], references: References, options: Options, *, error_arcsec: FloatArray
+) -> WcsFit:
     """Fit on top of the guess's own distortion, which knows the optics: an affine change is mostly all it needs."""
     u, v = straightened(guess, *at)
     fit = solve_wcs(
@@ -160,6 +166,8 @@ def _solve(guess: Wcs, at: tuple[FloatArray, FloatArray], references: References
         search_arcsec=options.search_arcsec,
         match_arcsec=options.match_arcsec,
         max_order=options.max_order,
+        error_arcsec=error_arcsec,
+        reference_error_arcsec=references.error_mas / 1000,
     )
     return replace(fit, wcs=bent(fit.wcs, guess, at))
 

@@ -123,6 +123,25 @@ def test_distortion_is_found() -> None:
     assert np.sqrt(np.mean(off**2)) < 1.5
 
 
+def test_pairs_count_by_their_errors() -> None:
+    truth, squares = rotated(40.0), np.zeros(2)
+    error, reference_error = np.where(np.arange(300) < 100, 1.0, 40.0), np.full(300, 5.0)  # mas
+    errors = {"error_arcsec": error / 1000, "reference_error_arcsec": reference_error / 1000}
+    for seed in range(8):
+        random = np.random.default_rng(seed)
+        x, y = random.uniform(0, SIDE, (2, 300))
+        ra, dec = truth.to_sky(x, y)
+        noise = random.normal(0, np.hypot(error, reference_error), (2, 300)) / 3.6e6
+        ra, dec = ra + noise[0] / np.cos(np.radians(dec)), dec + noise[1]
+        for k, known in enumerate((errors, {})):
+            fit = solve_wcs(truth, x, y, ra, dec, **known)
+            squares[k] += np.mean(apart_mas(fit.wcs.to_sky(*grid()), truth.to_sky(*grid())) ** 2) / 8
+    assert np.sqrt(squares[0]) < 1.6  # 100 pairs of 5.1 mas give 1.25 on both axes
+    assert squares[1] > 2 * squares[0]
+    part = solve_wcs(truth, x, y, ra, dec, error_arcsec=np.where(np.arange(300) == 7, np.nan, error))
+    assert len(part.sources) > 200  # where one error is not known all count alike
+
+
 def test_outliers_are_left_out() -> None:
     truth = rotated(10.0)
     x, y = grid()
