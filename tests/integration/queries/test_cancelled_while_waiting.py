@@ -15,14 +15,13 @@ import pytest
 from support.catalogues import Loaded
 from support.cluster import count_statements
 from support.slow_queries import SLOW
-from support.waiting import wait_until
+from support.waiting import AT_ONCE_S, wait_until
 
 from qserv_py.czar.answer import Answer
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.session import Session
 from qserv_py.errors import QueryCancelledError
 
-WITHIN_S = 0.5
 SHARDS_ALONE = "SELECT objectId FROM field.Object"
 MERGED = "SELECT COUNT(*) AS n FROM field.Object GROUP BY k ORDER BY n"
 MANY_STAGES = "SELECT TOP 5 a.objectId FROM field.Object a, field.Object b WHERE a.k = b.k"
@@ -72,7 +71,7 @@ def test_a_cancelled_query_that_waits_for_a_place_ends_at_once(busy: Session, ad
     cancelled_at = time.monotonic()
     waiting.answer.cancel()
     waiting.join(20)
-    assert waiting.ended_at - cancelled_at < WITHIN_S
+    assert waiting.ended_at - cancelled_at < AT_ONCE_S
     assert isinstance(waiting.failure, QueryCancelledError)
 
 
@@ -85,7 +84,7 @@ def test_queries_that_wait_for_a_thread_end_at_once(busy: Session) -> None:
         reader.answer.cancel()
     for reader in waiting:
         reader.join(20)
-        assert reader.ended_at - cancelled_at < 2 * WITHIN_S
+        assert reader.ended_at - cancelled_at < AT_ONCE_S
         assert isinstance(reader.failure, QueryCancelledError)
 
 
@@ -101,7 +100,7 @@ def test_control_c_ends_a_query_that_waits_for_a_place(busy: Session, adql: str)
     threading.Timer(0.3, press).start()
     with pytest.raises(KeyboardInterrupt):
         list(rows)
-    assert time.monotonic() - sent[0] < WITHIN_S
+    assert time.monotonic() - sent[0] < AT_ONCE_S
 
 
 def test_a_place_goes_to_the_next_when_one_who_waited_was_cancelled(cluster: Cluster, field: Loaded) -> None:
@@ -140,7 +139,7 @@ def test_a_query_ends_though_a_server_does_not_answer(cluster: Cluster, field: L
             cancelled_at = time.monotonic()
             reader.answer.cancel()
             reader.join(20)
-            assert reader.ended_at - cancelled_at < 2 * WITHIN_S
+            assert reader.ended_at - cancelled_at < AT_ONCE_S
         assert isinstance(reader.failure, QueryCancelledError)
     assert wait_until(lambda: count_statements(cluster) == 0)
 
@@ -150,7 +149,5 @@ def test_control_c_ends_the_command_and_its_statements(cluster: Cluster, field: 
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         assert wait_until(lambda: count_statements(cluster) > 0, seconds=60)
         process.send_signal(signal.SIGINT)
-        pressed_at = time.monotonic()
-        assert process.wait(timeout=20) == 130
-    assert time.monotonic() - pressed_at < 4 * WITHIN_S  # with the end of the interpreter
+        assert process.wait(timeout=AT_ONCE_S) == 130
     assert wait_until(lambda: count_statements(cluster) == 0)

@@ -33,6 +33,7 @@ from support.issuer import (
     jwk_of,
     running_issuer,
 )
+from support.waiting import AT_ONCE_S
 
 from qserv_py.czar.identity import fetch, issuer_keys
 from qserv_py.czar.identity.fetch import fetch_json
@@ -335,14 +336,14 @@ def test_a_slow_issuer_does_not_hold_up_who_has_a_known_key(issuer: Issuer, cloc
     check = verifier(issuer, clock)
     check.verify(issuer.token())
     clock.now += FRESH_S + 1
-    issuer.delay_s = 3.0
+    issuer.delay_s = 60.0
     slow = threading.Thread(target=check.verify, args=(issuer.token(),))
     slow.start()
     while len(issuer.requests) < 3:
         time.sleep(0.005)
     started = time.perf_counter()
     assert check.verify(issuer.token()).user == "alice"
-    assert time.perf_counter() - started < 1.0
+    assert time.perf_counter() - started < AT_ONCE_S
     issuer.stopped.set()
     slow.join()
 
@@ -450,7 +451,7 @@ def test_an_issuer_that_never_answers_costs_a_bounded_time(issuer: Issuer) -> No
     started = time.perf_counter()
     with pytest.raises(IdentityProviderError, match="does not answer") as caught:
         fetch_json(f"{issuer.url}/keys", timeout_s=0.3)
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < AT_ONCE_S
     assert "0.3 s" in caught.value.detail or "timed out" in caught.value.detail
 
 
@@ -459,7 +460,7 @@ def test_an_issuer_that_sends_a_byte_now_and_then_costs_a_bounded_time(issuer: I
     started = time.perf_counter()
     with pytest.raises(IdentityProviderError, match="does not answer") as caught:
         fetch_json(f"{issuer.url}/keys", timeout_s=0.4)
-    assert time.perf_counter() - started < 2.0
+    assert time.perf_counter() - started < AT_ONCE_S
     assert "it took more than 0.4 s" in caught.value.detail
 
 
@@ -543,4 +544,4 @@ def test_a_tls_handshake_that_never_ends_costs_a_bounded_time() -> None:
         started = time.perf_counter()
         with pytest.raises(IdentityProviderError, match="does not answer"):
             fetch_json(url, timeout_s=0.3)
-        assert time.perf_counter() - started < 2.0
+        assert time.perf_counter() - started < AT_ONCE_S
