@@ -13,7 +13,7 @@ from qserv_py.registry.statements import run, stream
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableLine:
-    """One table; rows and chunks are counted over its parts."""
+    """One table, by the counts that are kept when it is published."""
 
     database: str
     table: str
@@ -26,7 +26,10 @@ class TableLine:
     """Rows that are ingested and wait to be published."""
 
     chunks: int
+    """Published."""
+
     bytes: int
+    """Of the files of rows, published or waiting, without those of overlaps and of director indexes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -352,9 +352,13 @@ CREATE TABLE worker_rows (
     worker_id integer NOT NULL REFERENCES worker,
     database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
     rows bigint NOT NULL,
+    parts bigint NOT NULL DEFAULT 0,
+    bytes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (worker_id, database_id)
 );
-COMMENT ON TABLE worker_rows IS 'Rows of the committed chunk parts; new chunks go to the worker with the fewest.';
+COMMENT ON TABLE worker_rows IS 'Counts of the committed parts of a worker; new chunks go to the worker with the fewest rows.';
+COMMENT ON COLUMN worker_rows.rows IS 'Of chunk parts.';
+COMMENT ON COLUMN worker_rows.bytes IS 'Of chunk and overlap parts.';
 
 CREATE TABLE shard_snapshot (
     worker_id integer NOT NULL REFERENCES worker,

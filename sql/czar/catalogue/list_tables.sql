@@ -1,14 +1,18 @@
 -- sql/czar/catalogue/list_tables.sql
--- Rows and parts of each table; of databases that match, or of all when database is NULL.
+-- What queries see of each table, by the counts that are kept when it is published, and what waits to be published; of
+-- the database of a name, or of all when it is NULL. Only parts that wait are read one by one.
 -- Parameters: database (text).   Returns: one row a table.   Used by: registry.listing
 SELECT d.name, t.name, t.kind, d.state,
-       coalesce(sum(p.rows) FILTER (WHERE p.snapshot IS NOT NULL AND p.role IN ('chunk', 'ref')), 0)::bigint,
-       coalesce(sum(p.rows) FILTER (WHERE p.snapshot IS NULL AND p.role IN ('chunk', 'ref')), 0)::bigint,
-       count(DISTINCT p.chunk_id) FILTER (WHERE p.role = 'chunk'),
-       coalesce(sum(p.bytes), 0)::bigint
+       coalesce(s.total_rows, 0),
+       coalesce(w.rows, 0),
+       coalesce(octet_length(s.orders) / 2, 0),
+       coalesce(s.total_bytes, 0) + coalesce(w.bytes, 0)
   FROM catalog_database d
   JOIN catalog_table t USING (database_id)
-  LEFT JOIN part p USING (table_id)
+  LEFT JOIN table_snapshot s USING (table_id)
+  LEFT JOIN (SELECT table_id, sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes
+               FROM part
+              WHERE snapshot IS NULL AND role IN ('chunk', 'ref')
+              GROUP BY table_id) w USING (table_id)
  WHERE %(database)s::text IS NULL OR lower(d.name) = lower(%(database)s::text)
- GROUP BY d.name, d.state, t.table_id, t.name, t.kind, t.place
  ORDER BY d.name, t.place;

@@ -257,6 +257,27 @@ def test_lists_count_what_there_is(registry: Registry) -> None:
     assert transactions.worker_rows(registry) == {"w1": 10, "w2": 20}
 
 
+def test_lists_of_tables_and_workers_agree_with_the_parts(registry: Registry) -> None:
+    """The counts that are kept, against sums over everything."""
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    transactions.publish_snapshot(registry, "small")
+    ingest(registry, [part("Object", ONE, "w2", "g"), part("Object", ONE, "w2", "h")])
+    with registry.connection() as connection:
+        tables = connection.execute(
+            "SELECT t.name, coalesce(sum(rows) FILTER (WHERE snapshot IS NOT NULL), 0), coalesce(sum(p.bytes), 0)"
+            "  FROM catalog_table t LEFT JOIN part p ON p.table_id = t.table_id AND role IN ('chunk', 'ref')"
+            " GROUP BY t.table_id"
+        ).fetchall()
+        workers = connection.execute(
+            "SELECT w.name, count(p.part_id), coalesce(sum(p.bytes), 0)"
+            "  FROM worker w LEFT JOIN part p USING (worker_id)"
+            " GROUP BY w.worker_id"
+        ).fetchall()
+    assert sorted((line.table, line.rows, line.bytes) for line in list_tables(registry)) == sorted(tables)
+    assert sorted((line.worker, line.parts, line.bytes) for line in list_workers(registry)) == sorted(workers)
+    assert max(size for _, _, size in workers) > 0
+
+
 @pytest.fixture(scope="module")
 def shared_registry(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     conninfo = postgres_server.create_database()
