@@ -99,8 +99,7 @@ class RunningQuery:
         """How urgent it is; a query that has not been planned may turn out to be a look-up."""
         if self.kind is QueryKind.JOB:
             return Priority.JOB
-        is_small = self.plan is not None and self.plan.chunks <= MOST_CHUNKS_OF_LOOK_UP
-        return Priority.LOOK_UP if is_small else Priority.SCAN
+        return Priority.LOOK_UP if self.plan is not None and _is_look_up(self.plan) else Priority.SCAN
 
     @property
     def phase(self) -> QueryPhase:
@@ -112,15 +111,9 @@ class RunningQuery:
         """The snapshots that it reads, by the names of the databases; none until it has been planned."""
         if self.plan is None:
             return {}
-        slots = (
-            piece
-            for stage in self.plan.stages
-            if isinstance(stage, ShardStage)
-            for piece in stage.template.pieces
-            if isinstance(piece, RelationSlot)
-        )
+        stages = (stage for stage in self.plan.stages if isinstance(stage, ShardStage))
         known = self.plan.catalog.snapshots
-        names = sorted({slot.table.database for slot in slots} & known.keys())
+        names = sorted({slot.table.database for stage in stages for slot in _relations(stage)} & known.keys())
         return {name: known[name].number for name in names}
 
     @property
@@ -153,3 +146,16 @@ class RunningQuery:
                 on_progress(progress)
 
         return note
+
+
+def _is_look_up(plan: QueryPlan) -> bool:
+    """Whether a plan asks few chunks, and joins no tables without any: nothing bounds what such a join does."""
+    joins_whole_tables = any(
+        isinstance(stage, ShardStage) and stage.family is None and len(_relations(stage)) > 1 for stage in plan.stages
+    )
+    return plan.chunks <= MOST_CHUNKS_OF_LOOK_UP and not joins_whole_tables
+
+
+def _relations(stage: ShardStage) -> list[RelationSlot]:
+    """Return where the tables stand in a stage's statements."""
+    return [piece for piece in stage.template.pieces if isinstance(piece, RelationSlot)]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from support.catalogs import plan
 from support.waiting import wait_until
 
 from qserv_py.czar.identity.identity import ANONYMOUS, OPERATOR
@@ -114,6 +115,21 @@ def test_a_query_ends_when_another_process_says_so(queries: Queries) -> None:
         assert query.cancel.wait(5)
         assert query.cancel.reason.message == "the query was cancelled by the operator"
         assert not other.cancel.is_cancelled
+
+
+@pytest.mark.parametrize(
+    ("adql", "priority"),
+    [
+        ("SELECT ra FROM Object WHERE objectId = 5", Priority.LOOK_UP),
+        ("SELECT ra FROM Object", Priority.SCAN),
+        ("SELECT * FROM Visit", Priority.LOOK_UP),
+        ("SELECT COUNT(*) FROM Visit a, Visit b, Visit c", Priority.SCAN),
+    ],
+)
+def test_how_urgent_a_query_is_shows_in_its_plan(queries: Queries, adql: str, priority: Priority) -> None:
+    query = make(queries)
+    query.plan = plan(adql)
+    assert query.priority is priority
 
 
 def test_kinds(queries: Queries) -> None:
