@@ -12,6 +12,7 @@ place from now on. Three rules decide:
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -93,7 +94,8 @@ class Turns:
 
     def _next(self) -> Ticket | None:
         """Choose whose turn it is."""
-        possible = [priority for priority in Priority if self._has_room(priority) and self._first(priority)]
+        wanted = {ticket.priority for ticket in self._waiting}
+        possible = [priority for priority in Priority if priority in wanted and self._has_room(priority)]
         if not possible:
             return None
         overdue = [priority for priority in possible if self._passed[priority] >= PATIENCE]
@@ -111,7 +113,9 @@ class Turns:
             if limited <= priority
         )
 
-    def _first(self, priority: Priority) -> Ticket | None:
-        """Return who is first of those of a priority that wait."""
-        of_it = [ticket for ticket in self._waiting if ticket.priority is priority]
-        return min(of_it, key=lambda ticket: sum(held.who == ticket.who for held in self._held), default=None)
+    def _first(self, priority: Priority) -> Ticket:
+        """Return who is first of those of a priority that wait; there are some."""
+        holds = Counter(held.who for held in self._held)
+        return min(
+            (ticket for ticket in self._waiting if ticket.priority is priority), key=lambda ticket: holds[ticket.who]
+        )
