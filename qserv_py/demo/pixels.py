@@ -21,7 +21,7 @@ from qserv_py.extras import import_extra
 from qserv_py.ingest.publishing import publish_database
 
 if TYPE_CHECKING:
-    from qserv_py.ingest.butler.requests import Failure
+    from qserv_py.ingest.butler.requests import ButlerRequest, Failure
     from qserv_py.pipelines.survey.request import SurveyRequest
     from qserv_py.pipelines.workflow.control import RunView
     from qserv_py.pipelines.workflow.submission import Submission
@@ -210,18 +210,25 @@ def _seen_to_its_end(directory: Path, listener: DemoListener) -> RunView:
     return view
 
 
+def ingest_request(dataset_type: str, table: str) -> ButlerRequest:
+    """Return what is asked of an ingest of the pipelines' output, whose names are not all those of tables."""
+    from qserv_py.ingest.butler.requests import ButlerRequest
+
+    return ButlerRequest(collection=OUTPUT, dataset_type=dataset_type, database=place.PIXELS_DATABASE, table=table)
+
+
 def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> None:
     """Load what the pipelines made, and publish it."""
     from qserv_py.ingest.butler.prompt_schema import prompt_database
     from qserv_py.ingest.butler.repository import open_repository
-    from qserv_py.ingest.butler.requests import ButlerRequest, Tally
+    from qserv_py.ingest.butler.requests import Tally
     from qserv_py.ingest.butler.run import DatasetIngest
 
     def refuse(failure: Failure) -> None:
         raise failure.error
 
-    def load(dataset_type: str) -> Tally:
-        request = ButlerRequest(collection=OUTPUT, dataset_type=dataset_type, database=place.PIXELS_DATABASE)
+    def load(dataset_type: str, table: str) -> Tally:
+        request = ingest_request(dataset_type, table)
         with listener.progress(dataset_type) as progress:
             ingest = DatasetIngest(destination, repository, request, failed=refuse, progress=progress)
             ingest.run()
@@ -233,7 +240,7 @@ def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> N
     with open_destination(cluster) as destination, open_repository(str(options.repository)) as repository:
         destination.registry.add_database(prompt_database(place.PIXELS_DATABASE))
         for dataset_type, table in TABLES:
-            timed(listener, f"ingest {table}", partial(load, dataset_type), describe)
+            timed(listener, f"ingest {table}", partial(load, dataset_type, table), describe)
         timed(
             listener,
             "publish",

@@ -16,6 +16,7 @@ from support.butler_repository import ConvexPolygon, LonLat, UnitVector3d, squar
 from qserv_py.catalog.model import CzarTable
 from qserv_py.czar.obscore.images import ImageAccess, obscore_table
 from qserv_py.czar.tables.czar_tables import CzarTables
+from qserv_py.demo.pixels import TABLES, ingest_request
 from qserv_py.errors import ClusterError, ConfigError, NotFoundError, QservError, RepositoryError, UserError
 from qserv_py.extras import import_extra
 from qserv_py.ingest.butler.images import _outline
@@ -65,6 +66,13 @@ def test_an_extra_that_is_not_installed() -> None:
 def test_the_table_of_a_dataset_type(dataset_type: str, table: str | None, found: str) -> None:
     request = ButlerRequest(collection="c", dataset_type=dataset_type, database="prompt", table=table)
     assert choose_table(prompt_database("prompt"), request).name == found
+
+
+@pytest.mark.parametrize(("dataset_type", "table"), TABLES)
+def test_the_demo_says_which_table_each_of_its_datasets_fills(dataset_type: str, table: str) -> None:
+    request = ingest_request(dataset_type, table)
+    assert request.dataset_type == dataset_type
+    assert choose_table(prompt_database(request.database), request).name == table
 
 
 def test_no_table_of_a_dataset_type() -> None:
