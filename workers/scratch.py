@@ -32,6 +32,9 @@ SCRATCH_SCHEMA = "qserv_scratch"
 LOCK_TIMEOUT = "10s"
 """How long dropping waits for a cancelled statement that still reads the relation."""
 
+AGAIN_TIMEOUT = "20ms"
+"""How long dropping waits that is tried again: another query waits for it."""
+
 CANCEL_S = 5.0
 """How long a server may take to hear that a statement is to end."""
 
@@ -72,6 +75,9 @@ class ScratchStore:
         self._number = number
         self._most_bytes = most_bytes
         self._bytes: dict[str, int] = {}
+        self._unwanted: set[str] = set()
+        """Relations that are being dropped or could not be dropped yet; they count until they have gone."""
+
         self._idle: list[Connection] = []
         self._keeper: Connection | None = None
         self._lock = threading.Lock()
@@ -109,6 +115,7 @@ class ScratchStore:
         WorkerUnavailableError, WorkerError
             If the server does not answer or refuses the rows.
         """
+        self._drop(list(self._unwanted), AGAIN_TIMEOUT)
         self._reserve(name, rows.nbytes)
         try:
             self._hold_lock()
@@ -120,19 +127,24 @@ class ScratchStore:
             raise
 
     def drop(self, names: Sequence[str]) -> None:
-        """Drop scratch relations; what cannot be dropped now is left to ``close`` or to a sweep."""
+        """Drop scratch relations; what cannot be dropped now is tried again before the next ones, and by ``close``."""
         with self._lock:
             known = [name for name in names if name in self._bytes]
-        if not known:
+            self._unwanted.update(known)
+        self._drop(known, LOCK_TIMEOUT)
+
+    def _drop(self, names: Sequence[str], lock_timeout: str) -> None:
+        if not names:
             return
         with suppress(WorkerError, LimitError):
             with self._connection() as connection, connection.transaction():
-                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
-                relations = sql.SQL(", ").join([_identifier(name) for name in known])
+                connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(lock_timeout))
+                relations = sql.SQL(", ").join([_identifier(name) for name in names])
                 connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(relations))
             with self._lock:
-                for name in known:
+                for name in names:
                     self._bytes.pop(name, None)
+                    self._unwanted.discard(name)
 
     def close(self) -> None:
         """Drop what is left and close the connections; no query may be running."""
@@ -190,11 +202,17 @@ class ScratchStore:
                     return
                 except psycopg.Error:
                     self._keeper.close()
+                    self._keeper = None
             with self._translated_errors():
-                self._keeper = psycopg.connect(self._conninfo, autocommit=True)
-                # Sweep before the lock is held: PostgreSQL gives a session its own lock again and would sweep our own.
-                self._keeper.execute(load("worker/sweep_scratch").encode())
-                self._keeper.execute(load("worker/hold_scratch").encode(), {"czar": self._number})
+                keeper = psycopg.connect(self._conninfo, autocommit=True)
+                held = keeper.execute(load("worker/hold_scratch").encode(), {"czar": self._number}).fetchone()
+                if held == (True,):
+                    self._keeper = keeper
+                else:  # the server has not seen yet that our former connection is cut: it still holds the lock
+                    keeper.close()
+        # By another session: PostgreSQL gives one its own lock again, so the keeper would sweep what our queries read.
+        with self._connection() as connection:
+            connection.execute(load("worker/sweep_scratch").encode())
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
