@@ -147,10 +147,19 @@ def hear_cancels(connection: Connection) -> None:
 
 
 def cancels_heard(connection: Connection, *, czar: str) -> list[CancelOrder]:
-    """Return what a process was told since the last call; the registry is asked nothing."""
-    orders = []
-    for heard in connection.notifies(timeout=0):
-        told = json.loads(heard.payload)
-        if told["czar"] == czar:
-            orders.append(CancelOrder(czar=czar, query_id=told["query"], by_operator=told["by_operator"]))
-    return orders
+    """Return what a process was told since the last call; the registry is asked nothing.
+
+    What nobody of ours can have said is left out: one such message must not hide those that came with it.
+    """
+    orders = [_order(heard.payload) for heard in connection.notifies(timeout=0)]
+    return [order for order in orders if order is not None and order.czar == czar]
+
+
+def _order(payload: str) -> CancelOrder | None:
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        return None
+    if not isinstance(told, dict) or not isinstance(told.get("by_operator"), bool):
+        return None
+    return CancelOrder(czar=str(told.get("czar")), query_id=str(told.get("query")), by_operator=told["by_operator"])

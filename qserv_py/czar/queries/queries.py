@@ -11,7 +11,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from qserv_py.closing import Closing
@@ -66,9 +66,11 @@ class Queries(Closing):
         self._running: dict[str, RunningQuery] = {}
         self._news = threading.Condition()
         self._closing = threading.Event()
-        self._keeper: threading.Thread | None = None
-        self._sleeps = False
-        """Whether the keeper waits until something runs."""
+        self._keepers: list[threading.Thread] = []
+        """One holds time limits, which must not wait for the registry; one lets the registry know and hears of it."""
+
+        self._sleeping = 0
+        """How many of them wait until something runs."""
 
     def make(
         self,
@@ -118,11 +120,15 @@ class Queries(Closing):
             is_new = query.id not in self._running
             if is_new:
                 self._running[query.id] = query
-            if self._keeper is None:
-                self._keeper = threading.Thread(target=self._keep, name="qserv-queries", daemon=True)
-                self._keeper.start()
-            elif self._sleeps:
-                self._news.notify()
+            if not self._keepers:
+                self._keepers = [
+                    threading.Thread(target=self._keep, args=(work,), name="qserv-queries", daemon=True)
+                    for work in (self._hold_limits, self._tell_and_hear)
+                ]
+                for keeper in self._keepers:
+                    keeper.start()
+            elif self._sleeping:
+                self._news.notify_all()
         try:
             yield
         finally:
@@ -140,31 +146,36 @@ class Queries(Closing):
         """End the queries that run, and forget them."""
         with self._news:
             self._closing.set()
-            self._news.notify()
+            self._news.notify_all()
             running = list(self._running.values())
         for query in running:
             query.cancel.cancel(QueryCancelledError("the connection was closed while the query ran"))
-        if self._keeper is not None:
-            self._keeper.join()
+        for keeper in self._keepers:
+            keeper.join()
         self._register.close()
 
-    def _keep(self) -> None:
-        """Work until the end; the keeper's thread."""
+    def _keep(self, work: Callable[[list[RunningQuery]], None]) -> None:
+        """Do some work with what runs, again and again until the end; a keeper's thread."""
         while not self._closing.wait(LOOK_S):
             with self._news:
                 while not self._running and self._register.is_empty and not self._closing.is_set():
-                    self._sleeps = True
+                    self._sleeping += 1
                     self._news.wait()
-                self._sleeps = False
+                    self._sleeping -= 1
                 running = list(self._running.values())
-            now = time.monotonic()
-            for query in running:
-                if query.longest_s is not None and now - query.begun >= query.longest_s:
-                    query.cancel.cancel(query.late)
-            self._tell_and_hear([query for query in running if now - query.begun >= REGISTERED_S])
+            work(running)
+
+    def _hold_limits(self, running: list[RunningQuery]) -> None:
+        """End the queries whose time is up."""
+        now = time.monotonic()
+        for query in running:
+            if query.longest_s is not None and now - query.begun >= query.longest_s:
+                query.cancel.cancel(query.late)
 
     def _tell_and_hear(self, running: list[RunningQuery]) -> None:
         """Let the registry know what runs, and end what another process wants to end."""
+        now = time.monotonic()
+        running = [query for query in running if now - query.begun >= REGISTERED_S]
         known = {query.id: query for query in running}
         try:
             self._register.write(running)

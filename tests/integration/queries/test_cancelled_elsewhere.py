@@ -25,6 +25,7 @@ from qserv_py.czar.queries.running import QueryKind
 from qserv_py.czar.session import Session
 from qserv_py.errors import ClusterError, NotFoundError, QservError, QueryCancelledError
 from qserv_py.registry.connection import Registry
+from qserv_py.registry.queries import CancelOrder, cancels_heard, hear_cancels, tell_cancel
 
 ADA, BOB = (Identity(user=name, proof=Proof.TOKEN) for name in ("ada", "bob"))
 
@@ -173,3 +174,16 @@ def _ended(registry: Registry, query_id: str) -> bool:
     except NotFoundError:
         return False
     return True
+
+
+def test_what_nobody_of_ours_can_have_said_hides_no_order(cluster: Cluster) -> None:
+    order = CancelOrder(czar="c1", query_id="q1", by_operator=True)
+    with cluster.registry() as registry, registry.connection() as hearing, cluster.registry() as other:
+        hear_cancels(hearing)
+        with other.connection() as connection:
+            for told in ("[]", '"x"', "nonsense", "{}", '{"czar": "c1", "query": 5}', '{"by_operator": 1}', ""):
+                connection.execute("SELECT pg_notify('qserv_cancel_query', %s)", [told])
+        tell_cancel(other, order)
+        heard: list[CancelOrder] = []
+        assert wait_until(lambda: heard.extend(cancels_heard(hearing, czar="c1")) or heard)
+        assert heard == [order]

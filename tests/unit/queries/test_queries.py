@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -103,6 +104,24 @@ def test_time_limits_hold_while_the_registry_is_away(queries: Queries) -> None:
         assert query.cancel.wait(5)
         rows(queries).is_away = False
         assert wait_until(lambda: rows(queries).rows == {query.id})
+
+
+def test_time_limits_hold_while_the_registry_does_not_answer(queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    def write(_: list[RunningQuery]) -> None:
+        asked.set()
+        answers.wait(60)
+
+    monkeypatch.setattr(rows(queries), "write", write)
+    try:
+        with queries.running(make(queries)):
+            assert asked.wait(20)
+            query = make(queries, longest_s=0.2, late=LimitError("late"))
+            with queries.running(query):
+                assert query.cancel.wait(20)
+    finally:
+        answers.set()
 
 
 def test_a_query_ends_when_another_process_says_so(queries: Queries) -> None:
