@@ -76,7 +76,7 @@ class ScratchStore:
         self._most_bytes = most_bytes
         self._bytes: dict[str, int] = {}
         self._unwanted: set[str] = set()
-        """Relations that are being dropped or could not be dropped yet; they count until they have gone."""
+        """Relations that could not be dropped; they count until they have gone."""
 
         self._idle: list[Connection] = []
         self._keeper: Connection | None = None
@@ -115,7 +115,9 @@ class ScratchStore:
         WorkerUnavailableError, WorkerError
             If the server does not answer or refuses the rows.
         """
-        self._drop(list(self._unwanted), AGAIN_TIMEOUT)
+        with self._lock:
+            unwanted = list(self._unwanted)
+        self._drop(unwanted, AGAIN_TIMEOUT)
         self._reserve(name, rows.nbytes)
         try:
             self._hold_lock()
@@ -130,21 +132,24 @@ class ScratchStore:
         """Drop scratch relations; what cannot be dropped now is tried again before the next ones, and by ``close``."""
         with self._lock:
             known = [name for name in names if name in self._bytes]
-            self._unwanted.update(known)
         self._drop(known, LOCK_TIMEOUT)
 
     def _drop(self, names: Sequence[str], lock_timeout: str) -> None:
         if not names:
             return
-        with suppress(WorkerError, LimitError):
+        try:
             with self._connection() as connection, connection.transaction():
                 connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(lock_timeout))
                 relations = sql.SQL(", ").join([_identifier(name) for name in names])
                 connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(relations))
+        except (WorkerError, LimitError):
             with self._lock:
-                for name in names:
-                    self._bytes.pop(name, None)
-                    self._unwanted.discard(name)
+                self._unwanted.update(names)
+            return
+        with self._lock:
+            self._unwanted.difference_update(names)
+            for name in names:
+                self._bytes.pop(name, None)
 
     def close(self) -> None:
         """Drop what is left and close the connections; no query may be running."""

@@ -195,13 +195,11 @@ class Session(Closing):
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query and the rows of the tables that the czar holds."""
-        if not uploads:
-            view = self._views.view(identity)
-            if kept := view.plans.get(adql):
-                return kept, view.rows
-        parsed = parse(adql)
         for _ in range(MOST_CHANGES):
             view = self._views.view(identity)
+            if not uploads and (kept := view.plans.get(adql)):
+                return kept, view.rows
+            parsed = parse(adql)
             catalog, brought = self._names(parsed, view.catalog, uploads, identity)
             plan = self._plan_in(parsed, catalog)
             if plan is not None:

@@ -42,7 +42,10 @@ class Ticket:
 
     priority: Priority
     who: str
-    """Whose wish it is: those of one share what there is with those of others."""
+    """Whose wish it is.
+
+    Of two names the one that holds fewer places goes first: a name with a hundred tickets keeps no other one waiting.
+    """
 
 
 class Turns:

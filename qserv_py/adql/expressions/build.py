@@ -12,7 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from qserv_py.adql.blocks.scope import Scope
-from qserv_py.adql.error_places import ErrorFactory, offset_of
+from qserv_py.adql.error_places import ErrorFactory, offset_of, parts_besides
 from qserv_py.adql.expressions import aggregates, arithmetic, choices, conditions
 from qserv_py.adql.expressions.builder import Builder, Handler
 from qserv_py.adql.expressions.casts import cast
@@ -165,8 +165,7 @@ _PARTS = {
 def _has_more(node: Any) -> bool:
     """Whether a node has parts that its builder would pass over in silence; a query has its own that looks."""
     known = _PARTS.get(type(node), _USUAL_PARTS)
-    more = any(value not in (None, [], False) and key not in known for key, value in node.args.items())
-    return more and not isinstance(node, exp.Query)
+    return bool(parts_besides(node, known)) and not isinstance(node, exp.Query)
 
 
 def _condition_hint(value: Expr) -> str:

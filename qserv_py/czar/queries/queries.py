@@ -1,8 +1,9 @@
 """The queries that run in this process: the one place where they are made, watched and known.
 
-One thread, the keeper, ends those whose time is up and those that another process wants to end, and writes the others
-into the registry's table of running queries. It sleeps while nothing runs, and otherwise looks ten times a second: a
-query of a few milliseconds meets it rarely, and never waits for it.
+Two threads, the keepers, look at them ten times a second: one ends those whose time is up, the other writes them into
+the registry's table of running queries and ends those that another process wants to end. A registry that does not
+answer holds up the second one alone. Both sleep while nothing runs: a query of a few milliseconds meets them rarely,
+and never waits for them.
 """
 
 from __future__ import annotations
@@ -69,9 +70,6 @@ class Queries(Closing):
         self._keepers: list[threading.Thread] = []
         """One holds time limits, which must not wait for the registry; one lets the registry know and hears of it."""
 
-        self._sleeping = 0
-        """How many of them wait until something runs."""
-
     def make(
         self,
         *,
@@ -127,8 +125,7 @@ class Queries(Closing):
                 ]
                 for keeper in self._keepers:
                     keeper.start()
-            elif self._sleeping:
-                self._news.notify_all()
+            self._news.notify_all()
         try:
             yield
         finally:
@@ -159,9 +156,7 @@ class Queries(Closing):
         while not self._closing.wait(LOOK_S):
             with self._news:
                 while not self._running and self._register.is_empty and not self._closing.is_set():
-                    self._sleeping += 1
                     self._news.wait()
-                    self._sleeping -= 1
                 running = list(self._running.values())
             work(running)
 

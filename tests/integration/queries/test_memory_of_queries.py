@@ -84,6 +84,8 @@ def test_twelve_at_a_time_hold_no_more_than_the_process_may(session: Session) ->
         assert '"process_bytes" in settings.yaml' in refusal
     assert highest.seen <= 4 * one
     assert highest.taken == 0
+    with ThreadPoolExecutor(3) as threads:
+        assert list(threads.map(lambda _: count(session, 0), range(3))) == [expected[0]] * 3, "three have room"
     assert count(session, 3) == expected[3], "there is room again"
     other = highest.account()
     other.take(4 * one - 1)
