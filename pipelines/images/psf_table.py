@@ -14,7 +14,7 @@ from astropy.io import fits
 from qserv_py.errors import ImageFileError
 from qserv_py.pipelines.images.cards import cards_of, header_of
 from qserv_py.pipelines.images.exposure import HeaderValue
-from qserv_py.pipelines.kernels.psf import Psf, terms_of
+from qserv_py.pipelines.kernels.psf import Psf, powers_of_psf, terms_of
 
 _PLACES = {"PSFX0": "x0", "PSFY0": "y0", "PSFXSCAL": "scale_x", "PSFYSCAL": "scale_y"}
 
@@ -30,7 +30,7 @@ def psf_table(psf: Psf) -> fits.BinTableHDU:
         cards["PSFERR"] = float(psf.error)
     if psf.sampling > 1:
         cards["PSFSAMP"] = psf.sampling
-    powers = np.array([(i, j) for j in range(psf.order + 1) for i in range(psf.order + 1 - j)])  # the kernels' order
+    powers = np.array(powers_of_psf(psf.order))
     size = {"format": f"{shape[1] * shape[2]}D", "dim": f"({shape[2]},{shape[1]})"}
     columns = [
         fits.Column("I", "J", array=powers[:, 0]),

@@ -130,6 +130,11 @@ class Psf:
         return psf
 
 
+def powers_of_psf(order: int) -> list[tuple[int, int]]:
+    """Return the powers of x and y in a PSF's polynomial, in the order of its coefficients."""
+    return [(i, j) for j in range(order + 1) for i in range(order + 1 - j)]
+
+
 def terms_of(order: int) -> int:
     """Return how many terms a polynomial in x and y has."""
     return (order + 1) * (order + 2) // 2

@@ -22,7 +22,7 @@ from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.moments import windowed_positions
-from qserv_py.pipelines.kernels.psf import Psf, samples_of, terms_of
+from qserv_py.pipelines.kernels.psf import Psf, powers_of_psf, samples_of, terms_of
 from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 
 _MAD_TO_SIGMA = 1.4826
@@ -206,8 +206,7 @@ def _steadied(psf: Psf, stars: Array) -> Psf:
 def _powers(psf: Psf, x: Array, y: Array) -> FloatArray:
     """Return the terms of a PSF's polynomial at positions, shape (n, terms)."""
     u, v = (x - psf.x0) / psf.scale_x, (y - psf.y0) / psf.scale_y
-    each = [u**i * v**j for j in range(psf.order + 1) for i in range(psf.order + 1 - j)]
-    powers: FloatArray = np.stack(each, axis=1)
+    powers: FloatArray = np.stack([u**i * v**j for i, j in powers_of_psf(psf.order)], axis=1)
     return powers
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
+from qserv_py.pipelines.kernels.wcs import powers_of
 
 _CLIP = 4.0
 _DAMAGED = int(Flag.MASKED | Flag.EDGE)
@@ -24,7 +25,7 @@ class ApertureCorrection:
     """Flux in the aperture over flux under a model, as a polynomial of the position."""
 
     coefficients: FloatArray
-    """Of u**i v**j, i + j up to the order, in the order of ``_terms``."""
+    """Of u**i v**j, i + j up to the order, in the order of ``powers_of``: a lower order's terms come first."""
 
     order: int
     """Of the polynomial."""
@@ -105,8 +106,8 @@ def fit_aperture_correction(
         if (near == used).all() or near.sum() < terms.shape[1] + 2:
             break
         used = near
-    most, (order, fitted) = order, _simplest(terms[used] * weight[used, None], ratio[used] * weight[used], order)
-    terms = terms[:, _of_order(most, order)]
+    order, fitted = _simplest(terms[used] * weight[used, None], ratio[used] * weight[used], order)
+    terms = terms[:, : len(fitted)]
     scatter = float(np.std((ratio - terms @ fitted)[used]))
     return ApertureCorrection(
         coefficients=fitted, order=order, shape=shape, error=scatter / float(np.sqrt(used.sum())), used=used
@@ -124,7 +125,7 @@ def _simplest(terms: FloatArray, values: FloatArray, order: int) -> tuple[int, F
     """
     fits: list[tuple[float, int, FloatArray]] = []
     for each in range(order + 1):
-        part = terms[:, _of_order(order, each)]
+        part = terms[:, : len(powers_of(each))]
         fitted = np.asarray(np.linalg.lstsq(part, values, rcond=None)[0], np.float64)
         square = max(float(np.sum((values - part @ fitted) ** 2)), np.finfo(float).tiny)
         fits.append((float(len(values) * np.log(square) + part.shape[1] * np.log(len(values))), each, fitted))
@@ -139,15 +140,6 @@ def _near_median(values: FloatArray, of: npt.NDArray[np.bool_]) -> npt.NDArray[n
     return near
 
 
-def _powers(order: int) -> list[tuple[int, int]]:
-    return [(i, j) for i in range(order + 1) for j in range(order + 1 - i)]
-
-
-def _of_order(order: int, lower: int) -> npt.NDArray[np.bool_]:
-    """Return which terms of a polynomial are those of one of a lower order."""
-    return np.array([i + j <= lower for i, j in _powers(order)])
-
-
 def _terms(x: FloatArray, y: FloatArray, shape: tuple[int, int], order: int) -> FloatArray:
     u, v = (np.clip(2 * at / size - 1, -1, 1) for at, size in ((x, shape[1]), (y, shape[0])))
-    return np.stack([u**i * v**j for i, j in _powers(order)], axis=-1)
+    return np.stack([u**i * v**j for i, j in powers_of(order)], axis=-1)

@@ -56,9 +56,7 @@ def hit_widened(frame: Frame, hit: npt.NDArray[np.bool_], noise: FloatImage) -> 
     y, x = _beside(hit)
     seen = light[y, x] > _SEEN * noise[y, x]
     y, x = y[seen], x[seen]
-    offset = np.arange(-_AROUND, _AROUND + 1)
-    rows, columns = (y[:, None, None] + offset[:, None]), (x[:, None, None] + offset)
-    inside = (rows >= 0) & (columns >= 0) & (rows < hit.shape[0]) & (columns < hit.shape[1])
+    rows, columns, inside = _squares(y, x, _AROUND, hit.shape)
     at = np.where(inside, rows, 0), np.where(inside, columns, 0)
     squares = np.where(inside & ~hit[at], light[at], np.nan)
     level = np.nanmedian(squares, axis=(1, 2))  # of the pixel itself at least
@@ -86,14 +84,19 @@ def hit_beside_stars(
     return wide
 
 
+def _squares(
+    y: npt.NDArray[np.intp], x: npt.NDArray[np.intp], reach: int, shape: tuple[int, ...]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return rows and columns of the squares around pixels, shape (n, side, side), and which are inside of an image."""
+    offset = np.arange(-reach, reach + 1)
+    rows, columns = np.broadcast_arrays(y[:, None, None] + offset[:, None], x[:, None, None] + offset)
+    return rows, columns, (rows >= 0) & (columns >= 0) & (rows < shape[0]) & (columns < shape[1])
+
+
 def _beside(hit: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return rows and columns of the pixels that touch hits, a corner at least, and are none."""
     y, x = np.nonzero(hit)
-    step = np.arange(-1, 2)
-    rows, columns = (
-        at.ravel() for at in np.broadcast_arrays(y[:, None, None] + step[:, None], x[:, None, None] + step)
-    )
-    inside = (rows >= 0) & (columns >= 0) & (rows < hit.shape[0]) & (columns < hit.shape[1])
+    rows, columns, inside = _squares(y, x, 1, hit.shape)
     at = np.unique(rows[inside] * hit.shape[1] + columns[inside])
     at = at[~hit.ravel()[at]]
     return np.unravel_index(at, hit.shape)

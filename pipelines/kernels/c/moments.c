@@ -22,19 +22,22 @@ static double weight_of(const window *w, double det, double dx, double dy) {
     return exp(-0.5 * (w->yy * dx * dx - 2 * w->xy * dx * dy + w->xx * dy * dy) / det);
 }
 
+static inline void add_light(double light, double dx, double dy, sums *s) {
+    s->sum += light;
+    s->x += light * dx;
+    s->y += light * dy;
+    s->xx += light * dx * dx;
+    s->yy += light * dy * dy;
+    s->xy += light * dx * dy;
+}
+
 /* A window's moments over one pixel, its light the same all over it, about the window's middle. */
 static sums parts_of(const window *w, double det, double dx, double dy) {
     sums p = {0};
     for (int j = 0; j < PARTS; j++)
         for (int i = 0; i < PARTS; i++) {
             double u = dx + (i + 0.5) / PARTS - 0.5, v = dy + (j + 0.5) / PARTS - 0.5;
-            double weight = weight_of(w, det, u, v) / (PARTS * PARTS);
-            p.sum += weight;
-            p.x += weight * u;
-            p.y += weight * v;
-            p.xx += weight * u * u;
-            p.yy += weight * v * v;
-            p.xy += weight * u * v;
+            add_light(weight_of(w, det, u, v) / (PARTS * PARTS), u, v, &p);
         }
     return p;
 }
@@ -70,13 +73,7 @@ static sums sums_of(const qk_frame *f, const window *w, double x, double y, bool
                 add(&parts, light, &s);
                 continue;
             }
-            v *= light;
-            s.sum += v;
-            s.x += v * dx;
-            s.y += v * dy;
-            s.xx += v * dx * dx;
-            s.yy += v * dy * dy;
-            s.xy += v * dx * dy;
+            add_light(v * light, dx, dy, &s);
         }
     if (!(s.sum > 0)) {
         s.flags |= QK_FLAG_NO_DATA;
