@@ -1,7 +1,8 @@
 """The table of running queries of all processes of the cluster, with the snapshots that each query reads.
 
 A row belongs to one process, the *czar*, whose name stands in it and which holds an advisory lock of that name while it
-lives. Rows of processes that died are swept before anybody reads.
+lives. Rows of processes that died are swept before anybody reads: a while after it was first seen that nobody holds the
+lock, as a process whose connection was cut takes it anew.
 
 A query of another process is ended by a notification, which PostgreSQL sends to every connection that listens: the one
 that a process writes its rows with. Nothing is asked of the registry to hear it.
@@ -19,6 +20,9 @@ from psycopg.types.json import Jsonb
 
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.statements import Connection, lock_if_free, run
+
+GRACE_S = 3.0
+"""Seconds without a lock after which a process is dead; one that lives sees sooner that its connection broke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +91,26 @@ def lock_name(czar: str) -> str:
     return f"qserv czar {czar}"
 
 
-def sweep_queries(registry: Registry, *, besides: str = "") -> int:
-    """Remove the rows of processes that died; return the number of these processes."""
+def sweep_queries(registry: Registry, *, besides: str = "", grace_s: float = GRACE_S) -> int:
+    """Remove the rows of processes that died; return the number of these processes.
+
+    Parameters
+    ----------
+    registry
+        That of the cluster.
+    besides
+        A process that is left alone.
+    grace_s
+        Seconds for which nobody may have held the lock of a process before its rows go.
+    """
     with registry.connection() as connection:
         czars = [row[0] for row in run(connection, "query_czars") if row[0] != besides]
     swept = 0
     for czar in czars:
         with registry.connection() as connection, lock_if_free(connection, lock_name(czar)) as is_dead:
             if is_dead:
-                run(connection, "delete_queries", czar=czar, ids=None)
-                swept += 1
+                [(left,)] = run(connection, "sweep_queries", czar=czar, grace_s=grace_s)
+                swept += left == 0
     return swept
 
 

@@ -380,8 +380,10 @@ CREATE UNLOGGED TABLE query (
     text text NOT NULL,
     started_at timestamptz NOT NULL,
     snapshots jsonb NOT NULL,
+    lost_at timestamptz,
     PRIMARY KEY (czar, query_id)
 );
 COMMENT ON TABLE query IS 'Queries that have run for longer than a moment; unlogged, as none outlives a crash of this server.';
 COMMENT ON COLUMN query.czar IS 'Process that runs the query; it holds an advisory lock of this name while it lives.';
 COMMENT ON COLUMN query.snapshots IS 'Numbers of the snapshots that the query reads, by the database''s name.';
+COMMENT ON COLUMN query.lost_at IS 'When it was first seen that nobody holds the lock of its process; NULL while somebody does.';
