@@ -21,20 +21,20 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 import numpy as np
 import sep
 
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes, axes_of, kron_fluxes
-from qserv_py.pipelines.kernels.astrometry import solve_wcs
 from qserv_py.pipelines.kernels.background import background
+from qserv_py.pipelines.kernels.catalogues.astrometry import solve_wcs
+from qserv_py.pipelines.kernels.catalogues.matching import nearest_within
 from qserv_py.pipelines.kernels.cosmic_rays import find_cosmic_rays
 from qserv_py.pipelines.kernels.detection import detect
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.isr import Amplifier, remove_signature
-from qserv_py.pipelines.kernels.matching import nearest_within
-from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes, axes_of, kron_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments, windowed_positions
+from qserv_py.pipelines.kernels.measurement.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.stars import select_stars
 from qserv_py.pipelines.kernels.reference import isr as isr_reference
 from qserv_py.pipelines.kernels.scene import Scene, Simulated, psf_at, simulate
-from qserv_py.pipelines.kernels.stars import select_stars
 from qserv_py.pipelines.kernels.wcs import Wcs
 
 SCALE = 0.2  # arc seconds per pixel

@@ -51,8 +51,8 @@ from support.galsim_fields import (
 
 from qserv_py.errors import QservError
 from qserv_py.pipelines.images.exposure import Exposure
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 from qserv_py.pipelines.single_frame.source_table import source_table

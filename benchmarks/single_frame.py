@@ -37,9 +37,9 @@ from qserv_py.pipelines.images.wcs_cards import wcs_of
 from qserv_py.pipelines.instrument.exposures import ExposureInfo, mjd
 from qserv_py.pipelines.kernels.detection import gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.scene import Scene, simulate
 from qserv_py.pipelines.kernels.wcs import Wcs
 from qserv_py.pipelines.single_frame.calibrate_image import Calibrated, Options, calibrate, measure_image

@@ -22,7 +22,7 @@ from qserv_py.errors import NoFitError
 from qserv_py.pipelines.calibration.joint_fit import Anchors, Block, IntArray, Observations, joint_fit
 from qserv_py.pipelines.calibration.stars import Stars, reference_of, told_apart
 from qserv_py.pipelines.kernels._library import FloatArray
-from qserv_py.pipelines.kernels.astrometry import fit_wcs
+from qserv_py.pipelines.kernels.catalogues.astrometry import fit_wcs
 from qserv_py.pipelines.kernels.wcs import Wcs, from_plane, to_plane
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References

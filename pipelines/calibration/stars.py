@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import FloatArray
-from qserv_py.pipelines.kernels.matching import nearest_within
+from qserv_py.pipelines.kernels.catalogues.matching import nearest_within
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.calibrate import point_sources
 from qserv_py.pipelines.single_frame.references import References

@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import FloatArray
-from qserv_py.pipelines.kernels.astrometry import WcsFit, fit_wcs, solve_wcs
+from qserv_py.pipelines.kernels.catalogues.astrometry import WcsFit, fit_wcs, solve_wcs
+from qserv_py.pipelines.kernels.catalogues.matching import mutual_pairs
+from qserv_py.pipelines.kernels.catalogues.zero_point import ZeroPoint, fit_zero_point
 from qserv_py.pipelines.kernels.detection import Flag
-from qserv_py.pipelines.kernels.matching import mutual_pairs
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
-from qserv_py.pipelines.kernels.zero_point import ZeroPoint, fit_zero_point
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References, within
 

@@ -16,14 +16,14 @@ from astropy.table import Table
 
 from qserv_py.errors import ConfigError
 from qserv_py.pipelines.kernels._library import Array, FloatArray
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes, axes_of, kron_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes, axes_of, kron_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments, windowed_positions
+from qserv_py.pipelines.kernels.measurement.psf_photometry import PsfPhotometry, psf_photometry
+from qserv_py.pipelines.kernels.measurement.spread import spread_model
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import PointSpread
-from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
-from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.characterise import Characterised
 from qserv_py.pipelines.single_frame.interpolation import filled_light

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from qserv_py.errors import NoFitError
 from qserv_py.pipelines.kernels._library import Array, FloatArray
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Detections, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.psf_fit import PsfFit, fit_psf
+from qserv_py.pipelines.kernels.measurement.stars import select_stars
 from qserv_py.pipelines.kernels.psf import Psf, samples_of, sampling_of, terms_of
-from qserv_py.pipelines.kernels.psf_fit import PsfFit, fit_psf
-from qserv_py.pipelines.kernels.stars import select_stars
 
 _SIGMA_TO_FWHM = float(np.sqrt(8 * np.log(2)))
 _STAR_APERTURE = 1.6  # FWHM

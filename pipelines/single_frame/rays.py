@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from qserv_py.pipelines.kernels._library import Array, FloatImage
 from qserv_py.pipelines.kernels.detection import Detections, Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import PointSpread
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.single_frame.psf_model import Stars, thickness_of
 
 _THIN = 0.5  # of the thickness of stars: undersampled ones scatter down to 0.7

@@ -14,12 +14,12 @@ import numpy as np
 
 from qserv_py.pipelines.instrument.exposures import ExposureInfo, mjd
 from qserv_py.pipelines.kernels._library import Array, FloatArray
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.catalogues.zero_point import ZeroPoint
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
-from qserv_py.pipelines.kernels.zero_point import ZeroPoint
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.aperture_correction import ApertureCorrection
 from qserv_py.pipelines.single_frame.characterise import Characterised

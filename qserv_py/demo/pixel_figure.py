@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from qserv_py.demo.pixel_queries import BEST_IMAGE, COLOURS, POSITIONS, detections_of
-from qserv_py.pipelines.kernels.matching import mutual_pairs
+from qserv_py.pipelines.kernels.catalogues.matching import mutual_pairs
 from qserv_py.whole_file import whole_file
 
 if TYPE_CHECKING:

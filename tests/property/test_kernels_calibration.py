@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qserv_py.errors import KernelArgumentError, NoFitError
-from qserv_py.pipelines.kernels.astrometry import fit_wcs, solve_wcs
+from qserv_py.pipelines.kernels.catalogues.astrometry import fit_wcs, solve_wcs
+from qserv_py.pipelines.kernels.catalogues.zero_point import fit_zero_point
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
-from qserv_py.pipelines.kernels.zero_point import fit_zero_point
 
 SCALE = 0.2 / 3600
 SIDE = 2048

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qserv_py.errors import KernelArgumentError
-from qserv_py.pipelines.kernels.matching import mutual_pairs, nearest_within
+from qserv_py.pipelines.kernels.catalogues.matching import mutual_pairs, nearest_within
 
 RA = st.one_of(st.floats(-400, 800), st.floats(-1e-3, 1e-3), st.sampled_from([0.0, 360.0, 180.0, np.nan, np.inf]))
 DEC = st.one_of(st.floats(-90, 90), st.floats(89.999, 90), st.sampled_from([90.0, -90.0, 0.0, 91.0, np.nan]))

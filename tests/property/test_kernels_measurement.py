@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support.pixels import images, masked_images, usable
 
 from qserv_py.errors import KernelArgumentError
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes, axes_of, ellipse_fluxes, kron_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments, windowed_positions
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes, axes_of, ellipse_fluxes, kron_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments, windowed_positions
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.reference import measurement as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at

@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from support.pixels import masked_images, usable
 
 from qserv_py.errors import KernelArgumentError, NoFitError
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.background import background
 from qserv_py.pipelines.kernels.detection import Flag, detect, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import UNMEASURABLE, Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.psf_fit import _fit, fit_psf
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.stars import select_stars
 from qserv_py.pipelines.kernels.psf import Psf, samples_of
-from qserv_py.pipelines.kernels.psf_fit import _fit, fit_psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.reference import psf as reference
 from qserv_py.pipelines.kernels.scene import Scene, psf_at, simulate
-from qserv_py.pipelines.kernels.stars import select_stars
 
 
 def gaussian_psf(order: int = 1, side: int = 15, sigma: float = 1.6, sampling: int = 1) -> Psf:

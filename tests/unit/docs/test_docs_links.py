@@ -82,7 +82,7 @@ def test_every_bit_of_the_kernels_is_explained(title: str, kind: type[Plane] | t
 
 def test_every_function_of_the_kernels_is_there() -> None:
     section = (DOCS / "reference" / "kernels.md").read_text().split("## Functions\n", 1)[1].split("\n## ", 1)[0]
-    rows = re.findall(r"^\| `(\w+)` \| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([\w.]+)` \| ((?:`\w+`(?:, )?)+) \|", section, re.MULTILINE)
     assert len(rows) > 10
     for module, functions in rows:
         kernels = importlib.import_module(f"qserv_py.pipelines.kernels.{module}")

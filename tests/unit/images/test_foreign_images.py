@@ -13,12 +13,12 @@ from support.galsim_fields import draw, exposed, grid_of_stars
 
 from qserv_py.errors import KernelArgumentError, LimitError
 from qserv_py.pipelines.images.exposure import Exposure
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes, ellipse_fluxes
 from qserv_py.pipelines.kernels.cosmic_rays import find_cosmic_rays
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes, ellipse_fluxes
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 
 SHAPE = (300, 300)

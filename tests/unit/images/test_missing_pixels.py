@@ -11,9 +11,9 @@ import pytest
 from support.galsim_fields import bad_columns, draw, exposed, grid_of_stars, rows_near, summary_row
 
 from qserv_py.pipelines.images.exposure import Exposure
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import detect, gaussian_kernel
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 from qserv_py.pipelines.single_frame.interpolation import interpolate

@@ -15,11 +15,11 @@ from qserv_py.pipelines.images.psf_table import psf_of, psf_table
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.spread import spread_model
 from qserv_py.pipelines.kernels.psf import Psf, sampling_of
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
-from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 
 SIDE, SIZE, SEAM, NOISE = 25, 240, 120, 10.0

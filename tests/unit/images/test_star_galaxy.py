@@ -11,9 +11,9 @@ from support.galsim_fields import draw, exposed, grid_of_stars, rows_near, summa
 
 from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.spread import spread_model
 from qserv_py.pipelines.kernels.psf import Psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
-from qserv_py.pipelines.kernels.spread import spread_model
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 from qserv_py.pipelines.single_frame.source_table import source_table
 

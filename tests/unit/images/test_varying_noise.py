@@ -23,8 +23,8 @@ from support.galsim_fields import (
 from qserv_py.errors import KernelArgumentError, UnusableImageError
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.psf_fit import fit_psf
-from qserv_py.pipelines.kernels.psf_photometry import psf_photometry
+from qserv_py.pipelines.kernels.measurement.psf_fit import fit_psf
+from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.single_frame.calibrate_image import Measured, Options, measure_image
 
 SHAPE = (360, 360)

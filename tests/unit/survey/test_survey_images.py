@@ -12,10 +12,10 @@ from astropy.wcs import WCS
 
 from qserv_py.pipelines.instrument.exposures import ExposureInfo
 from qserv_py.pipelines.instrument.layout import make_camera
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.isr import MaskedImage, remove_signature
-from qserv_py.pipelines.kernels.moments import adaptive_moments
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.signature import without_crosstalk
 from qserv_py.pipelines.survey import readout

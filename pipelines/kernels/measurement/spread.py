@@ -8,8 +8,8 @@ from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels._library import Array, FloatArray
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
+from qserv_py.pipelines.kernels.measurement.psf_photometry import PsfPhotometry
 from qserv_py.pipelines.kernels.psf import PointSpread
-from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry
 
 _CHUNK = 512  # sources whose stamps are in memory at once
 _LEAST_VARIANCE = 0.25  # of what is stated: as in fits

@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels._library import (
     FloatArray,
     vectors,
 )
-from qserv_py.pipelines.kernels.matching import mutual_pairs
+from qserv_py.pipelines.kernels.catalogues.matching import mutual_pairs
 from qserv_py.pipelines.kernels.wcs import Wcs, from_plane, powers_of, to_plane
 
 _CLIP = 4.0  # sigmas

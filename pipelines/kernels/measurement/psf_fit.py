@@ -18,12 +18,12 @@ from qserv_py.pipelines.kernels._library import (
     pointer,
     vectors,
 )
-from qserv_py.pipelines.kernels.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.frame import Frame
-from qserv_py.pipelines.kernels.moments import windowed_positions
+from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
+from qserv_py.pipelines.kernels.measurement.moments import windowed_positions
+from qserv_py.pipelines.kernels.measurement.psf_photometry import PsfPhotometry, psf_photometry
 from qserv_py.pipelines.kernels.psf import Psf, powers_of_psf, samples_of, terms_of
-from qserv_py.pipelines.kernels.psf_photometry import PsfPhotometry, psf_photometry
 
 _MAD_TO_SIGMA = 1.4826
 _MOST_CONDITION = 1e6  # of the stars' places: beyond, they do not determine the terms
