@@ -55,7 +55,7 @@ from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
-from qserv_py.pipelines.single_frame.source_table import source_table
+from qserv_py.pipelines.single_frame.tables.source_table import source_table
 
 SEXTRACTOR = shutil.which("source-extractor")
 PSFEX = shutil.which("psfex")

@@ -43,15 +43,15 @@ from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.scene import Scene, simulate
 from qserv_py.pipelines.kernels.wcs import Wcs
 from qserv_py.pipelines.single_frame.calibrate_image import Calibrated, Options, calibrate, measure_image
-from qserv_py.pipelines.single_frame.characterise import characterise
-from qserv_py.pipelines.single_frame.combination import clipped_mean
-from qserv_py.pipelines.single_frame.defects import defects_of
-from qserv_py.pipelines.single_frame.flat_fields import as_response, normalised
+from qserv_py.pipelines.single_frame.characterisation.characterise import characterise
+from qserv_py.pipelines.single_frame.detrending.combination import clipped_mean
+from qserv_py.pipelines.single_frame.detrending.defects import defects_of
+from qserv_py.pipelines.single_frame.detrending.flat_fields import as_response, normalised
+from qserv_py.pipelines.single_frame.detrending.signature import Calibrations, as_masked_image, without_signature
 from qserv_py.pipelines.single_frame.references import proper_motions, references_at
-from qserv_py.pipelines.single_frame.signature import Calibrations, as_masked_image, without_signature
-from qserv_py.pipelines.single_frame.source_table import source_table
-from qserv_py.pipelines.single_frame.visit_tables import updated_summary
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_of_row
+from qserv_py.pipelines.single_frame.tables.source_table import source_table
+from qserv_py.pipelines.single_frame.tables.visit_tables import updated_summary
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_of_row
 from qserv_py.pipelines.survey.drawing import DRAWN, add_sources
 from qserv_py.pipelines.survey.request import SurveyRequest
 from qserv_py.pipelines.survey.run import simulate_survey

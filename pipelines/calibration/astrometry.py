@@ -26,7 +26,7 @@ from qserv_py.pipelines.kernels.catalogues.astrometry import fit_wcs
 from qserv_py.pipelines.kernels.wcs import Wcs, from_plane, to_plane
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.references import References
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns, wcs_of_row
 
 _MAS = 3.6e6
 _GRID = 20

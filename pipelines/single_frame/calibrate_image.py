@@ -18,17 +18,17 @@ from qserv_py.pipelines.instrument.exposures import ExposureInfo
 from qserv_py.pipelines.kernels._library import FloatArray
 from qserv_py.pipelines.kernels.background import Background
 from qserv_py.pipelines.single_frame import calibrate as fits
-from qserv_py.pipelines.single_frame import characterise as characters
 from qserv_py.pipelines.single_frame import measure as measures
 from qserv_py.pipelines.single_frame.aperture_correction import (
     ApertureCorrection,
     fit_aperture_correction,
     no_correction,
 )
-from qserv_py.pipelines.single_frame.characterise import Characterised
+from qserv_py.pipelines.single_frame.characterisation import characterise as characters
+from qserv_py.pipelines.single_frame.characterisation.characterise import Characterised
 from qserv_py.pipelines.single_frame.references import References
-from qserv_py.pipelines.single_frame.summary import Fiducials, summarise
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns
+from qserv_py.pipelines.single_frame.tables.summary import Fiducials, summarise
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns
 
 _CORRECTED = ("psf", "gauss")
 

@@ -25,7 +25,7 @@ from qserv_py.pipelines.kernels.measurement.spread import spread_model
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.options import option
-from qserv_py.pipelines.single_frame.characterise import Characterised
+from qserv_py.pipelines.single_frame.characterisation.characterise import Characterised
 from qserv_py.pipelines.single_frame.interpolation import filled_light
 
 CALIBRATION_RADIUS = 12.0

@@ -13,7 +13,6 @@ from lsst.utils.timer import timeMethod
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.instrument.exposures import ExposureInfo, mjd
 from qserv_py.pipelines.single_frame import calibrate as fits
-from qserv_py.pipelines.single_frame import characterise as characters
 from qserv_py.pipelines.single_frame import measure as measures
 from qserv_py.pipelines.single_frame.calibrate_image import (
     Measured,
@@ -22,8 +21,9 @@ from qserv_py.pipelines.single_frame.calibrate_image import (
     calibrate,
     measure_image,
 )
+from qserv_py.pipelines.single_frame.characterisation import characterise as characters
 from qserv_py.pipelines.single_frame.references import references_at
-from qserv_py.pipelines.single_frame.summary import Fiducials
+from qserv_py.pipelines.single_frame.tables.summary import Fiducials
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
 from qserv_py.pipelines.tasks.options import config_class, options_of
 

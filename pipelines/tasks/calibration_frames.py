@@ -1,7 +1,7 @@
 """``cpBias``, ``cpDark``, ``cpFlat``, ``cpDefects``: the calibrations of a detector from its calibration exposures.
 
 Each takes the exposures of its own kind from all that the data query selects, so one graph makes all of them. Each
-exposure is read when its turn comes; see ``single_frame.combination`` for why memory does not grow with their number.
+exposure is read when its turn comes; see ``detrending.combination`` for why memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from qserv_py.errors import CalibrationError
 from qserv_py.pipelines.images.exposure import Exposure, HeaderValue
 from qserv_py.pipelines.instrument.camera import Camera
 from qserv_py.pipelines.kernels.isr import MaskedImage
-from qserv_py.pipelines.single_frame.combination import clipped_mean
-from qserv_py.pipelines.single_frame.defects import defects_of
-from qserv_py.pipelines.single_frame.flat_fields import as_response, normalised
-from qserv_py.pipelines.single_frame.signature import Calibrations, as_masked_image, without_signature
+from qserv_py.pipelines.single_frame.detrending.combination import clipped_mean
+from qserv_py.pipelines.single_frame.detrending.defects import defects_of
+from qserv_py.pipelines.single_frame.detrending.flat_fields import as_response, normalised
+from qserv_py.pipelines.single_frame.detrending.signature import Calibrations, as_masked_image, without_signature
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
 from qserv_py.pipelines.tasks.isr import checked_info
 

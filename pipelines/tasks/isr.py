@@ -16,7 +16,7 @@ from qserv_py.pipelines.images.wcs_cards import wcs_of
 from qserv_py.pipelines.instrument.camera import Camera
 from qserv_py.pipelines.instrument.exposures import ExposureInfo
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.single_frame.signature import Calibrations, without_signature
+from qserv_py.pipelines.single_frame.detrending.signature import Calibrations, without_signature
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
 from qserv_py.pipelines.workflow.logs import NOT_IN_GRAPH
 

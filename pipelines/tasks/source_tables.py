@@ -9,7 +9,7 @@ import lsst.pipe.base as base
 from lsst.pipe.base.connectionTypes import Input, Output
 from lsst.utils.timer import timeMethod
 
-from qserv_py.pipelines.single_frame.source_table import source_table, visit_source_table
+from qserv_py.pipelines.single_frame.tables.source_table import source_table, visit_source_table
 from qserv_py.pipelines.tasks.failures import as_quantum_failures
 
 

@@ -9,7 +9,7 @@ import lsst.pipe.base as base
 from lsst.pipe.base.connectionTypes import Input, Output
 from lsst.utils.timer import timeMethod
 
-from qserv_py.pipelines.single_frame.visit_tables import (
+from qserv_py.pipelines.single_frame.tables.visit_tables import (
     updated_summary,
     visit_detector_table,
     visit_summary,

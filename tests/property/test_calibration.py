@@ -14,7 +14,7 @@ from qserv_py.pipelines.calibration import astrometry, photometry
 from qserv_py.pipelines.calibration.joint_fit import Anchors, Block, Observations, joint_fit
 from qserv_py.pipelines.calibration.stars import Stars, associated
 from qserv_py.pipelines.single_frame.references import References
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns, wcs_of_row
 
 SIDE = 1000
 SCALE_DEG = 0.2 / 3600

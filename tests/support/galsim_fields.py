@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns
 
 ZERO_POINT = 32.0
 SKY = 1000.0

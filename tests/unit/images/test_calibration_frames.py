@@ -19,15 +19,15 @@ from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.isr import MaskedImage
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs
-from qserv_py.pipelines.single_frame import combination
 from qserv_py.pipelines.single_frame.aperture_correction import fit_aperture_correction
-from qserv_py.pipelines.single_frame.combination import clipped_mean
-from qserv_py.pipelines.single_frame.defects import boxes_of, defects_of
-from qserv_py.pipelines.single_frame.flat_fields import as_response, normalised
-from qserv_py.pipelines.single_frame.identifiers import MAX_SOURCES, parts_of, source_ids, visit_detector_id
+from qserv_py.pipelines.single_frame.detrending import combination
+from qserv_py.pipelines.single_frame.detrending.combination import clipped_mean
+from qserv_py.pipelines.single_frame.detrending.defects import boxes_of, defects_of
+from qserv_py.pipelines.single_frame.detrending.flat_fields import as_response, normalised
+from qserv_py.pipelines.single_frame.detrending.signature import Calibrations, without_signature
 from qserv_py.pipelines.single_frame.interpolation import interpolate
-from qserv_py.pipelines.single_frame.signature import Calibrations, without_signature
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
+from qserv_py.pipelines.single_frame.tables.identifiers import MAX_SOURCES, parts_of, source_ids, visit_detector_id
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns, wcs_of_row
 
 
 def detector_of(*, crosstalk: float = 0.0, size: int = 64) -> Detector:

@@ -12,7 +12,7 @@ from support.galsim_fields import draw, exposed, grid_of_stars, sources, tracks
 from qserv_py.errors import KernelArgumentError
 from qserv_py.pipelines.kernels.cosmic_rays import MOST_CONTRAST, contrast_for
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.single_frame.characterise import Options, characterise
+from qserv_py.pipelines.single_frame.characterisation.characterise import Options, characterise
 
 SHAPE = (320, 320)
 

@@ -13,7 +13,7 @@ from support.galsim_fields import draw, exposed, grid_of_stars, rows_near, sourc
 
 from qserv_py.pipelines.images.exposure import Exposure
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
-from qserv_py.pipelines.single_frame.source_table import source_table
+from qserv_py.pipelines.single_frame.tables.source_table import source_table
 
 IMAGES = Path(__file__).parents[4] / "shared" / "data" / "images"
 NOISE = np.float32(30.0)

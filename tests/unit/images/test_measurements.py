@@ -10,8 +10,9 @@ from support.galsim_fields import draw, exposed, grid_of_stars
 
 from qserv_py.errors import ConfigError
 from qserv_py.pipelines.images.exposure import Exposure
-from qserv_py.pipelines.single_frame import characterise, measure
+from qserv_py.pipelines.single_frame import measure
 from qserv_py.pipelines.single_frame.calibrate_image import Measured, Options, measure_image
+from qserv_py.pipelines.single_frame.characterisation import characterise
 
 SHAPE = (200, 200)
 

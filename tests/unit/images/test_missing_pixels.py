@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
 from qserv_py.pipelines.single_frame.interpolation import interpolate
-from qserv_py.pipelines.single_frame.source_table import source_table
+from qserv_py.pipelines.single_frame.tables.source_table import source_table
 
 SHAPE = (400, 400)
 STEP = 40

@@ -27,12 +27,12 @@ from qserv_py.pipelines.single_frame.calibrate_image import (
     calibrate,
     measure_image,
 )
-from qserv_py.pipelines.single_frame.characterise import Options as CharacteriseOptions
+from qserv_py.pipelines.single_frame.characterisation.characterise import Options as CharacteriseOptions
 from qserv_py.pipelines.single_frame.references import References, references_at
-from qserv_py.pipelines.single_frame.source_table import njy_per_electron, source_table, visit_source_table
-from qserv_py.pipelines.single_frame.summary import Fiducials, effective_time, limiting_magnitude
-from qserv_py.pipelines.single_frame.visit_tables import visit_detector_table, visit_summary, visit_table
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_of_row
+from qserv_py.pipelines.single_frame.tables.source_table import njy_per_electron, source_table, visit_source_table
+from qserv_py.pipelines.single_frame.tables.summary import Fiducials, effective_time, limiting_magnitude
+from qserv_py.pipelines.single_frame.tables.visit_tables import visit_detector_table, visit_summary, visit_table
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_of_row
 
 SIDE = 1024
 DP1_TYPES = {

@@ -15,7 +15,7 @@ from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.measurement.spread import spread_model
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.single_frame.calibrate_image import Options, measure_image
-from qserv_py.pipelines.single_frame.source_table import source_table
+from qserv_py.pipelines.single_frame.tables.source_table import source_table
 
 FWHM, SIDE = 3.75, 31
 SHAPE = (600, 600)

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from support.galsim_fields import draw, exposure_of, fractal, nebula, rows_near, sources, spiral
 
 from qserv_py.pipelines.kernels.detection import detect, gaussian_kernel
-from qserv_py.pipelines.single_frame.characterise import Characterised, Options, characterise
-from qserv_py.pipelines.single_frame.structure import structure_of
+from qserv_py.pipelines.single_frame.characterisation.characterise import Characterised, Options, characterise
+from qserv_py.pipelines.single_frame.characterisation.structure import structure_of
 
 SHAPE = (448, 448)
 
@@ -30,7 +30,9 @@ def test_structure_is_no_source(drawn: Any, monkeypatch: pytest.MonkeyPatch) -> 
     inverted = 2 * np.median(values) - values
     rows = characterised(values).found.sources
     assert len(characterised(inverted).found.sources) <= 0.03 * len(rows)
-    monkeypatch.setattr("qserv_py.pipelines.single_frame.characterise.structure_of", lambda *_, **__: None)
+    monkeypatch.setattr(
+        "qserv_py.pipelines.single_frame.characterisation.characterise.structure_of", lambda *_, **__: None
+    )
     without = characterised(values).found.sources
     assert share_found(rows, truth) >= share_found(without, truth) - 0.02
     assert len(characterised(inverted).found.sources) > 0.3 * len(without)  # or there was nothing to be told

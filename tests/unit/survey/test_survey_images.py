@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels.isr import MaskedImage, remove_signature
 from qserv_py.pipelines.kernels.measurement.apertures import aperture_fluxes
 from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
 from qserv_py.pipelines.kernels.planes import Plane
-from qserv_py.pipelines.single_frame.signature import without_crosstalk
+from qserv_py.pipelines.single_frame.detrending.signature import without_crosstalk
 from qserv_py.pipelines.survey import readout
 from qserv_py.pipelines.survey.cosmic import draw_particles
 from qserv_py.pipelines.survey.devices import draw_device

@@ -9,8 +9,8 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from qserv_py.errors import PipelineError
-from qserv_py.pipelines.single_frame.summary import limiting_magnitude, sky_columns
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_columns, wcs_of_row
+from qserv_py.pipelines.single_frame.tables.summary import limiting_magnitude, sky_columns
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_columns, wcs_of_row
 
 VISIT_COLUMNS = (
     "visit", "physical_filter", "band", "ra", "dec", "skyRotation", "azimuth", "altitude", "zenithDistance", "airmass",

@@ -17,7 +17,7 @@ from qserv_py.pipelines.kernels.measurement.moments import adaptive_moments
 from qserv_py.pipelines.kernels.measurement.psf_photometry import psf_photometry
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import PointSpread
-from qserv_py.pipelines.single_frame.psf_model import Stars, thickness_of
+from qserv_py.pipelines.single_frame.characterisation.psf_model import Stars, thickness_of
 
 _THIN = 0.5  # of the thickness of stars: undersampled ones scatter down to 0.7
 _MAYBE = 0.5  # pixel**2 more than stars: detection's filter widens footprints, the threshold cuts them off

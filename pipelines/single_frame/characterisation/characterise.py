@@ -21,11 +21,11 @@ from qserv_py.pipelines.kernels.frame import Frame
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.psf import Psf
 from qserv_py.pipelines.options import option
+from qserv_py.pipelines.single_frame.characterisation.noise import Noise, noise_of, sky_noise
+from qserv_py.pipelines.single_frame.characterisation.psf_model import PSF_MODELS, PsfOptions, Stars, find_stars
+from qserv_py.pipelines.single_frame.characterisation.rays import hit_beside_stars, hit_widened, sources_of_rays
+from qserv_py.pipelines.single_frame.characterisation.structure import structure_of
 from qserv_py.pipelines.single_frame.interpolation import interpolate
-from qserv_py.pipelines.single_frame.noise import Noise, noise_of, sky_noise
-from qserv_py.pipelines.single_frame.psf_model import PSF_MODELS, PsfOptions, Stars, find_stars
-from qserv_py.pipelines.single_frame.rays import hit_beside_stars, hit_widened, sources_of_rays
-from qserv_py.pipelines.single_frame.structure import structure_of
 
 _FIRST_THRESHOLD = 20.0
 _MOST_RAYS = 0.02  # share of the pixels; half an hour in space hits as many

@@ -22,9 +22,9 @@ from qserv_py.pipelines.kernels.psf import PointSpread
 from qserv_py.pipelines.kernels.wcs import Wcs, to_plane
 from qserv_py.pipelines.options import option
 from qserv_py.pipelines.single_frame.aperture_correction import ApertureCorrection
-from qserv_py.pipelines.single_frame.characterise import Characterised
-from qserv_py.pipelines.single_frame.identifiers import visit_detector_id
+from qserv_py.pipelines.single_frame.characterisation.characterise import Characterised
 from qserv_py.pipelines.single_frame.measure import psf_moments
+from qserv_py.pipelines.single_frame.tables.identifiers import visit_detector_id
 
 _GRID = 8
 _MAD_TO_SIGMA = 1.4826

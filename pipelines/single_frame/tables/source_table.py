@@ -19,8 +19,8 @@ from qserv_py.pipelines.kernels.detection import Flag
 from qserv_py.pipelines.kernels.planes import Plane
 from qserv_py.pipelines.kernels.wcs import Wcs
 from qserv_py.pipelines.single_frame.calibrate import NJY_ZERO_POINT
-from qserv_py.pipelines.single_frame.identifiers import source_ids
-from qserv_py.pipelines.single_frame.wcs_columns import wcs_of_row
+from qserv_py.pipelines.single_frame.tables.identifiers import source_ids
+from qserv_py.pipelines.single_frame.tables.wcs_columns import wcs_of_row
 
 # A source is extended when its spread is above so many of its errors; the limit is never below what an imperfect PSF
 # gives a star, nor above half of what a galaxy at the limit of detection has: beyond, errors do not say what is likely.
