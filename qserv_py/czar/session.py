@@ -6,7 +6,6 @@ something is stale), the director indexes as memory maps, and the engines. Threa
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import suppress
@@ -27,13 +26,13 @@ from qserv_py.czar.director_indexes import DirectorIndexes
 from qserv_py.czar.identity.identity import OPERATOR, Identity
 from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
-from qserv_py.czar.queries.shares import MemorySettings, shares_of
+from qserv_py.czar.queries.shares import shares_of
 from qserv_py.czar.settings.settings_file import read_settings
 from qserv_py.czar.tables.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables.user_tables import UserTables, may_name_user_tables
-from qserv_py.errors import ClusterError, ConfigError, LimitError
+from qserv_py.errors import ClusterError, LimitError
 from qserv_py.executor.engines import Engines, WorkerAddress
 from qserv_py.executor.execute import Execution
 from qserv_py.executor.placed_rows import narrowed_plan
@@ -44,8 +43,6 @@ from qserv_py.planner.plan.query_plan import QueryPlan
 
 MOST_CHANGES = 10
 """How often a database may be published anew between naming its tables and loading its chunks."""
-
-_log = logging.getLogger("qserv.session")
 
 
 class Session(Closing):
@@ -60,15 +57,21 @@ class Session(Closing):
     connections
         Statements that one worker runs at a time for all queries of the session; None for ``slots``. More let short
         queries pass long ones.
+
+    Raises
+    ------
+    ConfigError
+        If the cluster's ``settings.yaml`` is wrong.
     """
 
     def __init__(self, cluster: Cluster, *, slots: int = 2, connections: int | None = None) -> None:
         self.cluster = cluster
+        settings = read_settings(cluster.config.directory)
         self._registry = cluster.registry()
         self.user_tables = UserTables(self._registry, cluster.config.czar_dir)
         spill_dir = cluster.config.czar_dir / "spill"
         spill_dir.mkdir(parents=True, exist_ok=True)
-        shares = shares_of(_memory_settings(cluster), spill_dir)
+        shares = shares_of(settings.memory, spill_dir)
         self.queries = Queries(cluster.registry(), shares)
         """The queries of this session that run."""
 
@@ -237,12 +240,3 @@ def _changing() -> ClusterError:
     return ClusterError(
         f"the databases of the query were published {MOST_CHANGES} times while it was planned", hint="Send it again."
     )
-
-
-def _memory_settings(cluster: Cluster) -> MemorySettings:
-    """Return what the operator decided; the defaults when the file cannot be read, which services refuse at once."""
-    try:
-        return read_settings(cluster.config.directory).memory
-    except ConfigError as error:
-        _log.error("settings.yaml is not heeded: %s", error.message)
-        return MemorySettings()

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from support.postgres import private_directory
 from support.schemas import write_schema
 from support.waiting import wait_until
+
+from qserv_py import connect
+from qserv_py.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +46,48 @@ def states(place: Path, *, code: int) -> dict[str, str]:
     return {row["worker"]: row["state"] for row in rows}
 
 
+@contextmanager
+def wrong_settings(place: Path) -> Iterator[None]:
+    """Let the cluster have a settings.yaml with a mistake meanwhile."""
+    settings = place / "c" / "settings.yaml"
+    settings.write_text("limits: {}\nmemory: {process: 67_108_864}\n")
+    yield
+    settings.unlink()
+
+
+WRONG = 'settings.yaml, line 2: key "process" of "memory" is not known; did you mean "process_bytes"?\nHINT: Mend the file'
+
+
+def check_wrong_settings(place: Path) -> None:
+    """Every command that uses a setting refuses a wrong file, all others go on."""
+    rows = place / "rows.csv"
+    rows.write_text("a\n1\n")
+    for command in (
+        ("query", "SELECT 1"),
+        ("explain", "SELECT 1"),
+        ("validate", "SELECT 1"),
+        ("serve", "all", "--port", "0"),
+        ("table", "put", "mine", str(rows), "--user", "ann"),
+        ("ingest", "butler", "nowhere", "--collection", "c", "--dataset-type", "t", "--database", "small"),
+    ):
+        refused = qserv(place, *command, code=2)
+        assert WRONG in refused.stderr, command
+        assert refused.stderr.count("settings.yaml") == 1, command
+    with pytest.raises(ConfigError, match='key "process" of "memory" is not known'):
+        connect(place / "c")
+    for command in (
+        ("list", "queries"),
+        ("list", "tables"),
+        ("schema", "show", "small"),
+        ("grant", "small", "--to", "public"),
+        ("cluster", "start"),
+    ):
+        assert "ERROR" not in qserv(place, *command).stderr, command
+    status = qserv(place, "cluster", "status")
+    assert WRONG in status.stderr
+    assert status.stdout.count("running") == 2
+
+
 def test_the_life_of_a_cluster(place: Path) -> None:
     felis, partition = write_schema(place)
     made = qserv(place, "cluster", "init", str(place / "c"), "--workers", "2")
@@ -61,6 +107,9 @@ def test_the_life_of_a_cluster(place: Path) -> None:
     assert qserv(place, "list", "chunks").stdout.split()[:3] == ["database", "table", "chunk"]
     assert qserv(place, "list", "databases", "--format", "csv").stdout.splitlines()[1] == "small,loading,small,5,0,0,0"
 
+    with wrong_settings(place):
+        check_wrong_settings(place)
+
     (pid,) = [row["pid"] for row in json.loads(qserv(place, "cluster", "status", "--format", "json").stdout)][:1]
     os.kill(pid, signal.SIGKILL)
     assert wait_until(lambda: not Path(f"/proc/{pid}/cwd").exists())
@@ -70,7 +119,8 @@ def test_the_life_of_a_cluster(place: Path) -> None:
     assert "HINT: qserv cluster status says which servers run" in down.stderr
     qserv(place, "cluster", "start")
     assert len(json.loads(qserv(place, "list", "tables", "--format", "json").stdout)) == 5
-    assert qserv(place, "cluster", "stop").stderr == "Stopped w1, w2.\n"
+    with wrong_settings(place):
+        assert qserv(place, "cluster", "stop").stderr == "Stopped w1, w2.\n"
     assert states(place, code=1) == {"w1": "stopped", "w2": "stopped"}
     qserv(place, "cluster", "start")
     assert [row["state"] for row in json.loads(qserv(place, "list", "workers", "--format", "json").stdout)] == [

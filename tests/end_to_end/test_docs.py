@@ -32,6 +32,7 @@ ON_THE_DEMO = [
     "docs/how-to/serve.md",
     "docs/how-to/shard.md",
     "docs/reference/adql.md",
+    "docs/reference/settings.md",
 ]
 WITH_THEIR_OWN_CLUSTER = [
     "docs/explanation/chunks.md",
@@ -100,6 +101,7 @@ def test_examples_on_the_demo(page: str, demo_cluster: Path, tmp_path: Path) -> 
         examples.run_page(ROOT / page, tmp_path, environment={"QSERV_CLUSTER": str(demo_cluster)})
     finally:
         end_service(tmp_path / "serve.pid")
+        (demo_cluster / "settings.yaml").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("page", WITH_THEIR_OWN_CLUSTER)

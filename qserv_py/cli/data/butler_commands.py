@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -66,6 +66,7 @@ def butler(
     """
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.ingest_destination import open_destination
+    from qserv_py.czar.settings.settings_file import read_settings
     from qserv_py.ingest.butler.images import IMAGE_TYPES
     from qserv_py.ingest.butler.repository import open_repository
     from qserv_py.ingest.butler.requests import ButlerRequest, Reprocessed
@@ -85,8 +86,10 @@ def butler(
         rejects_dir=rejects_dir,
         publish=publish,
     )
+    cluster = open_cluster(cluster_dir)
+    other_obscore = read_settings(cluster_dir).images.obscore
     with (
-        open_destination(open_cluster(cluster_dir)) as destination,
+        open_destination(cluster) as destination,
         open_repository(repository) as opened,
         ingest_progress() as progress,
         _stopped_by_signal() as stop,
@@ -100,7 +103,7 @@ def butler(
             ingest.run()
     _say_all(ingest.tally, database)
     if ingest.tally.images:
-        _say_where_images_are_not(cluster_dir)
+        _say_where_images_are_not(other_obscore)
     return PARTIAL if ingest.tally.failed else 0
 
 
@@ -164,16 +167,10 @@ def _say_all(tally: Tally, database: str) -> None:
     say("; ".join(parts) + ".")
 
 
-def _say_where_images_are_not(cluster_dir: Path) -> None:
+def _say_where_images_are_not(other_obscore: str) -> None:
     """Say that the settings make another table ivoa.ObsCore, where they do."""
-    from qserv_py.czar.settings.settings_file import read_settings
-    from qserv_py.errors import ConfigError
-
-    other = ""
-    with suppress(ConfigError):  # the rows are there, whatever is wrong with the settings of services
-        other = read_settings(cluster_dir).images.obscore
-    if other:
-        say(f"ivoa.ObsCore is {other}, as settings.yaml says: images of a Butler are not in it.")
+    if other_obscore:
+        say(f"ivoa.ObsCore is {other_obscore}, as settings.yaml says: images of a Butler are not in it.")
 
 
 def _count(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from qserv_py.cli.errors import FAILED, PARTIAL
+from qserv_py.cli.errors import FAILED, PARTIAL, report_error
 from qserv_py.cli.options import cluster_argument, format_option, say
 from qserv_py.cli.rows import print_rows
 from qserv_py.config import CLUSTER_VARIABLE
@@ -62,7 +62,8 @@ def stop(cluster_dir: Path) -> None:
 def status(cluster_dir: Path, row_format: str) -> int:
     """Show which servers run.
 
-    The exit code is 0 when all run, 6 when some do, 1 when none does.
+    The exit code is 0 when all run, 6 when some do, 1 when none does. Mistakes in settings.yaml, which the servers do
+    not need, are told, too.
     """
     from qserv_py.czar.cluster_servers import cluster_status
 
@@ -72,8 +73,19 @@ def status(cluster_dir: Path, row_format: str) -> int:
         for server in found
     ]
     print_rows(("worker", "state", "pid", "port", "postgresql"), rows, row_format)
+    _report_wrong_settings(cluster_dir)
     running = sum(server.running for server in found)
     if running == len(found):
         return 0
     say(f"{running} of {len(found)} servers run; qserv cluster start {cluster_dir} starts the others.")
     return PARTIAL if running else FAILED
+
+
+def _report_wrong_settings(cluster_dir: Path) -> None:
+    from qserv_py.czar.settings.settings_file import read_settings
+    from qserv_py.errors import ConfigError
+
+    try:
+        read_settings(cluster_dir)
+    except ConfigError as error:
+        report_error(error)

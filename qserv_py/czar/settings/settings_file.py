@@ -1,7 +1,7 @@
-"""``settings.yaml`` in the cluster's directory: what an operator decides about services. Written by hand, read once.
+"""``settings.yaml`` in the cluster's directory: what an operator decides about services and queries. Written by hand.
 
 A file that is not there means the defaults. A key that is not known, or a value that cannot be right, is refused with
-its line: a limit with a misspelt name would be no limit.
+its line by whoever uses any of the settings: a limit with a misspelt name would be no limit.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from qserv_py.registry.schema_files.yaml_file import Problems, YamlFile, mapping
 SETTINGS_FILE = "settings.yaml"
 LEAST_SHARE = 16 << 20
 """Least bytes of memory or disk that can be set."""
+
+_HINT = "Mend the file, or move it away: without it the defaults count."
 
 MOST = 2**60
 """Largest number that a limit can be."""
@@ -77,7 +79,7 @@ def _as_config_error() -> Iterator[None]:
     try:
         yield
     except SchemaError as error:
-        raise ConfigError(error.message, detail=error.detail, hint=error.hint) from error
+        raise ConfigError(error.message, detail=error.detail, hint=error.hint or _HINT) from error
 
 
 def _images(file: YamlFile, publication: VoResource | None, problems: Problems) -> ImageAccess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -49,8 +50,11 @@ class Section:
         value = self.values[key]
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
+        meant = _without_unit(value) if key.endswith("_bytes") else None
         self.problems.add(
-            self.file.at(*self.place, key), f"{key} is a whole number from {low} to {high}, not {value!r}"
+            self.file.at(*self.place, key),
+            f"{key} is a whole number from {low} to {high}, not {value!r}"
+            + (f"; {value} is {meant:_}" if meant is not None else ""),
         )
         return low
 
@@ -61,6 +65,18 @@ class Section:
             return value
         self.problems.add(self.file.at(*self.place, key), f"{key} is a day such as 2026-11-20, not {value!r}")
         return date.min
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([KMGTP])(i?)B?", re.IGNORECASE)
+
+
+def _without_unit(value: object) -> int | None:
+    """Return the bytes of a text such as ``4 GiB`` or ``500M``; None when it is no such text."""
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    power = "KMGTP".index(found[2].upper()) + 1
+    return int(float(found[1]) * (1024 if found[3] else 1000) ** power)
 
 
 def section_at(file: YamlFile, place: tuple[str, ...], known: tuple[str, ...], problems: Problems) -> Section:

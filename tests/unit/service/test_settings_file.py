@@ -120,6 +120,10 @@ PUBLISHED = (
 WRONG = [
     ("memory: {process: 1}", 'key "process" of "memory" is not known; did you mean "process_bytes"?'),
     ("memory: {spill_bytes: 1000}", "spill_bytes is a whole number from 16777216 to"),
+    ("memory: {process_bytes: 4 GiB}", "not '4 GiB'; 4 GiB is 4_294_967_296"),
+    ("memory: {query_bytes: 1.5GB}", "not '1.5GB'; 1.5GB is 1_500_000_000"),
+    ("memory: {query_bytes: a lot}", "not 'a lot'"),
+    ("limits: {default: {result_bytes: 10M}}", "not '10M'; 10M is 10_000_000"),
     ("publication: {}", '"publication" needs "identifier"'),
     ("images: {link: https://x.org}", 'key "link" of "images" is not known; did you mean "links"?'),
     ("images: {links: http://x.org}", "links "),
@@ -194,6 +198,7 @@ def test_mistakes_are_refused_with_their_place(tmp_path: Path, text: str, messag
         settings(tmp_path, text)
     assert message in caught.value.message
     assert str(tmp_path / "settings.yaml") in caught.value.message
+    assert caught.value.hint == "Mend the file, or move it away: without it the defaults count."
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
