@@ -91,7 +91,8 @@ class Connection(Closing):
         adql
             The query.
         maxrec
-            Rows at the most; ``Result.stats.overflow`` says whether there were more.
+            Rows at the most; ``Result.stats.overflow`` says whether there were more. With 0 the query is planned and
+            not run, and the answer has the columns alone.
         uploads
             Tables that the query reads as ``TAP_UPLOAD.name``, by name: Arrow or astropy tables, data frames of pandas
             or polars, paths of files.

@@ -48,7 +48,8 @@ class RemoteConnection(Closing):
         adql
             The query.
         maxrec
-            Rows at the most; ``Result.stats.overflow`` says whether there were more.
+            Rows at the most; ``Result.stats.overflow`` says whether there were more. With 0 the query is planned and
+            not run, and the answer has the columns alone.
         uploads
             Tables that the query reads as ``TAP_UPLOAD.name``, by name, as for ``Connection.query``.
 

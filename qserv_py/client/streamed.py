@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
-from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.formats.stream import MORE_ROWS, ResultStream
 from qserv_py.czar.queries.running import QueryStats
 from qserv_py.errors import ClusterError, UserError
 
@@ -38,6 +38,7 @@ class StreamedAnswer:
     def __init__(self, adql: str, source: Any, stack: ExitStack) -> None:
         self.text = adql
         self.stats = QueryStats(chunks=0, chunks_total=0)
+        self._why_cut = ""
         self._stack = stack
         self._started = time.perf_counter()
         try:
@@ -61,11 +62,15 @@ class StreamedAnswer:
         status = ""
         with self._stack:
             for batch, metadata in self._read():
-                status = (metadata or {}).get(b"QUERY_STATUS", b"").decode() or status
+                told = metadata or {}
+                status = told.get(b"QUERY_STATUS", b"").decode() or status
+                self._why_cut = told.get(b"WHY", b"").decode() or self._why_cut
                 self.stats.rows += batch.num_rows
                 if batch.num_rows:
                     yield batch
         self.stats.overflow = status == "OVERFLOW"
+        if self.stats.overflow and not self._why_cut:
+            self._why_cut = MORE_ROWS
         self.stats.seconds = time.perf_counter() - self._started
         if not status:
             raise ClusterError("the rows broke off: the service did not say that they are all there")
@@ -81,9 +86,12 @@ class StreamedAnswer:
 
     def stream(self, *infos: tuple[str, str]) -> ResultStream:
         """Return the rows for a writer of ``czar.formats``."""
-        is_cut = lambda: self.stats.overflow  # noqa: E731
         return ResultStream(
-            columns=self.columns, schema=self.schema, batches=self.batches(), infos=infos, is_cut=is_cut
+            columns=self.columns,
+            schema=self.schema,
+            batches=self.batches(),
+            infos=infos,
+            why_cut=lambda: self._why_cut,
         )
 
     def cancel(self) -> None:

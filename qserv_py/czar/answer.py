@@ -13,7 +13,7 @@ from weakref import WeakSet
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
-from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.formats.stream import ResultStream, why_cut
 from qserv_py.czar.queries.queries import Queries
 from qserv_py.czar.queries.running import QueryStats, RunningQuery
 from qserv_py.errors import QueryCancelledError
@@ -57,7 +57,7 @@ class Answer:
         return self.execution.schema
 
     def batches(self) -> Generator[pa.RecordBatch, None, None]:
-        """Yield the rows, at most ``maxrec``; leaving early stops the servers."""
+        """Yield the rows, at most ``maxrec``; leaving early stops the servers. With a ``maxrec`` of 0 nothing runs."""
         rows = self._rows()
         self.open_rows.add(rows)
         return rows
@@ -67,6 +67,11 @@ class Answer:
             yield from self._counted()
 
     def _counted(self) -> Generator[pa.RecordBatch, None, None]:
+        if self.maxrec == 0:  # DALI 1.1, section 3.4.4: metadata, no rows, and overflow, whether or not there are rows
+            self.query.cancel.raise_if_cancelled()
+            self.stats.overflow, self.stats.chunks = True, 0
+            self.stats.seconds = time.perf_counter() - self.started
+            return
         rows = self.execution.batches()
         try:
             for batch in rows:
@@ -99,7 +104,7 @@ class Answer:
             schema=self.schema,
             batches=self.batches(),
             infos=infos,
-            is_cut=lambda: self.stats.overflow,
+            why_cut=lambda: why_cut(is_cut=self.stats.overflow, maxrec=self.maxrec),
             spool_dir=self.execution.engines.spill_dir,
             spilled=self.queries.spilled.account(),
         )

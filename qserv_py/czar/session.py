@@ -150,7 +150,7 @@ class Session(Closing):
         adql
             The query.
         maxrec
-            Rows at the most; more set ``stats.overflow``.
+            Rows at the most; more set ``stats.overflow``. With 0 the query is planned and not run, which sets it, too.
         on_progress
             Called in the reader's thread, or the merge's, whenever chunks are done.
         uploads

@@ -55,7 +55,10 @@ def wrong_settings(place: Path) -> Iterator[None]:
     settings.unlink()
 
 
-WRONG = 'settings.yaml, line 2: key "process" of "memory" is not known; did you mean "process_bytes"?\nHINT: Mend the file'
+WRONG = (
+    'settings.yaml, line 2: key "process" of "memory" is not known; did you mean "process_bytes"?\n'
+    "HINT: Mend the file, or move it away"
+)
 
 
 def check_wrong_settings(place: Path) -> None:

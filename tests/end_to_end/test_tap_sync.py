@@ -90,9 +90,25 @@ def test_every_format_by_its_names(tap: TapServer) -> None:
 def test_overflow_is_told_only_when_rows_are_left_out(tap: TapServer) -> None:
     assert statuses(tap.query(TOP, MAXREC="5")) == [("OK", "")]
     assert [value for value, _ in statuses(tap.query(TOP, MAXREC="4"))] == ["OK", "OVERFLOW"]
-    empty = tap.query(TOP, MAXREC="0")
-    assert [value for value, _ in statuses(empty)] == ["OK", "OVERFLOW"]
-    assert len(parse_single_table(io.BytesIO(empty.content)).fields) == 2
+
+
+def test_of_a_query_that_is_not_run_nobody_says_that_there_are_more_rows(tap: TapServer) -> None:
+    """DALI 1.1, section 3.4.4, demands the overflow indicator of MAXREC=0, whether or not there are rows."""
+    not_run = "the query was not run, as MAXREC is 0"
+    for query in (TOP, TOP.replace("ORDER", "WHERE n < 0 ORDER")):
+        empty = tap.query(query, MAXREC="0")
+        assert statuses(empty) == [("OK", ""), ("OVERFLOW", not_run)]
+        assert len(parse_single_table(io.BytesIO(empty.content)).fields) == 2
+        for name in ("html", "fits", "arrow", "parquet"):
+            said = tap.query(query, MAXREC="0", RESPONSEFORMAT=name).content.lower()
+            assert not_run.encode().lower() in said, name
+            assert b"more rows" not in said, name
+        with qserv_py.connect(tap.root, token="") as service:
+            job = service.submit(query, maxrec=0)
+            for result in (service.query(query, maxrec=0), job.result()):
+                assert result.to_arrow().num_rows == 0
+                assert result.stats.overflow
+            job.delete()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pyarrow as pa
 from qserv_py.adql.tree import OutputColumn
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.formats import find_format
-from qserv_py.czar.formats.stream import ResultStream
+from qserv_py.czar.formats.stream import MORE_ROWS, ResultStream
 from qserv_py.errors import WorkerUnavailableError
 from qserv_py.executor.arrow import answer_schema
 
@@ -58,7 +58,9 @@ def stream_of(
         if fails_after is not None:
             raise WorkerUnavailableError('worker "w2" <is> gone', hint="Try again & again.")
 
-    return ResultStream(columns=columns, schema=schema, batches=batches(), infos=infos, is_cut=lambda: is_cut)
+    return ResultStream(
+        columns=columns, schema=schema, batches=batches(), infos=infos, why_cut=lambda: MORE_ROWS if is_cut else ""
+    )
 
 
 def written(name: str, columns: Sequence[OutputColumn], rows: Rows, **settings: Any) -> bytes:

@@ -143,13 +143,19 @@ def query(
                 sink.write(chunk)
             sink.flush()
     stats = answer.stats
-    if stats.overflow:
-        say(f"truncated: the answer has more than {maxrec} rows")
+    _say_what_is_left_out(stats.overflow, maxrec, stats.rows)
     if timing:
         say(
             f"{stats.rows} rows, {stats.chunks} of {stats.chunks_total} chunks, "
             f"{stats.seconds * 1000:.1f} ms (planning {stats.planning_s * 1000:.1f} ms)"
         )
+
+
+def _say_what_is_left_out(overflow: bool, maxrec: int | None, rows: int | None) -> None:
+    if maxrec == 0:
+        say("the query was not run: --maxrec 0 asks for the columns alone")
+    elif overflow:
+        say(f"truncated: the answer has more than {rows} rows")
 
 
 def _ask_service(
@@ -173,8 +179,7 @@ def _ask_service(
         fetch(jobs, job_id, output)
     finally:
         jobs.delete(job_id)
-    if view.overflow:
-        say("truncated: the answer has more rows")
+    _say_what_is_left_out(view.overflow, maxrec, view.rows)
     if timing:
         seconds = time.perf_counter() - started
         say(f"{view.rows} rows, {view.chunks} chunks, {seconds * 1000:.1f} ms")

@@ -29,20 +29,22 @@ def write_parquet(stream: ResultStream) -> Iterator[bytes]:
             writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
             yield outbox.take()
         fields = fields_of(stream.columns, stream.schema)
-        content = without_rows(fields, stream.infos, is_cut=stream.is_cut())
+        content = without_rows(fields, stream.infos, why_cut=stream.why_cut())
         writer.add_key_value_metadata({"IVOA.VOTable-Parquet.version": "1.0", "IVOA.VOTable-Parquet.content": content})
     yield outbox.take()
 
 
 def write_arrow(stream: ResultStream) -> Iterator[bytes]:
-    """Write an Arrow IPC stream; a last, empty batch has the metadata QUERY_STATUS, OK or OVERFLOW."""
+    """Write an Arrow IPC stream; a last, empty batch has the metadata QUERY_STATUS, OK or OVERFLOW, and then WHY."""
     outbox = Outbox()
     with pa.ipc.new_stream(outbox, stream.schema) as writer:
         for batch in stream.batches:
             writer.write_batch(batch)
             yield outbox.take()
         end = pa.RecordBatch.from_pylist([], schema=stream.schema)
-        writer.write_batch(end, custom_metadata={"QUERY_STATUS": "OVERFLOW" if stream.is_cut() else "OK"})
+        why = stream.why_cut()
+        status = {"QUERY_STATUS": "OVERFLOW", "WHY": why} if why else {"QUERY_STATUS": "OK"}
+        writer.write_batch(end, custom_metadata=status)
     yield outbox.take()
 
 

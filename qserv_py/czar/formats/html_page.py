@@ -34,7 +34,8 @@ def write_html(stream: ResultStream) -> Iterator[bytes]:
             )
         ]
         yield joined_rows(cells, before="<tr><td>", between="</td><td>", after="</td></tr>\n")
-    note = "<p>There are more rows than these.</p>\n" if stream.is_cut() else ""
+    why = stream.why_cut()
+    note = f"<p>{why[0].upper()}{why[1:]}.</p>\n" if why else ""
     yield f"</tbody>\n</table>\n{note}</body>\n</html>\n".encode()
 
 

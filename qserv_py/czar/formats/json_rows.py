@@ -41,7 +41,7 @@ def write_json(stream: ResultStream) -> Iterator[bytes]:
         rows = joined_rows(cells, before=",\n[", between=",", after="]", null="null")
         yield rows[1:] if is_first else rows
         is_first = False
-    yield f'\n],\n"status": "{"OVERFLOW" if stream.is_cut() else "OK"}"}}\n'.encode()
+    yield f'\n],\n"status": "{"OVERFLOW" if stream.why_cut() else "OK"}"}}\n'.encode()
 
 
 def _described(field: Field) -> dict[str, str | None]:

@@ -15,9 +15,20 @@ BLOCK_BYTES = 4 << 20
 """Bytes of Arrow data that are written at a time: enough to keep numpy busy, little beside a batch."""
 
 
-def never_cut() -> bool:
+MORE_ROWS = "there are more rows than these"
+NOT_RUN = "the query was not run, as MAXREC is 0"
+
+
+def why_cut(*, is_cut: bool, maxrec: int | None) -> str:
+    """Return why rows of an answer were left out; empty when none were."""
+    if not is_cut:
+        return ""
+    return NOT_RUN if maxrec == 0 else MORE_ROWS
+
+
+def never_cut() -> str:
     """Say that no rows were left out."""
-    return False
+    return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +45,8 @@ class ResultStream:
     infos: tuple[tuple[str, str], ...] = ()
     """Names and values that a format writes before the rows if it has room for them, such as the query and the job."""
 
-    is_cut: Callable[[], bool] = never_cut
-    """Asked after the last batch: whether rows beyond a limit were left out."""
+    why_cut: Callable[[], str] = never_cut
+    """Asked after the last batch: why rows were left out; empty when none were."""
 
     spool_dir: Path | None = None
     """Directory for formats that must read all rows before they write the first; None takes the system's."""

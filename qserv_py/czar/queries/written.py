@@ -11,6 +11,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from qserv_py.czar.formats.known import Format
+from qserv_py.czar.formats.stream import why_cut
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.queries.checked_uploads import read_uploads
 from qserv_py.czar.queries.request import QueryRequest
@@ -45,7 +46,7 @@ class WrittenQuery:
     ) -> None:
         self.request = request
         self._query = query
-        self._overflow = request.maxrec == 0
+        self._overflow = False
         self._most_bytes = most_bytes
         self._notes: list[str] = []
         self._answer = session.answer(
@@ -80,14 +81,15 @@ class WrittenQuery:
         stream = self._answer.stream(("QUERY", self.request.adql), *infos, *warnings)
         ucds = self.request.ucds
         columns = [replace(column, ucd=ucds.get(column.name, column.ucd)) for column in stream.columns]
-        stream = replace(stream, columns=columns, batches=self._read(), is_cut=lambda: self.overflow)
+        stream = replace(stream, columns=columns, batches=self._read(), why_cut=self._why_cut)
         for piece in chosen.write(stream):
             self._query.bytes += len(piece)
             yield piece
 
+    def _why_cut(self) -> str:
+        return why_cut(is_cut=self.overflow, maxrec=self.request.maxrec)
+
     def _read(self) -> Generator[pa.RecordBatch, None, None]:
-        if self.request.maxrec == 0:
-            return
         with closing(self._answer.batches()) as rows:
             for batch in rows:
                 if self._query.bytes >= self._most_bytes:

@@ -102,6 +102,8 @@ def test_overflow(qserv: Callable[..., int], tmp_path: Path, capsys: pytest.Capt
     assert (len(document["data"]), document["status"]) == (7, "OVERFLOW")
     assert document["infos"] == [{"name": "QUERY", "value": QUERY}]
     assert "more than 7 rows" in capsys.readouterr().err
+    assert qserv("--maxrec", 0, "-o", tmp_path / "x.json", f"{QUERY} OFFSET 1000") == 0
+    assert capsys.readouterr().err == "the query was not run: --maxrec 0 asks for the columns alone\n"
 
 
 @pytest.mark.parametrize("name", ["votable", "fits", "csv", "parquet"])

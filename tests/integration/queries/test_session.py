@@ -194,7 +194,10 @@ def test_maxrec_cuts_and_says_so(db: qserv_py.Connection) -> None:
     exact = db.query("SELECT TOP 10 objectId FROM field.Object", maxrec=10)
     assert len(exact) == 10
     assert not exact.stats.overflow
-    assert len(db.query("SELECT objectId FROM field.Object", maxrec=0)) == 0
+    for query in ("SELECT objectId FROM field.Object", "SELECT 1/(objectId - objectId) AS x FROM field.Object"):
+        columns_alone = db.query(query, maxrec=0)
+        assert len(columns_alone) == 0
+        assert (columns_alone.stats.overflow, columns_alone.stats.chunks) == (True, 0)
     with pytest.raises(LimitError, match="maxrec is -1"):
         db.query("SELECT objectId FROM field.Object", maxrec=-1)
 

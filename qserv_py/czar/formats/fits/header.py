@@ -47,7 +47,7 @@ def header_of(
     width: int,
     heap: int,
     infos: Sequence[tuple[str, str]],
-    is_cut: bool,
+    why_cut: str,
 ) -> bytes:
     """Return the header of the table.
 
@@ -61,8 +61,8 @@ def header_of(
         Bytes after the rows.
     infos
         Names and values that become HISTORY.
-    is_cut
-        Whether rows were left out, which QSTATUS says.
+    why_cut
+        Why rows were left out, which QSTATUS says; empty when none were.
     """
     cards = fits.Header()
     cards["XTENSION"] = "BINTABLE"
@@ -75,7 +75,7 @@ def header_of(
     cards["TFIELDS"] = (len(columns), "columns")
     for number, column in enumerate(columns, 1):
         _describe(cards, number, column)
-    cards["QSTATUS"] = ("OVERFLOW" if is_cut else "OK", "OVERFLOW: there were more rows")
+    cards["QSTATUS"] = ("OVERFLOW", why_cut) if why_cut else ("OK", "OVERFLOW where rows are left out")
     for name, value in infos:
         for line in textwrap.wrap(_printable(f"{name}: {value}"), _CARD_TEXT):
             cards.add_history(line)

@@ -48,7 +48,7 @@ def write_fits(stream: ResultStream) -> Iterator[bytes]:
         heap = sum(column.heap_bytes for column in columns)
         width = sum(column.width for column in columns)
         yield primary_header()
-        yield header_of(columns, rows=rows, width=width, heap=heap, infos=stream.infos, is_cut=stream.is_cut())
+        yield header_of(columns, rows=rows, width=width, heap=heap, infos=stream.infos, why_cut=stream.why_cut())
         yield from _rows(spool, columns)
         if heap:
             yield from _heap(spool, columns)

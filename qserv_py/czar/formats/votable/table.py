@@ -68,7 +68,7 @@ def _write_base64(stream: ResultStream, serialization: str) -> Iterator[bytes]:
 
 
 def _end(stream: ResultStream, error: Exception | None) -> Iterator[bytes]:
-    yield after_table(is_cut=error is None and stream.is_cut(), error=error).encode()
+    yield after_table(why_cut="" if error else stream.why_cut(), error=error).encode()
     if error is not None:
         raise error
 

@@ -34,18 +34,18 @@ def before_rows(fields: Sequence[Field], infos: Iterable[tuple[str, str]], *, nu
     return f"{_HEAD}{said}<TABLE>\n{''.join(_field(field, null_values=null_values) for field in fields)}"
 
 
-def after_table(*, is_cut: bool, error: Exception | None = None) -> str:
-    """Return the end of the document; INFO elements tell of rows that were left out or never came."""
+def after_table(*, why_cut: str, error: Exception | None = None) -> str:
+    """Return the end of the document; INFO elements tell why rows were left out, if they were, or never came."""
     if error is not None:
         return info("QUERY_STATUS", "ERROR", message_of(error)) + _TAIL
-    if is_cut:
-        return info("QUERY_STATUS", "OVERFLOW", "there are more rows than these") + _TAIL
+    if why_cut:
+        return info("QUERY_STATUS", "OVERFLOW", why_cut) + _TAIL
     return _TAIL
 
 
-def without_rows(fields: Sequence[Field], infos: Iterable[tuple[str, str]], *, is_cut: bool) -> str:
+def without_rows(fields: Sequence[Field], infos: Iterable[tuple[str, str]], *, why_cut: str) -> str:
     """Return a document that has no DATA: the description of a table that stands elsewhere."""
-    return f"{before_rows(fields, infos, null_values=False)}</TABLE>\n{after_table(is_cut=is_cut)}"
+    return f"{before_rows(fields, infos, null_values=False)}</TABLE>\n{after_table(why_cut=why_cut)}"
 
 
 def info(name: str, value: str, text: str = "") -> str:
