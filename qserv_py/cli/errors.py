@@ -19,7 +19,7 @@ from qserv_py.errors import (
     UnknownTableError,
 )
 
-FAILED, USAGE, NOT_FOUND, DENIED, QUOTA, PARTIAL, PROBLEMS, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
+FAILED, USAGE, NOT_FOUND, DENIED, QUOTA, PARTIAL, PROBLEMS, CANCELLED = range(1, 9)
 
 _CODES: tuple[tuple[type[QservError], int], ...] = (
     (NotFoundError, NOT_FOUND),
@@ -27,7 +27,7 @@ _CODES: tuple[tuple[type[QservError], int], ...] = (
     (ConfigError, USAGE),
     (AuthenticationError, DENIED),
     (LimitError, QUOTA),
-    (QueryCancelledError, INTERRUPTED),
+    (QueryCancelledError, CANCELLED),
 )
 
 

@@ -137,16 +137,21 @@ def _error(reply: http.client.HTTPResponse) -> QservError:
     """Return the error that a reply tells of."""
     body = reply.read(MOST_TEXT)
     text = _votable_text(body) or _json_text(body) or f"the service answers with HTTP status {reply.status}"
-    message, _, hint = text.partition("\nHINT: ")
-    message, _, detail = message.partition("\nDETAIL: ")
     kinds: dict[int, type[QservError]] = {
         400: UserError,
         401: AuthenticationError,
         404: NotFoundError,
         503: ClusterError,
     }
-    known = _by_code().get(reply.getheader(ERROR_HEADER, ""))
-    kind = known or kinds.get(reply.status, UserError if reply.status < 500 else QservError)
+    other = kinds.get(reply.status, UserError if reply.status < 500 else QservError)
+    return told_error(text, code=reply.getheader(ERROR_HEADER, ""), other=other)
+
+
+def told_error(text: str, *, code: str, other: type[QservError] = QservError) -> QservError:
+    """Return the error of a rendered text and its code; of class ``other`` where no class has the code."""
+    message, _, hint = text.partition("\nHINT: ")
+    message, _, detail = message.partition("\nDETAIL: ")
+    kind = _by_code().get(code, other)
     made = kind.__new__(kind)
     QservError.__init__(made, message, detail=detail, hint=hint)
     made.__dict__ |= {"text": "", "offset": None, "reason": message, "challenges": (), "retry_after_s": 0.0}

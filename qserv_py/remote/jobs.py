@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from defusedxml.ElementTree import ParseError, fromstring
 
-from qserv_py.errors import ClusterError, QservError
+from qserv_py.errors import ClusterError, QservError, QueryCancelledError
 from qserv_py.registry.jobs import UwsPhase
-from qserv_py.remote.http import Service
+from qserv_py.remote.http import Service, told_error
 
 _UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 
@@ -40,6 +40,7 @@ class JobView:
     overflow: bool = False
     result_bytes: int | None = None
     error: str = ""
+    error_code: str = ""
 
 
 class Jobs:
@@ -112,7 +113,9 @@ def failure_of(view: JobView) -> QservError | None:
     """Return why a job that has ended has no result; None when it has one."""
     if view.phase is UwsPhase.COMPLETED:
         return None
-    return QservError(view.error or f"the job ended as {view.phase}")
+    if view.phase is UwsPhase.ABORTED:
+        return QueryCancelledError(f"the job ended as {view.phase}")
+    return told_error(view.error or f"the job ended as {view.phase}", code=view.error_code)
 
 
 def _document(body: bytes) -> Element:
@@ -154,6 +157,7 @@ def _view(root: Element) -> JobView:
         overflow=facts.get("overflow") == "true",
         result_bytes=int(size) if size and size.isdigit() else None,
         error=root.findtext(f"{_UWS}errorSummary/{_UWS}message") or "",
+        error_code=facts.get("errorCode", ""),
     )
 
 

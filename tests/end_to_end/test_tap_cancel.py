@@ -13,8 +13,10 @@ from support.identified import bearer, token_of
 from support.tap_server import ENDLESS, TapServer
 from support.waiting import AT_ONCE_S, wait_until
 
+import qserv_py
 from qserv_py.cli.main import run
 from qserv_py.czar.cluster import Cluster
+from qserv_py.errors import QueryCancelledError
 
 UWS = "{http://www.ivoa.net/xml/UWS/v1.0}"
 
@@ -75,6 +77,9 @@ def test_the_operator_ends_a_job(tap: TapServer, cluster: Cluster) -> None:
     assert message is not None
     assert message.startswith("the query was cancelled by the operator")
     assert tap.get(f"{job}/results/result").status_code == 404
+    with pytest.raises(QueryCancelledError, match="by the operator") as caught:
+        qserv_py.connect(tap.root, token="").job(query_id).wait()
+    assert caught.value.hint.startswith("Ask whoever runs the cluster")
     assert wait_until(lambda: count_statements(cluster) == 0)
 
 

@@ -83,7 +83,7 @@ def test_the_command_ends_the_query_of_another_process(
         assert run([*command, query_id]) == 0
         assert time.monotonic() - told_at < AT_ONCE_S
         assert capsys.readouterr().err == f"The query {query_id} has ended.\n"
-        assert process.wait(20) == 130
+        assert process.wait(20) == 8
         assert process.stderr is not None
         assert "the query was cancelled by the operator" in process.stderr.read()
     assert wait_until(lambda: count_statements(cluster) == 0)
@@ -150,7 +150,7 @@ def test_a_process_that_stands_still_is_told_of(cluster: Cluster, field: Loaded,
         code = process.wait(20)
         assert process.stderr is not None
         told = process.stderr.read()
-        assert (code, "cancelled by the operator" in told) == (130, True), told
+        assert (code, "cancelled by the operator" in told) == (8, True), told
 
 
 def test_a_connection_that_is_cut_hears_it_when_it_is_new(session: Session, field: Loaded, registry: Registry) -> None:

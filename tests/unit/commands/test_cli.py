@@ -46,7 +46,7 @@ CODES = [
     (errors.ConfigError("no cluster"), 2),
     (errors.AuthenticationError("who?"), 4),
     (errors.LimitError("too much"), 5),
-    (errors.QueryCancelledError("cancelled"), 130),
+    (errors.QueryCancelledError("cancelled"), 8),
     (errors.ClusterError("down"), 1),
     (errors.InternalError("ours"), 1),
     (KeyError("x"), 1),
