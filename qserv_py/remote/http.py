@@ -90,7 +90,7 @@ class Service:
             connection.request(method, target, body if method == "POST" else None, headers)
             reply = connection.getresponse()
             if reply.status >= 400:
-                raise _error(reply)
+                raise self._error(reply)
             yield reply
         except (OSError, http.client.HTTPException) as error:
             raise ClusterError(f"{self.url} does not answer", detail=f"{type(error).__name__}: {error}") from error
@@ -109,12 +109,22 @@ class Service:
             found = reply.getheader("Location", "")
         return "/tap/" + found.rpartition("/tap/")[2]
 
+    def _error(self, reply: http.client.HTTPResponse) -> QservError:
+        error = _error(reply)
+        if isinstance(error, AuthenticationError):
+            error.hint = _SHOWN if self._token else _NOT_SHOWN
+        return error
+
     def _connect(self, wait_s: float) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
             context = ssl.create_default_context()
             return http.client.HTTPSConnection(host, port, timeout=wait_s, context=context)
         return http.client.HTTPConnection(host, port, timeout=wait_s)
+
+
+_NOT_SHOWN = "Set QSERV_TOKEN to your token, or give connect() in Python token=...; who runs the service makes one."
+_SHOWN = "QSERV_TOKEN, or token=... of connect(), is what the service was shown; who runs it makes another one."
 
 
 def _body(parameters: Parameters, files: Mapping[str, bytes]) -> tuple[bytes, str]:

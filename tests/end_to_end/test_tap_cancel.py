@@ -83,6 +83,16 @@ def test_the_operator_ends_a_job(tap: TapServer, cluster: Cluster) -> None:
     assert wait_until(lambda: count_statements(cluster) == 0)
 
 
+def test_who_shows_no_token_is_told_where_it_goes(
+    tap: TapServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for token, hint in (("", "HINT: Set QSERV_TOKEN to your token"), ("qserv_wrong", "HINT: QSERV_TOKEN, or token=")):
+        monkeypatch.setenv("QSERV_TOKEN", token)
+        for command in (["list", "queries"], ["cancel", "9c0f3a55e0f2d1b7"]):
+            assert run([*command, "--url", tap.root]) == 4
+            assert hint in capsys.readouterr().err, command
+
+
 def test_the_command_at_a_service(
     tap: TapServer, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
