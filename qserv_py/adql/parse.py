@@ -215,6 +215,7 @@ _STATEMENTS = {"INSERT", "UPDATE", "DELETE", "DROP", "CREATE", "ALTER", "TRUNCAT
 _STATEMENTS |= {"SHOW", "MERGE", "CALL", "DO", "BEGIN", "COMMIT", "ROLLBACK", "VACUUM", "ANALYZE", "DESCRIBE", "USE"}
 
 _READ_ONLY = "A query reads and changes nothing: write SELECT ... FROM table."
+_EXPLAIN = 'Send SELECT ... alone to `qserv explain "SELECT ..."`, explain() in Python, or /api/explain of a service.'
 
 
 def _check_start(text: str, tokens: list[Token]) -> None:
@@ -222,8 +223,9 @@ def _check_start(text: str, tokens: list[Token]) -> None:
     first = next((token for token in tokens if token.token_type is not TokenType.L_PAREN), tokens[0])
     word = first.text.upper()
     if word in _STATEMENTS:
+        hint = _EXPLAIN if word == "EXPLAIN" else _READ_ONLY
         raise QueryNotSupportedError(
-            f"{word} statements are not answered, only SELECT", text=text, offset=first.start, hint=_READ_ONLY
+            f"{word} statements are not answered, only SELECT", text=text, offset=first.start, hint=hint
         )
     if word not in {"SELECT", "WITH"}:
         raise AdqlSyntaxError(
