@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.model import HEALPIX_COLUMN, Table, names_of
 from qserv_py.catalog.snapshot import IntArray
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.masks import without_masks
 from qserv_py.ingest.files.reader import RawBatch, Reader
@@ -198,7 +199,7 @@ def check_rejects(files: Sequence[InputFile], *, max_rejects: int) -> None:
     more = len(failed) - 1
     others = f"; {more} more {'file has' if more == 1 else 'files have'} too many" if more else ""
     raise ContributionError(
-        f"{worst.input.label}: {worst.rejects.count} of {worst.rows_read} rows rejected, "
+        f"{worst.input.label}: {worst.rejects.count:,} of {counted(worst.rows_read, 'row')} rejected, "
         f"--max-rejects allows {max_rejects}{others}; nothing was loaded",
         detail="\n        ".join(f"{file.input.file_name}: {file.rejects.describe()}" for file in failed),
         hint=f"The rows with reasons are in {', '.join(str(file.rejects.path) for file in failed)}. "

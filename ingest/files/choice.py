@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean
 from qserv_py.ingest.requests import InputOptions
@@ -32,7 +33,7 @@ class FileTable:
         name = f'"{self.names[0]}"' if self.names else "without a name"
         if self.rows is None:
             return f"{self.place}: {name}"
-        return f"{self.place}: {name}, {self.rows} row{'s' if self.rows != 1 else ''}"
+        return f"{self.place}: {name}, {counted(self.rows, 'row')}"
 
 
 def chosen_table(path: Path, tables: Sequence[FileTable], options: InputOptions) -> FileTable:

@@ -15,6 +15,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from qserv_py.catalog.snapshot import IntArray
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.requests import InputFormat
@@ -133,7 +134,7 @@ def not_single(path: Path, name: str, what: str) -> ContributionError:
 def check_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of a file's columns; ContributionError if one stands twice or there are too many."""
     if len(names) > MOST_COLUMNS:
-        raise ContributionError(f"{path} has {len(names)} columns, at most {MOST_COLUMNS} are read")
+        raise ContributionError(f"{path} has {counted(len(names), 'column')}, at most {MOST_COLUMNS} are read")
     places: dict[str, int] = {}
     for place, name in enumerate(names, start=1):
         if name in places:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from qserv_py.catalog.model import ChildTable, Column, DirectorTable, MatchTable, Position, Table
 from qserv_py.catalog.positions import Coordinate, is_main, is_named
 from qserv_py.catalog.types import DataType
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.hints import did_you_mean, question
 from qserv_py.ingest.rejects import Rejected
@@ -114,7 +115,7 @@ class RowConverter:
         """Return what was done to values and what looks odd about them so far."""
         said = [*self._unit_notes, *(self._positions.notes() if self._positions else ())]
         if self._rounded:
-            said.append(f"{self._rounded} time{'s' if self._rounded != 1 else ''} rounded to microseconds")
+            said.append(f"{counted(self._rounded, 'time')} rounded to microseconds")
         return said
 
     def _convert(self, values: pa.Array, column: Column) -> ConvertedColumn:

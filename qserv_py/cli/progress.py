@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from qserv_py.cli.options import say, verbosity
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -100,7 +101,7 @@ def job_progress() -> Iterator[Callable[[JobView], None]]:
             if bar is None or task is None:
                 return
             place = f"{view.queue_place} in the queue" if view.queue_place else view.phase.value.lower()
-            rows = f"{view.rows:,} rows" if view.rows else ""
+            rows = counted(view.rows, "row") if view.rows else ""
             bar.update(task, description=place, completed=view.chunks_done, total=view.chunks or None, rows=rows)
 
         yield show

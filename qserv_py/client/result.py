@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from qserv_py.adql.tree import OutputColumn
+from qserv_py.counts import counted
 from qserv_py.czar.formats import find_format
 from qserv_py.czar.formats.stream import ResultStream
 from qserv_py.czar.queries.running import QueryStats
@@ -153,7 +154,8 @@ class Result:
         return int(self.to_arrow().num_rows)
 
     def __repr__(self) -> str:
-        return f"<qserv_py.Result of {len(self.columns)} columns: {', '.join(column.name for column in self.columns)}>"
+        names = ", ".join(column.name for column in self.columns)
+        return f"<qserv_py.Result of {counted(len(self.columns), 'column')}: {names}>"
 
 
 def optional(name: str) -> Any:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qserv_py.counts import counted
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
@@ -142,9 +143,11 @@ def _observe(options: PixelsOptions, request: SurveyRequest, listener: DemoListe
         listener,
         "simulated sky",
         simulate,
-        lambda made: f"{made.visits} visits, {made.images} raw images, {made.raw_bytes / 1e6:,.0f} MB",
+        lambda made: (
+            f"{counted(made.visits, 'visit')}, {counted(made.images, 'raw image')}, {made.raw_bytes / 1e6:,.0f} MB"
+        ),
     )
-    timed(listener, "repository", fill, lambda steps: f"a Butler repository in {steps} steps")
+    timed(listener, "repository", fill, lambda steps: f"a Butler repository in {counted(steps, 'step')}")
 
 
 def _process(options: PixelsOptions, listener: DemoListener) -> None:
@@ -184,7 +187,7 @@ def _run_step(submission: Submission, listener: DemoListener) -> RunView:
 def _quanta(view: RunView) -> str:
     done, total = view.quanta()
     jobs = sum(bool(job.quanta) for job in view.plan.jobs)
-    return f"{done} of {total} quanta in {jobs} jobs"
+    return f"{done} of {counted(total, 'quantum', 'quanta')} in {counted(jobs, 'job')}"
 
 
 def _seen_to_its_end(directory: Path, listener: DemoListener) -> RunView:
@@ -235,7 +238,7 @@ def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> N
         return ingest.tally
 
     def describe(tally: Tally) -> str:
-        return f"{tally.rows:,} rows of {tally.datasets} datasets, {tally.images} images"
+        return f"{counted(tally.rows, 'row')} of {counted(tally.datasets, 'dataset')}, {counted(tally.images, 'image')}"
 
     with open_destination(cluster) as destination, open_repository(str(options.repository)) as repository:
         destination.registry.add_database(prompt_database(place.PIXELS_DATABASE))
@@ -245,7 +248,7 @@ def _load(cluster: Cluster, options: PixelsOptions, listener: DemoListener) -> N
             listener,
             "publish",
             lambda: publish_database(destination, place.PIXELS_DATABASE),
-            lambda published: f"snapshot {published.snapshot}, {published.chunk_tables} chunk tables",
+            lambda published: f"snapshot {published.snapshot}, {counted(published.chunk_tables, 'chunk table')}",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from qserv_py.counts import counted
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
@@ -82,23 +83,24 @@ def _fill(cluster: Cluster, survey: Survey, listener: DemoListener) -> None:
             listener,
             "publish",
             lambda: publish_database(destination, place.DATABASE),
-            lambda published: f"snapshot {published.snapshot}, {published.chunk_tables} chunk tables",
+            lambda published: f"snapshot {published.snapshot}, {counted(published.chunk_tables, 'chunk table')}",
         )
     shutil.rmtree(directory)
 
 
 def _describe(files: SurveyFiles) -> str:
     return (
-        f"{files.object_rows:,} objects, {files.source_rows:,} sources, {files.visit_rows:,} visits; "
-        f"{files.bytes / 1e6:,.0f} MB"
+        f"{counted(files.object_rows, 'object')}, {counted(files.source_rows, 'source')}, "
+        f"{counted(files.visit_rows, 'visit')}; {files.bytes / 1e6:,.0f} MB"
     )
 
 
 def _ingest(destination: Destination, table: str, paths: tuple[Path, ...], listener: DemoListener) -> None:
     with listener.progress(table) as progress:
         done = run_ingest(destination, database=place.DATABASE, table=table, files=paths, progress=progress)
-    chunks = f" in {done.chunks} chunks" if done.chunks else f" on each of {len(destination.workers)} workers"
-    outcome = f"{done.rows_loaded:,} rows{chunks}, {done.rows_per_second:,.0f} rows/s"
+    workers = counted(len(destination.workers), "worker")
+    where = f"in {counted(done.chunks, 'chunk')}" if done.chunks else f"on each of {workers}"
+    outcome = f"{counted(done.rows_loaded, 'row')} {where}, {done.rows_per_second:,.0f} rows/s"
     listener.step(f"ingest {table}", outcome, done.seconds)
 
 

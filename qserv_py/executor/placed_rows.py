@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER
 from qserv_py.catalog.snapshot import Catalog, FloatArray, IntArray
+from qserv_py.counts import counted
 from qserv_py.partitioner.discs import cells_of_discs, order_of_discs
 from qserv_py.planner.plan.query_plan import CzarStage, QueryPlan, ShardStage, Stage, values_slots
 from qserv_py.planner.plan.slots import CELL_COLUMN, ByKey, ByPosition, ValuesSlot
@@ -89,7 +90,7 @@ def narrowed(stage: ShardStage, placed: Mapping[ValuesSlot, PlacedRows], catalog
     for slot, found in placed.items():
         if slot.narrows:
             kept = chunks[found.chunks(known.firsts[chunks], known.ends[chunks])]
-            notes.append(f"rows of {slot.stage}: {len(kept)} of {len(chunks)} chunks kept")
+            notes.append(f"rows of {slot.stage}: {len(kept)} of {counted(len(chunks), 'chunk')} kept")
             chunks = in_both(chunks, kept)
     return replace(stage, chunks=chunks, notes=tuple(notes))
 

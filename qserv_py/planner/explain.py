@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qserv_py.counts import counted
 from qserv_py.planner.estimate import reads_of, warnings_of
 from qserv_py.planner.plan.query_plan import CzarStage, MergeStage, QueryPlan, ShardStage, Stage, values_slots
 from qserv_py.planner.plan.slots import ByKey, ByPosition, ValuesSlot
@@ -17,7 +18,7 @@ def explain(plan: QueryPlan) -> str:
         lines += _stage(stage, plan)
         lines.append("")
     lines += [f"warning    {text}" for text in warnings_of(plan)]
-    lines.append(f"result     {plan.result.name}, {len(plan.columns)} columns")
+    lines.append(f"result     {plan.result.name}, {counted(len(plan.columns), 'column')}")
     for column in plan.columns:
         details = [column.datatype.names.adql, column.unit and f"[{column.unit}]", column.ucd]
         lines.append(f"           {column.name}: {' '.join(part for part in details if part)}")
@@ -42,10 +43,10 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         lines.append(f"chunks     {len(stage.chunks)} of {stage.chunks_known} kept, family {stage.family}")
         lines += [f"region     {note}" for note in stage.notes]
         lines.append(f"workers    {_workers(stage, plan) or 'none'}")
-    lines += [f"estimate   {read.rows:,} rows of {read.table} at the most" for read in reads_of(stage, plan)]
+    lines += [f"estimate   {counted(read.rows, 'row')} of {read.table} at the most" for read in reads_of(stage, plan)]
     if stage.exchange is not None:
         lines.append(
-            f"exchange   about {stage.exchange.rows:,} rows of {stage.moves} that may have neighbours within "
+            f"exchange   about {counted(stage.exchange.rows, 'row')} of {stage.moves} that may have neighbours within "
             f"{stage.exchange.radius:.3g} deg in other chunks go there"
         )
     elif stage.moves:
@@ -53,7 +54,7 @@ def _shard(stage: ShardStage, plan: QueryPlan) -> list[str]:
         where = "to the czar, which brings them to the chunks of the other tables" if onward else "to the czar"
         lines.append(f"moves      rows of {stage.moves} {where}: no chunk alone can answer")
     if stage.row_limit is not None:
-        lines.append(f"limit      stops after {stage.row_limit} rows")
+        lines.append(f"limit      stops after {counted(stage.row_limit, 'row')}")
     if stage.reads:
         lines.append(f"reads      {', '.join(dict.fromkeys(stage.reads))}; the rows are brought to the workers")
     lines += [f"placed     {_placing(slot)}" for slot in values_slots(stage) if slot.placing is not None]

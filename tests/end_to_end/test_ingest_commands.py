@@ -129,7 +129,7 @@ def test_a_catalogue_as_people_keep_it(cluster: Cluster, tmp_path: Path) -> None
     assert "Is --delimiter ';' missing?" in text
     code, text = qserv(cluster, tmp_path, *run, "--delimiter", ";", "--max-rejects", "7")
     assert code == 0, text
-    assert "13969 rows read, 13962 loaded, 7 rejected" in text
+    assert "13,969 rows read, 13,962 loaded, 7 rejected" in text
     assert qserv(cluster, tmp_path, "publish", "openngc")[0] == 0
     with cluster.registry() as registry:
         database = registry.database("openngc")

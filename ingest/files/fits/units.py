@@ -19,6 +19,7 @@ from astropy.io.fits import Card
 from astropy.io.fits.card import Undefined
 from astropy.io.fits.verify import VerifyError
 
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.decompressed import FileBytes
 
@@ -230,7 +231,7 @@ def oddities(file: FileBytes, units: Sequence[Unit], chosen: Unit) -> Iterator[s
         yield f"HDU {last.number} of {file.path} is cut off"
     behind = file.size - (last.end + -last.end % BLOCK)
     if behind > 0:
-        yield f"{behind} bytes behind HDU {last.number} of {file.path} are no HDU and were passed over"
+        yield f"{counted(behind, 'byte')} passed over behind HDU {last.number} of {file.path}: no HDU begins there"
 
 
 def check_whole(file: FileBytes, unit: Unit) -> None:
@@ -241,10 +242,10 @@ def check_whole(file: FileBytes, unit: Unit) -> None:
     rows, width = unit.keywords.whole("NAXIS2"), unit.keywords.whole("NAXIS1")
     held = max(0, file.size - unit.data_at)
     whole = min(rows, held // width) if width else rows
-    what = f"{rows - whole} of {rows} rows are" if whole < rows else "its heap is"
+    what = f"{rows - whole:,} of {counted(rows, 'row')}" if whole < rows else "its heap"
     raise ContributionError(
-        f"{unit.keywords.place} is cut off: {what} not there",
-        detail=f"{lost} bytes are missing",
+        f"{unit.keywords.place} is cut off, without {what}",
+        detail=f"The file is {counted(lost, 'byte')} too short.",
         hint="Copy the file again.",
     )
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from qserv_py.catalog.snapshot import BoolArray, IntArray
+from qserv_py.counts import counted
 from qserv_py.ingest.files.reader import MalformedRows
 
 Bytes = npt.NDArray[np.uint8]
@@ -128,7 +129,7 @@ class TextRows:
             self._add_malformed(row, [block[found.starts[cell] : found.ends[cell]].decode() for cell in cells])
 
     def _add_malformed(self, place: int, cells: list[str]) -> None:
-        reason = f"the row has {len(cells)} cells, the table {self._width} columns"
+        reason = f"the row has {counted(len(cells), 'cell')}, the table {counted(self._width, 'column')}"
         self._malformed.add(self._path, self._rows_seen + place + 1, reason, ", ".join(cells))
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from qserv_py.catalog.snapshot import IntArray
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 from qserv_py.ingest.files.reader import ROWS_IN_BATCH, MalformedRows
 from qserv_py.ingest.files.votable.binary import BinaryRows, is_other_to_astropy
@@ -116,7 +117,7 @@ class _StreamRows:
             if self._data:
                 raise ContributionError(
                     f"the STREAM of {self._path} ends in the middle of row {self._rows_seen + 1}",
-                    detail=f"{len(self._data)} bytes are left, a row has {self._layout.least} at least.",
+                    detail=f"It leaves {counted(len(self._data), 'byte')}, a row has {self._layout.least} at least.",
                     hint="The file is damaged, or its FIELDs do not say what its STREAM holds.",
                 )
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from qserv_py.counts import counted
 from qserv_py.errors import ContributionError
 
 _DECOMPRESSED = 1 << 23
@@ -52,7 +53,7 @@ class StreamDecoder:
         """Raise ContributionError unless the stream is whole."""
         if self._rest:
             raise self._damaged(
-                "is no base64", f"{len(self._rest)} characters are left at its end, four are one group."
+                "is no base64", f"It leaves {counted(len(self._rest), 'character')} at its end, four are one group."
             )
         if self._inflater is not None and not self._inflater.eof:
             raise self._damaged("ends too early", "What is compressed in it goes on.")

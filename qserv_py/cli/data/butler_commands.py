@@ -15,6 +15,7 @@ import click
 from qserv_py.cli.data.ingest_output import ingest_progress
 from qserv_py.cli.errors import PARTIAL, report_error
 from qserv_py.cli.options import cluster_option, reject_options, say
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     from qserv_py.errors import QservError
@@ -126,9 +127,9 @@ def _stopped_by_signal() -> Iterator[threading.Event]:
 def _say_loaded(summary: IngestSummary, tally: Tally) -> None:
     datasets = len(summary.files)
     say(
-        f"{summary.database}.{summary.table}: {_count(datasets, 'dataset')}, {summary.rows_loaded:,} rows, "
-        f"{summary.seconds:.1f} s, {summary.rows_per_second:,.0f} rows/s; so far {_count(tally.datasets, 'dataset')}, "
-        f"{tally.rows:,} rows"
+        f"{summary.database}.{summary.table}: {counted(datasets, 'dataset')}, {counted(summary.rows_loaded, 'row')}, "
+        f"{summary.seconds:.1f} s, {summary.rows_per_second:,.0f} rows/s; so far {counted(tally.datasets, 'dataset')}, "
+        f"{counted(tally.rows, 'row')}"
     )
 
 
@@ -151,13 +152,15 @@ class _Waiting:
 
 
 def _say_all(tally: Tally, database: str) -> None:
-    parts = [f"{_count(tally.datasets, 'dataset')} loaded, {tally.rows:,} rows, {_count(tally.images, 'image')}"]
+    parts = [
+        f"{counted(tally.datasets, 'dataset')} loaded, {counted(tally.rows, 'row')}, {counted(tally.images, 'image')}"
+    ]
     if tally.there_before:
         parts.append(f"{tally.there_before} there before")
     if tally.passed_over:
         parts.append(f"{tally.passed_over} processed again and passed over")
     if tally.rows_passed_over:
-        parts.append(f"{tally.rows_passed_over:,} rows passed over")
+        parts.append(f"{counted(tally.rows_passed_over, 'row')} passed over")
     if tally.failed:
         parts.append(f"{tally.failed} failed")
     if tally.snapshot is not None:
@@ -171,7 +174,3 @@ def _say_where_images_are_not(other_obscore: str) -> None:
     """Say that the settings make another table ivoa.ObsCore, where they do."""
     if other_obscore:
         say(f"ivoa.ObsCore is {other_obscore}, as settings.yaml says: images of a Butler are not in it.")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

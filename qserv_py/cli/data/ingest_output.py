@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from qserv_py.cli.options import say
 from qserv_py.cli.progress import stage_progress
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     from qserv_py.ingest.requests import IngestProgress, IngestSummary
@@ -17,15 +18,16 @@ def print_summary(summary: IngestSummary) -> None:
     """Say what came of an ingest: the files with rejects, then all together."""
     for file in summary.files:
         if file.rows_rejected:
-            say(f"{file.label}: {file.rows_rejected} of {file.rows_read} rows rejected, see {file.reject_file}")
+            rejected = f"{file.rows_rejected:,} of {counted(file.rows_read, 'row')} rejected"
+            say(f"{file.label}: {rejected}, see {file.reject_file}")
         for note in file.notes:
             say(f"{file.label}: {note}")
     orphans = f" ({summary.orphans} without a director)" if summary.orphans else ""
-    chunks = f"{summary.chunks} chunks ({summary.new_chunks} new), " if summary.chunks else ""
+    chunks = f"{counted(summary.chunks, 'chunk')} ({summary.new_chunks} new), " if summary.chunks else ""
     say(
-        f"{summary.database}.{summary.table}: {summary.rows_read} rows read, {summary.rows_loaded} loaded{orphans}, "
-        f"{summary.rows_rejected} rejected; {chunks}{summary.parts} parts, {summary.seconds:.1f} s, "
-        f"{summary.rows_per_second:,.0f} rows/s"
+        f"{summary.database}.{summary.table}: {counted(summary.rows_read, 'row')} read, "
+        f"{summary.rows_loaded:,} loaded{orphans}, {summary.rows_rejected:,} rejected; "
+        f"{chunks}{counted(summary.parts, 'part')}, {summary.seconds:.1f} s, {summary.rows_per_second:,.0f} rows/s"
     )
 
 

@@ -19,6 +19,7 @@ from qserv_py.catalog.model import (
 from qserv_py.cli.errors import PROBLEMS
 from qserv_py.cli.options import cluster_option, format_option, say
 from qserv_py.cli.rows import print_rows
+from qserv_py.counts import counted
 from qserv_py.errors import NotFoundError
 
 FILE = click.Path(path_type=Path, readable=False)
@@ -42,7 +43,8 @@ def load(felis: Path, partition: Path, cluster_dir: Path) -> None:
     database = read_schema(felis, partition)
     with cluster.registry() as registry:
         registry.add_database(database)
-    say(f"Database {database.name}: {_count(database.tables)}; qserv ingest run --database {database.name} fills them.")
+    tables = counted(len(database.tables), "empty table")
+    say(f"Database {database.name}: {tables}; qserv ingest run --database {database.name} fills them.")
 
 
 @schema.command()
@@ -61,7 +63,7 @@ def prompt(name: str, written: Path | None, cluster_dir: Path) -> None:
     database = prompt_database(name)
     with open_cluster(cluster_dir).registry() as registry:
         registry.add_database(database)
-    say(f"Database {database.name}: {_count(database.tables)}; qserv ingest butler fills them.")
+    say(f"Database {database.name}: {counted(len(database.tables), 'empty table')}; qserv ingest butler fills them.")
 
 
 @schema.command()
@@ -95,7 +97,7 @@ def validate(felis: Path, partition: Path | None) -> int:
     for problem in problems:
         click.echo(problem)
     if problems:
-        say(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found.")
+        say(f"{counted(len(problems), 'problem')} found.")
         return PROBLEMS
     say(f"{felis}{f' and {partition} are' if partition else ' is'} valid.")
     return 0
@@ -150,7 +152,3 @@ def partitioned_by(table: Table) -> str:
             )
         case _:
             return ""
-
-
-def _count(tables: tuple[Table, ...]) -> str:
-    return f"{len(tables)} empty table{'s' if len(tables) != 1 else ''}"

@@ -13,6 +13,7 @@ import click
 from qserv_py.cli.options import cluster_option, file_options, format_option, input_options, say
 from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.rows import print_rows
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     from qserv_py.czar.identity.identity import Identity
@@ -84,7 +85,7 @@ def put(
         limits = read_settings(cluster_dir).limits.limits_for(identity)
         batches = (rows.schema, rows.to_batches())
         made = tables.create(identity, _bare(name), batches, limits=limits, description=description)
-    say(f"Table {made.name} of user {made.owner} has {made.rows} rows and {made.bytes} bytes.")
+    say(f"Table {made.name} of user {made.owner} has {counted(made.rows, 'row')} and {counted(made.bytes, 'byte')}.")
 
 
 @table.command()

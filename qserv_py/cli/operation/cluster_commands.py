@@ -10,6 +10,7 @@ from qserv_py.cli.errors import FAILED, PARTIAL, report_error
 from qserv_py.cli.options import cluster_argument, format_option, say
 from qserv_py.cli.rows import print_rows
 from qserv_py.config import CLUSTER_VARIABLE
+from qserv_py.counts import counted
 
 
 @click.group()
@@ -32,7 +33,7 @@ def init(directory: Path, workers: int, postgres_bin: str) -> None:
     from qserv_py.czar.cluster_init import init_cluster
 
     made = init_cluster(directory, workers=workers, postgres_bin=postgres_bin)
-    say(f"A cluster of {workers} worker{'s' if workers > 1 else ''} runs in {made.config.directory}.")
+    say(f"A cluster of {counted(workers, 'worker')} runs in {made.config.directory}.")
     say(f"Commands find it by --cluster {directory} or after: export {CLUSTER_VARIABLE}={made.config.directory}")
 
 
@@ -77,7 +78,7 @@ def status(cluster_dir: Path, row_format: str) -> int:
     running = sum(server.running for server in found)
     if running == len(found):
         return 0
-    say(f"{running} of {len(found)} servers run; qserv cluster start {cluster_dir} starts the others.")
+    say(f"{running} of {counted(len(found), 'server')} run; qserv cluster start {cluster_dir} starts the others.")
     return PARTIAL if running else FAILED
 
 

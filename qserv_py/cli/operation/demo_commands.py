@@ -13,6 +13,7 @@ import click
 
 from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.config import CLUSTER_VARIABLE
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +90,8 @@ def demo(
     if from_pixels:
         from qserv_py.demo.pixels import PixelsOptions, run_from_pixels
 
-        click.echo(f"{visits} visits of {detectors} detectors, from raw images to a catalogue, in {chosen}")
+        exposures = f"{counted(visits, 'visit')} of {counted(detectors, 'detector')}"
+        click.echo(f"{exposures}, from raw images to a catalogue, in {chosen}")
         cluster = run_from_pixels(
             PixelsOptions(
                 directory=chosen,
@@ -106,7 +108,7 @@ def demo(
     else:
         from qserv_py.demo.run import DemoOptions, run_demo
 
-        click.echo(f"A simulated sky of {objects:,} objects on {workers} workers, in {chosen}")
+        click.echo(f"A simulated sky of {counted(objects, 'object')} on {counted(workers, 'worker')}, in {chosen}")
         options = DemoOptions(directory=chosen, workers=workers, objects=objects, seed=seed, keep=keep)
         cluster = run_demo(options, _Terminal())
     if cluster is None:
@@ -166,8 +168,8 @@ class _Terminal:
         click.echo(_indented(text.rstrip()))
         more = f" ({SHOWN_ROWS} shown)" if answer.table.num_rows > SHOWN_ROWS else ""
         click.echo(
-            f"\n    {answer.table.num_rows:,} row{'s' if answer.table.num_rows != 1 else ''}{more}, "
-            + (f"{stats.chunks} of {stats.chunks_total} chunks, " if stats.chunks_total else "")
+            f"\n    {counted(answer.table.num_rows, 'row')}{more}, "
+            + (f"{stats.chunks} of {counted(stats.chunks_total, 'chunk')}, " if stats.chunks_total else "")
             + f"{stats.seconds * 1000:.1f} ms"
         )
 

@@ -12,6 +12,7 @@ import click
 from qserv_py.cli.errors import PARTIAL
 from qserv_py.cli.options import format_option, say
 from qserv_py.cli.progress import stage_progress
+from qserv_py.counts import counted
 
 if TYPE_CHECKING:
     from lsst.daf.butler import Butler
@@ -261,7 +262,7 @@ def show(repository: str, row_format: str) -> None:
         for name, count in one.datasets.items() or {", ".join(one.children): None}.items():
             rows.append((one.name, one.kind, name, count, written))
     print_rows(("collection", "kind", "type or children", "datasets", "last written"), rows, row_format)
-    say(f"{found.exposures:,} exposures, {found.visits:,} visits.")
+    say(f"{counted(found.exposures, 'exposure')}, {counted(found.visits, 'visit')}.")
     if found.last_runs:
         say(f"Written last: {', '.join(one.name for one in found.last_runs[:3])}.")
 
@@ -278,7 +279,7 @@ def convert(repository: str) -> None:
 
         renamed = convert_names(butler)
     for one in renamed:
-        say(f"{one.former} is {one.name} now: {one.datasets:,} dataset{'' if one.datasets == 1 else 's'}")
+        say(f"{one.former} is {one.name} now: {counted(one.datasets, 'dataset')}")
     if not renamed:
         say("Nothing to convert: all dataset types have their present names.")
 

@@ -9,6 +9,7 @@ import click
 
 from qserv_py.cli.options import say
 from qserv_py.cli.progress import stage_progress
+from qserv_py.counts import counted
 
 
 @click.group()
@@ -117,6 +118,6 @@ def survey(
         raise
     kept = f", {summary.kept} of them from before" if summary.kept else ""
     say(
-        f"{directory}: {summary.visits} visits, {summary.calibrations} calibration exposures, "
-        f"{summary.images} images{kept}, {summary.raw_bytes / 1e6:,.0f} MB, {summary.seconds:.1f} s"
+        f"{directory}: {counted(summary.visits, 'visit')}, {counted(summary.calibrations, 'calibration exposure')}, "
+        f"{counted(summary.images, 'image')}{kept}, {summary.raw_bytes / 1e6:,.0f} MB, {summary.seconds:.1f} s"
     )

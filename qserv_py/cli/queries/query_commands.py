@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 from qserv_py.cli.options import cluster_option, input_options, reading_options, say
 from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.progress import query_progress
+from qserv_py.counts import counted
 from qserv_py.czar.formats import FORMATS, Format, find_format, format_of_file
 from qserv_py.errors import ConfigError, UserError
 
@@ -146,16 +147,16 @@ def query(
     _say_what_is_left_out(stats.overflow, maxrec, stats.rows)
     if timing:
         say(
-            f"{stats.rows} rows, {stats.chunks} of {stats.chunks_total} chunks, "
+            f"{counted(stats.rows, 'row')}, {stats.chunks} of {counted(stats.chunks_total, 'chunk')}, "
             f"{stats.seconds * 1000:.1f} ms (planning {stats.planning_s * 1000:.1f} ms)"
         )
 
 
-def _say_what_is_left_out(overflow: bool, maxrec: int | None, rows: int | None) -> None:
+def _say_what_is_left_out(overflow: bool, maxrec: int | None, rows: int) -> None:
     if maxrec == 0:
         say("the query was not run: --maxrec 0 asks for the columns alone")
     elif overflow:
-        say(f"truncated: the answer has more than {rows} rows")
+        say(f"truncated: the answer has more than {counted(rows, 'row')}")
 
 
 def _ask_service(
@@ -182,7 +183,7 @@ def _ask_service(
     _say_what_is_left_out(view.overflow, maxrec, view.rows)
     if timing:
         seconds = time.perf_counter() - started
-        say(f"{view.rows} rows, {view.chunks} chunks, {seconds * 1000:.1f} ms")
+        say(f"{counted(view.rows, 'row')}, {counted(view.chunks, 'chunk')}, {seconds * 1000:.1f} ms")
 
 
 @click.command()

@@ -16,6 +16,7 @@ from qserv_py.cli.options import say
 from qserv_py.cli.plain_arrow import leave_pandas_out
 from qserv_py.cli.queries.query_commands import query_text, text_options
 from qserv_py.config import cluster_directory
+from qserv_py.counts import counted
 from qserv_py.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _check_collection(source: Path, mode: Mode, catalog: Catalog | None, functio
             statements += 1
             problems += verdict.error is not None
             click.echo(verdict.as_json())
-    say(f"{statements} statement{'s' if statements != 1 else ''}, {problems or 'none'} with problems.")
+    say(f"{counted(statements, 'statement')}, {problems or 'none'} with problems.")
     return PROBLEMS if problems else 0
 
 

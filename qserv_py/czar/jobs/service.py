@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from qserv_py.counts import counted
 from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.identity.limits import LimitRules
@@ -57,7 +58,7 @@ class JobService:
         allowed = self._rules.limits_for(identity)
         if jobs.unfinished_jobs(self._registry, requester) >= allowed.unfinished_jobs:
             raise LimitError(
-                f"you have {allowed.unfinished_jobs} jobs that have not ended, which is the most",
+                f"you have {counted(allowed.unfinished_jobs, 'job')} that have not ended, which is the most",
                 hint="Wait until some have ended, or delete them.",
             )
         return jobs.add_job(

@@ -14,6 +14,7 @@ from qserv_py.adql.tree import OutputColumn, Select
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import Table
 from qserv_py.catalog.snapshot import Catalog, IntArray
+from qserv_py.counts import counted
 from qserv_py.errors import InternalError
 from qserv_py.planner.plan.slots import RelationSlot, Slot, StageColumn, Template, ValuesSlot
 
@@ -192,7 +193,7 @@ class KeyLookup:
         if self.is_range:
             shown = f"{'' if self.low is None else self.low}..{'' if self.high is None else self.high}"
             return f"ids {shown} of {self.director}"
-        return f"{len(self.values)} id{'s' if len(self.values) > 1 else ''} of {self.director}"
+        return f"{counted(len(self.values), 'id')} of {self.director}"
 
 
 KeyCells = Mapping[KeyLookup, IntArray]

@@ -12,6 +12,7 @@ from qserv_py.adql.tree import ColumnRef, Expr, InQuery, Select, Source, TableSo
 from qserv_py.catalog.model import HEALPIX_COLUMN
 from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, TableSnapshot
 from qserv_py.catalog.types import DataType
+from qserv_py.counts import counted
 from qserv_py.errors import QueryNotSupportedError
 from qserv_py.partitioner import ranges
 from qserv_py.partitioner.chunk_map import ChunkMap
@@ -67,7 +68,9 @@ class ChunkSet:
     def narrowed(self, chunks: IntArray, why: str) -> ChunkSet:
         """Return the set cut down to some chunks, with the reason."""
         kept = in_both(self.kept, chunks)
-        return replace(self, kept=kept, notes=(*self.notes, f"{why}: {len(kept)} of {len(self.kept)} chunks kept"))
+        return replace(
+            self, kept=kept, notes=(*self.notes, f"{why}: {len(kept)} of {counted(len(self.kept), 'chunk')} kept")
+        )
 
     def without(self, chunks: IntArray) -> ChunkSet:
         """Return the set without some chunks."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from qserv_py.counts import counted
 from qserv_py.errors import NotFoundError, SchemaError
 from qserv_py.hints import or_did_you_mean
 
@@ -55,7 +56,7 @@ class Problems:
         shown = [f"  {text}" for text in others[:20]]
         if len(others) > 20:
             shown.append(f"  ... and {len(others) - 20} more")
-        heading = f"{len(others)} further problem{'s' if len(others) > 1 else ''}:"
+        heading = f"{counted(len(others), 'further problem')}:"
         raise SchemaError(first, detail="\n".join([heading, *shown]) if others else "")
 
 

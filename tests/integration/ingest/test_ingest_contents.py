@@ -117,7 +117,7 @@ def test_each_table_by_itself(destination: Destination, database: Database, tmp_
         ingest(destination, database, "ObjectMatch", match)
     ingest(destination, database, "Visit", visit)
     for table, file in (("Truth", truth), ("Visit", visit)):  # their keys say more
-        with pytest.raises(ContributionError, match="1 of 1 rows rejected"):
+        with pytest.raises(ContributionError, match="1 of 1 row rejected"):
             ingest(destination, database, table, file)
 
 

@@ -280,7 +280,7 @@ def test_keywords_that_mean_nothing_are_told(tmp_path: Path) -> None:
 def test_more_rows_than_a_file_can_have(tmp_path: Path, rows: int) -> None:
     path = tmp_path / "a.fits"
     path.write_bytes(fits_bytes({"NAXIS1": 2000, "NAXIS2": rows, "TFIELDS": 1, "TFORM1": "2000A"}, bytes(2000)))
-    with pytest.raises(ContributionError, match=f"HDU 1 is cut off: {rows - 1} of {rows} rows are not there"):
+    with pytest.raises(ContributionError, match=f"HDU 1 is cut off, without {rows - 1:,} of {rows:,} rows"):
         opened(path)
 
 

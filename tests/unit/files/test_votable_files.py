@@ -162,7 +162,7 @@ def test_cells_that_are_too_few_or_too_many(tmp_path: Path) -> None:
         found = read(tmp_path, document(FIELDS, text))
         assert (found.rows(), found.numbers) == ([(2, "b")], [2])
         assert [(row.number, row.reason, row.text) for row in found.malformed] == [
-            (1, "the row has 1 cells, the table 2 columns", "1"),
+            (1, "the row has 1 cell, the table 2 columns", "1"),
             (3, "the row has 0 cells, the table 2 columns", ""),
             (4, "the row has 0 cells, the table 2 columns", ""),
             (5, "the row has 3 cells, the table 2 columns", "3, , c"),
@@ -561,13 +561,13 @@ def test_streams_in_small_pieces(tmp_path: Path, chunk: int, attributes: str, mo
 
 ROW = three(1, "ab", 2.5)
 DAMAGED = [
-    (stream(THREE, ROW + ROW[:-1]), "the STREAM of FILE ends in the middle of row 2\nDETAIL: 17 bytes are left"),
-    (stream(THREE, ROW + b"\0"), "the STREAM of FILE ends in the middle of row 2\nDETAIL: 1 bytes are left"),
+    (stream(THREE, ROW + ROW[:-1]), "the STREAM of FILE ends in the middle of row 2\nDETAIL: It leaves 17 bytes,"),
+    (stream(THREE, ROW + b"\0"), "the STREAM of FILE ends in the middle of row 2\nDETAIL: It leaves 1 byte,"),
     (stream(THREE, three(1, "", 0)[:4] + b"\xff" * 12), "row 1 of FILE has a value of -1 items"),
     (stream(THREE, three(1, "", 0)[:4] + b"\x7f" * 12), "row 1 of FILE has a value of 2139062143 items"),
     (stream(THREE, "AAAA!AAA"), "the STREAM of FILE is no base64"),
     (stream(THREE, "AAAAé"), "the STREAM of FILE is no base64"),
-    (stream(THREE, "AAAAA"), "the STREAM of FILE is no base64\nDETAIL: 1 characters are left"),
+    (stream(THREE, "AAAAA"), "the STREAM of FILE is no base64\nDETAIL: It leaves 1 character at"),
     (stream(THREE, "AA==" + "AAAA" * 10), "the STREAM of FILE is no base64"),
     (stream(THREE, ROW, attributes='encoding="gzip"'), "the STREAM of FILE is not compressed as it says"),
     (stream(THREE, gzip.compress(ROW)[:-5], attributes='encoding="gzip"'), "the STREAM of FILE ends too early"),
