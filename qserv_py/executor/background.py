@@ -64,15 +64,17 @@ class BackgroundRows:
 
     def _fill(self) -> None:
         """Hand over all that the iterator yields; the work of the thread."""
-        end = _End()
+        self._coming.put(self._hand_over())
+
+    def _hand_over(self) -> _End:
         try:
             for batch in self._make():
                 if not self._coming.put(batch):
-                    return
+                    break
         except QservError as error:
-            end = _End(error)
+            return _End(error)
         except Exception as error:
             failure = InternalError(f"the query failed in an unforeseen way: {error}")
             failure.__cause__ = error
-            end = _End(failure)
-        self._coming.put(end)
+            return _End(failure)
+        return _End()

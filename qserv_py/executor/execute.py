@@ -6,6 +6,7 @@ chunk, and a merge adds the counts up while they come in.
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -96,6 +97,9 @@ class Execution:
             for batch in source:
                 yield check_times(conform(batch, schema))
             is_whole = True
+        except BaseException as error:
+            _forget_rows(error)
+            raise
         finally:
             if is_whole:
                 self._tidy(background)
@@ -114,6 +118,7 @@ class Execution:
         if self._merge is not None:
             self._merge.close()
         self._kept.clear()
+        self.held, self._failure = {}, None
         self.account.give_back(self._held_bytes)
         self._held_bytes = 0
 
@@ -216,6 +221,14 @@ class Execution:
         except BaseException as error:
             self._failure = error
             raise
+
+
+def _forget_rows(error: BaseException) -> None:
+    """Clear the frames that an error came through: its traceback would keep their rows as long as somebody has it."""
+    told: BaseException | None = error
+    while told is not None:
+        traceback.clear_frames(told.__traceback__)
+        told = told.__cause__ or told.__context__
 
 
 def _too_much(stage: Stage, most: int) -> LimitError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.catalogues import Loaded
+from support.waiting import wait_until
 
 from qserv_py.catalog.grants import PUBLIC
 from qserv_py.client.connection import Connection
@@ -24,6 +27,7 @@ from qserv_py.czar.queries.written import WrittenQuery
 from qserv_py.czar.session import Session
 from qserv_py.errors import LimitError
 from qserv_py.executor.budget import Budget
+from qserv_py.executor.runner import ShardRun
 from qserv_py.registry.grants import grant
 from qserv_py.registry.jobs import UwsPhase
 
@@ -35,6 +39,14 @@ JOIN = "SELECT COUNT(*) AS n FROM field.Source a JOIN field.Object b ON a.visit 
 def session(cluster: Cluster, field: Loaded) -> Iterator[Session]:
     with Session(cluster, connections=8) as opened:
         yield opened
+
+
+@pytest.fixture
+def without_collector() -> Iterator[None]:
+    """Free what nobody refers to at once, and cycles not at all."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def count(session: Session, number: int) -> list[int]:
@@ -57,6 +69,26 @@ def test_one_query_is_bounded(session: Session) -> None:
         count(session, 0)
     assert '"query_bytes" in settings.yaml' in caught.value.hint
     assert session.queries.rows_held.taken == 0
+
+
+@pytest.mark.usefixtures("without_collector")
+def test_rows_of_a_refused_query_go_though_its_error_is_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    came: list[weakref.ref[pa.RecordBatch]] = []
+    batches = ShardRun.batches
+
+    def noted(run: ShardRun) -> Iterator[pa.RecordBatch]:
+        for batch in batches(run):
+            came.append(weakref.ref(batch))
+            yield batch
+
+    monkeypatch.setattr(ShardRun, "batches", noted)
+    session.queries.rows_held = Budget("rows", 1 << 30, setting="process_bytes", each=20_000)
+    answer = session.answer(JOIN.format(number=0))
+    with pytest.raises(LimitError) as caught:
+        list(answer.batches())
+    assert len(came) > 1, "it held some when it was refused"
+    assert caught.value.message
+    assert wait_until(lambda: not any(batch() is not None for batch in came))
 
 
 def test_twelve_at_a_time_hold_no_more_than_the_process_may(session: Session) -> None:
