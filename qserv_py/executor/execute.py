@@ -132,6 +132,7 @@ class Execution:
         for stage in self.plan.stages[:-1]:
             if not self._is_streamed(stage, readers):
                 self._keep(stage)
+        self.account.settle()
         try:
             yield from self._stream(self.plan.result)
         except QservError as error:
@@ -163,7 +164,7 @@ class Execution:
             size += batch.nbytes
             if size > self.engines.kept_bytes:
                 raise _too_much(stage, self.engines.kept_bytes)
-            self.account.take(batch.nbytes)
+            self.account.take(batch.nbytes, cancel=self._ending)
             self._held_bytes += batch.nbytes
         self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from qserv_py.cancelling import Cancel
 from qserv_py.closing import Closing
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.queries.cancel_orders import cancelled_by
@@ -93,12 +94,14 @@ class Queries(Closing):
         """
         if self._closing.is_set():
             raise closed_error()
+        cancel = Cancel()
         return RunningQuery(
             id=id or secrets.token_hex(8),
             identity=identity,
             kind=kind,
             text=text,
-            rows_held=self.rows_held.account(),
+            rows_held=self.rows_held.account(cancel),
+            cancel=cancel,
             longest_s=longest_s,
             late=late,
         )

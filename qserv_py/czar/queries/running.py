@@ -73,14 +73,14 @@ class RunningQuery:
     rows_held: Account
     """Bytes of the rows that are kept in memory for it, those of tables that come along among them."""
 
+    cancel: Cancel
+    """Ends everything that works for it, and the waiting."""
+
     longest_s: float | None = None
     """Seconds that it may run; None for any."""
 
     late: LimitError | None = None
     """What it ends with after that."""
-
-    cancel: Cancel = field(default_factory=Cancel)
-    """Ends everything that works for it, and the waiting."""
 
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.waiting import wait_until
 
+from qserv_py.cancelling import Cancel
 from qserv_py.czar.queries.shares import MemorySettings, Shares, available_bytes, shares_of
-from qserv_py.errors import LimitError
+from qserv_py.errors import LimitError, QueryCancelledError
 from qserv_py.executor.budget import Budget
 
 GIB = 1 << 30
@@ -57,6 +60,49 @@ def test_threads_take_no_more_than_there_is() -> None:
     for thread in threads:
         thread.join()
     assert made.taken == 0
+
+
+def test_an_older_query_gets_what_the_youngest_holds() -> None:
+    made = budget()
+    old, middle, young = (made.account(Cancel()) for _ in range(3))
+    middle.take(400)
+    young.take(500)
+    with ThreadPoolExecutor(1) as threads:
+        taking = threads.submit(old.take, 300)
+        assert wait_until(lambda: young.cancel is not None and young.cancel.is_cancelled)
+        assert not taking.done()
+        with pytest.raises(LimitError, match="of rows would have to be held at a time"):
+            young.take(1)
+        young.give_back()
+        taking.result(60)
+    assert (old.taken, middle.taken, made.taken, made.highest) == (300, 400, 700, 900)
+    assert isinstance(young.cancel, Cancel)
+    assert isinstance(young.cancel.reason, LimitError)
+    assert '"process_bytes" in settings.yaml' in young.cancel.reason.hint
+
+
+def test_a_query_that_has_all_its_rows_is_not_refused_for_an_older_one() -> None:
+    made = budget()
+    old, young = (made.account(Cancel()) for _ in range(2))
+    young.take(600)
+    young.settle()
+    with pytest.raises(LimitError, match="of rows would have to be held at a time"):
+        old.take(500)
+    assert made.taken == 600
+
+
+def test_a_query_that_is_cancelled_while_it_waits_holds_nothing() -> None:
+    made, ending = budget(), Cancel()
+    old, young = (made.account(Cancel()) for _ in range(2))
+    young.take(600)
+    with ThreadPoolExecutor(1) as threads:
+        taking = threads.submit(lambda: old.take(500, cancel=ending))
+        assert wait_until(lambda: young.cancel is not None and young.cancel.is_cancelled)
+        ending.cancel()
+        with pytest.raises(QueryCancelledError):
+            taking.result(60)
+    young.give_back()
+    assert (old.taken, made.taken) == (0, 0)
 
 
 def test_the_parts_are_no_more_than_the_whole(tmp_path: Path) -> None:
