@@ -84,6 +84,7 @@ class Execution:
             number=self.engines.scratch_number,
             threads=self.engines.copying,
             cells_of_ids=self.cells_of_ids,
+            account=self.account,
             cancel=self._ending,
         )
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from qserv_py.cancelling import Cancel
 from qserv_py.catalog.snapshot import Catalog
 from qserv_py.catalog.types import DataType
+from qserv_py.executor.budget import Account
 from qserv_py.executor.placed_rows import CellsOfIds, PlacedRows, narrowed, place_rows
 from qserv_py.planner.plan.query_plan import ShardStage, values_slots
 from qserv_py.planner.plan.slots import CELL_COLUMN, StageColumn, ValuesForm, ValuesSlot
@@ -48,6 +49,8 @@ class SentRows:
         Runs the copies to several workers side by side.
     cells_of_ids
         Asks the director index.
+    account
+        Counts the bytes of the copies that are being sent.
     cancel
         Says when the query is to end.
     """
@@ -59,12 +62,14 @@ class SentRows:
         number: int,
         threads: Executor,
         cells_of_ids: CellsOfIds,
+        account: Account,
         cancel: Cancel,
     ) -> None:
         self._stores = stores
         self._number = number
         self._threads = threads
         self._cells_of_ids = cells_of_ids
+        self._account = account
         self._cancel = cancel
         self._made: dict[str, list[str]] = {}
 
@@ -141,19 +146,28 @@ class SentRows:
         )
 
     def _copy(self, slot: ValuesSlot, parts: Mapping[str, pa.Table], index: str) -> str:
-        """Copy rows into a scratch relation on each worker; return its SQL name."""
+        """Copy rows into a scratch relation on each worker; return its SQL name.
+
+        Sorted rows, and those of each worker, stand in memory beside the ones that they were made of.
+        """
         name = new_name(self._number)
         columns = [CopyColumn(column.label, column.type) for column in slot.columns]
-        copies = []
-        for worker, rows in parts.items():
-            self._made.setdefault(worker, []).append(name)
-            put = self._stores(worker).put
+        different = {id(rows): rows for rows in parts.values()}
+        size = sum(rows.nbytes for rows in different.values())
+        self._account.take(size, cancel=self._cancel)
+        try:
             if slot.index:
-                rows = rows.sort_by(slot.index)
-            copies.append(self._threads.submit(put, name, rows, columns, index=index or None, cancel=self._cancel))
-        wait(copies)
-        for copy in copies:
-            copy.result()
+                different = {key: rows.sort_by(slot.index) for key, rows in different.items()}
+            copies = []
+            for worker, rows in parts.items():
+                self._made.setdefault(worker, []).append(name)
+                put, sent = self._stores(worker).put, different[id(rows)]
+                copies.append(self._threads.submit(put, name, sent, columns, index=index or None, cancel=self._cancel))
+            wait(copies)
+            for copy in copies:
+                copy.result()
+        finally:
+            self._account.give_back(size)
         return POSTGRES.relation(SCRATCH_SCHEMA, name)
 
 

@@ -152,6 +152,16 @@ def test_uploaded_tables_are_counted_as_long_as_the_query_runs(session: Session,
     assert session.queries.rows_held.taken == 0
 
 
+def test_the_copies_that_go_to_the_workers_are_counted(session: Session) -> None:
+    mine = pa.table({"k": list(range(20_000))})
+    asked = session.answer(
+        "SELECT COUNT(*) AS n FROM TAP_UPLOAD.mine m JOIN field.Object o ON o.k = m.k", uploads={"mine": mine}
+    )
+    assert list(asked.batches())
+    assert asked.query.rows_held.most >= mine.nbytes
+    assert session.queries.rows_held.taken == 0
+
+
 def test_the_rows_of_a_fits_file_are_counted_while_it_is_made(session: Session) -> None:
     session.queries.spilled = held = Budget("results", 1 << 30, setting="spill_bytes")
     made = find_format("fits").write(session.answer("SELECT objectId, coord_ra FROM field.Object").stream())
