@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from qserv_py.catalog.model import Database
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.loading import load_pending
 from qserv_py.ingest.staging import file_prefix
 from qserv_py.registry.transactions import (
+    SuperTransaction,
     TransactionState,
     abort_transaction,
     claim_transaction,
@@ -21,7 +26,10 @@ from qserv_py.registry.transactions import (
 )
 
 CLAIM_WAIT_S = 0.5
-"""How long the server may take to notice that the owner of a super-transaction is gone."""
+"""How long the server may take to notice that the owners of super-transactions are gone, for all of them together."""
+
+CLAIM_AGAIN_S = 0.02
+"""Pause between two attempts to claim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +51,42 @@ def recover(destination: Destination, *, database: str | None = None) -> tuple[R
         Database whose super-transactions are looked at; all databases by default.
     """
     ended = []
-    for found in unfinished_transactions(destination.registry, database=database):
-        if claim_transaction(destination.registry, found.transaction_id, wait_s=CLAIM_WAIT_S):
-            state = _end(destination, found.transaction_id, destination.registry.database(found.database))
-            ended.append(Recovered(transaction_id=found.transaction_id, database=found.database, state=state))
+    for found in _claimed(destination, unfinished_transactions(destination.registry, database=database)):
+        state = _end(destination, found.transaction_id, destination.registry.database(found.database))
+        ended.append(Recovered(transaction_id=found.transaction_id, database=found.database, state=state))
     return tuple(ended)
+
+
+def _claimed(destination: Destination, unfinished: tuple[SuperTransaction, ...]) -> Iterator[SuperTransaction]:
+    """Claim super-transactions one after the other, and yield those whose owner is gone.
+
+    The claim alone decides. Where an owner is seen to live nothing is waited for; for the others the wait is a common
+    one, as the server notices a moment after a process has been killed that its connection is gone.
+    """
+    ends = time.monotonic() + CLAIM_WAIT_S
+    while True:
+        held = []
+        for found in unfinished:
+            if claim_transaction(destination.registry, found.transaction_id):
+                yield found
+            else:
+                held.append(found)
+        unfinished = tuple(found for found in held if not _is_seen_to_live(found))
+        if not unfinished or time.monotonic() >= ends:
+            return
+        time.sleep(CLAIM_AGAIN_S)
+
+
+def _is_seen_to_live(found: SuperTransaction) -> bool:
+    """Whether the process that began a super-transaction is another one on this machine, and runs."""
+    pid = found.context.get("pid")
+    if found.context.get("host") != socket.gethostname() or pid == os.getpid():
+        return False  # this process may have closed the connection and forgotten the ingest
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def _end(destination: Destination, transaction_id: int, database: Database) -> TransactionState:

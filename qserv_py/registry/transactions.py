@@ -14,7 +14,6 @@ transaction ``claim_transaction`` hands over) from a busy one.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -74,23 +73,19 @@ def begin_transaction(registry: Registry, database: str, *, context: Mapping[str
     return transaction_id
 
 
-def claim_transaction(registry: Registry, transaction_id: int, *, wait_s: float = 0.0) -> bool:
-    """Become the owner of a transaction whose owner is gone; False while the owner lives (after ``wait_s``).
+def claim_transaction(registry: Registry, transaction_id: int) -> bool:
+    """Become the owner of a transaction whose owner is gone; False while the server sees the owner.
 
     The claim ends with ``mark_loaded``, ``abort_transaction`` or the registry's connection.
     """
-    deadline = time.monotonic() + wait_s
-    while True:
-        with registry.connection() as connection:
-            if transaction_id in registry.owned:
-                return True
-            row = run(connection, "try_lock", name=steps.lock_name(transaction_id)).fetchone()
-            if row is not None and row[0]:
-                registry.owned.add(transaction_id)
-                return True
-        if time.monotonic() >= deadline:
+    with registry.connection() as connection:
+        if transaction_id in registry.owned:
+            return True
+        row = run(connection, "try_lock", name=steps.lock_name(transaction_id)).fetchone()
+        if row is None or not row[0]:
             return False
-        time.sleep(0.05)
+        registry.owned.add(transaction_id)
+        return True
 
 
 def record_contribution(

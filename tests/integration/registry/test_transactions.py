@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.postgres import TestServer
 from support.schemas import small_database
+from support.waiting import wait_until
 from support.whole_catalog import whole_catalog
 
 from qserv_py.catalog.chunk import ChunkId
@@ -186,7 +187,7 @@ def test_only_the_transactions_of_the_dead_can_be_claimed(registry: Registry) ->
     assert not transactions.claim_transaction(registry, transaction_id)
     assert [found.transaction_id for found in transactions.unfinished_transactions(registry)] == [transaction_id]
     owner.close()
-    assert transactions.claim_transaction(registry, transaction_id, wait_s=5)
+    assert wait_until(lambda: transactions.claim_transaction(registry, transaction_id))
     with Registry(registry.conninfo) as third:
         assert not transactions.claim_transaction(third, transaction_id)
         transactions.abort_transaction(registry, transaction_id)
