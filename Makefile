@@ -100,9 +100,10 @@ test-clients: $(STAMP)
 test-sanitize: $(STAMP)
 	$(BIN)/python tests/support/sanitized_kernels.py
 
-# The examples of README.md and docs/ against a real cluster, and the links between the pages.
+# The examples of README.md and docs/ against a real cluster, each command as a reader starts it, and the links between
+# the pages. In the default tests most pages share one process's imports (tests/support/warm).
 docs: $(STAMP)
-	$(BIN)/python -m pytest -n 0 tests/end_to_end/test_docs.py tests/unit/docs/test_docs_links.py tests/unit/docs/test_docs_commands.py
+	QSERV_TEST_PROCESSES=1 $(BIN)/python -m pytest -n 0 tests/end_to_end/test_docs.py tests/unit/docs/test_docs_links.py tests/unit/docs/test_docs_commands.py
 
 wheel-test: $(STAMP)
 	$(BIN)/python tests/support/wheel_smoke.py

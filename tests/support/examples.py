@@ -26,6 +26,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.warm.programs import ADDRESS, WarmPrograms
+
 from qserv_py.workers.server_address import free_port
 from qserv_py.workers.server_programs import wheel_bin_dir
 
@@ -35,6 +37,7 @@ FENCE = re.compile(
 )
 PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+|(?<=--port )\d+")
 FRAME = str.maketrans("", "", "┏━┳┓┃┡╇┩│└─┴┘├┼┤┌┬┐╭╮╰╯|")
+IN_THE_BACKGROUND = re.compile(r"\s&(?:\s|$)")
 COMMAND_TIMEOUT_S = 300
 
 
@@ -70,11 +73,14 @@ class Session:
 
     directory: Path
     environment: dict[str, str] = field(default_factory=dict)
+    warm: WarmPrograms | None = None
+    """What runs ``qserv`` and ``python``; services in the background, and None for all, start as they are installed."""
 
     def __post_init__(self) -> None:
         self._home = self.directory
         # Our programs first; psql of the wheel last, for machines without one.
-        path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"], str(wheel_bin_dir())))
+        folders = [str(Path(sys.executable).parent), os.environ["PATH"], str(wheel_bin_dir())]
+        path = os.pathsep.join([str(self.warm.folder), *folders] if self.warm else folders)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("QSERV_", "PYTEST_"))}
         self.environment = {**kept, "PATH": path, "NO_COLOR": "1", "COLUMNS": "120", **self.environment}
 
@@ -82,10 +88,11 @@ class Session:
         """Run a command line with bash; return its exit code and what it printed."""
         state = self._home / ".session"
         script = f"{command}\nstatus=$?\n{{ pwd; env -0; }} > {state}\nexit $status\n"
+        warm = self.warm is not None and not IN_THE_BACKGROUND.search(command)
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=self.directory,
-            env=self.environment,
+            env=self.environment | ({ADDRESS: str(self.warm.socket)} if warm else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -97,7 +104,7 @@ class Session:
             state.unlink()
             self.directory = Path(where)
             pairs = (entry.partition("=") for entry in variables.split("\0") if "=" in entry)
-            self.environment = {name: value for name, _, value in pairs if name not in {"_", "SHLVL"}}
+            self.environment = {name: value for name, _, value in pairs if name not in {"_", "SHLVL", ADDRESS}}
         return done.returncode, done.stdout
 
 
@@ -157,15 +164,17 @@ def _normal(text: str) -> list[str]:
     return [line for line in lines if line and not re.fullmatch(r"[-+= ]+", line) and not PROGRESS.fullmatch(line)]
 
 
-def run_page(page: Path, directory: Path, *, environment: Mapping[str, str]) -> Session:
-    """Run every example of a page in a directory.
+def run_page(
+    page: Path, directory: Path, *, environment: Mapping[str, str], warm: WarmPrograms | None = None
+) -> Session:
+    """Run every example of a page in a directory, with ``warm`` as in `Session`.
 
     Raises
     ------
     AssertionError
         With the page, the line, the command and both texts, at the first example that does something else.
     """
-    session = Session(directory=directory, environment=dict(environment))
+    session = Session(directory=directory, environment=dict(environment), warm=warm)
     output = ""
     for example in examples_of(with_free_ports(page.read_text(encoding="utf-8"))):
         place = f"{page.name}:{example.line}"

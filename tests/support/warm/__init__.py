@@ -1,0 +1,1 @@
+"""Python programs of tests without their imports."""
