@@ -21,7 +21,7 @@ import numpy as np
 from qserv_py.adql.blocks.resolve import resolve
 from qserv_py.adql.parse import parse
 from qserv_py.catalog.model import Database, DatabaseState
-from qserv_py.catalog.snapshot import Catalog, FamilyState, Snapshot, TableSnapshot, Worker
+from qserv_py.catalog.snapshot import Catalog, FamilyState, Segments, Snapshot, TableSnapshot, Worker
 from qserv_py.planner.build import plan_query
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.sky.keys import wanted_keys
@@ -85,13 +85,13 @@ def catalogue(chunks: int) -> Catalog:
     whole = TableSnapshot(
         chunks=every,
         rows=np.full(chunks, 400_000),
-        generations=np.ones(chunks, dtype=np.int64),
+        own=Segments(every, np.ones(chunks, dtype=np.int64)),
         total_rows=400_000 * chunks,
         overlap_chunks=every,
-        overlap_generations=np.ones(chunks, dtype=np.int64),
+        overlap=Segments(every, np.ones(chunks, dtype=np.int64)),
     )
     none = np.empty(0, dtype=np.int64)
-    visit = TableSnapshot(chunks=none, rows=none, generations=none, total_rows=100_000, ref_generation=1)
+    visit = TableSnapshot(chunks=none, rows=none, own=Segments(none, none), total_rows=100_000, ref_generations=(1,))
     tables = {table.name: whole if table.is_partitioned else visit for table in database.tables}
     names = tuple(f"w{number}" for number in range(20))
     state = FamilyState(

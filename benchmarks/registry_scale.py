@@ -40,7 +40,7 @@ from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
 from qserv_py.registry.grants import grant
 from qserv_py.registry.schema_files.felis_schema import read_schema
-from qserv_py.registry.transactions import publish_snapshot
+from qserv_py.registry.snapshots import publish_snapshot
 
 TINY = "SELECT * FROM tiny.Ref"
 ASKING = 4
@@ -75,8 +75,10 @@ SELECT t.table_id, m.transaction_id, r.role, c.chunk_id, p.worker_id,
   JOIN chunk c ON c.family_id = (SELECT family_id FROM family WHERE name = 'big') AND c.pixel <> {empty}
   JOIN placement p USING (chunk_id);
 
-INSERT INTO chunk_table (table_id, chunk_id, pending)
+INSERT INTO segment (table_id, chunk_id, generation)
 SELECT DISTINCT table_id, chunk_id, 1 FROM part WHERE chunk_id IS NOT NULL;
+
+UPDATE part p SET segment_id = s.segment_id FROM segment s WHERE (s.table_id, s.chunk_id) = (p.table_id, p.chunk_id);
 """
 
 
@@ -212,7 +214,7 @@ def publishing(directory: Path, file: Path) -> dict[str, float]:
     """Ingest a file into "big" and publish it; in a process of its own, whose memory is looked at."""
     import resource
 
-    from qserv_py.registry import transaction_steps
+    from qserv_py.registry import snapshots
 
     listed = 0
 
@@ -224,8 +226,8 @@ def publishing(directory: Path, file: Path) -> dict[str, float]:
 
         return count
 
-    for name in ("part_of", "chunk_table_of"):
-        setattr(transaction_steps, name, counting(getattr(transaction_steps, name)))
+    for name in ("part_of", "segment_of"):
+        setattr(snapshots, name, counting(getattr(snapshots, name)))
     with open_destination(open_cluster(directory), sync=False) as destination:
         started = time.perf_counter()
         run_ingest(destination, database="big", table="T0", files=[file])

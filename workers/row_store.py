@@ -2,8 +2,8 @@
 
 Each load of a part is recorded in the PostgreSQL transaction that brings its rows, so it happens once however often it
 is tried. A relation is made, filled with COPY FREEZE and indexed in one transaction; with ``wal_level = minimal`` that
-writes no WAL for the rows. The catalogue's relations are: the parent (a partitioned table that psql sees), chunk
-tables attached to it when they are published, overlap tables that never are, and a view for each ref table.
+writes no WAL for the rows. The catalogue's relations are: the parent (a table without rows of its own that psql sees),
+chunk tables that inherit from it when they are published, overlap tables that never do, and a view for each ref table.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ ROUGH_STATISTICS = 10
 KEY_STATISTICS = 30
 """PostgreSQL's statistics target for columns with an index."""
 
-LOCK_TIMEOUT = "30s"
-"""How long attaching and dropping wait for queries that read the relation."""
+LOCK_TIMEOUT = "1s"
+"""How long showing and dropping wait for somebody who reads a relation with psql; they are tried again later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ class HeldRelation:
     """A relation that holds parts."""
 
     relation: str
-    attached: bool
+    is_shown: bool
+    """Whether its parent shows it."""
 
 
 class RowStore(Closing):
@@ -131,50 +132,85 @@ class RowStore(Closing):
             self._analyze(schema, job)
             return rows
 
-    def held_relations(self, schema: str, stems: Sequence[str] | None = None) -> list[HeldRelation]:
-        """Return the relations of a schema that hold parts: all generations of some names, or all there are."""
-        values = {"schema_name": schema, "stems": None if stems is None else list(stems)}
+    def convert_parents(self, database: Database) -> None:
+        """Turn parents that an earlier version partitioned into ones that their chunk tables inherit from.
+
+        Raises
+        ------
+        WorkerError
+            If somebody reads one of them with psql.
+        """
+        for table in database.tables:
+            with self._transaction():
+                self._convert_parent(database.physical, table)
+
+    def held_relations(self, schema: str) -> list[HeldRelation]:
+        """Return the relations of a schema that hold parts."""
         with self._translated_errors():
-            rows = self._connection.execute(load("worker/held_relations").encode(), values)
+            rows = self._connection.execute(load("worker/held_relations").encode(), {"schema_name": schema})
             return [HeldRelation(*row) for row in rows]
 
-    def superseded_relations(self, schema: str) -> list[tuple[str, float]]:
-        """Return the superseded relations of a schema, each with the seconds since it was superseded."""
-        with self._translated_errors():
-            rows = self._connection.execute(load("worker/superseded_relations").encode(), {"schema_name": schema})
-            return [(relation, float(seconds)) for relation, seconds in rows]
+    def show(self, schema: str, table: Table, relations: Collection[str], *, drop: Collection[str] = ()) -> None:
+        """Let psql see chunk tables in the table's parent, and no more some that are dropped; all of it or nothing.
 
-    def swap_partitions(
-        self, schema: str, table: Table, *, attach: Collection[tuple[str, ChunkId]], detach: Collection[str]
+        Parameters
+        ----------
+        relations
+            Chunk tables; those that are shown already stay so, those that are not there are left out.
+        drop
+            Relations that nobody reads any more.
+
+        Raises
+        ------
+        WorkerError
+            If somebody reads one of the dropped ones with psql.
+        """
+        with self._transaction() as connection:
+            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+            for relation in self._hidden(schema, table, relations):
+                connection.execute(chunk_tables.inherit(schema, relation, table.physical))
+            self._drop(schema, drop)
+
+    def show_ref_table(
+        self, schema: str, table: Table, relations: Sequence[str], *, drop: Collection[str] = ()
     ) -> None:
-        """Take superseded chunk tables from the parent and put the served ones in, in one transaction."""
+        """Let the view of a ref table show some relations, and drop others."""
         with self._transaction() as connection:
             connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
-            for relation in detach:
-                connection.execute(chunk_tables.detach(schema, table, relation))
-            for relation, chunk in attach:
-                connection.execute(chunk_tables.attach(schema, table, relation, chunk))
+            if relations:
+                connection.execute(chunk_tables.ref_view(schema, table, relations))
+            self._drop(schema, drop)
 
-    def show_ref_table(self, schema: str, table: Table, relation: str) -> None:
-        """Let the view of a ref table show a generation of it."""
-        with self._transaction() as connection:
-            connection.execute(chunk_tables.ref_view(schema, table, relation))
+    def _hidden(self, schema: str, table: Table, relations: Collection[str]) -> list[str]:
+        """Return which of some chunk tables are there and not shown by their parent."""
+        values = {"schema_name": schema, "parent": table.physical, "relations": list(relations)}
+        return [row[0] for row in self._connection.execute(load("worker/hidden_relations").encode(), values)]
 
-    def supersede(self, schema: str, relations: Sequence[str]) -> None:
-        """Note in the shard that relations are superseded and since when, so that `drop` can remove them later."""
-        with self._translated_errors():
+    def _drop(self, schema: str, relations: Collection[str]) -> None:
+        for relation in relations:
+            name = sql.Identifier(schema, relation)
+            self._connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
+        if relations:
             values = {"schema_name": schema, "relations": list(relations)}
-            self._connection.execute(load("worker/supersede").encode(), values)
+            self._connection.execute(load("worker/forget_relations").encode(), values)
 
-    def drop(self, schema: str, relations: Sequence[str]) -> None:
-        """Drop relations and forget what they held; waits for queries that read them."""
-        with self._transaction() as connection:
-            connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
-            for relation in relations:
-                name = sql.Identifier(schema, relation)
-                connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(name))
-            values = {"schema_name": schema, "relations": list(relations)}
-            connection.execute(load("worker/forget_relations").encode(), values)
+    def _convert_parent(self, schema: str, table: Table) -> None:
+        values = {"schema_name": schema, "relation": table.physical}
+        partitions = self._connection.execute(load("worker/partitions").encode(), values).fetchall()
+        if not partitions:
+            return
+        new = f"{table.physical} parent"  # no table has a name with a space
+        parent = sql.Identifier(schema, table.physical)
+        self._connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(LOCK_TIMEOUT))
+        self._connection.execute(chunk_tables.create_parent(schema, table, name=new))
+        for (relation,) in partitions:
+            if relation is not None:
+                detach = sql.SQL("ALTER TABLE {} DETACH PARTITION {}")
+                self._connection.execute(detach.format(parent, sql.Identifier(schema, relation)))
+                self._connection.execute(chunk_tables.inherit(schema, relation, new))
+        self._connection.execute(sql.SQL("DROP TABLE {}").format(parent))
+        rename = sql.SQL("ALTER TABLE {} RENAME TO {}")
+        self._connection.execute(rename.format(sql.Identifier(schema, new), sql.Identifier(table.physical)))
 
     def drop_database(self, schema: str) -> None:
         """Drop the schema of a database with all it holds."""

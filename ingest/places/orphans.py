@@ -26,7 +26,7 @@ from qserv_py.ingest.rejects import Rejected
 from qserv_py.ingest.values.positions import coordinates
 from qserv_py.partitioner.director_index import DirectorIndex, IdArray, IndexRun
 from qserv_py.partitioner.healpix import healpix29_of, positions_out_of_range
-from qserv_py.registry.transactions import parts_of
+from qserv_py.registry.snapshots import parts_of
 from qserv_py.workers.index_files import open_director_index
 
 

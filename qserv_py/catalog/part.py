@@ -74,16 +74,30 @@ class NewChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkTable:
-    """The serving form of one table and chunk (of a whole ref table when ``chunk`` is None) on its workers."""
+class Segment:
+    """The relations that hold the rows of some parts of one table and chunk (of a ref table when ``chunk`` is None).
 
+    A chunk has a first segment, further ones for rows that were appended, and a new one in their place when they are
+    compacted.
+    """
+
+    segment_id: int
     table: str
     chunk: ChunkId | None
     workers: tuple[str, ...]
     """Workers that hold it: the chunk's placements, or all for a ref table."""
 
-    served: int | None
-    """Generation that queries read; None when nothing of it is published."""
+    generation: int
+    """Number in the names of its relations."""
 
-    pending: int | None
-    """Generation that unpublished rows go into; None when there are no unpublished rows."""
+    since: int | None
+    """First snapshot that has it; None until it is published."""
+
+    retired: int | None
+    """First snapshot that has it no more; None as long as new queries read it."""
+
+    rows: int
+    """Of the chunk itself; 0 until it is published, or when it holds overlap rows only."""
+
+    has_overlap: bool
+    """Whether it has an overlap relation; False until it is published."""

@@ -3,7 +3,7 @@
 What a session keeps of the registry it keeps by piece, and asks again only for those whose version has grown:
 
     database         its tables, and the number of its snapshot      ``DatabasePiece``
-    rows of a table  the chunks that have any, and their generations ``TableRows``
+    rows of a table  the segments of its chunks                      ``TableRows``
     family           the chunk map, and where the chunks are         ``FamilyPiece``
 
 A ``Catalog`` is put together of them for one query; only there is a chunk an index into its family's map.
@@ -18,7 +18,16 @@ import numpy as np
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER, ChunkId
 from qserv_py.catalog.model import Database
-from qserv_py.catalog.snapshot import BoolArray, Catalog, DatabaseVersion, FamilyState, IntArray, TableSnapshot, Worker
+from qserv_py.catalog.snapshot import (
+    BoolArray,
+    Catalog,
+    DatabaseVersion,
+    FamilyState,
+    IntArray,
+    Segments,
+    TableSnapshot,
+    Worker,
+)
 from qserv_py.errors import InternalError
 
 
@@ -67,21 +76,23 @@ class TableRows:
     """What queries see of one table, whose chunks are named by their cells."""
 
     orders: IntArray
-    """HEALPix order of each chunk, shape (n,)."""
+    """HEALPix order of the chunk of each segment, shape (n,)."""
 
     pixels: IntArray
-    """NESTED pixel of each chunk, shape (n,); chunks stand in the order of the sky."""
+    """NESTED pixel of the chunk of each segment, shape (n,); chunks stand in the order of the sky."""
 
     rows: IntArray
-    """Rows of each chunk, shape (n,); 0 where only overlap is."""
+    """Rows of each segment, shape (n,); 0 where only overlap is."""
 
     generations: IntArray
-    """Generation of each chunk table, and of its overlap table, shape (n,)."""
+    """Generation of each segment, ascending within a chunk, shape (n,)."""
 
     has_overlap: BoolArray
-    """Which chunks have an overlap table, shape (n,)."""
+    """Which segments have an overlap relation, shape (n,)."""
 
-    ref_generation: int
+    ref_generations: tuple[int, ...]
+    """Of a ref table: the generations of its segments."""
+
     total_rows: int
     total_bytes: int
     farthest_pair_deg: float | None
@@ -97,15 +108,17 @@ class TableRows:
         """
         indices = _indices(family, self.orders, self.pixels)
         own = self.rows > 0
+        chunks, begins = np.unique(indices[own], return_index=True)
+        overlap_chunks, overlap_begins = np.unique(indices[self.has_overlap], return_index=True)
         return TableSnapshot(
-            chunks=_frozen(indices[own]),
-            rows=_frozen(self.rows[own]),
-            generations=_frozen(self.generations[own]),
+            chunks=_frozen(chunks),
+            rows=_frozen(np.add.reduceat(self.rows[own], begins) if len(begins) else self.rows[own]),
+            own=Segments(_frozen(begins), _frozen(self.generations[own])),
             total_rows=self.total_rows,
             total_bytes=self.total_bytes,
-            ref_generation=self.ref_generation,
-            overlap_chunks=_frozen(indices[self.has_overlap]),
-            overlap_generations=_frozen(self.generations[self.has_overlap]),
+            ref_generations=self.ref_generations,
+            overlap_chunks=_frozen(overlap_chunks),
+            overlap=Segments(_frozen(overlap_begins), _frozen(self.generations[self.has_overlap])),
             farthest_pair_deg=self.farthest_pair_deg,
             index_runs=self.index_runs,
         )

@@ -1,4 +1,4 @@
-"""What a query sees: for each table, the chunks that hold rows, how many, and which generation of the chunk table.
+"""What a query sees: for each table, the chunks that hold rows, how many, and which relations hold them.
 
 Kept as arrays beside the family's chunk map, because a catalogue has 100,000 chunks and planning must cost what the
 chunks kept cost, not what the chunks known cost.
@@ -22,9 +22,38 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Segments:
+    """The relations of each of some chunks, as numbers in their names; most chunks have one, appended ones some more.
+
+    For example, of two chunks the first has the generations 1 and 3, the second 1: ``begins`` is (0, 2) and
+    ``generations`` (1, 3, 1).
+    """
+
+    begins: IntArray
+    """Where the generations of each chunk begin, shape (n,)."""
+
+    generations: IntArray
+    """Shape (m,), m >= n."""
+
+    def of(self, place: int) -> list[int]:
+        """Return the generations of the chunk at a place."""
+        end = self.begins[place + 1] if place + 1 < len(self.begins) else len(self.generations)
+        found: list[int] = self.generations[self.begins[place] : end].tolist()
+        return found
+
+
+def _no_chunks() -> IntArray:
+    return np.empty(0, dtype=np.int64)
+
+
+def _no_segments() -> Segments:
+    return Segments(_no_chunks(), _no_chunks())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TableSnapshot:
-    """The chunks of one table in a snapshot. A ref table has no chunks: only ``rows`` and ``generation``."""
+    """The chunks of one table in a snapshot. A ref table has no chunks: only ``rows`` and ``ref_generations``."""
 
     chunks: IntArray
     """Indices into the family's ``ChunkMap``, ascending, shape (n,)."""
@@ -32,21 +61,21 @@ class TableSnapshot:
     rows: IntArray
     """Rows of each chunk, shape (n,)."""
 
-    generations: IntArray
-    """Generation of each chunk table, shape (n,)."""
+    own: Segments
+    """Chunk tables of each chunk, n of them."""
 
     total_rows: int
     total_bytes: int = 0
     """Bytes of the parts."""
 
-    ref_generation: int = 0
-    """Generation of a ref table; 0 for a partitioned one or when nothing is loaded."""
+    ref_generations: tuple[int, ...] = ()
+    """Generations of a ref table; none for a partitioned one or when nothing is loaded."""
 
-    overlap_chunks: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    overlap_chunks: IntArray = field(default_factory=_no_chunks)
     """Indices of the chunks that have an overlap table, ascending, shape (m,); some have no rows of their own."""
 
-    overlap_generations: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    """Generation of each overlap table, shape (m,)."""
+    overlap: Segments = field(default_factory=_no_segments)
+    """Overlap tables of each of these chunks, m of them."""
 
     farthest_pair_deg: float | None = None
     """Of a match table: how far apart the rows of a pair are at the most; None when it was not measured."""
@@ -186,6 +215,12 @@ class Catalog:
     def published(self) -> Mapping[str, int]:
         """Numbers of the snapshots of the registry's published databases, whether or not their chunks are here."""
         return {name: one.snapshot for name, one in self.versions.items() if one.snapshot is not None}
+
+    @property
+    def numbers_read(self) -> frozenset[tuple[int, int]]:
+        """The registry's snapshots whose chunks are here: the database's id and the number of each."""
+        known = ((self.versions.get(name), held.number) for name, held in self.snapshots.items())
+        return frozenset((version.database_id, number) for version, number in known if version is not None)
 
     def with_database(self, database: Database, snapshot: Snapshot) -> Catalog:
         """Return the catalogue with one more published database."""

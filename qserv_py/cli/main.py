@@ -22,6 +22,7 @@ COMMANDS = {
     "schema": ("data.schema_commands:schema", "Load, show and validate schemas (Felis)."),
     "ingest": ("data.ingest_commands:ingest", "Load files, or datasets of a Butler, into a table."),
     "publish": ("data.ingest_commands:publish", "Make loaded rows visible to queries."),
+    "compact": ("data.ingest_commands:compact", "Write what appends have left as one, and free its space."),
     "query": ("queries.query_commands:query", "Answer an ADQL query."),
     "explain": ("queries.query_commands:explain", "Show how a query would be answered."),
     "validate": ("queries.validate_command:validate", "Check queries without answering them."),

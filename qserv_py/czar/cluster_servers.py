@@ -75,6 +75,7 @@ def start_cluster(directory: str | os.PathLike[str]) -> Cluster:
         if not config.registry:  # made by a version that had the registry on the first worker
             replace(config, registry=config.workers[0].name).save()
     _finish_ingests(cluster)
+    _keep_up(cluster)
     _sweep_user_tables(cluster)
     return cluster
 
@@ -100,6 +101,19 @@ def _finish_ingests(cluster: Cluster) -> None:
 
     with open_destination(cluster) as destination:
         recover(destination)
+
+
+def _keep_up(cluster: Cluster) -> None:
+    """Bring the shards up to what queries see: of clusters of earlier versions all, else what was interrupted."""
+    with cluster.registry() as registry:
+        if not registry.look_up("upkeep_due"):
+            return
+    from qserv_py.czar.ingest_destination import open_destination  # loads pyarrow
+    from qserv_py.ingest.upkeep import keep_up
+
+    with open_destination(cluster) as destination:
+        for database in destination.registry.databases():
+            keep_up(destination, database)
 
 
 def _sweep_user_tables(cluster: Cluster) -> None:

@@ -166,7 +166,7 @@ class Session(Closing):
             raise LimitError(f"maxrec is {maxrec}, it must be 0 or more")
         query = query or self.queries.make(kind=QueryKind.LOCAL, identity=identity, text=adql)
         query.cancel.raise_if_cancelled()
-        plan, held = self._plan(adql, uploads, identity)
+        plan, held = self._plan_to_read(query, adql, uploads, identity)
         query.plan, query.stats.chunks, query.stats.chunks_total = plan, plan.chunks, plan.chunks_known
         query.stats.planning_s = time.perf_counter() - started
         on_chunks = query.noting(on_progress)
@@ -193,6 +193,17 @@ class Session(Closing):
     def _address_of(self, worker: str) -> WorkerAddress:
         known, admin = self.cluster.worker(worker)
         return WorkerAddress(worker=known, admin=admin)
+
+    def _plan_to_read(
+        self, query: RunningQuery, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
+    ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
+        """Return the plan of a query as ``_plan`` does; what it is to read stays until the query has ended."""
+        for _ in range(MOST_CHANGES):
+            plan, held = self._plan(adql, uploads, identity)
+            is_new = self.queries.begin_reading(query, plan.catalog.numbers_read)
+            if not is_new or self._registry.catalog_version() == plan.catalog.version:
+                return plan, held
+        raise _changing()
 
     def _plan(
         self, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity

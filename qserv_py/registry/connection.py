@@ -20,7 +20,7 @@ from qserv_py.catalog.snapshot import DatabaseVersion, Worker
 from qserv_py.closing import Closing
 from qserv_py.errors import ClusterError, InternalError
 from qserv_py.registry import catalog_reader, databases, migrations, snapshot_reader
-from qserv_py.registry.statements import Connection, run
+from qserv_py.registry.statements import Connection, lock_if_free, run
 
 REGISTRY_DATABASE = "qserv_registry"
 
@@ -97,6 +97,14 @@ class Registry(Closing):
             with translated_errors(self.conninfo):
                 run(holder, "lock", name=name)
             yield
+
+    @contextmanager
+    def lock_if_free(self, name: str) -> Iterator[bool]:
+        """Hold a named lock unless somebody in any process has it; gives whether it is held."""
+        with translated_errors(self.conninfo):
+            holder = psycopg.connect(self.conninfo, autocommit=True)
+        with holder, lock_if_free(holder, name) as is_held:
+            yield is_held
 
     def migrate(self) -> tuple[str, ...]:
         """Apply the migrations that the registry lacks; return their names."""

@@ -1,4 +1,4 @@
-"""The table of running queries of all processes of the cluster, with the snapshots that each query reads.
+"""The running queries of all processes of the cluster, and the snapshots that each process reads.
 
 A row belongs to one process, the *czar*, whose name stands in it and which holds an advisory lock of that name while it
 lives. Rows of processes that died are swept before anybody reads: a while after it was first seen that nobody holds the
@@ -11,7 +11,7 @@ that a process writes its rows with. Nothing is asked of the registry to hear it
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -80,6 +80,19 @@ def put_query(
         )
 
 
+def put_reader(registry: Registry, *, czar: str, database_id: int, number: int) -> None:
+    """Write down that a process reads a snapshot of a database: nothing of it is dropped from now on."""
+    with registry.connection() as connection:
+        run(connection, "put_snapshot_reader", czar=czar, database_id=database_id, number=number)
+
+
+def delete_readers(registry: Registry, *, czar: str, snapshots: Collection[tuple[int, int]]) -> None:
+    """Write down that a process reads some snapshots no more; each a database's id and a number."""
+    ids, numbers = [one for one, _ in snapshots], [number for _, number in snapshots]
+    with registry.connection() as connection:
+        run(connection, "delete_snapshot_readers", czar=czar, database_ids=ids, numbers=numbers)
+
+
 def delete_queries(registry: Registry, *, czar: str, ids: Sequence[str] | None) -> None:
     """Take away rows of a process, those of some ids or all."""
     with registry.connection() as connection:
@@ -91,7 +104,7 @@ def lock_name(czar: str) -> str:
     return f"qserv czar {czar}"
 
 
-def sweep_queries(registry: Registry, *, besides: str = "", grace_s: float = GRACE_S) -> int:
+def sweep_czars(registry: Registry, *, besides: str = "", grace_s: float = GRACE_S) -> int:
     """Remove the rows of processes that died; return the number of these processes.
 
     Parameters
@@ -109,14 +122,14 @@ def sweep_queries(registry: Registry, *, besides: str = "", grace_s: float = GRA
     for czar in czars:
         with registry.connection() as connection, lock_if_free(connection, lock_name(czar)) as is_dead:
             if is_dead:
-                [(left,)] = run(connection, "sweep_queries", czar=czar, grace_s=grace_s)
+                [(left,)] = run(connection, "sweep_czar", czar=czar, grace_s=grace_s)
                 swept += left == 0
     return swept
 
 
 def list_queries(registry: Registry, query_id: str | None = None) -> list[QueryEntry]:
     """Return what runs on the cluster, the oldest first; with an id only the query of that id."""
-    sweep_queries(registry)
+    sweep_czars(registry)
     with registry.connection() as connection:
         rows = run(connection, "list_queries", query_id=query_id).fetchall()
     return [

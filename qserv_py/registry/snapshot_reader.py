@@ -39,14 +39,14 @@ def read_table_rows(connection: Connection, version: DatabaseVersion) -> Mapping
 
 def _table_rows(row: Row) -> TableRows:
     if row[1] is None:
-        row = (row[0], b"", b"", b"", b"", b"", 0, 0, 0, None, ())
+        row = (row[0], b"", b"", b"", b"", b"", (), 0, 0, None, ())
     return TableRows(
         orders=_integers(row[1], ">i2"),
         pixels=_integers(row[2], ">i8"),
         rows=_integers(row[3], ">i8"),
         generations=_integers(row[4], ">i4"),
         has_overlap=np.frombuffer(row[5], dtype=np.bool_),
-        ref_generation=row[6],
+        ref_generations=tuple(row[6]),
         total_rows=row[7],
         total_bytes=row[8],
         farthest_pair_deg=row[9],

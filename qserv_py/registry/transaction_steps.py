@@ -1,4 +1,4 @@
-"""Steps that the calls of ``transactions`` are made of: locks, rows, chunks and parts; and records from rows."""
+"""Steps that the calls of ``transactions`` are made of: locks, rows, chunks and parts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any
 
 from psycopg.errors import UniqueViolation
 
-from qserv_py.catalog.chunk import ChunkId
-from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, Part, PartRole
+from qserv_py.catalog.part import NewChunk, NewPart, Part
 from qserv_py.errors import NotFoundError, TransactionStateError
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.statements import Connection, run
@@ -139,34 +138,21 @@ def add_parts(connection: Connection, transaction_id: int, parts: Sequence[NewPa
     return sorted(int(row[0]) for row in rows)
 
 
+def add_replacements(connection: Connection, transaction_id: int, replaced: Sequence[int]) -> None:
+    """Say which parts the parts of a compaction replace; TransactionStateError if one is replaced already."""
+    if not replaced:
+        return
+    written = run(connection, "insert_replacements", transaction_id=transaction_id, part_ids=list(replaced)).rowcount
+    if written != len(replaced):
+        raise TransactionStateError(
+            f"{len(replaced) - written} of the {len(replaced)} parts that a compaction holds again are replaced already"
+        )
+
+
 def known_part(part: NewPart, *, part_id: int, transaction_id: int) -> Part:
     """Return the part as the registry knows it after its commit."""
     fields = {field: getattr(part, field) for field in NewPart.__slots__}
     return Part(**fields, part_id=part_id, transaction_id=transaction_id, snapshot=None)
-
-
-def part_of(row: Row) -> Part:
-    """Return the part of a row of ``czar/parts``."""
-    return Part(
-        part_id=row[0],
-        table=row[1],
-        role=PartRole(row[2]),
-        chunk=_chunk(row[3], row[4]),
-        worker=row[5],
-        path=row[6],
-        rows=row[7],
-        bytes=row[8],
-        sha256=row[9],
-        transaction_id=row[10],
-        snapshot=row[11],
-        farthest_pair_deg=row[12],
-    )
-
-
-def chunk_table_of(row: Row) -> ChunkTable:
-    """Return the chunk table of a row of ``czar/chunk_tables``."""
-    chunk = _chunk(row[1], row[2])
-    return ChunkTable(table=row[0], chunk=chunk, workers=tuple(row[3]), served=row[4], pending=row[5])
 
 
 def transaction_of(row: Row) -> SuperTransaction:
@@ -174,7 +160,3 @@ def transaction_of(row: Row) -> SuperTransaction:
     return SuperTransaction(
         transaction_id=row[0], database=row[1], state=TransactionState(row[2]), context=row[3], started_at=row[4]
     )
-
-
-def _chunk(order: int | None, pixel: int | None) -> ChunkId | None:
-    return None if order is None or pixel is None else ChunkId(order, pixel)

@@ -20,6 +20,7 @@ from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.czar.queries.metrics import Metrics
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.settings.settings_file import read_settings
+from qserv_py.czar.upkeep import UpkeepThread
 from qserv_py.errors import QservError, QueryCancelledError
 from qserv_py.vo.http.requester import requester_of
 
@@ -71,6 +72,7 @@ class Service:
         """Whether a connection comes from the client's address; behind a proxy all come from the proxy's."""
 
         self.jobs = JobService(session, limits=self.limits, rules=self.rules)
+        self._upkeep = UpkeepThread(session.cluster)
         self.admission = Admission(self.limits, self.rules)
         self.metrics = Metrics(sync_queries=lambda: self.admission.present)
         self.threads = ThreadPoolExecutor(self.limits.sync_running, thread_name_prefix="qserv-sync")
@@ -91,8 +93,9 @@ class Service:
         self._documents: WeakKeyDictionary[Catalog, dict[tuple[str, ...], bytes]] = WeakKeyDictionary()
 
     def start(self) -> None:
-        """Begin to run jobs."""
+        """Begin to run jobs, and to look after what is stored."""
         self.jobs.start()
+        self._upkeep.start()
 
     async def stop(self, *, grace_s: float) -> None:
         """Begin to stop: no request waits any longer, and queries that do not end within the grace are cancelled."""
@@ -112,6 +115,7 @@ class Service:
     def close(self, *, grace_s: float) -> None:
         """End; jobs that still run after the grace are run again by the next process."""
         self.jobs.close(grace_s=grace_s)
+        self._upkeep.close()
         for threads in (self.planners, self.readers, self.threads):
             threads.shutdown(wait=True)
         self.authenticator.close()

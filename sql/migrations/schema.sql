@@ -103,8 +103,10 @@ CREATE TABLE super_transaction (
     context jsonb NOT NULL,
     reason text NOT NULL DEFAULT '',
     started_at timestamptz NOT NULL DEFAULT now(),
-    ended_at timestamptz
+    ended_at timestamptz,
+    compacts boolean NOT NULL DEFAULT false
 );
+COMMENT ON COLUMN super_transaction.compacts IS 'Whether its parts hold rows again that replaced parts hold; it adds no rows.';
 CREATE INDEX super_transaction_unfinished ON super_transaction (database_id)
  WHERE state IN ('OPEN', 'COMMITTED');
 
@@ -135,6 +137,32 @@ CREATE TABLE snapshot (
     PRIMARY KEY (database_id, number)
 );
 
+CREATE TABLE segment (
+    segment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
+    chunk_id bigint REFERENCES chunk,
+    generation integer NOT NULL CHECK (generation > 0),
+    transaction_id bigint REFERENCES super_transaction ON DELETE CASCADE,
+    since integer,
+    retired integer CHECK (retired > since),
+    rows bigint NOT NULL DEFAULT 0,
+    bytes bigint NOT NULL DEFAULT 0,
+    has_overlap boolean NOT NULL DEFAULT false,
+    UNIQUE NULLS NOT DISTINCT (table_id, chunk_id, generation)
+);
+COMMENT ON TABLE segment IS 'Relations of the row store that hold rows of one table and chunk; chunk_id NULL is a ref table.';
+COMMENT ON COLUMN segment.generation IS 'Number that tells the relations of a table and chunk apart, by their names.';
+COMMENT ON COLUMN segment.transaction_id IS 'Of a compaction: the one that makes it; NULL for appended rows of any number of them.';
+COMMENT ON COLUMN segment.since IS 'First snapshot that has it; NULL until published.';
+COMMENT ON COLUMN segment.retired IS 'First snapshot that has it no more; NULL as long as new queries read it.';
+COMMENT ON COLUMN segment.rows IS 'Of its chunk (or ref) parts, without overlap; counted when it is published.';
+COMMENT ON COLUMN segment.bytes IS 'Of its chunk (or ref) parts.';
+COMMENT ON COLUMN segment.has_overlap IS 'Whether it has an overlap relation.';
+CREATE INDEX segment_chunk ON segment (chunk_id);
+CREATE INDEX segment_since ON segment (table_id, since);
+CREATE INDEX segment_pending ON segment (table_id, chunk_id) WHERE since IS NULL;
+CREATE INDEX segment_retired ON segment (table_id) WHERE retired IS NOT NULL;
+
 CREATE TABLE part (
     part_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
@@ -148,6 +176,8 @@ CREATE TABLE part (
     sha256 text NOT NULL CHECK (sha256 ~ '^[0-9a-f]{64}$'),
     snapshot integer,
     farthest_pair_deg double precision CHECK (farthest_pair_deg >= 0),
+    segment_id bigint REFERENCES segment ON DELETE CASCADE,
+    retired integer,
     CHECK ((chunk_id IS NOT NULL AND worker_id IS NOT NULL) = (role IN ('chunk', 'overlap'))),
     UNIQUE NULLS NOT DISTINCT (worker_id, path)
 );
@@ -158,22 +188,25 @@ COMMENT ON COLUMN part.farthest_pair_deg IS
 CREATE INDEX part_table_chunk ON part (table_id, chunk_id);
 CREATE INDEX part_transaction ON part (transaction_id);
 CREATE INDEX part_chunk ON part (chunk_id);
+COMMENT ON COLUMN part.segment_id IS 'The relation that holds its rows; NULL for an index.';
+COMMENT ON COLUMN part.retired IS 'First snapshot of the database that holds it no more; NULL as long as it counts.';
+CREATE INDEX part_segment ON part (segment_id);
 
-CREATE TABLE chunk_table (
-    table_id integer NOT NULL REFERENCES catalog_table ON DELETE CASCADE,
-    chunk_id bigint REFERENCES chunk,
-    served integer CHECK (served > 0),
-    pending integer CHECK (pending > coalesce(served, 0)),
-    served_rows bigint NOT NULL DEFAULT 0,
-    served_bytes bigint NOT NULL DEFAULT 0,
-    served_overlap boolean NOT NULL DEFAULT false,
-    served_since integer,
-    UNIQUE NULLS NOT DISTINCT (table_id, chunk_id)
+CREATE TABLE replacement (
+    transaction_id bigint NOT NULL REFERENCES super_transaction ON DELETE CASCADE,
+    part_id bigint NOT NULL REFERENCES part ON DELETE CASCADE,
+    PRIMARY KEY (transaction_id, part_id)
 );
-COMMENT ON TABLE chunk_table IS 'Generations of the row store''s tables; chunk_id NULL is a whole ref table.';
-COMMENT ON COLUMN chunk_table.served_rows IS 'Rows of the published chunk (or ref) parts, without overlap.';
-COMMENT ON COLUMN chunk_table.served_overlap IS 'Whether the served generation has an overlap table.';
-CREATE INDEX chunk_table_chunk ON chunk_table (chunk_id);
+COMMENT ON TABLE replacement IS 'Parts whose rows the parts of a compaction hold; they retire when those are published.';
+CREATE INDEX replacement_part ON replacement (part_id);
+
+CREATE VIEW held_part AS
+SELECT p.*
+  FROM part p
+ WHERE p.retired IS NULL
+   AND (p.snapshot IS NOT NULL
+        OR NOT EXISTS (SELECT FROM super_transaction x WHERE x.transaction_id = p.transaction_id AND x.compacts));
+COMMENT ON VIEW held_part IS 'Parts that hold each committed row once: neither retired ones nor those of a compaction to come.';
 
 CREATE TABLE catalog_version (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
@@ -318,9 +351,6 @@ COMMENT ON TABLE image IS 'Images that the rows of a database were measured on; 
 COMMENT ON COLUMN image.repository IS 'Where the Butler is; services that hand out pixels look there.';
 COMMENT ON COLUMN image.snapshot IS 'First snapshot of the database that has it; NULL until published.';
 
-COMMENT ON COLUMN chunk_table.served_since IS 'The snapshot whose publishing served this generation.';
-CREATE INDEX chunk_table_since ON chunk_table (table_id, served_since);
-CREATE INDEX chunk_table_pending ON chunk_table (table_id, chunk_id) WHERE pending IS NOT NULL;
 CREATE INDEX part_unpublished ON part (table_id) WHERE snapshot IS NULL;
 
 CREATE TABLE table_snapshot (
@@ -330,17 +360,18 @@ CREATE TABLE table_snapshot (
     rows bytea NOT NULL,
     generations bytea NOT NULL,
     has_overlap bytea NOT NULL,
-    ref_generation integer NOT NULL,
     total_rows bigint NOT NULL,
     total_bytes bigint NOT NULL,
     farthest_pair_deg double precision,
-    index_runs text[] NOT NULL
+    index_runs text[] NOT NULL,
+    ref_generations integer[] NOT NULL DEFAULT '{}',
+    chunks integer NOT NULL DEFAULT 0
 );
 COMMENT ON TABLE table_snapshot IS
-    'What queries see of a table: chunk_table and part as of the last publishing, in the form in which sessions read it.';
+    'What queries see of a table: segment and part as of the last publishing, in the form in which sessions read it.';
 COMMENT ON COLUMN table_snapshot.orders IS
-    'One value a chunk, in the order of the sky, big-endian: orders int16, pixels and rows int64, generations int32, '
-    'has_overlap one byte.';
+    'One value a segment, in the order of the sky and of generations, big-endian: orders int16, pixels and rows int64, '
+    'generations int32, has_overlap one byte.';
 ALTER TABLE table_snapshot
     ALTER COLUMN orders SET STORAGE EXTERNAL,
     ALTER COLUMN pixels SET STORAGE EXTERNAL,
@@ -387,3 +418,14 @@ COMMENT ON TABLE query IS 'Queries that have run for longer than a moment; unlog
 COMMENT ON COLUMN query.czar IS 'Process that runs the query; it holds an advisory lock of this name while it lives.';
 COMMENT ON COLUMN query.snapshots IS 'Numbers of the snapshots that the query reads, by the database''s name.';
 COMMENT ON COLUMN query.lost_at IS 'When it was first seen that nobody holds the lock of its process; NULL while somebody does.';
+
+CREATE UNLOGGED TABLE snapshot_reader (
+    czar text NOT NULL,
+    database_id integer NOT NULL,
+    number integer NOT NULL,
+    lost_at timestamptz,
+    PRIMARY KEY (czar, database_id, number)
+);
+COMMENT ON TABLE snapshot_reader IS 'Processes that may read a snapshot: what it has and no later one has is not dropped.';
+COMMENT ON COLUMN snapshot_reader.czar IS 'As in the table of queries: it holds an advisory lock of this name while it lives.';
+COMMENT ON COLUMN snapshot_reader.lost_at IS 'When it was first seen that nobody holds the lock of its process; NULL while somebody does.';

@@ -10,10 +10,4 @@ CREATE TABLE IF NOT EXISTS qserv.loaded_part (
     PRIMARY KEY (schema_name, relation, part_id)
 );
 COMMENT ON TABLE qserv.loaded_part IS 'A part is loaded into a relation once; its row here commits with its rows.';
-CREATE TABLE IF NOT EXISTS qserv.superseded (
-    schema_name text NOT NULL,
-    relation text NOT NULL,
-    since timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (schema_name, relation)
-);
-COMMENT ON TABLE qserv.superseded IS 'Relations that no snapshot to come names; running queries may still read them.';
+DROP TABLE IF EXISTS qserv.superseded;  -- of earlier versions; the registry says what is retired

@@ -20,7 +20,8 @@ from support.processes import hear_interrupts
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.recovery import recover
-from qserv_py.registry.transactions import parts_of, unfinished_transactions
+from qserv_py.registry.snapshots import parts_of
+from qserv_py.registry.transactions import unfinished_transactions
 
 QSERV = [sys.executable, "-m", "qserv_py.cli.main"]
 OPENNGC = Path(__file__).parents[3] / "shared" / "data" / "NGC.csv"

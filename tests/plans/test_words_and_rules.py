@@ -12,7 +12,7 @@ import pytest
 from support.catalogs import plan
 
 from qserv_py.adql.parse import Mode, parse
-from qserv_py.catalog.snapshot import Catalog
+from qserv_py.catalog.snapshot import Catalog, Segments
 from qserv_py.errors import AdqlSyntaxError
 from qserv_py.planner import build
 from qserv_py.planner.explain import explain
@@ -85,7 +85,9 @@ def test_every_chunk_reads_its_own_overlap() -> None:
     planned = example_of("overlap")
     snapshot = planned.catalog.snapshots["dr1"]
     chunks = snapshot.tables["Object"].chunks
-    beside = replace(snapshot.tables["Object"], overlap_chunks=chunks, overlap_generations=np.ones_like(chunks))
+    beside = replace(
+        snapshot.tables["Object"], overlap_chunks=chunks, overlap=Segments(np.arange(len(chunks)), np.ones_like(chunks))
+    )
     known = replace(planned.catalog, snapshots={"dr1": replace(snapshot, tables={**snapshot.tables, "Object": beside})})
     for text in statements(planned, known):
         read = re.findall(r'"dr1"\."object_(overlap_)?(\d+_\d+)', text)

@@ -26,7 +26,7 @@ from qserv_py.catalog.model import (
     Table,
     physical_name,
 )
-from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, Snapshot, TableSnapshot, Worker
+from qserv_py.catalog.snapshot import Catalog, FamilyState, IntArray, Segments, Snapshot, TableSnapshot, Worker
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.tables.czar_tables import uploaded_tables
 from qserv_py.czar.tables.tap_schema import tap_schema_of
@@ -165,12 +165,12 @@ def catalog() -> Catalog:
         "Truth": _rows_in(chunks[::3]),
         "ObjectMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
         "LooseMatch": replace(_rows_in(chunks[::3]), farthest_pair_deg=0.003),
-        "Visit": _ref(generation=3),
-        "Footprint": _ref(generation=1),
-        "Mixed": _ref(generation=1),
-        "Shared": _ref(generation=0),
+        "Visit": _ref(3),
+        "Footprint": _ref(1),
+        "Mixed": _ref(1),
+        "Shared": _ref(),
     }
-    dr2 = {"Star": _rows_in(np.arange(12)), "Shared": _ref(generation=1)}
+    dr2 = {"Star": _rows_in(np.arange(12)), "Shared": _ref(1)}
     return Catalog(
         version=1,
         databases=(
@@ -199,17 +199,19 @@ def _database(name: str, tables: tuple[Table, ...], *, state: DatabaseState = Da
 
 
 def _rows_in(chunks: IntArray, generations: IntArray | None = None) -> TableSnapshot:
+    generations = np.ones(len(chunks), dtype=np.int64) if generations is None else generations
     return TableSnapshot(
         chunks=chunks,
         rows=np.full(len(chunks), 10),
-        generations=np.ones(len(chunks), dtype=np.int64) if generations is None else generations,
+        own=Segments(np.arange(len(chunks)), generations),
         total_rows=10 * len(chunks),
     )
 
 
-def _ref(*, generation: int) -> TableSnapshot:
+def _ref(*generations: int) -> TableSnapshot:
     empty = np.empty(0, dtype=np.int64)
-    return TableSnapshot(chunks=empty, rows=empty, generations=empty, total_rows=5, ref_generation=generation)
+    none = Segments(empty, empty)
+    return TableSnapshot(chunks=empty, rows=empty, own=none, total_rows=5, ref_generations=generations)
 
 
 def resolved(text: str) -> ResolvedQuery:

@@ -19,7 +19,7 @@ from qserv_py.catalog.part import PartRole
 from qserv_py.czar.cluster import Cluster
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.run import run_ingest
-from qserv_py.registry.transactions import parts_of
+from qserv_py.registry.snapshots import parts_of
 from qserv_py.workers.parts import verify_file
 
 Rows = dict[str, pa.Table]
@@ -97,8 +97,8 @@ class Shards:
             with psycopg.connect(conninfo, autocommit=True) as connection:
                 names = connection.execute(
                     "SELECT relname FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace"
-                    " WHERE nspname = %s AND relkind = 'r' ORDER BY 1",
-                    [self.database.physical],
+                    " WHERE nspname = %s AND relkind = 'r' AND relname <> ALL (%s) ORDER BY 1",
+                    [self.database.physical, [table.physical for table in self.database.tables]],
                 ).fetchall()
                 for (name,) in names:
                     relation = sql.Identifier(self.database.physical, name)

@@ -104,6 +104,37 @@ def publish(database: str, cluster_dir: Path) -> None:
         f"Published {summary.database}, snapshot {summary.snapshot}: {summary.chunk_tables} chunk tables, "
         f"{summary.seconds:.1f} s."
     )
+    if summary.upkeep.behind:
+        say(f"psql sees it later on {', '.join(summary.upkeep.behind)}, where somebody reads the tables.")
+
+
+@click.command()
+@click.argument("database", metavar="DB")
+@cluster_option
+def compact(database: str, cluster_dir: Path) -> None:
+    """Write the small segments that appends have left in DB as one; queries see no difference.
+
+    A service does so by itself, every half minute.
+    """
+    leave_pandas_out()
+    from qserv_py.czar.cluster import open_cluster
+    from qserv_py.czar.ingest_destination import open_destination
+    from qserv_py.ingest.compaction import compact_database
+    from qserv_py.ingest.upkeep import keep_up
+
+    with open_destination(open_cluster(cluster_dir)) as destination:
+        found = destination.registry.database(database)
+        summary = compact_database(destination, found.name)
+        kept = keep_up(destination, found)
+    if summary.is_busy:
+        say(f"Another process compacts {summary.database}.")
+    else:
+        say(
+            f"Compacted {summary.database}: {summary.replaced} segments are {summary.segments} now, "
+            f"{summary.rows} rows written."
+        )
+    if kept.behind:
+        say(f"What they replace is dropped later on {', '.join(kept.behind)}, where somebody reads it.")
 
 
 @contextmanager

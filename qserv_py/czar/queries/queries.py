@@ -12,14 +12,15 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from weakref import finalize
 
 from qserv_py.cancelling import Cancel
 from qserv_py.closing import Closing
 from qserv_py.czar.identity.identity import Identity
 from qserv_py.czar.queries.cancel_orders import cancelled_by
-from qserv_py.czar.queries.register import QueryRegister
+from qserv_py.czar.queries.register import QueryRegister, SnapshotKey
 from qserv_py.czar.queries.running import QueryKind, RunningQuery
 from qserv_py.czar.queries.shares import Shares
 from qserv_py.errors import LimitError, QservError, QueryCancelledError, UserError
@@ -121,13 +122,7 @@ class Queries(Closing):
             is_new = query.id not in self._running
             if is_new:
                 self._running[query.id] = query
-            if not self._keepers:
-                self._keepers = [
-                    threading.Thread(target=self._keep, args=(work,), name="qserv-queries", daemon=True)
-                    for work in (self._hold_limits, self._tell_and_hear)
-                ]
-                for keeper in self._keepers:
-                    keeper.start()
+            self._start_keepers()
             self._news.notify_all()
         try:
             yield
@@ -136,6 +131,24 @@ class Queries(Closing):
                 with self._news:
                     self._running.pop(query.id, None)
                 query.forget_uploads()
+                query.end_reading()
+
+    def begin_reading(self, query: RunningQuery, snapshots: Collection[SnapshotKey]) -> bool:
+        """Keep what some snapshots have until a query has ended; True when they may have been replaced before that.
+
+        Raises
+        ------
+        ClusterError
+            If the registry does not answer.
+        """
+        query.end_reading()
+        is_new = self._register.begin_reading(snapshots)
+        query.end_reading = finalize(query, self._register.end_reading, tuple(snapshots))
+        if is_new:
+            with self._news:
+                self._start_keepers()
+                self._news.notify_all()
+        return is_new
 
     def of_kind(self, kind: QueryKind) -> list[RunningQuery]:
         """Return the queries of a kind that run."""
@@ -153,6 +166,16 @@ class Queries(Closing):
         for keeper in self._keepers:
             keeper.join()
         self._register.close()
+
+    def _start_keepers(self) -> None:
+        """Start the threads, at the first query; the lock of ``_news`` is held."""
+        if not self._keepers and not self._closing.is_set():
+            self._keepers = [
+                threading.Thread(target=self._keep, args=(work,), name="qserv-queries", daemon=True)
+                for work in (self._hold_limits, self._tell_and_hear)
+            ]
+            for keeper in self._keepers:
+                keeper.start()
 
     def _keep(self, work: Callable[[list[RunningQuery]], None]) -> None:
         """Do some work with what runs, again and again until the end; a keeper's thread."""

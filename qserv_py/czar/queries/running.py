@@ -60,7 +60,7 @@ class QueryStats:
     """From the start of planning to the last row."""
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, weakref_slot=True, kw_only=True, eq=False)
 class RunningQuery:
     """One query; ``Queries.make`` makes it."""
 
@@ -93,6 +93,8 @@ class RunningQuery:
     plan: QueryPlan | None = None
     stats: QueryStats = field(default_factory=lambda: QueryStats(chunks=0, chunks_total=0))
     _stages: dict[str, Progress] = field(default_factory=dict)
+    end_reading: Callable[[], object] = lambda: None
+    """Lets go of the snapshots that it reads; also called when nobody has the query any more."""
 
     @property
     def priority(self) -> Priority:

@@ -27,7 +27,7 @@ from qserv_py.catalog.model import (
     column_names,
     physical_name,
 )
-from qserv_py.catalog.snapshot import Catalog, Snapshot, TableSnapshot
+from qserv_py.catalog.snapshot import Catalog, Segments, Snapshot, TableSnapshot
 from qserv_py.catalog.types import DataType
 from qserv_py.errors import LimitError, UserError
 from qserv_py.ingest.values.conversion import convert_column
@@ -59,7 +59,7 @@ class CzarTables:
             table.name: TableSnapshot(
                 chunks=nothing,
                 rows=nothing,
-                generations=nothing,
+                own=Segments(nothing, nothing),
                 total_rows=self.sizes[table.qualified][0],
                 total_bytes=self.sizes[table.qualified][1],
             )

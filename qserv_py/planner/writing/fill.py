@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -133,13 +133,14 @@ class _Filler:
         table = slot.table
         if slot.near is not None:
             return self._near_relation(slot, slot.near)
-        generation = self._generation(table)
-        if generation == 0:
+        relations = self._relations(slot)
+        if not relations:
             return self.dialect.empty_relation(slot.columns)
-        chunk = self.chunk if table.is_partitioned else None
-        relation = self.dialect.relation(slot.schema, table.relation(chunk, generation=generation))
         absent = [self.dialect.null_column(column) for column in slot.columns if column.label in _absent(table)]
-        return f"(SELECT *, {', '.join(absent)} FROM {relation})" if absent else relation
+        if len(relations) == 1 and not absent:
+            return relations[0]
+        columns = ", ".join(["*", *absent])
+        return f"({' UNION ALL '.join(f'SELECT {columns} FROM {relation}' for relation in relations)})"
 
     def _near_relation(self, slot: RelationSlot, near: NearBy) -> str:
         """Return own and foreign rows; for a join by distance in their buckets, columns ``_zone`` and ``_bin``.
@@ -176,15 +177,14 @@ class _Filler:
             self.dialect.null_column(one) if one.label in absent else quoted(one.label) for one in slot.columns
         )
         parts = []
-        if near.own and (generation := self._generation(slot.table)):
-            relation = self.dialect.relation(slot.schema, slot.table.relation(self.chunk, generation=generation))
-            parts.append(f"SELECT {held} FROM {relation}{self._own_region(near)}")
+        if near.own:
+            region = self._own_region(near)
+            parts += [f"SELECT {held} FROM {relation}{region}" for relation in self._relations(slot)]
         if near.received is not None:
             rows = self.written.slots[near.received]
             parts.append(f"SELECT {names} FROM {rows} AS r WHERE {self._elsewhere(near)}")
-        elif generation := self._generation(slot.table, overlap=True):
-            name = slot.table.relation(self.chunk, generation=generation, overlap=True)
-            parts.append(f"SELECT {held} FROM {self.dialect.relation(slot.schema, name)}")
+        else:
+            parts += [f"SELECT {held} FROM {relation}" for relation in self._relations(slot, overlap=True)]
         parts = parts or [f"SELECT {names} FROM {self.dialect.empty_relation(slot.columns)} AS e"]
         return " UNION ALL ".join(parts)
 
@@ -235,16 +235,24 @@ class _Filler:
         assert self.chunk is not None
         return buckets_of(self.chunk, radius=radius, centre_dec=centre_dec(self.chunk))
 
-    def _generation(self, table: Table, *, overlap: bool = False) -> int:
-        """Return the generation of the table's relation in this chunk, 0 when there is none."""
+    def _relations(self, slot: RelationSlot, *, overlap: bool = False) -> list[str]:
+        """Return the relations that hold the rows of a table in this chunk, one a segment."""
+        table, chunk = slot.table, self.chunk if slot.table.is_partitioned else None
+        names = [
+            table.relation(chunk, generation=generation, overlap=overlap)
+            for generation in self._generations(table, overlap=overlap)
+        ]
+        return [self.dialect.relation(slot.schema, name) for name in names]
+
+    def _generations(self, table: Table, *, overlap: bool) -> Sequence[int]:
         snapshot = self._snapshot(table)
         if snapshot is None:
-            return 0
+            return ()
         if not table.is_partitioned:
-            return snapshot.ref_generation
+            return snapshot.ref_generations
         place = self._place(snapshot.overlap_chunks if overlap else snapshot.chunks)
-        generations = snapshot.overlap_generations if overlap else snapshot.generations
-        return 0 if place is None else int(generations[place])
+        segments = snapshot.overlap if overlap else snapshot.own
+        return () if place is None else segments.of(place)
 
     def _snapshot(self, table: Table) -> TableSnapshot | None:
         return self.catalog.snapshot_of(table.database, table.name)

@@ -5,7 +5,7 @@ SELECT d.name, t.name, c.healpix_order, c.pixel, w.name,
        coalesce(sum(p.rows) FILTER (WHERE p.role = 'chunk'), 0)::bigint,
        coalesce(sum(p.rows) FILTER (WHERE p.role = 'overlap'), 0)::bigint,
        count(*), sum(p.bytes)::bigint
-  FROM part p
+  FROM held_part p
   JOIN chunk c USING (chunk_id)
   JOIN worker w ON w.worker_id = p.worker_id
   JOIN catalog_table t USING (table_id)

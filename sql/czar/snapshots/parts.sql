@@ -1,10 +1,10 @@
 -- sql/czar/snapshots/parts.sql
--- Committed parts of a database; a parameter that is NULL does not narrow them.
+-- Parts of a database that hold each committed row once; a parameter that is NULL does not narrow them.
 -- Parameters: database (text), tables, roles (text[]), firsts (bigint[], of chunks), transaction_id (bigint),
--- published (boolean).   Returns: one row each, oldest first.   Used by: registry.transactions.parts_of
+-- published (boolean).   Returns: one row each, oldest first.   Used by: registry.snapshots.parts_of
 SELECT p.part_id, t.name, p.role, c.healpix_order, c.pixel, w.name, p.path, p.rows, p.bytes, p.sha256,
        p.transaction_id, p.snapshot, p.farthest_pair_deg
-  FROM part p
+  FROM held_part p
   JOIN catalog_table t USING (table_id)
   JOIN catalog_database d USING (database_id)
   LEFT JOIN chunk c USING (chunk_id)

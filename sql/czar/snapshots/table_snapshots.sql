@@ -3,7 +3,7 @@
 -- no values.
 -- Parameters: database_id (integer), version (bigint).   Returns: one row a table: name, then as in table_snapshot; no
 -- row when the database is gone or has another version.   Used by: registry.snapshot_reader
-SELECT t.name, s.orders, s.pixels, s.rows, s.generations, s.has_overlap, s.ref_generation, s.total_rows, s.total_bytes,
+SELECT t.name, s.orders, s.pixels, s.rows, s.generations, s.has_overlap, s.ref_generations, s.total_rows, s.total_bytes,
        s.farthest_pair_deg, s.index_runs
   FROM catalog_database d
   JOIN catalog_table t USING (database_id)

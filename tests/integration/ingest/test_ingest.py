@@ -37,7 +37,8 @@ from qserv_py.ingest.requests import IngestProgress, IngestStage, InputOptions
 from qserv_py.ingest.run import run_ingest
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.healpix import healpix29_of, unit_vectors
-from qserv_py.registry.transactions import chunk_tables, parts_of, unfinished_transactions
+from qserv_py.registry.snapshots import parts_of, segments_of
+from qserv_py.registry.transactions import unfinished_transactions
 from qserv_py.workers.index_files import open_director_index
 
 COLUMNS = {
@@ -170,7 +171,7 @@ def test_appending_before_and_after_publishing(
         for table, rows in tables.items():
             collected[table].append(rows)
         if number:
-            publish_database(destination, database.name, grace_s=0)
+            publish_database(destination, database.name)
             whole = {table: pa.concat_tables(rows) for table, rows in collected.items()}
             for table in ("Object", "Source", "ObjectMatch", "Truth"):
                 assert shards.rows(table, COLUMNS[table]) == sorted_rows(whole[table], COLUMNS[table])
@@ -178,32 +179,16 @@ def test_appending_before_and_after_publishing(
             check_overlap(destination, database, "Truth", whole["Truth"])
     check_chunks(destination, database)
     check_parts(destination, database)
-    generations = [table.served for table in chunk_tables(destination.registry, database.name)]
-    assert set(generations) == {1, 2}
+    segments = segments_of(destination.registry, database.name)
+    assert {segment.generation for segment in segments} == {1, 2}
     held = {name for _, name in shards.relations()}
     served = {
-        database.table(table.table).relation(table.chunk, generation=table.served or 0, overlap=overlap)
-        for table in chunk_tables(destination.registry, database.name)
+        database.table(segment.table).relation(segment.chunk, generation=segment.generation, overlap=overlap)
+        for segment in segments
         for overlap in (False, True)
     }
-    assert held <= served, "older generations are gone"
+    assert held <= served
     assert shards.rows("Visit", ["visit"]) == sorted([(number,) for number in range(150)], key=repr)
-
-
-def test_superseded_tables_stay_for_running_queries(
-    destination: Destination, database: Database, shards: Shards, tmp_path: Path
-) -> None:
-    for number in range(2):
-        ingest(destination, tmp_path, database.name, "Object", objects(40, seed=6, first_id=100 * number))
-        publish_database(destination, database.name)
-    names = [name for _, name in shards.relations() if "overlap" not in name]
-    assert any(name.endswith("_g2") for name in names)
-    assert sum(not name.endswith("_g2") for name in names) >= sum(name.endswith("_g2") for name in names)
-    assert len(shards.rows("Object", ["objectId"])) == 80
-    again = publish_database(destination, database.name, grace_s=0)
-    assert again.snapshot == 2, "there was nothing new to publish"
-    assert again.superseded > 0
-    assert len(shards.rows("Object", ["objectId"])) == 80
 
 
 @pytest.mark.parametrize("budget", [1, 50_000])

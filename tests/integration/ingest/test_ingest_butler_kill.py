@@ -18,7 +18,7 @@ from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.butler.prompt_schema import prompt_database
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.recovery import recover
-from qserv_py.registry.transactions import parts_of
+from qserv_py.registry.snapshots import parts_of
 
 VISITS = 4
 """Of each round: two super-transactions."""

@@ -21,7 +21,8 @@ from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.recovery import recover
-from qserv_py.registry.transactions import TransactionState, parts_of, unfinished_transactions
+from qserv_py.registry.snapshots import parts_of
+from qserv_py.registry.transactions import TransactionState, unfinished_transactions
 
 POINTS = 24
 TIMED = 8
@@ -61,7 +62,7 @@ def test_killed_at_any_moment(cluster: Cluster, driver: KillDriver, tmp_path: Pa
             present[table] += there
             kills[bool(there)] += ended == "killed"
             if number % 8 == 0:
-                publish_database(destination, "killed", grace_s=0)
+                publish_database(destination, "killed")
                 for name, key in (("Object", "objectId"), ("Source", "sourceId")):
                     assert [one for (one,) in shards.rows(name, [key])] == sorted(
                         present[name], key=lambda i: repr((i,))
@@ -102,7 +103,7 @@ def settled(destination: Destination, database: Database, table: str, number: in
 
 def check_rows_once(destination: Destination, database: Database, shards: Shards) -> None:
     """Check that each relation holds its parts once, those of the overlap among them."""
-    publish_database(destination, database.name, grace_s=0)
+    publish_database(destination, database.name)
     expected: dict[tuple[str, bool], int] = {}
     for part in parts_of(destination.registry, database.name, roles=[PartRole.CHUNK, PartRole.OVERLAP]):
         name = (part.table.lower(), part.role is PartRole.OVERLAP)

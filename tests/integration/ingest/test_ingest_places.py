@@ -26,7 +26,7 @@ from qserv_py.ingest.requests import IngestSummary, InputOptions
 from qserv_py.ingest.run import run_ingest
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.healpix import healpix29_of
-from qserv_py.registry.transactions import parts_of
+from qserv_py.registry.snapshots import parts_of
 
 HEADER = "id,number,ra,dec"
 

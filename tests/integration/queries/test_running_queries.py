@@ -27,7 +27,7 @@ from qserv_py.registry.queries import (
     list_queries,
     lock_name,
     put_query,
-    sweep_queries,
+    sweep_czars,
 )
 from qserv_py.registry.statements import run
 
@@ -86,15 +86,15 @@ def test_rows_of_a_process_that_lives_stay(registry: Registry, cluster: Cluster)
             run(connection, "lock", name=lock_name(czar))
         with cluster.registry() as third:
             _put(third, czar)
-            assert sweep_queries(registry, grace_s=0) == 0
+            assert sweep_czars(registry, grace_s=0) == 0
             assert [entry.czar for entry in seen(registry, "SELECT 1")] == [czar]
     assert [entry.czar for entry in seen(registry, "SELECT 1")] == [czar]  # it may come back
-    assert wait_until(lambda: sweep_queries(registry, grace_s=0) == 1)
+    assert wait_until(lambda: sweep_czars(registry, grace_s=0) == 1)
     assert seen(registry, "SELECT 1") == []
     _put(registry, czar)
     delete_queries(registry, czar=czar, ids=["another"])
     delete_queries(registry, czar=czar, ids=["q1"])
-    assert sweep_queries(registry) == 0
+    assert sweep_czars(registry) == 0
 
 
 def _put(registry: Registry, czar: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,15 @@ from support.waiting import wait_until
 from support.whole_catalog import whole_catalog
 
 from qserv_py.catalog.chunk import ChunkId
-from qserv_py.catalog.part import ChunkTable, NewChunk, NewPart, PartRole
+from qserv_py.catalog.part import NewChunk, NewPart, PartRole
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import NotFoundError, TransactionStateError
-from qserv_py.registry import transactions
+from qserv_py.registry import snapshots, transactions
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.listing import list_chunks, list_tables, list_workers
+from qserv_py.registry.queries import delete_readers, put_reader
+from qserv_py.registry.queries import lock_name as lock_name_of_czar
+from qserv_py.registry.statements import run
 from qserv_py.registry.transaction_steps import lock_name
 from qserv_py.registry.transactions import TransactionState
 
@@ -69,55 +73,137 @@ def test_a_committed_transaction_is_there_and_unseen_until_published(registry: R
     assert [(known.path, known.transaction_id, known.snapshot) for known in parts] == [
         (name, transaction_id, None) for name in "abcde"
     ]
-    assert transactions.parts_of(registry, "small") == parts
+    assert snapshots.parts_of(registry, "small") == parts
     state = registry.family("small").state
     assert list(zip(state.orders, state.pixels, state.workers, strict=True)) == [(3, 5, 0), (2, 100, 1)]
     assert whole_catalog(registry).snapshots == {}
     with pytest.raises(TransactionStateError, match='1 super-transactions of database "small" are committed and not'):
-        transactions.publish_snapshot(registry, "small")
+        snapshots.publish_snapshot(registry, "small")
     transactions.mark_loaded(registry, transaction_id)
     before = registry.catalog_version()
-    assert transactions.publish_snapshot(registry, "small") == 1
+    assert snapshots.publish_snapshot(registry, "small") == 1
     assert registry.catalog_version() > before
     catalog = whole_catalog(registry)
     assert catalog.databases[0].state == "published"
     tables = catalog.snapshots["small"].tables
     assert tables["Object"].chunks.tolist() == [0, 1]
     assert tables["Object"].rows.tolist() == [10, 10]
-    assert tables["Object"].generations.tolist() == [1, 1]
+    assert [tables["Object"].own.of(place) for place in (0, 1)] == [[1], [1]]
     assert (tables["Object"].total_rows, tables["Object"].index_runs) == (20, ("d",))
-    assert (tables["Visit"].ref_generation, tables["Visit"].total_rows) == (1, 10)
+    assert (tables["Visit"].ref_generations, tables["Visit"].total_rows) == ((1,), 10)
     assert (tables["Source"].chunks.size, tables["Source"].total_rows) == (0, 0)
     assert not tables["Object"].rows.flags.writeable
 
 
-def test_generations_grow_only_when_a_served_chunk_gets_rows(registry: Registry) -> None:
+def test_appended_rows_get_a_segment_of_their_own_once_others_are_published(registry: Registry) -> None:
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
-    ingest(registry, [part("Object", ONE, "w2", "f")])  # not published yet: appended to generation 1
+    ingest(registry, [part("Object", ONE, "w2", "f")])  # not published yet: in the first segment, too
     both = ("w1", "w2")
-    expected = [("Object", TWO, ("w1",)), ("Object", ONE, ("w2",)), ("Visit", None, both)]
-    assert transactions.chunk_tables(registry, "small") == tuple(
-        ChunkTable(table=table, chunk=chunk, workers=workers, served=None, pending=1)
-        for table, chunk, workers in expected
-    )
-    assert transactions.publish_snapshot(registry, "small") == 1
+    found = snapshots.segments_of(registry, "small")
+    assert [(one.table, one.chunk, one.workers, one.generation, one.since, one.retired) for one in found] == [
+        ("Object", TWO, ("w1",), 1, None, None),
+        ("Object", ONE, ("w2",), 1, None, None),
+        ("Visit", None, both, 1, None, None),
+    ]
+    assert snapshots.publish_snapshot(registry, "small") == 1
     appended = ingest(registry, [part("Object", ONE, "w2", "g"), part("Visit", None, None, "h", role=PartRole.REF)])
-    waiting = transactions.chunk_tables(registry, "small", pending=True)
-    assert [(entry.table, entry.served, entry.pending) for entry in waiting] == [("Object", 1, 2), ("Visit", 1, 2)]
-    assert transactions.chunk_tables(registry, "small", transaction_id=appended) == waiting
+    waiting = snapshots.segments_of(registry, "small", pending=True)
+    assert [(entry.table, entry.generation, entry.since) for entry in waiting] == [
+        ("Object", 2, None),
+        ("Visit", 2, None),
+    ]
+    assert snapshots.segments_of(registry, "small", transaction_id=appended) == waiting
+    held = snapshots.parts_of_segments(registry, waiting)
+    assert [[entry.path for entry in held[one.segment_id]] for one in waiting] == [["g"], ["h"]]
     assert whole_catalog(registry).snapshots["small"].number == 1
     assert whole_catalog(registry).snapshots["small"].tables["Object"].total_rows == 30
-    assert transactions.publish_snapshot(registry, "small") == 2
-    assert transactions.publish_snapshot(registry, "small") == 2  # nothing new
-    table = whole_catalog(registry).snapshots["small"].tables["Object"]
-    assert (table.rows.tolist(), table.generations.tolist()) == ([10, 30], [1, 2])
-    assert [entry.snapshot for entry in transactions.parts_of(registry, "small", published=True)] == [1] * 6 + [2] * 2
+    assert snapshots.publish_snapshot(registry, "small") == 2
+    assert snapshots.publish_snapshot(registry, "small") == 2  # nothing new
+    tables = whole_catalog(registry).snapshots["small"].tables
+    assert tables["Object"].rows.tolist() == [10, 30]
+    assert [tables["Object"].own.of(place) for place in (0, 1)] == [[1], [1, 2]]
+    assert tables["Visit"].ref_generations == (1, 2)
+    assert [entry.snapshot for entry in snapshots.parts_of(registry, "small", published=True)] == [1] * 6 + [2] * 2
+
+
+def compact(registry: Registry, replaced: list[str], parts: list[NewPart]) -> int:
+    """Commit and load a compaction of the parts of some paths; it is not published."""
+    transaction_id = transactions.begin_transaction(registry, "small", compacts=True)
+    ids = [one.part_id for one in snapshots.parts_of(registry, "small") if one.path in replaced]
+    transactions.commit_transaction(registry, transaction_id, parts=parts, replaced=ids)
+    transactions.mark_loaded(registry, transaction_id)
+    return transaction_id
+
+
+def test_a_compaction_takes_the_place_of_segments_and_shows_no_waiting_row(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    snapshots.publish_snapshot(registry, "small")
+    ingest(registry, [part("Object", ONE, "w2", "f"), part("Object", None, None, "i", role=PartRole.INDEX)])
+    snapshots.publish_snapshot(registry, "small")
+    ingest(registry, [part("Object", ONE, "w2", "g")])
+    before = snapshots.parts_of(registry, "small")
+    merged = [
+        replace(part("Object", ONE, "w2", "m"), rows=20),
+        part("Object", ONE, "w2", "n", role=PartRole.OVERLAP),
+        part("Object", None, None, "o", role=PartRole.INDEX),
+    ]
+    compact(registry, ["a", "c", "d", "f", "i"], merged)
+    assert snapshots.parts_of(registry, "small") == before, "no row twice before it is published"
+    assert [line.waiting for line in list_tables(registry) if line.table == "Object"] == [10]
+    assert snapshots.publish_compactions(registry, "small") == 3
+    assert snapshots.publish_compactions(registry, "small") == 3  # nothing new
+    object_rows = whole_catalog(registry).snapshots["small"].tables["Object"]
+    assert (object_rows.rows.tolist(), object_rows.total_rows, object_rows.index_runs) == ([10, 20], 30, ("o",))
+    assert [object_rows.own.of(place) for place in (0, 1)] == [[1], [4]]
+    assert object_rows.overlap.of(0) == [4]
+    assert "".join(one.path for one in snapshots.parts_of(registry, "small")) == "begmno"
+    assert snapshots.publish_snapshot(registry, "small") == 4
+    assert whole_catalog(registry).snapshots["small"].tables["Object"].own.of(1) == [3, 4]
+    assert whole_catalog(registry).snapshots["small"].tables["Object"].total_rows == 40
+
+
+def test_parts_are_replaced_once(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    snapshots.publish_snapshot(registry, "small")
+    compact(registry, ["a"], [part("Object", ONE, "w2", "m")])
+    with pytest.raises(
+        TransactionStateError, match="1 of the 2 parts that a compaction holds again are replaced already"
+    ):
+        compact(registry, ["a", "b"], [part("Object", ONE, "w2", "n")])
+
+
+def test_what_a_process_reads_is_not_yet_to_be_dropped(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    snapshots.publish_snapshot(registry, "small")
+    compact(registry, ["a", "c"], [part("Object", ONE, "w2", "m")])
+    snapshots.publish_compactions(registry, "small")
+    [database_id] = [piece.version.database_id for piece in registry.describe({}).pieces]
+    czar = "0123456789abcdef"
+    with Registry(registry.conninfo) as other:
+        with other.connection() as connection:
+            run(connection, "lock", name=lock_name_of_czar(czar))
+        put_reader(other, czar=czar, database_id=database_id, number=1)
+        assert snapshots.snapshots_read(registry, "small") == (1, 2)
+        assert snapshots.retired_segments(registry, "small", number=1) == ()
+        delete_readers(other, czar=czar, snapshots=[(database_id, 1)])
+    assert snapshots.snapshots_read(registry, "small") == (2, 2)
+    assert [one.generation for one in snapshots.retired_segments(registry, "small", number=2)] == [1]
+    reading = transactions.begin_transaction(registry, "small")
+    with registry.connection() as connection:
+        connection.execute("UPDATE super_transaction SET started_at = started_at - interval '1 h' WHERE state = 'OPEN'")
+    assert snapshots.retired_parts(registry, "small", number=2) == (), "an ingest may read their files"
+    transactions.abort_transaction(registry, reading)
+    gone = snapshots.retired_parts(registry, "small", number=2)
+    assert "".join(one.path for one in gone) == "ac"
+    snapshots.forget_parts(registry, [one.part_id for one in gone])
+    assert snapshots.retired_segments(registry, "small", number=2) == ()
+    assert transactions.worker_rows(registry) == {"w1": 10, "w2": 10}
 
 
 def test_chunks_of_overlap_alone_are_not_queried(registry: Registry) -> None:
     ingest(registry, [part("Object", ONE, "w2", "a"), part("Truth", ONE, "w2", "b", role=PartRole.OVERLAP)],
            [NewChunk(chunk=ONE, worker="w2")])  # fmt: skip
-    transactions.publish_snapshot(registry, "small")
+    snapshots.publish_snapshot(registry, "small")
     assert whole_catalog(registry).snapshots["small"].tables["Truth"].chunks.size == 0
 
 
@@ -126,7 +212,7 @@ def test_parts_are_narrowed(registry: Registry) -> None:
     ingest(registry, [part("Source", ONE, "w2", "s")])
 
     def paths(**narrow: object) -> str:
-        return "".join(found.path for found in transactions.parts_of(registry, "small", **narrow))  # type: ignore[arg-type]
+        return "".join(found.path for found in snapshots.parts_of(registry, "small", **narrow))  # type: ignore[arg-type]
 
     assert paths() == "abcdes"
     assert paths(tables=["Object"]) == "abcd"
@@ -143,7 +229,7 @@ def test_an_aborted_transaction_leaves_nothing_and_cannot_commit(registry: Regis
     transactions.abort_transaction(registry, transaction_id)
     with pytest.raises(TransactionStateError, match=f"super-transaction {transaction_id} .* is ABORTED, not OPEN"):
         transactions.commit_transaction(registry, transaction_id, parts=FIRST_PARTS, chunks=FIRST_CHUNKS)
-    assert transactions.parts_of(registry, "small") == ()
+    assert snapshots.parts_of(registry, "small") == ()
     assert registry.family("small").state.orders.size == 0
     assert transactions.transaction(registry, transaction_id).state is TransactionState.ABORTED
 
@@ -172,11 +258,11 @@ def test_a_commit_that_does_not_fit_changes_nothing(
     registry: Registry, parts: list[NewPart], chunks: list[NewChunk], message: str
 ) -> None:
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
-    before = (transactions.parts_of(registry, "small"), registry.family("small").state.pixels.tolist())
+    before = (snapshots.parts_of(registry, "small"), registry.family("small").state.pixels.tolist())
     transaction_id = transactions.begin_transaction(registry, "small")
     with pytest.raises(TransactionStateError, match=message):
         transactions.commit_transaction(registry, transaction_id, parts=parts, chunks=chunks)
-    assert (transactions.parts_of(registry, "small"), registry.family("small").state.pixels.tolist()) == before
+    assert (snapshots.parts_of(registry, "small"), registry.family("small").state.pixels.tolist()) == before
     assert transactions.transaction(registry, transaction_id).state is TransactionState.OPEN
 
 
@@ -238,12 +324,12 @@ def test_contributions_are_recorded(registry: Registry) -> None:
     with pytest.raises(NotFoundError, match='database "big" is not known'):
         transactions.begin_transaction(registry, "big")
     with pytest.raises(NotFoundError, match='database "big" is not known'):
-        transactions.publish_snapshot(registry, "big")
+        snapshots.publish_snapshot(registry, "big")
 
 
 def test_lists_count_what_there_is(registry: Registry) -> None:
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
-    transactions.publish_snapshot(registry, "small")
+    snapshots.publish_snapshot(registry, "small")
     ingest(registry, [part("Object", ONE, "w2", "g")])
     lines = {line.table: (line.rows, line.waiting, line.chunks) for line in list_tables(registry, database="SMALL")}
     assert lines == {"Object": (20, 10, 2), "Source": (0, 0, 0), "ObjectMatch": (0, 0, 0), "Truth": (0, 0, 0),
@@ -261,7 +347,7 @@ def test_lists_count_what_there_is(registry: Registry) -> None:
 def test_lists_of_tables_and_workers_agree_with_the_parts(registry: Registry) -> None:
     """The counts that are kept, against sums over everything."""
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
-    transactions.publish_snapshot(registry, "small")
+    snapshots.publish_snapshot(registry, "small")
     ingest(registry, [part("Object", ONE, "w2", "g"), part("Object", ONE, "w2", "h")])
     with registry.connection() as connection:
         tables = connection.execute(
