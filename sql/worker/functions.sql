@@ -104,13 +104,38 @@ $$;
 CREATE OR REPLACE FUNCTION qserv.mod(a float8, b float8) RETURNS float8
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT a - b * trunc(a / b) $$;
 
--- Rounded to n decimals, halves to the even digit.
+-- Ten to the power of n, or the nearest power of ten that is a number when n is beyond all of them.
+CREATE OR REPLACE FUNCTION qserv.ten_to(n bigint) RETURNS float8
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT power(10::float8, greatest(least(n, 308), -308)) $$;
+
+-- Whether a number has no digit behind its n-th decimal, as it is too large for that, or infinite, or NaN.
+CREATE OR REPLACE FUNCTION qserv.ends_before(a float8, n bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT abs(a) >= 'Infinity' OR n > 308 OR abs(a) > 1.7976931348623157e308 / qserv.ten_to(greatest(n, 0))
+$$;
+
+-- Whether a number is 0 to n decimals before the point at the latest, so that it need not be multiplied.
+CREATE OR REPLACE FUNCTION qserv.begins_behind(a float8, n bigint) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT n < -308 OR (n < 0 AND abs(a) < 0.1) $$;
+
+-- Rounded to n decimals, halves to the even digit. Powers and products that no double holds are not computed: what is
+-- too large for them stays as it is, what is too small is 0.
 CREATE OR REPLACE FUNCTION qserv.round_to(a float8, n bigint) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT round(a * power(10::float8, n)) / power(10::float8, n) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN n IS NULL THEN NULL
+                WHEN qserv.ends_before(a, n) THEN a
+                WHEN qserv.begins_behind(a, n) THEN 0 * a
+                ELSE round(a * qserv.ten_to(n)) / qserv.ten_to(n) END
+$$;
 
 -- Cut to n decimals.
 CREATE OR REPLACE FUNCTION qserv.truncate_to(a float8, n bigint) RETURNS float8
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT trunc(a * power(10::float8, n)) / power(10::float8, n) $$;
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+    SELECT CASE WHEN n IS NULL THEN NULL
+                WHEN qserv.ends_before(a, n) THEN a
+                WHEN qserv.begins_behind(a, n) THEN 0 * a
+                ELSE trunc(a * qserv.ten_to(n)) / qserv.ten_to(n) END
+$$;
 
 -- A time as adql.casts has them; its fraction is cut after six digits. Any other text fails.
 CREATE OR REPLACE FUNCTION qserv.to_time(t text) RETURNS timestamp

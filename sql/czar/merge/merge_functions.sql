@@ -177,14 +177,21 @@ CREATE OR REPLACE MACRO qserv_asin(a) AS
 CREATE OR REPLACE MACRO qserv_angle(a) AS
     list_transform([a], lambda v: CASE WHEN isinf(v) THEN qserv_fail(v, 'input is out of range') ELSE v END)[1];
 
+-- A number that is too large to have more than n decimals stays as it is; see qserv.round_to.
 CREATE OR REPLACE MACRO qserv_round_to(a, n) AS
-    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN qserv_fail((v).a, 'value out of range: overflow')
+    list_transform([{'a': a, 'n': n, 's': pow(10::DOUBLE, greatest(least(n, 308), -308))}], lambda v:
+        CASE WHEN (v).n IS NULL THEN NULL
+             WHEN (v).n > 308 OR isnan((v).a) OR isinf((v).a * (v).s) THEN (v).a
+             WHEN (v).n < -308 THEN 0 * (v).a
+             WHEN isinf(round_even((v).a * (v).s, 0) / (v).s) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE round_even((v).a * (v).s, 0) / (v).s END)[1];
 
 CREATE OR REPLACE MACRO qserv_truncate_to(a, n) AS
-    list_transform([{'a': a, 's': pow(10::DOUBLE, n)}], lambda v:
-        CASE WHEN isinf((v).a * (v).s) AND NOT isinf((v).a) THEN qserv_fail((v).a, 'value out of range: overflow')
+    list_transform([{'a': a, 'n': n, 's': pow(10::DOUBLE, greatest(least(n, 308), -308))}], lambda v:
+        CASE WHEN (v).n IS NULL THEN NULL
+             WHEN (v).n > 308 OR isnan((v).a) OR isinf((v).a * (v).s) THEN (v).a
+             WHEN (v).n < -308 THEN 0 * (v).a
+             WHEN isinf(trunc((v).a * (v).s) / (v).s) THEN qserv_fail((v).a, 'value out of range: overflow')
              ELSE trunc((v).a * (v).s) / (v).s END)[1];
 
 -- Casts that PostgreSQL writes or refuses in its own way.

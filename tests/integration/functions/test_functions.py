@@ -5,6 +5,7 @@ An expression is resolved and rendered for each engine over a sub-query of one r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -108,6 +109,27 @@ def test_functions(engines: Engines, name: str) -> None:
 @pytest.mark.parametrize("value", [-3, 0, 7, None])
 def test_the_type_of_the_argument_is_kept(engines: Engines, name: str, column: str, value: int | None) -> None:
     assert_alike(engines.both(f"{name}({column})", {column: value}))
+
+
+@pytest.mark.parametrize("name", ["ROUND", "TRUNCATE"])
+def test_digits_at_the_edges_of_double_precision(engines: Engines, name: str) -> None:
+    @settings(max_examples=150)
+    @given(st.floats(allow_nan=False), st.one_of(st.integers(-340, 340), st.sampled_from([1 - 2**31, 2**31 - 1])))
+    @example(5e-324, -1)
+    @example(-0.0, 309)
+    @example(1.7976931348623157e308, 5)
+    @example(float("inf"), -400)
+    @example(483.5, -400)
+    def check(number: float, digits: int) -> None:
+        row = {"ra": number, "nObs": digits}
+        answers = engines.both(f"{name}(ra, nObs)", row)
+        assert_alike(answers)
+        if math.isfinite(number) and math.floor(math.log10(abs(number) or 1)) + digits < -1:
+            assert list(answers) == [0, 0], "far below the digit"
+        elif math.isinf(number) or digits > 308 or (digits > 0 and abs(number) > 2.0**53):
+            assert list(answers) == pytest.approx([number, number], rel=1e-15, abs=0), "no digit goes"
+
+    check()
 
 
 def test_random_numbers(engines: Engines) -> None:
