@@ -9,11 +9,12 @@ import pyarrow.compute as pc
 from qserv_py.catalog.model import PositionFormat
 from qserv_py.catalog.snapshot import BoolArray, FloatArray
 
+_LETTER = {PositionFormat.HMS: "h", PositionFormat.DMS: "d"}
 _PATTERN = (
-    r"^\s*(?P<sign>[+-]?)(?P<whole>[0-9]{1,3})(?:[:\s]|h\s*|d\s*)(?P<minutes>[0-9]{1,2})(?:[:\s]|m\s*|'\s*)"
-    r"(?P<seconds>[0-9]{1,2}(?:\.[0-9]*)?)[s\"]?\s*$"
+    r"(?i)^\s*(?P<sign>[+-]?)(?P<whole>[0-9]{{1,3}})(?:[:\s]|\s*{letter}\s*)"
+    r"(?P<minutes>[0-9]{{1,2}})(?:[:\s]|\s*[m']\s*)(?P<seconds>[0-9]{{1,2}}(?:\.[0-9]*)?)(?:\s*[s\"])?\s*$"
 )
-"""``00:08:27.05``, ``-12 49 22.3``, ``0h8m27.05s``, ``+27d43m03.6s``."""
+"""``00:08:27.05``, ``-12 49 22.3``, ``0h8m27.05s``, ``10H 8M 22 s``, ``+27d43m03.6s``; hours are not degrees."""
 
 _SECONDS_PER_DEGREE = {PositionFormat.HMS: 240.0, PositionFormat.DMS: 3600.0}
 
@@ -33,7 +34,7 @@ def degrees_of(texts: pa.Array, format: PositionFormat) -> tuple[FloatArray, Boo
     degrees, bad
         ``bad`` says which texts are no angle (60 minutes or more, other signs); they give NaN.
     """
-    fields = pc.extract_regex(texts, _PATTERN)
+    fields = pc.extract_regex(texts, _PATTERN.format(letter=_LETTER[format]))
     whole, minutes, seconds = (_numbers(fields, name) for name in ("whole", "minutes", "seconds"))
     negative = pc.fill_null(pc.equal(_field(fields, "sign"), "-"), False).to_numpy(zero_copy_only=False)
     values = (whole * 3600.0 + minutes * 60.0 + seconds) / _SECONDS_PER_DEGREE[format]

@@ -313,7 +313,18 @@ def test_sexagesimal_positions(hours: float, degrees: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "format"),
-    [("24:00:00", "hms"), ("-1:00:00", "hms"), ("1:60:00", "dms"), ("1:00:60.0", "dms"), ("abc", "dms"), ("", "hms")],
+    [
+        ("24:00:00", "hms"),
+        ("-1:00:00", "hms"),
+        ("1:60:00", "dms"),
+        ("1:00:60.0", "dms"),
+        ("abc", "dms"),
+        ("", "hms"),
+        ("10d08m22s", "hms"),
+        ("10D 8M 22S", "hms"),
+        ("10h08m22s", "dms"),
+        ("10H 8m 22s", "dms"),
+    ],
 )
 def test_no_angle(text: str, format: str) -> None:
     degrees, bad = degrees_of(pa.array([text, None]), PositionFormat(format))
@@ -322,7 +333,16 @@ def test_no_angle(text: str, format: str) -> None:
 
 
 def test_angles_of_other_spellings() -> None:
+    from astropy.coordinates import Angle
+
     degrees, bad = degrees_of(pa.array(["-00:30:00", "+12d30m00s", " 1 0 0 "]), PositionFormat.DMS)
     assert not bad.any()
     assert degrees.tolist() == [-0.5, 12.5, 1.0]
+    for form, letter, unit in ((PositionFormat.HMS, "h", "hourangle"), (PositionFormat.DMS, "d", "deg")):
+        for shape in ("10{}8m22.3s", "10{} 08m 22.3s", "10 {} 8 m 22.3 s", "10{} 8m 22.3"):
+            text = shape.format(letter)
+            expected = Angle(text, unit).degree
+            got, bad = degrees_of(pa.array([text, text.upper()]), form)
+            assert not bad.any(), text
+            assert got.tolist() == pytest.approx([expected, expected], rel=1e-14), text
     assert degrees_of(pa.array(["0h8m27.05s"]), PositionFormat.HMS)[0][0] == pytest.approx(2.1127083333)
