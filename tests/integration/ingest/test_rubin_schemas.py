@@ -44,9 +44,8 @@ NAMES = sorted(str(path.relative_to(SCHEMAS)) for path in SCHEMAS.rglob("*.yaml"
 @pytest.fixture(scope="module")
 def registry(postgres_server: TestServer) -> Iterator[Registry]:
     """A registry that the schemas of the module share."""
-    conninfo = postgres_server.create_database()
+    conninfo = postgres_server.create_registry()
     with Registry(conninfo) as opened:
-        opened.migrate()
         yield opened
     postgres_server.drop_database(conninfo)
 

@@ -32,13 +32,6 @@ def issuer() -> Iterator[Issuer]:
 
 
 @pytest.fixture
-def registry(database: str) -> Iterator[Registry]:
-    with Registry(database) as made:
-        made.migrate()
-        yield made
-
-
-@pytest.fixture
 def token(registry: Registry) -> str:
     return create_token(registry, user="alice", groups=("survey",), lifetime=timedelta(days=1))[0]
 

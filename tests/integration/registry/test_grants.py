@@ -26,13 +26,6 @@ ALICE = Identity(user="alice", groups=frozenset({"survey"}), proof=Proof.TOKEN)
 BOB = Identity(user="bob", groups=frozenset({"other"}), proof=Proof.OIDC)
 
 
-@pytest.fixture
-def registry(database: str) -> Iterator[Registry]:
-    with Registry(database) as made:
-        made.migrate()
-        yield made
-
-
 def test_grants_are_kept_and_raise_the_version_once(registry: Registry, tmp_path: Path) -> None:
     registry.add_database(small_database(tmp_path, name="Small"))
     assert registry.database("small").readers == {PUBLIC}

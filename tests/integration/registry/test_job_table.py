@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,13 +13,6 @@ from qserv_py.registry import jobs
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.jobs import MOST_ATTEMPTS, UwsPhase
 from qserv_py.registry.statements import run
-
-
-@pytest.fixture
-def registry(database: str) -> Iterator[Registry]:
-    with Registry(database) as opened:
-        opened.migrate()
-        yield opened
 
 
 def add(registry: Registry, owner: str, *, queued: bool = True, most: int = 10) -> str:
@@ -104,11 +96,11 @@ def test_a_job_that_ended_does_not_change(registry: Registry) -> None:
     assert (found.phase, found.rows, found.chunks_done, found.chunks) == (UwsPhase.COMPLETED, 9, 3, 3)
 
 
-def test_a_job_whose_runner_died_is_tried_again_and_then_fails(registry: Registry, database: str) -> None:
+def test_a_job_whose_runner_died_is_tried_again_and_then_fails(registry: Registry, registry_database: str) -> None:
     job = add(registry, "ada")
     for attempt in range(1, MOST_ATTEMPTS + 1):
         name = f"runner {attempt}"
-        with Registry(database) as dying, dying.lock(jobs.lock_name(name)):
+        with Registry(registry_database) as dying, dying.lock(jobs.lock_name(name)):
             assert jobs.claim_job(registry, runner=name)
             assert jobs.recover_jobs(registry, besides="r9") == []  # it lives
         assert jobs.recover_jobs(registry, besides=name) == []  # it is this process
@@ -142,10 +134,10 @@ def test_destruction(registry: Registry) -> None:
     assert jobs.count_phases(registry)[UwsPhase.PENDING] == 1
 
 
-def test_claiming_at_the_same_moment_gives_a_job_once(registry: Registry, database: str) -> None:
+def test_claiming_at_the_same_moment_gives_a_job_once(registry: Registry, registry_database: str) -> None:
     """The second claimer waits for the first one's row, sees that it is not QUEUED any more, and gets nothing."""
     add(registry, "ada")
-    with Registry(database) as other, registry.transaction() as first:
+    with Registry(registry_database) as other, registry.transaction() as first:
         assert run(first, "claim_job", runner="r1").fetchone() is not None
         found: list[object] = []
         thread = threading.Thread(target=lambda: found.append(jobs.claim_job(other, runner="r2")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +14,6 @@ from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import ClusterError, NotFoundError, SchemaError
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.schema_files.felis_schema import read_schema
-
-
-@pytest.fixture
-def registry(database: str) -> Iterator[Registry]:
-    with Registry(database) as made:
-        made.migrate()
-        yield made
 
 
 def test_a_database_is_read_as_it_was_written(registry: Registry, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -17,13 +16,6 @@ from qserv_py.registry.tokens import find_token, list_tokens, revoke_token
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def registry(database: str) -> Iterator[Registry]:
-    with Registry(database) as made:
-        made.migrate()
-        yield made
-
-
 def test_a_token_stands_for_its_user_and_groups(registry: Registry) -> None:
     text, made = create_token(registry, user="alice", groups=("b", "a", "b"), lifetime=DAY, note="notebook")
     identity = verify_token(registry, text)
@@ -34,10 +26,10 @@ def test_a_token_stands_for_its_user_and_groups(registry: Registry) -> None:
     assert (id_of(text), id_of("other")) == (made.token_id, "other")
 
 
-def test_the_text_of_a_token_is_kept_nowhere(registry: Registry, database: str) -> None:
+def test_the_text_of_a_token_is_kept_nowhere(registry: Registry, registry_database: str) -> None:
     text, made = create_token(registry, user="alice", lifetime=DAY)
     secret = text.removeprefix(f"qsv_{made.token_id}_")
-    with psycopg.connect(database) as connection:
+    with psycopg.connect(registry_database) as connection:
         rows = connection.execute("SELECT t::text FROM access_token t").fetchall()
     assert made.token_id in rows[0][0]
     assert secret not in rows[0][0]
@@ -87,16 +79,16 @@ def test_a_revoked_token_is_useless_at_once(registry: Registry) -> None:
         revoke_token(registry, "abc")
 
 
-def test_a_token_ends_with_its_lifetime(registry: Registry, database: str) -> None:
+def test_a_token_ends_with_its_lifetime(registry: Registry, registry_database: str) -> None:
     text, _ = create_token(registry, user="alice", lifetime=timedelta(hours=1))
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(registry_database, autocommit=True) as connection:
         connection.execute("UPDATE access_token SET expires_at = '2026-01-02T03:04:00Z'")
     with pytest.raises(AuthenticationError, match="the token expired at 2026-01-02 03:04 UTC"):
         verify_token(registry, text)
     assert [token.state for token in list_tokens(registry)] == ["expired"]
 
 
-def test_use_is_written_down_once_a_minute(registry: Registry, database: str) -> None:
+def test_use_is_written_down_once_a_minute(registry: Registry, registry_database: str) -> None:
     text, made = create_token(registry, user="alice", lifetime=DAY)
     assert made.used_at is None
     times = []
@@ -105,7 +97,7 @@ def test_use_is_written_down_once_a_minute(registry: Registry, database: str) ->
         (token,) = list_tokens(registry)
         times.append(token.used_at)
     assert times[0] == times[1] is not None
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(registry_database, autocommit=True) as connection:
         connection.execute("UPDATE access_token SET used_at = used_at - interval '61 seconds'")
     verify_token(registry, text)
     (token,) = list_tokens(registry)
@@ -140,10 +132,10 @@ def test_other_lifetimes_are_refused(text: str) -> None:
         parse_lifetime(text)
 
 
-def test_a_verification_survives_a_lost_connection(registry: Registry, database: str) -> None:
+def test_a_verification_survives_a_lost_connection(registry: Registry, registry_database: str) -> None:
     text, _ = create_token(registry, user="alice", lifetime=DAY)
     verify_token(registry, text)
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(registry_database, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"

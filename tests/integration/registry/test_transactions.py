@@ -33,9 +33,8 @@ ONE, TWO, THREE = ChunkId(2, 100), ChunkId(3, 5), ChunkId(2, 0)
 
 
 @pytest.fixture
-def registry(database: str, tmp_path: Path) -> Iterator[Registry]:
-    with Registry(database) as made:
-        made.migrate()
+def registry(registry_database: str, tmp_path: Path) -> Iterator[Registry]:
+    with Registry(registry_database) as made:
         for name in ("w1", "w2"):
             made.put_worker(Worker(name=name, conninfo=f"host={name} port=5", parts_dir=f"/{name}"))
         made.add_database(small_database(tmp_path))
@@ -367,9 +366,8 @@ def test_lists_of_tables_and_workers_agree_with_the_parts(registry: Registry) ->
 
 @pytest.fixture(scope="module")
 def shared_registry(postgres_server: TestServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    conninfo = postgres_server.create_database()
+    conninfo = postgres_server.create_registry()
     with Registry(conninfo) as made:
-        made.migrate()
         made.put_worker(Worker(name="w1", conninfo="host=w1", parts_dir="/w1"))
         made.add_database(small_database(tmp_path_factory.mktemp("schema")))
         yield made

@@ -59,9 +59,8 @@ def batches(table: pa.Table = ROWS) -> tuple[pa.Schema, list[pa.RecordBatch]]:
 
 
 @pytest.fixture
-def tables(database: str, tmp_path: Path) -> Iterator[UserTables]:
-    with Registry(database) as registry:
-        registry.migrate()
+def tables(registry_database: str, tmp_path: Path) -> Iterator[UserTables]:
+    with Registry(registry_database) as registry:
         yield UserTables(registry, tmp_path)
 
 
@@ -272,11 +271,11 @@ def test_space_is_bounded_while_rows_come(tables: UserTables) -> None:
     assert read < 20
 
 
-def test_space_is_bounded_for_many_at_once(tables: UserTables, database: str, tmp_path: Path) -> None:
+def test_space_is_bounded_for_many_at_once(tables: UserTables, registry_database: str, tmp_path: Path) -> None:
     limits = Limits(user_table_bytes=200_000)
 
     def make(number: int) -> bool:
-        with Registry(database) as registry:
+        with Registry(registry_database) as registry:
             try:
                 UserTables(registry, tmp_path).create(ALICE, f"t{number}", numbers(8_000), limits=limits)
             except LimitError:
@@ -325,15 +324,19 @@ with Registry(sys.argv[1]) as registry:
 """
 
 
-def test_what_a_killed_process_leaves_is_swept(tables: UserTables, files: Path, database: str, tmp_path: Path) -> None:
+def test_what_a_killed_process_leaves_is_swept(
+    tables: UserTables, files: Path, registry_database: str, tmp_path: Path
+) -> None:
     whole = tables.create(ALICE, "whole", batches(), limits=LIMITS)
-    maker = subprocess.Popen([sys.executable, "-c", KILLED, database, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    maker = subprocess.Popen(
+        [sys.executable, "-c", KILLED, registry_database, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert maker.stdout is not None
     with maker.stdout:
         assert maker.stdout.readline() == "half\n"
         (half,) = {entry.name for entry in files.iterdir()} - {whole.file}
         old(files / half)
-        with Registry(database) as registry:
+        with Registry(registry_database) as registry:
             assert sweep_files(registry, tmp_path) == ()  # it is being written
             maker.send_signal(signal.SIGKILL)
             maker.wait()
@@ -348,13 +351,15 @@ def old(path: Path, *, ago_s: float = 3600) -> None:
     os.utime(path, (time.time() - ago_s, time.time() - ago_s))
 
 
-def test_the_sweep_keeps_what_is_a_tables_or_new_or_locked(tables: UserTables, files: Path, database: str) -> None:
+def test_the_sweep_keeps_what_is_a_tables_or_new_or_locked(
+    tables: UserTables, files: Path, registry_database: str
+) -> None:
     made = tables.create(ALICE, "t", batches(), limits=LIMITS)
     old(files / made.file)
     for name in ("new.arrow", "locked.arrow", "left.arrow", "notes.txt"):
         (files / name).write_bytes(b"x")
         old(files / name, ago_s=0 if name == "new.arrow" else 3600)  # by our clock, not the kernel's (support/later.py)
-    with Registry(database) as registry, open(files / "locked.arrow", "rb") as locked:
+    with Registry(registry_database) as registry, open(files / "locked.arrow", "rb") as locked:
         fcntl.flock(locked, fcntl.LOCK_EX)
         assert sweep_files(registry, files.parent) == ("left.arrow",)
         assert sweep_files(registry, files.parent / "nowhere") == ()
