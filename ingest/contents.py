@@ -14,7 +14,7 @@ from qserv_py.ingest.inputs import Input
 from qserv_py.ingest.intake import InputFile
 from qserv_py.ingest.places.locators import checked_key
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.contents import AGAIN_HINT, check_contents
+from qserv_py.registry.transaction_steps import AGAIN_HINT, check_contents
 
 Contents = dict[str, str]
 """What messages call each file, by the SHA-256 of its content."""

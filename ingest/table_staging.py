@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Database, DirectorTable, Table
+from qserv_py.catalog.object_bytes import chunk_rows
 from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.destination import Destination
@@ -35,7 +36,7 @@ from qserv_py.ingest.spool import Spool
 from qserv_py.ingest.staging import STAGING_THREADS, TARGET_COLUMN, Staging, in_parallel, without_rows
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.overlap import neighbours_of
-from qserv_py.registry.snapshots import parts_of
+from qserv_py.registry.snapshots import parts_of, table_counts
 from qserv_py.registry.transactions import worker_rows
 from qserv_py.workers.parts import PartWriter, WrittenFile, read_part
 
@@ -169,13 +170,15 @@ def stage_child_with_orphans(job: IngestJob, table: ChildTable, files: list[Inpu
 
 
 def _plan_chunks(job: IngestJob, spool: Spool, dropped_cells: IntArray) -> ChunkPlan:
-    destination, family = job.destination, job.database.family
+    destination, database, family = job.destination, job.database, job.database.family
+    counts = table_counts(destination.registry, database.name)
     return plan_chunks(
         destination.registry.family(family.name).state,
         [worker.name for worker in destination.workers],
         spool.run_keys(),
         dropped_cells,
         family=family,
+        target_rows=chunk_rows(database, job.table, counts),
         rows_held=worker_rows(destination.registry),
     )
 

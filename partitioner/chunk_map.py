@@ -15,7 +15,6 @@ from functools import cached_property
 import numpy as np
 
 from qserv_py.catalog.chunk import HEALPIX_ORDER, ChunkId
-from qserv_py.catalog.model import Family
 from qserv_py.catalog.snapshot import BoolArray, FamilyState, IntArray
 from qserv_py.errors import InternalError
 from qserv_py.partitioner.density import Density
@@ -141,16 +140,20 @@ class ChunkMap:
         by_first = np.argsort(all_pixels << (2 * (HEALPIX_ORDER - all_orders)), kind="stable")
         return ChunkMap(all_orders[by_first], all_pixels[by_first])
 
-    def cells_for(self, density: Density, *, family: Family) -> tuple[IntArray, IntArray]:
+    def cells_for(self, density: Density, *, min_order: int, target_rows: int) -> tuple[IntArray, IntArray]:
         """Choose the chunks to add for new rows of a director: none where the map has chunks already.
 
-        A cell is split until it holds at most ``family.target_rows`` new rows and meets no chunk of the map; at
-        ``family.max_order`` splitting stops, so a cell of a very dense field may hold more.
+        A cell is split until it holds at most ``target_rows`` new rows and meets no chunk of the map; at the order of
+        the density splitting stops, so a cell of a very dense field may hold more.
 
         Parameters
         ----------
         density
-            New rows by cell of order ``family.max_order``.
+            New rows by cell of the finest order that a chunk may have.
+        min_order
+            Coarsest order that a chunk may have.
+        target_rows
+            New rows that a chunk aims at.
 
         Returns
         -------
@@ -160,14 +163,14 @@ class ChunkMap:
         pixels, counts = self._uncovered(density)
         totals = np.concatenate(([0], np.cumsum(counts)))
         kept_orders, kept_pixels = [], []
-        candidates = np.unique(pixels >> (2 * (density.order - family.min_order)))
-        for order in range(family.min_order, density.order + 1):
+        candidates = np.unique(pixels >> (2 * (density.order - min_order)))
+        for order in range(min_order, density.order + 1):
             shift = 2 * (density.order - order)
             low = np.searchsorted(pixels, candidates << shift)
             high = np.searchsorted(pixels, (candidates + 1) << shift)
             rows = totals[high] - totals[low]
             candidates, rows = candidates[rows > 0], rows[rows > 0]
-            good = (rows <= family.target_rows) & ~self._meets(candidates, order=order)
+            good = (rows <= target_rows) & ~self._meets(candidates, order=order)
             if order == density.order:
                 good[:] = True
             kept_orders.append(np.full(int(good.sum()), order, dtype=np.int64))

@@ -44,6 +44,7 @@ def plan_chunks(
     dropped: IntArray,
     *,
     family: Family,
+    target_rows: int,
     rows_held: Mapping[str, int],
 ) -> ChunkPlan:
     """Choose the chunks to add, in the order of the sky each to the worker with the fewest rows so far.
@@ -58,12 +59,14 @@ def plan_chunks(
         ``healpix29`` of the new rows, each array ascending.
     dropped
         ``healpix29`` of rows among them that do not count.
+    target_rows
+        New rows that a chunk aims at.
     rows_held
         Rows of each worker now.
     """
     present = ChunkMap.of_state(state)
     density = _density(runs, dropped, order=family.max_order)
-    orders, pixels = present.cells_for(density, family=family)
+    orders, pixels = present.cells_for(density, min_order=family.min_order, target_rows=target_rows)
     grown = present.with_chunks(orders, pixels)
     new = np.flatnonzero(present.index_of(grown.firsts) < 0)
     workers, holders = [""] * len(grown), state.holders()

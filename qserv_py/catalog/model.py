@@ -200,6 +200,9 @@ class ChildTable(Table):
     dec: Position | None = None
     """Position of a row, degrees; None where there are no orphans."""
 
+    rows_per_object: float | None = None
+    """Rows for each row of the director, as declared; None to count what is loaded."""
+
     kind = TableKind.CHILD
 
 
@@ -212,6 +215,8 @@ class MatchTable(Table):
 
     directors: tuple[str, str]
     keys: tuple[str, str]
+    rows_per_object: float | None = None
+    """Rows for each row of the first director, as declared; None to count what is loaded."""
 
     kind = TableKind.MATCH
 
@@ -229,13 +234,24 @@ class CzarTable(RefTable):
     """A ref table whose rows the czar holds and brings to the queries that read it: an upload, TAP_SCHEMA."""
 
 
+TARGET_BYTES = 256 << 20
+"""Bytes of a chunk unless the partition file says otherwise; docs/explanation/chunks.md has what was measured."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """Databases that share one chunk map and overlap."""
+    """Databases that share one chunk map and overlap.
+
+    A chunk aims at rows or at bytes. A family that says neither is one whose partition file leaves it to the registry:
+    it gets the size of the family that is there, or else ``TARGET_BYTES``.
+    """
 
     name: str
-    target_rows: int = 500_000
+    target_rows: int | None = None
     """Rows of the densest director that a chunk aims at."""
+
+    target_bytes: int | None = None
+    """Bytes of the rows of all tables that a chunk aims at; see ``catalog.object_bytes``."""
 
     min_order: int = 0
     max_order: int = 10

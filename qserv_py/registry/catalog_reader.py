@@ -100,7 +100,14 @@ def read_databases(connection: Connection, names: Collection[str] | None = None)
 
 
 def _database(row: Row, tables: list[Row], columns: dict[int, list[Column]]) -> Database:
-    family = Family(name=row[7], target_rows=row[8], min_order=row[9], max_order=row[10], overlap_arcsec=row[11])
+    family = Family(
+        name=row[7],
+        target_rows=row[8],
+        target_bytes=row[12],
+        min_order=row[9],
+        max_order=row[10],
+        overlap_arcsec=row[11],
+    )
     return Database(
         name=row[1],
         physical=row[2],
@@ -109,7 +116,7 @@ def _database(row: Row, tables: list[Row], columns: dict[int, list[Column]]) -> 
         state=DatabaseState(row[3]),
         description=row[5],
         felis=row[6],
-        readers=_readers(row[12]),
+        readers=_readers(row[13]),
     )
 
 
@@ -150,9 +157,11 @@ def _table(database: str, row: Row, columns: list[Column]) -> Table:
             if "orphans" in roles:
                 common |= {"ra": _position(roles["ra"]), "dec": _position(roles["dec"])}
                 common["orphans"] = Orphans(roles["orphans"])
+            common["rows_per_object"] = roles.get("rows_per_object")
             return ChildTable(**common, director=roles["director"], key=roles["key"])
         case TableKind.MATCH:
             first, second = roles["directors"]
+            common["rows_per_object"] = roles.get("rows_per_object")
             return MatchTable(**common, directors=(first, second), keys=(roles["keys"][0], roles["keys"][1]))
         case TableKind.REF:
             return RefTable(**common)

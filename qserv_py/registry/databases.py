@@ -7,11 +7,21 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from qserv_py.catalog.model import ChildTable, Database, DirectorTable, Family, MatchTable, Position, Table
+from qserv_py.catalog.model import (
+    TARGET_BYTES,
+    ChildTable,
+    Database,
+    DirectorTable,
+    MatchTable,
+    Position,
+    Table,
+)
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import NotFoundError, SchemaError
 from qserv_py.hints import did_you_mean
 from qserv_py.registry.statements import Connection, run
+
+_SIZES = ("target_rows", "target_bytes")
 
 
 def put_worker(connection: Connection, worker: Worker) -> None:
@@ -74,8 +84,10 @@ def drop_database(connection: Connection, name: str) -> None:
 
 def _put_family(connection: Connection, database: Database) -> int:
     wanted = database.family
-    settings = {
+    says_nothing = wanted.target_rows is None and wanted.target_bytes is None
+    settings: dict[str, Any] = {
         "target_rows": wanted.target_rows,
+        "target_bytes": TARGET_BYTES if says_nothing else wanted.target_bytes,
         "min_order": wanted.min_order,
         "max_order": wanted.max_order,
         "overlap_arcsec": wanted.overlap_arcsec,
@@ -83,14 +95,16 @@ def _put_family(connection: Connection, database: Database) -> int:
     row: tuple[Any, ...] | None = run(connection, "put_family", name=wanted.name, **settings).fetchone()
     if row is None:
         raise SchemaError(f'family "{wanted.name}" cannot be made')
-    held = Family(
-        name=wanted.name, target_rows=row[1], min_order=row[2], max_order=row[3], overlap_arcsec=float(row[4])
-    )
-    differing = [key for key, value in settings.items() if getattr(held, key) != value]
+    held = dict(zip(settings, row[1:], strict=True))
+    open_keys = _SIZES if says_nothing else ()
+    differing = [key for key in settings if key not in open_keys and held[key] != settings[key]]
     if differing:
-        key = differing[0]
+        # A size in rows differs from one in bytes, and either may be the one that is not said.
+        has = next(key for key in differing if held[key] is not None)
+        asked = next(key for key in differing if settings[key] is not None)
         raise SchemaError(
-            f'family "{wanted.name}" exists with {key} {getattr(held, key)}, not {settings[key]}',
+            f'family "{wanted.name}" exists with {has} {held[has]}, '
+            f"not {'' if asked == has else asked + ' '}{settings[asked]}",
             hint="Databases of one family share its chunk map: use the same settings, or another family name.",
         )
     return int(row[0])
@@ -144,11 +158,15 @@ def roles_of(table: Table) -> dict[str, object]:
             roles: dict[str, object] = {"director": table.director, "key": table.key}
             if table.ra is not None and table.dec is not None:
                 roles |= {"ra": _role_of(table.ra), "dec": _role_of(table.dec), "orphans": table.orphans.value}
-            return roles
+            return roles | _declared_rows(table)
         case MatchTable():
-            return {"directors": list(table.directors), "keys": list(table.keys)}
+            return {"directors": list(table.directors), "keys": list(table.keys), **_declared_rows(table)}
         case _:
             return {}
+
+
+def _declared_rows(table: ChildTable | MatchTable) -> dict[str, object]:
+    return {} if table.rows_per_object is None else {"rows_per_object": table.rows_per_object}
 
 
 def _role_of(position: Position) -> dict[str, str]:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
 from psycopg.errors import UniqueViolation
 
 from qserv_py.catalog.part import NewChunk, NewPart, Part
-from qserv_py.errors import NotFoundError, TransactionStateError
+from qserv_py.errors import ContributionError, NotFoundError, TransactionStateError
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.statements import Connection, run
 
 Row = tuple[Any, ...]
 
 _MAP_CHANGED = "Chunks of a family never overlap; its map changed after this ingest had read it."
+
+AGAIN_HINT = "Its rows would be there twice; --again loads them all the same."
 
 
 class TransactionState(StrEnum):
@@ -147,6 +149,38 @@ def add_replacements(connection: Connection, transaction_id: int, replaced: Sequ
         raise TransactionStateError(
             f"{len(replaced) - written} of the {len(replaced)} parts that a compaction holds again are replaced already"
         )
+
+
+def check_contents(connection: Connection, transaction_id: int, table: str, labels: Mapping[str, str]) -> None:
+    """Raise unless every other super-transaction brought a table the rows of other files than these.
+
+    A file is known by the SHA-256 of its content, which its contribution records. It counts once its super-transaction
+    has committed: an ingest that failed has left no rows.
+
+    Parameters
+    ----------
+    labels
+        What messages call each file, by the SHA-256 of its content.
+
+    Raises
+    ------
+    ContributionError
+        If a table has the rows of one of the files; names the first such file and counts the others.
+    """
+    rows = run(
+        connection, "loaded_contents", transaction_id=transaction_id, table=table, sha256s=list(labels)
+    ).fetchall()
+    if not rows:
+        return
+    sha256, source, loaded_by, moment = rows[0]
+    more = len({row[0] for row in rows}) - 1
+    others = f"; so it has those of {more} more {'file' if more == 1 else 'files'}" if more else ""
+    raise ContributionError(
+        f'{labels[sha256]}: table "{table}" has the rows of this file already{others}; nothing was loaded',
+        detail=f"Super-transaction {loaded_by} loaded {source} on {moment.astimezone(UTC):%Y-%m-%d at %H:%M:%S} UTC; "
+        f"the content is the same, SHA-256 {sha256}.",
+        hint=AGAIN_HINT,
+    )
 
 
 def known_part(part: NewPart, *, part_id: int, transaction_id: int) -> Part:

@@ -24,7 +24,6 @@ from qserv_py.catalog.part import NewChunk, NewPart, Part
 from qserv_py.errors import NotFoundError
 from qserv_py.registry import transaction_steps as steps
 from qserv_py.registry.connection import Registry
-from qserv_py.registry.contents import check_contents
 from qserv_py.registry.databases import no_database
 from qserv_py.registry.datasets import add_datasets, add_images
 from qserv_py.registry.statements import run
@@ -156,7 +155,7 @@ def commit_transaction(
     with registry.transaction() as connection:
         _, family_id = steps.hold(connection, transaction_id, {TransactionState.OPEN})
         if new_contents is not None:  # the database is locked: of two ingests the second is refused
-            check_contents(connection, transaction_id, *new_contents)
+            steps.check_contents(connection, transaction_id, *new_contents)
         if chunks:
             steps.add_chunks(connection, family_id, chunks)
         ids = steps.add_parts(connection, transaction_id, parts)

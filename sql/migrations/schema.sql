@@ -19,12 +19,16 @@ COMMENT ON TABLE worker IS 'Shards; conninfo never holds a password.';
 CREATE TABLE family (
     family_id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name text NOT NULL UNIQUE,
-    target_rows bigint NOT NULL CHECK (target_rows > 0),
+    target_rows bigint CHECK (target_rows > 0),
     min_order smallint NOT NULL CHECK (min_order BETWEEN 0 AND 29),
     max_order smallint NOT NULL CHECK (max_order BETWEEN min_order AND 29),
     overlap_arcsec double precision NOT NULL CHECK (overlap_arcsec >= 0),
-    version bigint NOT NULL DEFAULT 1
+    version bigint NOT NULL DEFAULT 1,
+    target_bytes bigint CHECK (target_bytes > 0),
+    CONSTRAINT family_target CHECK (num_nonnulls(target_rows, target_bytes) = 1)
 );
+COMMENT ON COLUMN family.target_rows IS 'Rows of a director that a chunk aims at; NULL where it aims at bytes.';
+COMMENT ON COLUMN family.target_bytes IS 'Bytes of the rows of all tables that a chunk aims at; NULL where it aims at rows.';
 COMMENT ON COLUMN family.version IS 'Grows with every change of the chunk map and of placements.';
 COMMENT ON TABLE family IS 'Databases of one family share its chunk map and overlap.';
 
@@ -387,7 +391,7 @@ CREATE TABLE worker_rows (
     bytes bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (worker_id, database_id)
 );
-COMMENT ON TABLE worker_rows IS 'Counts of the committed parts of a worker; new chunks go to the worker with the fewest rows.';
+COMMENT ON TABLE worker_rows IS 'Counts of the committed parts of a worker; new chunks go to the worker with the fewest bytes of their family.';
 COMMENT ON COLUMN worker_rows.rows IS 'Of chunk parts.';
 COMMENT ON COLUMN worker_rows.bytes IS 'Of chunk and overlap parts.';
 

@@ -91,6 +91,11 @@ class Version:
         """Return the rows of each query, as JSON has them."""
         return {query: json.loads(self.run("-q", "query", "--format", "json", query))["data"] for query in QUERIES}
 
+    def chunks(self) -> set[str]:
+        """Return the chunks of the stars."""
+        lines = self.run("-q", "list", "chunks", "--format", "csv").splitlines()
+        return {line.split(",")[2] for line in lines if line.startswith("old,Star,")}
+
     def serve(self) -> tuple[subprocess.Popen[str], str]:
         command = [sys.executable, "-u", "-m", "qserv_py.cli.main", "serve", "tap", "--port", "0"]
         process = subprocess.Popen(command, env=self.environment(), cwd=self.code, stderr=subprocess.PIPE, text=True)
@@ -171,11 +176,13 @@ def test_a_cluster_opens_with_the_same_answers(place: Path) -> None:
         with old.served() as tap:
             job, kept = finished_job(tap, token, "SELECT COUNT(*) AS n, SUM(flux) AS f FROM mydb.mine")
         assert kept.splitlines() == ["n,f", f"500,{sum(k / 4 for k in range(500))}"]
-        before = old.answers()
+        before, chunks = old.answers(), old.chunks()
+        assert len(chunks) > 11
         old.run("cluster", "stop")
 
         new.run("cluster", "start")
         assert new.answers() == before
+        assert new.chunks() == chunks
         with new.served() as tap:
             assert ask(f"{tap}{job}/results/result", token)[1] == kept
             again = finished_job(tap, token, "SELECT COUNT(*) AS n, SUM(flux) AS f FROM mydb.mine")[1]
@@ -188,5 +195,6 @@ def test_a_cluster_opens_with_the_same_answers(place: Path) -> None:
         after = new.answers()
         assert after[QUERIES[0]] == [*before[QUERIES[0]], [1000, 10.0, 10.0, 5.5, None, None]]  # type: ignore[misc]
         assert after[QUERIES[3]] == before[QUERIES[3]]
+        assert new.chunks() == chunks, "the family aims at the rows that it was made with"
     finally:
         new.run("cluster", "stop")

@@ -32,7 +32,9 @@ def grown(chunk_map: ChunkMap, cells: np.ndarray, family: Family) -> ChunkMap:
     counter = DensityCounter(order=family.max_order)
     for start in range(0, len(cells), 97):
         counter.add(cells[start : start + 97])
-    return chunk_map.with_chunks(*chunk_map.cells_for(counter.density(), family=family))
+    assert family.target_rows is not None
+    cells = chunk_map.cells_for(counter.density(), min_order=family.min_order, target_rows=family.target_rows)
+    return chunk_map.with_chunks(*cells)
 
 
 @given(sky=skies())

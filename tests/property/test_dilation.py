@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from support.skies import skies
 
 from qserv_py.catalog.chunk import HEALPIX_CELLS, ChunkId
-from qserv_py.catalog.model import Family
 from qserv_py.partitioner import ranges
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.cover import circle
@@ -64,8 +63,7 @@ def test_every_row_near_another_chunk_is_on_the_border_of_its_own(
     cells = healpix29_of(*sky)
     counter = DensityCounter(order=max_order)
     counter.add(cells)
-    family = Family(name="f", target_rows=target_rows, max_order=max_order)
-    chunk_map = ChunkMap(*ChunkMap.empty().cells_for(counter.density(), family=family))
+    chunk_map = ChunkMap(*ChunkMap.empty().cells_for(counter.density(), min_order=0, target_rows=target_rows))
     own = chunk_map.index_of(cells)
     foreign = near(sky, radius) & (own[:, np.newaxis] != own[np.newaxis, :])
     for row in np.flatnonzero(foreign.any(axis=1)):

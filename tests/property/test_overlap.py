@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from support.skies import skies
 
 from qserv_py.catalog.chunk import ChunkId
-from qserv_py.catalog.model import Family
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.density import DensityCounter
 from qserv_py.partitioner.healpix import healpix29_of, unit_vectors
@@ -20,10 +19,9 @@ Sky = tuple[np.ndarray, np.ndarray]
 
 
 def chunk_map_of(cells: np.ndarray, target_rows: int, max_order: int) -> ChunkMap:
-    family = Family(name="f", target_rows=target_rows, max_order=max_order)
     counter = DensityCounter(order=max_order)
     counter.add(cells)
-    return ChunkMap(*ChunkMap.empty().cells_for(counter.density(), family=family))
+    return ChunkMap(*ChunkMap.empty().cells_for(counter.density(), min_order=0, target_rows=target_rows))
 
 
 @given(

@@ -16,6 +16,7 @@ from qserv_py.catalog.model import (
     PositionFormat,
     Table,
 )
+from qserv_py.catalog.object_bytes import Counts, rows_in_full_chunk
 from qserv_py.cli.errors import PROBLEMS
 from qserv_py.cli.options import cluster_option, format_option, say
 from qserv_py.cli.rows import print_rows
@@ -73,17 +74,19 @@ def prompt(name: str, written: Path | None, cluster_dir: Path) -> None:
 def show(name: str, cluster_dir: Path, row_format: str) -> None:
     """Show the tables of a database, or the columns of a table."""
     from qserv_py.czar.cluster import open_cluster
+    from qserv_py.registry.snapshots import table_counts
 
     database_name, _, table_name = name.partition(".")
     with open_cluster(cluster_dir).registry() as registry:
         database = registry.database(database_name)
+        counts = table_counts(registry, database.name)
     if table_name:
         table = find_table(database, table_name)
         of_column = ("column", "type", "length", "nullable", "unit", "ucd", "description")
         print_rows(of_column, [_column_row(table, number) for number in range(len(table.columns))], row_format)
     else:
-        of_table = ("table", "kind", "partitioned by", "columns", "description")
-        print_rows(of_table, [_table_row(table) for table in database.tables], row_format)
+        of_table = ("table", "kind", "partitioned by", "rows a chunk", "columns", "description")
+        print_rows(of_table, [_table_row(database, table, counts) for table in database.tables], row_format)
 
 
 @schema.command()
@@ -132,9 +135,10 @@ def _unit(table: Table, column: Column) -> str:
     return f"{column.unit} (files: {held.unit if held.unit != 'deg' else held.format})"
 
 
-def _table_row(table: Table) -> tuple[object, ...]:
+def _table_row(database: Database, table: Table, counts: Counts) -> tuple[object, ...]:
     columns = sum(not column.hidden for column in table.columns)
-    return table.name, table.kind.value, partitioned_by(table), columns, table.description
+    rows = rows_in_full_chunk(database, table, counts)
+    return table.name, table.kind.value, partitioned_by(table), rows, columns, table.description
 
 
 def partitioned_by(table: Table) -> str:

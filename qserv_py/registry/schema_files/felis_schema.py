@@ -146,10 +146,12 @@ def _table(database: str, file: YamlFile, number: int, table: Any, role: TableRo
     common["columns"] = (*common["columns"], _healpix_column())
     if role.kind is TableKind.CHILD:
         common |= {"ra": role.ra, "dec": role.dec, "orphans": role.orphans}
+        common["rows_per_object"] = role.rows_per_object
         return ChildTable(**common, director=role.director, key=role.key)
     if role.kind is TableKind.MATCH:
         first, second = role.directors
-        return MatchTable(**common, directors=(first, second), keys=(role.keys[0], role.keys[1]))
+        keys = (role.keys[0], role.keys[1])
+        return MatchTable(**common, directors=(first, second), keys=keys, rows_per_object=role.rows_per_object)
     if role.ra is None or role.dec is None:
         raise SchemaError(f'table "{table.name}" has no position')
     return DirectorTable(**common, id=role.id, ra=role.ra, dec=role.dec, unique=role.unique)

@@ -15,6 +15,17 @@ MAX_ORDER = 20
 
 MAX_OVERLAP_ARCSEC = 18000.0
 
+MAX_ROWS_PER_OBJECT = 1e9
+
+_LIMITS = {
+    "target_rows": (1, 1_000_000_000),
+    "target_bytes": (1000, 10**15),
+    "min_order": (0, MAX_ORDER),
+    "max_order": (0, MAX_ORDER),
+    "overlap_arcsec": (0, MAX_OVERLAP_ARCSEC),
+}
+"""Least and greatest value of each setting of a family."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRole:
@@ -30,6 +41,7 @@ class TableRole:
     orphans: Orphans = Orphans.NONE
     directors: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    rows_per_object: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +67,11 @@ _KEYS = {
     TableKind.REF: (),
 }
 
-_FURTHER_KEYS = {TableKind.DIRECTOR: ("unique",), TableKind.CHILD: ("ra", "dec", "orphans")}
+_FURTHER_KEYS = {
+    TableKind.DIRECTOR: ("unique",),
+    TableKind.CHILD: ("ra", "dec", "orphans", "rows_per_object"),
+    TableKind.MATCH: ("rows_per_object",),
+}
 """Keys that a table may have besides."""
 
 
@@ -88,19 +104,18 @@ def _family(file: YamlFile, database: str, problems: Problems) -> Family | None:
     if not isinstance(name, str) or not name:
         problems.add(file.at("family"), "the family needs a name")
         good = False
-    limits = {
-        "target_rows": (1, 1_000_000_000),
-        "min_order": (0, MAX_ORDER),
-        "max_order": (0, MAX_ORDER),
-        "overlap_arcsec": (0, MAX_OVERLAP_ARCSEC),
-    }
     for key, value in written.items():
-        low, high = limits[key]
+        low, high = _LIMITS[key]
         kinds = (int, float) if key == "overlap_arcsec" else (int,)
         if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
             noun = "number" if key == "overlap_arcsec" else "whole number"
-            problems.add(file.at("family", key), f"{key} is a {noun} from {low:g} to {high:g}, not {value!r}")
+            example = ", such as 268_435_456 for 256 MiB" if key == "target_bytes" else ""
+            problems.add(file.at("family", key), f"{key} is a {noun} from {low:g} to {high:g}{example}, not {value!r}")
             good = False
+    if "target_rows" in written and "target_bytes" in written:
+        where = file.at("family", "target_bytes")
+        problems.add(where, "target_rows and target_bytes both say how large a chunk is; leave one of them out")
+        good = False
     if not good:
         return None
     if "overlap_arcsec" in written:
@@ -146,6 +161,8 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
         if not isinstance(value, bool):
             problems.add(where, f'table "{table}": "unique" is true or false, not {value!r}')
         return value
+    if key == "rows_per_object":
+        return _rows_per_object(file, table, value, problems)
     if key in {"directors", "keys"}:
         if isinstance(value, list) and len(value) == 2 and all(isinstance(entry, str) and entry for entry in value):
             return tuple(value)
@@ -154,6 +171,15 @@ def _value(file: YamlFile, table: str, key: str, value: object, problems: Proble
     if not isinstance(value, str) or not value:
         problems.add(where, f'table "{table}": "{key}" is a name, not {value!r}')
     return value
+
+
+def _rows_per_object(file: YamlFile, table: str, value: object, problems: Problems) -> float | None:
+    if not isinstance(value, bool) and isinstance(value, int | float) and 0 < value <= MAX_ROWS_PER_OBJECT:
+        return float(value)
+    where = file.at("tables", table, "rows_per_object")
+    text = f"rows_per_object is a number above 0, at most {MAX_ROWS_PER_OBJECT:g}, not {value!r}"
+    problems.add(where, f'table "{table}": {text}')
+    return None
 
 
 def _orphans(file: YamlFile, table: str, value: object, problems: Problems) -> Orphans:

@@ -2,7 +2,7 @@
 -- Find files of some content whose rows a table has: by contributions to committed super-transactions, others than one.
 -- Parameters: transaction_id (bigint), "table" (text), sha256s (text[]).
 -- Returns: sha256, source, transaction_id, moment of recording; the oldest first.
--- Used by: registry.contents.check_contents
+-- Used by: registry.transaction_steps.check_contents
 SELECT c.sha256, c.source, c.transaction_id, c.recorded_at
   FROM super_transaction mine
   JOIN catalog_table t ON t.database_id = mine.database_id AND t.name = %(table)s::text

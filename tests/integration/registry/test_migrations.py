@@ -58,6 +58,21 @@ def test_two_processes_may_migrate_at_the_same_time(database: str) -> None:
     assert sorted(map(len, results)) == [0, 0, 0, len(known_migrations())]
 
 
+def test_families_of_before_keep_their_rows(database: str) -> None:
+    earlier = tuple(one for one in known_migrations() if one.name < "0014")
+    with psycopg.connect(database, autocommit=True) as connection:
+        apply_migrations(connection, migrations=earlier)
+        connection.execute(
+            "INSERT INTO family (name, target_rows, min_order, max_order, overlap_arcsec) VALUES ('old', 77, 1, 9, 5)"
+        )
+        apply_migrations(connection)
+        kept = connection.execute("SELECT target_rows, target_bytes, min_order, max_order FROM family").fetchall()
+        assert kept == [(77, None, 1, 9)]
+        for rows, size in ((None, None), (5, 5), (None, 0)):
+            with pytest.raises(psycopg.errors.CheckViolation):
+                connection.execute("UPDATE family SET target_rows = %s, target_bytes = %s", [rows, size])
+
+
 FIRST = Migration(number=1, name="0001_pre_first", text="CREATE TABLE first (a integer)")
 SECOND = Migration(number=2, name="0002_pre_second", text="CREATE TABLE second (a integer); SELECT 1/0")
 

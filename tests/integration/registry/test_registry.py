@@ -9,7 +9,7 @@ import pytest
 from support.postgres import TestServer
 from support.schemas import small_database, write_schema
 
-from qserv_py.catalog.model import DirectorTable
+from qserv_py.catalog.model import TARGET_BYTES, DirectorTable, Family
 from qserv_py.catalog.snapshot import Worker
 from qserv_py.errors import ClusterError, NotFoundError, SchemaError
 from qserv_py.registry.connection import Registry
@@ -80,6 +80,39 @@ def test_a_family_has_the_same_settings_for_all_its_databases(registry: Registry
     with pytest.raises(SchemaError, match='family "small" exists with target_rows 100, not 7'):
         registry.add_database(third)
     assert [known.name for known in registry.databases()] == ["other", "small"]
+
+
+def test_a_family_aims_at_bytes(registry: Registry, tmp_path: Path) -> None:
+    database = small_database(tmp_path)
+    sized = replace(database, family=Family(name="sized", target_bytes=5_000_000))
+    registry.add_database(sized)
+    assert registry.database("small").family == sized.family
+    other = replace(sized, name="other", physical="other")
+    with pytest.raises(SchemaError, match='family "sized" exists with target_bytes 5000000, not target_rows 7'):
+        registry.add_database(replace(other, family=Family(name="sized", target_rows=7)))
+    with pytest.raises(SchemaError, match='family "sized" exists with target_bytes 5000000, not 6000000'):
+        registry.add_database(replace(other, family=replace(sized.family, target_bytes=6_000_000)))
+
+
+def test_a_family_without_a_size_takes_that_of_the_one_that_is_there(registry: Registry, tmp_path: Path) -> None:
+    database = small_database(tmp_path)
+    registry.add_database(database)
+    left_open = replace(database.family, target_rows=None)
+    registry.add_database(replace(database, name="other", physical="other", family=left_open))
+    assert registry.database("other").family == database.family
+    with pytest.raises(SchemaError, match='family "small" exists with min_order 1, not 2'):
+        registry.add_database(replace(database, name="third", physical="third", family=replace(left_open, min_order=2)))
+    registry.add_database(replace(database, name="new", physical="new", family=Family(name="new")))
+    assert registry.database("new").family == Family(name="new", target_bytes=TARGET_BYTES)
+
+
+def test_rows_for_each_object_are_kept(registry: Registry, tmp_path: Path) -> None:
+    felis, partition = write_schema(tmp_path)
+    text = partition.read_text().replace("key: objectId}", "key: objectId, rows_per_object: 191}")
+    partition.write_text(text.replace("truthId]}", "truthId], rows_per_object: 0.5}"))
+    registry.add_database(read_schema(felis, partition))
+    tables = [registry.database("small").table(name) for name in ("Source", "ObjectMatch")]
+    assert [table.rows_per_object for table in tables] == [191.0, 0.5]  # type: ignore[attr-defined]
 
 
 def test_dropping_forgets_a_database(registry: Registry, tmp_path: Path) -> None:

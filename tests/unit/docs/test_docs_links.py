@@ -13,7 +13,7 @@ import yaml
 
 from qserv_py import errors
 from qserv_py.adql.functions import AGGREGATE_FUNCTIONS, FORMS, FUNCTIONS, AggregateFunction, Form, Function
-from qserv_py.catalog.model import Family
+from qserv_py.catalog.model import TARGET_BYTES, Family
 from qserv_py.catalog.types import DataType
 from qserv_py.czar.identity.limits import Limits
 from qserv_py.czar.identity.settings import IdentitySettings, OidcSettings, ProxySettings
@@ -100,8 +100,9 @@ def test_the_defaults_of_the_partition_file_are_those_of_the_code() -> None:
     family = Family(name="x")
     listed = {row[0]: row[1] for row in rows_of(DOCS / "reference" / "partition-file.md") if hasattr(family, row[0])}
     assert listed.pop("name") == "the database's"
+    assert listed.pop("target_rows") == "none"
     assert {name: float(value) for name, value in listed.items()} == {
-        "target_rows": family.target_rows,
+        "target_bytes": TARGET_BYTES,
         "min_order": family.min_order,
         "max_order": family.max_order,
         "overlap_arcsec": family.overlap_arcsec,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.schemas import FELIS, PARTITION, small_database, write_schema
 
-from qserv_py.catalog.model import ChildTable, DirectorTable, MatchTable, PositionFormat, RefTable
+from qserv_py.catalog.model import ChildTable, DirectorTable, Family, MatchTable, PositionFormat, RefTable
 from qserv_py.errors import NotFoundError, SchemaError
 from qserv_py.registry.schema_files.felis_schema import find_problems, read_schema
 
@@ -184,7 +184,7 @@ def test_family_and_database_have_defaults(tmp_path: Path) -> None:
     felis, partition = write_schema(tmp_path)
     partition.write_text("\n".join(partition.read_text().splitlines()[2:]))
     database = read_schema(felis, partition)
-    assert (database.name, database.family.name, database.family.target_rows) == ("small", "small", 500_000)
+    assert (database.name, database.family) == ("small", Family(name="small"))
 
 
 PARTITION_MISTAKES = [
@@ -192,6 +192,37 @@ PARTITION_MISTAKES = [
     ("kind: ref", "kid: ref", r'line 8: key "kid" of "Visit" is not known; did you mean "kind"\?'),
     ("target_rows: 100", "target_row: 100", r'line 2: key "target_row" of "family" .* did you mean "target_rows"'),
     ("target_rows: 100", "target_rows: 0", r"line 2: target_rows is a whole number from 1 to 1e\+09, not 0"),
+    (
+        "target_rows: 100",
+        "target_bytes: 256",
+        r"line 2: target_bytes is a whole number .*, such as 268_435_456 for 256 M",
+    ),
+    (
+        "target_rows: 100",
+        "target_bytes: 1 GB",
+        r"line 2: target_bytes is a whole number from 1000 to 1e\+15.*not .1 GB",
+    ),
+    (
+        "target_rows: 100",
+        "target_rows: 100, target_bytes: 1000000",
+        r"line 2: target_rows and target_bytes both say how large a chunk is; leave one of them out",
+    ),
+    (
+        "key: objectId}",
+        "key: objectId, rows_per_object: 0}",
+        r'line 5: table "Source": rows_per_object is a number above',
+    ),
+    (
+        "key: objectId}",
+        "key: objectId, rows_per_object: many}",
+        r"rows_per_object is a number .*at most 1e\+09, not .many",
+    ),
+    (
+        "key: objectId}",
+        "key: objectId, rows_per_object: .nan}",
+        r"rows_per_object is a number .*at most 1e\+09, not nan",
+    ),
+    ("{kind: ref}", "{kind: ref, rows_per_object: 2}", r'line 8: table "Visit": a ref table has no "rows_per_object"'),
     ("overlap_arcsec: 60", "overlap_arcsec: -1", r"overlap_arcsec is a number from 0 to 18000, not -1"),
     ("min_order: 1", "min_order: 9", r"line 2: min_order 9 is greater than max_order 8"),
     ("family: {", "familly: {", r'line 2: key "familly" of the file is not known; did you mean "family"\?'),
