@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from qserv_py.catalog.dataset import Image
 from qserv_py.catalog.model import HEALPIX_COLUMN, ChildTable, Database, DirectorTable, Table
-from qserv_py.catalog.object_bytes import chunk_rows
+from qserv_py.catalog.object_bytes import bytes_per_row, chunk_rows
 from qserv_py.catalog.part import NewChunk, NewPart, Part, PartRole
 from qserv_py.catalog.snapshot import IntArray
 from qserv_py.ingest.destination import Destination
@@ -36,8 +36,8 @@ from qserv_py.ingest.spool import Spool
 from qserv_py.ingest.staging import STAGING_THREADS, TARGET_COLUMN, Staging, in_parallel, without_rows
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.overlap import neighbours_of
-from qserv_py.registry.snapshots import parts_of, table_counts
-from qserv_py.registry.transactions import worker_rows
+from qserv_py.registry.counts import HeldBytes, table_counts, worker_bytes
+from qserv_py.registry.snapshots import parts_of
 from qserv_py.workers.parts import PartWriter, WrittenFile, read_part
 
 _NO_ROWS: IntArray = np.empty(0, dtype=np.int64)
@@ -172,14 +172,15 @@ def stage_child_with_orphans(job: IngestJob, table: ChildTable, files: list[Inpu
 def _plan_chunks(job: IngestJob, spool: Spool, dropped_cells: IntArray) -> ChunkPlan:
     destination, database, family = job.destination, job.database, job.database.family
     counts = table_counts(destination.registry, database.name)
+    held = {one.worker: one for one in worker_bytes(destination.registry, family.name)}
     return plan_chunks(
         destination.registry.family(family.name).state,
-        [worker.name for worker in destination.workers],
+        [held.get(worker.name, HeldBytes(worker=worker.name)) for worker in destination.workers],
         spool.run_keys(),
         dropped_cells,
         family=family,
         target_rows=chunk_rows(database, job.table, counts),
-        rows_held=worker_rows(destination.registry),
+        bytes_per_row=bytes_per_row(database, job.table, counts),
     )
 
 

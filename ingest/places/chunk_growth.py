@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from qserv_py.catalog.part import NewChunk
 from qserv_py.catalog.snapshot import FamilyState, IntArray
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.density import Density, DensityCounter
+from qserv_py.registry.counts import HeldBytes
 
 _CELLS_AT_ONCE = 1 << 20
 
@@ -39,30 +40,33 @@ class ChunkPlan:
 
 def plan_chunks(
     state: FamilyState,
-    worker_names: Sequence[str],
+    held: Sequence[HeldBytes],
     runs: Sequence[IntArray],
     dropped: IntArray,
     *,
     family: Family,
     target_rows: int,
-    rows_held: Mapping[str, int],
+    bytes_per_row: float,
 ) -> ChunkPlan:
-    """Choose the chunks to add, in the order of the sky each to the worker with the fewest rows so far.
+    """Choose the chunks to add, in the order of the sky each to the worker that has the least of the family so far.
+
+    Of workers with equally much of the family, the one that has the least of all databases gets the chunk. So a new
+    database is spread over all workers, whatever others are there.
 
     Parameters
     ----------
     state
         The family's chunks now.
-    worker_names
-        Workers that may hold new chunks.
+    held
+        Workers that may hold new chunks, and what they hold.
     runs
         ``healpix29`` of the new rows, each array ascending.
     dropped
         ``healpix29`` of rows among them that do not count.
     target_rows
         New rows that a chunk aims at.
-    rows_held
-        Rows of each worker now.
+    bytes_per_row
+        Bytes that come into a chunk with each new row.
     """
     present = ChunkMap.of_state(state)
     density = _density(runs, dropped, order=family.max_order)
@@ -72,7 +76,8 @@ def plan_chunks(
     workers, holders = [""] * len(grown), state.holders()
     for old_index, index in enumerate(grown.index_of(present.firsts).tolist()):
         workers[index] = holders[old_index]
-    for index, worker in zip(new.tolist(), _place(_rows_of(grown, new, density), worker_names, rows_held), strict=True):
+    sizes = [rows * bytes_per_row for rows in _rows_of(grown, new, density)]
+    for index, worker in zip(new.tolist(), _place(sizes, held), strict=True):
         workers[index] = worker
     return ChunkPlan(chunk_map=grown, workers=workers, new_indices=new)
 
@@ -96,13 +101,13 @@ def _rows_of(chunk_map: ChunkMap, indices: IntArray, density: Density) -> list[i
     return rows
 
 
-def _place(rows: Sequence[int], worker_names: Sequence[str], rows_held: Mapping[str, int]) -> list[str]:
-    # Workers with equally many rows take turns in the registry's order.
-    loads = [(rows_held.get(name, 0), place, name) for place, name in enumerate(worker_names)]
+def _place(sizes: Sequence[float], held: Sequence[HeldBytes]) -> list[str]:
+    # Workers that hold equally much take turns in the registry's order.
+    loads = [(float(one.family), float(one.total), place) for place, one in enumerate(held)]
     heapq.heapify(loads)
     chosen = []
-    for count in rows:
-        held, place, name = loads[0]
-        chosen.append(name)
-        heapq.heapreplace(loads, (held + count, place, name))
+    for size in sizes:
+        family, total, place = loads[0]
+        chosen.append(held[place].worker)
+        heapq.heapreplace(loads, (family + size, total + size, place))
     return chosen

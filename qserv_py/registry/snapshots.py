@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from qserv_py.catalog.chunk import ChunkId
-from qserv_py.catalog.object_bytes import TableCount
 from qserv_py.catalog.part import Part, PartRole, Segment
 from qserv_py.errors import TransactionStateError
 from qserv_py.registry.connection import Registry
@@ -146,15 +145,6 @@ def publish_compactions(registry: Registry, database: str) -> int:
 def count_served(registry: Registry, database: str) -> int:
     """Return how many chunk tables (and ref tables) of a database are served."""
     return int(registry.look_up("count_served", database=database)[0][0])
-
-
-def table_counts(registry: Registry, database: str) -> dict[str, TableCount]:
-    """Return what is published of each table of a database, by its name; tables that are not published are missing."""
-    with registry.connection() as connection:
-        return {
-            name: TableCount(rows=rows, bytes=size, chunks=chunks)
-            for name, rows, size, chunks in run(connection, "table_counts", database=database)
-        }
 
 
 def followed_snapshot(registry: Registry, database: str, worker: str) -> int:

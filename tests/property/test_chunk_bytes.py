@@ -14,10 +14,11 @@ from support.skies import Sky, skies
 
 from qserv_py.catalog.chunk import ChunkId
 from qserv_py.catalog.model import ChildTable, Database, Family
-from qserv_py.catalog.object_bytes import chunk_rows
+from qserv_py.catalog.object_bytes import bytes_per_row, chunk_rows
 from qserv_py.catalog.snapshot import FamilyState
 from qserv_py.ingest.places.chunk_growth import plan_chunks
 from qserv_py.partitioner.healpix import healpix29_of
+from qserv_py.registry.counts import HeldBytes
 
 WIDTHS = {"Object": 48, "Source": 36, "ObjectMatch": 36, "Truth": 44}
 NO_ROWS = np.empty(0, dtype=np.int64)
@@ -49,12 +50,12 @@ def test_chunks_are_as_large_as_they_may_be(
     table = database.table("Object")
     plan = plan_chunks(
         nothing,
-        ["w1"],
+        [HeldBytes(worker="w1")],
         [cells],
         NO_ROWS,
         family=family,
         target_rows=chunk_rows(database, table, {}),
-        rows_held={},
+        bytes_per_row=bytes_per_row(database, table, {}),
     )
 
     one_object = sum([WIDTHS["Object"], *[WIDTHS["Source"]] * sources, WIDTHS["ObjectMatch"], WIDTHS["Truth"]])

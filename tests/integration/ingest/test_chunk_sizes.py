@@ -1,4 +1,4 @@
-"""The chunks that a family gets: as large as its tables are in bytes."""
+"""The chunks that a family gets: as large as its tables are in bytes, and spread over the workers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from support.ingested import followers, ingest, objects
+from support.ingested import add_small, followers, ingest, objects
 from support.schemas import write_schema
 
 from qserv_py.catalog.chunk import ChunkId
@@ -122,3 +122,23 @@ def test_a_second_database_of_a_family_keeps_its_chunks(destination: Destination
     destination.registry.add_database(replace(database, name="size_two", physical="size_two", family=open_size))
     ingest(destination, tmp_path, "size_two", "Object", rows)
     assert chunks_of(destination, "size_one") == before
+
+
+def test_a_new_database_is_spread_over_the_workers(destination: Destination, cluster: Cluster, tmp_path: Path) -> None:
+    large, small = (add_small(cluster, tmp_path, name) for name in ("size_large", "size_little"))
+    # All of these rows are in one cell of order 8, the finest that the family has, so they are one chunk.
+    point = objects(3000, seed=9, spread=0.01)
+    ingest(destination, tmp_path, large.name, "Object", point)
+    ingest(destination, tmp_path, small.name, "Object", objects(900, seed=10))
+    state = destination.registry.family(small.family.name).state
+    chunks = np.bincount(state.workers, minlength=len(cluster.workers))
+    rows = np.zeros(len(cluster.workers), dtype=np.int64)
+    parts = parts_of(destination.registry, small.name, tables=["Object"], roles=[PartRole.CHUNK])
+    workers = state.holders()
+    places = {ChunkId(*pair): index for index, pair in enumerate(zip(state.orders, state.pixels, strict=True))}
+    names = [worker.name for worker in cluster.workers]
+    for part in parts:
+        assert part.chunk is not None
+        rows[names.index(workers[places[part.chunk]])] += part.rows
+    assert chunks.min() > 0
+    assert rows.max() - rows.min() <= 100, "no worker is ahead by more than a chunk"
