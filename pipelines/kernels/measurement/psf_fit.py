@@ -106,7 +106,7 @@ def fit_psf(
         rows = found.fluxes[kept]
         left = replace(frame, image=found.residual, segments=None)
         psf = _fit(left, psf, rows["x"], rows["y"], rows["flux"], None, softening, before=psf)
-        psf = _steadied(psf, rows)
+        psf = _centred(_steadied(psf, rows))
     used = np.zeros(at_x.size, bool)
     used[near[kept]] = True
     error = math.sqrt(side**2 * _common(rows)) if rounds > 1 else math.nan  # the first model is one to begin with
@@ -137,7 +137,7 @@ def _first_psf(
     used = np.zeros(x.size, bool)
     used[rows[good]] = True
     rows, at, flux = rows[good], at[good], flux[good]
-    return _fit(frame, psf, at["x"], at["y"], flux, rows + 1, softening, before=None), used
+    return _centred(_fit(frame, psf, at["x"], at["y"], flux, rows + 1, softening, before=None)), used
 
 
 def _fit(
@@ -201,6 +201,26 @@ def _steadied(psf: Psf, stars: Array) -> Psf:
         share = np.where(power > noise, 1 - noise / power, 0.0)
     steady = np.concatenate([varying[:1], follows + share[ring] * rest])
     return replace(psf, coefficients=np.linalg.solve(triangle, steady).reshape(psf.coefficients.shape))
+
+
+def _centred(psf: Psf) -> Psf:
+    """Return a PSF that stands on the middle of its stamp all over the image.
+
+    Where the middle is and where stars are was measured on the same stars: a model that drifts over the image fits them
+    as well as one that does not, and would move every position by its noise. The middle is that of the light, weighted
+    by the light and its mirror image.
+    """
+    mean = psf.coefficients[0]
+    window = mean + mean[::-1, ::-1]
+    offset = np.arange(len(mean)) - len(mean) // 2
+    arms = np.stack([window * offset, window * offset[:, None]]).reshape(2, -1)
+    moved = np.stack(np.gradient(mean)[::-1]).reshape(2, -1)
+    terms = psf.coefficients.reshape(len(psf.coefficients), -1)
+    matrix = arms @ moved.T
+    if not np.isfinite(matrix).all() or np.linalg.cond(matrix) > _MOST_CONDITION:
+        return psf
+    terms = terms - (terms @ arms.T) @ np.linalg.inv(matrix).T @ moved
+    return replace(psf, coefficients=terms.reshape(psf.coefficients.shape))
 
 
 def _powers(psf: Psf, x: Array, y: Array) -> FloatArray:

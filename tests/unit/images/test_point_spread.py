@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import galsim
@@ -169,6 +170,25 @@ def test_the_error_of_a_fitted_psf_is_how_wrong_it_is() -> None:
         assert psf_of(psf_table(fit.psf), name="a").error == fit.psf.error
         unknown = Psf(coefficients=true[:1], order=0, x0=0, y0=0, scale_x=1, scale_y=1)
         assert np.isnan(psf_of(psf_table(unknown), name="a").error)
+
+
+@pytest.mark.parametrize(("fwhm", "sampling"), [(3.3, 1), (2.0, 2)])
+def test_a_fitted_psf_stands_on_its_middle_all_over_the_image(fwhm: float, sampling: int) -> None:
+    random = np.random.default_rng(16)
+    frame, x, y, _ = field(random, 24, lambda _: fwhm)
+    star = np.ones(len(x), bool)
+    psf = fit_psf(frame, x, y, star=star, side=SIDE, order=2, sampling=sampling).psf
+    at = [values.ravel() for values in np.meshgrid(*[np.linspace(20, 220, 5)] * 2)]
+    off = np.zeros((25, 2))
+    for dx, dy in itertools.product((-0.25, 0.25), repeat=2):  # a narrow star seems to move with its part of a pixel
+        places = [galsim.hsm.FindAdaptiveMom(galsim.Image(one)).moments_centroid for one in psf.at(*at, dx=dx, dy=dy)]
+        off += (np.array([(place.x, place.y) for place in places]) - (SIDE + 1) / 2 - (dx, dy)) / 4
+    assert np.abs(off).max() < 0.001  # pixels
+    rows = psf_photometry(frame, psf, x, y).fluxes
+    pulls = np.stack([(rows[name] - true) / rows[f"{name}_error"] for name, true in (("x", x), ("y", y))])
+    u, v = x / SIZE - 0.5, y / SIZE - 0.5
+    terms = np.linalg.qr(np.stack([np.ones_like(u), u, v, u * v, u**2, v**2], axis=1))[0]
+    assert np.mean((terms.T @ pulls.T) ** 2) < 2  # 1 where positions have no error that neighbours share
 
 
 def test_stars_hardly_wider_than_a_pixel_need_three_samples_in_it() -> None:
