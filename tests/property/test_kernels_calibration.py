@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.io.fits import Header
@@ -140,6 +142,34 @@ def test_pairs_count_by_their_errors() -> None:
     assert squares[1] > 2 * squares[0]
     part = solve_wcs(truth, x, y, ra, dec, error_arcsec=np.where(np.arange(300) == 7, np.nan, error))
     assert len(part.sources) > 200  # where one error is not known all count alike
+
+
+def test_a_guess_that_is_only_turned_and_scaled_is_not_sheared_by_noise() -> None:
+    square, stars = 0.0, 125
+    for seed in range(64):
+        random = np.random.default_rng(seed)
+        truth = rotated(random.uniform(0, 360))
+        x, y = random.uniform(0, SIDE, (2, stars))
+        ra, dec = truth.to_sky(x, y)
+        noise = random.normal(0, 5, (2, stars)) / 3.6e6
+        ra, dec = ra + noise[0] / np.cos(np.radians(dec)), dec + noise[1]
+        turn = np.radians(random.uniform(-0.03, 0.03))
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        guess = replace(truth, cd=1.00003 * turned @ truth.cd, dec0=truth.dec0 + 1 / 3600)
+        fit = solve_wcs(guess, x, y, ra, dec)
+        square += np.mean(apart_mas(fit.wcs.to_sky(*grid()), truth.to_sky(*grid())) ** 2) / 64
+    affine = 5 * np.sqrt(3 / stars)  # on an axis, which has three terms
+    assert np.sqrt(square) < 0.9 * affine
+
+
+def test_a_shear_is_found() -> None:
+    truth = rotated(40.0)
+    refracted = replace(truth, cd=np.array([[1 + 3e-5, 1e-5], [1e-5, 1 - 3e-5]]) @ truth.cd)
+    for seed in range(4):
+        sources, references = field(refracted, seed)
+        fit = solve_wcs(rotated(40.03), *sources, *references)
+        off = apart_mas(fit.wcs.to_sky(*grid()), refracted.to_sky(*grid()))
+        assert np.sqrt(np.mean(off**2)) < 2.0  # 3.7 without it
 
 
 def test_outliers_are_left_out() -> None:

@@ -24,6 +24,7 @@ _CLIP = 4.0  # sigmas
 _MEDIAN_OF_LARGER = 1.0518  # of the absolute values of two standard normal numbers
 _ROUNDS = 20
 _MAX_ORDER = 5
+_SIMILAR = 0  # as an order: the guess turned, scaled and moved, its angles kept
 _MAX_VOTERS = 400
 
 
@@ -60,7 +61,8 @@ def solve_wcs(
     """Return coordinates that bring sources onto their references, from a guess that is a few arc seconds off.
 
     The offset with most votes among all pairs starts the matching, an affine fit brings it within ``match_arcsec``.
-    Then the order of the polynomial rises while the residuals say that it must (Bayesian information criterion).
+    Then the guess is turned, scaled and moved; it is sheared, and the order of the polynomial rises, where the
+    residuals say that it must (Bayesian information criterion).
 
     Parameters
     ----------
@@ -129,7 +131,8 @@ def fit_wcs(
     x, y, ra, dec
         Pairs, pixels and ICRS degrees, shape (n,).
     order
-        Of the polynomial; None for the one, up to ``max_order``, that the residuals ask for.
+        Of the polynomial; None for the one, up to ``max_order``, that the residuals ask for, or for the guess turned,
+        scaled and moved where they ask for no more.
     max_order
         1 to 5.
     error_arcsec
@@ -142,15 +145,17 @@ def fit_wcs(
     """
     columns = (*vectors(x=x, y=y, ra=ra, dec=dec), _relative(error_arcsec, np.shape(x)))
     if order is not None:
+        if not 1 <= order <= _MAX_ORDER:
+            raise KernelArgumentError(f"a WCS of order {order}; 1 to {_MAX_ORDER} are possible")
         return _clipped_fit(guess, columns, order)
-    fits = [_clipped_fit(guess, columns, 1)]
+    fits = {1: _clipped_fit(guess, columns, 1), _SIMILAR: _clipped_fit(guess, columns, _SIMILAR)}
     for more in range(2, max_order + 1):
         if len(columns[0]) < 2 * len(powers_of(more)):
             break
-        fits.append(_clipped_fit(guess, columns, more))
+        fits[more] = _clipped_fit(guess, columns, more)
     # Every order is judged by all pairs, each counting up to the same bound: or the one that drops most would win.
-    bound = (_CLIP * min(fit.rms_arcsec for fit in fits)) ** 2 + 1e-20
-    return min(fits, key=lambda fit: _criterion(fit.wcs, columns, bound))
+    bound = (_CLIP * min(fit.rms_arcsec for fit in fits.values())) ** 2 + 1e-20
+    return fits[min(fits, key=lambda order: _criterion(fits[order].wcs, columns, order, bound))]
 
 
 def _relative(error: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
@@ -163,11 +168,12 @@ def _relative(error: npt.ArrayLike, shape: tuple[int, ...]) -> FloatArray:
     return relative
 
 
-def _criterion(wcs: Wcs, columns: Sequence[FloatArray], bound: float) -> float:
+def _criterion(wcs: Wcs, columns: Sequence[FloatArray], order: int, bound: float) -> float:
     """Return the Bayesian information criterion of a fit, squared residuals cut at a bound."""
+    terms = 4 if order == _SIMILAR else 2 * len(powers_of(order))
     square = _residuals(wcs, columns) ** 2
     mean = float(np.mean(np.where(square < bound, square, bound))) + 1e-20
-    return float(square.size * np.log(mean) + 2 * len(powers_of(wcs.order)) * np.log(square.size))
+    return float(square.size * np.log(mean) + terms * np.log(square.size))
 
 
 def _residuals(wcs: Wcs, columns: Sequence[FloatArray]) -> Array:
@@ -217,8 +223,6 @@ def _voted(
 
 
 def _clipped_fit(guess: Wcs, columns: Sequence[FloatArray], order: int) -> WcsFit:
-    if not 1 <= order <= _MAX_ORDER:
-        raise KernelArgumentError(f"a WCS of order {order}; 1 to {_MAX_ORDER} are possible")
     x, y, ra, dec, _ = columns
     keep = np.isfinite(x) & np.isfinite(y) & np.isfinite(ra) & np.isfinite(dec)
     wcs, rms = guess, 0.0
@@ -239,7 +243,7 @@ def _clipped_fit(guess: Wcs, columns: Sequence[FloatArray], order: int) -> WcsFi
 
 def _fit_once(guess: Wcs, columns: Sequence[FloatArray], order: int) -> Wcs:
     x, y, ra, dec, relative = columns
-    powers = powers_of(order)
+    powers = powers_of(max(1, order))
     if len(x) < len(powers):
         raise NoFitError(
             f"{len(x)} pairs for a WCS of order {order}, which needs {len(powers)}",
@@ -251,7 +255,8 @@ def _fit_once(guess: Wcs, columns: Sequence[FloatArray], order: int) -> Wcs:
     ra0, dec0 = guess.ra0, guess.dec0
     for _ in range(5):  # until the tangent point is where the tangent pixel looks
         plane = np.stack(to_plane(ra, dec, ra0=ra0, dec0=dec0), axis=1)
-        solution, _, rank, _ = np.linalg.lstsq(design / relative[:, None], plane / relative[:, None], rcond=1e-10)
+        weighted = design / relative[:, None], plane / relative[:, None]
+        solution, rank = _similar(guess, *weighted) if order == _SIMILAR else _polynomial(*weighted)
         if rank < len(powers) or not np.isfinite(solution).all():
             raise NoFitError(f"{len(x)} pairs stand so that they do not determine a WCS of order {order}")
         moved = from_plane(solution[:1, 0], solution[:1, 1], ra0=ra0, dec0=dec0)
@@ -260,7 +265,29 @@ def _fit_once(guess: Wcs, columns: Sequence[FloatArray], order: int) -> Wcs:
     cd = np.stack([terms[1, 0], terms[0, 1]], axis=1)
     if abs(np.linalg.det(cd)) < 1e-20:
         raise NoFitError(f"{len(x)} pairs give a WCS that maps the image onto a line")
-    return _with_distortion(replace(guess, ra0=ra0, dec0=dec0, cd=cd, order=order), terms)
+    return _with_distortion(replace(guess, ra0=ra0, dec0=dec0, cd=cd, order=max(1, order)), terms)
+
+
+def _polynomial(design: Array, plane: Array) -> tuple[Array, int]:
+    """Return the terms of both axes, shape (terms, 2), and how many the pairs determine."""
+    solution, _, rank, _ = np.linalg.lstsq(design, plane, rcond=1e-10)
+    return solution, int(rank)
+
+
+def _similar(guess: Wcs, design: Array, plane: Array) -> tuple[Array, int]:
+    """Return what ``_polynomial`` does, of the guess turned, scaled and moved."""
+    one = design[:, 0]
+    ahead = design[:, 1:] @ guess.cd.T  # where the guess sees a pair, but for the scale of its pixels
+    zero = np.zeros_like(one)
+    both = np.concatenate([
+        np.stack([one, zero, ahead[:, 0], -ahead[:, 1]], axis=1),
+        np.stack([zero, one, ahead[:, 1], ahead[:, 0]], axis=1),
+    ])  # fmt: skip
+    scale = np.array([1, 1, *[np.abs(guess.cd).max()] * 2])
+    found, _, rank, _ = np.linalg.lstsq(both / scale, plane.T.ravel(), rcond=1e-10)
+    east, north, same, across = found / scale
+    matrix = np.array([[same, -across], [across, same]]) @ guess.cd
+    return np.concatenate([[[east, north]], matrix.T]), int(rank) - 1
 
 
 def _with_distortion(wcs: Wcs, terms: dict[tuple[int, int], Array]) -> Wcs:
