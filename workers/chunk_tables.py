@@ -20,6 +20,13 @@ from qserv_py.catalog.model import (
     Table,
 )
 
+UNTOUCHED = sql.SQL("autovacuum_enabled = false, toast.autovacuum_enabled = false")
+"""Storage parameters of every relation with a catalogue's rows, which are frozen and analysed when they are loaded.
+
+Autovacuum would read them once more, and put statistics of its own in the place of the loader's. That against the
+wraparound of transaction ids comes all the same.
+"""
+
 
 def stored_columns(table: Table) -> tuple[Column, ...]:
     """Return the columns in the order in which a shard stores them."""
@@ -37,8 +44,16 @@ def create_chunk_table(schema: str, relation: str, table: Table, *, chunk: Chunk
                 column=sql.Identifier(HEALPIX_COLUMN), first=sql.Literal(chunk.first), end=sql.Literal(chunk.end)
             )
         )
-    statement = sql.SQL("CREATE TABLE {relation} ({parts})")
-    return statement.format(relation=sql.Identifier(schema, relation), parts=sql.SQL(", ").join(parts))
+    statement = sql.SQL("CREATE TABLE {relation} ({parts}) WITH ({untouched})")
+    return statement.format(
+        relation=sql.Identifier(schema, relation), parts=sql.SQL(", ").join(parts), untouched=UNTOUCHED
+    )
+
+
+def leave_untouched(schema: str, relation: str) -> sql.Composed:
+    """Return ALTER TABLE that takes a relation out of autovacuum's hands."""
+    statement = sql.SQL("ALTER TABLE IF EXISTS {relation} SET ({untouched})")
+    return statement.format(relation=sql.Identifier(schema, relation), untouched=UNTOUCHED)
 
 
 def create_parent(schema: str, table: Table, *, name: str = "") -> sql.Composed:

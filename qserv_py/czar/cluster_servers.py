@@ -19,6 +19,7 @@ from qserv_py.config import USER_TABLES_DIR, ClusterConfig
 from qserv_py.czar.cluster import Cluster, cluster_of, open_cluster, socket_dir
 from qserv_py.errors import ClusterError
 from qserv_py.registry.transactions import unfinished_transactions
+from qserv_py.workers.earlier_relations import take_from_autovacuum
 from qserv_py.workers.server import Server
 from qserv_py.workers.server_address import free_port, port_is_free
 from qserv_py.workers.server_programs import Programs, find_programs, server_account
@@ -74,6 +75,7 @@ def start_cluster(directory: str | os.PathLike[str]) -> Cluster:
         cluster = set_up(config)
         if not config.registry:  # made by a version that had the registry on the first worker
             replace(config, registry=config.workers[0].name).save()
+        each([partial(take_from_autovacuum, conninfo) for conninfo in cluster.admin.values()])
     _finish_ingests(cluster)
     _keep_up(cluster)
     _sweep_user_tables(cluster)

@@ -18,12 +18,15 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import numpy as np
+import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.earlier import EARLIER, ROOT, code_of, environment_of, qserv_of
 from support.postgres import private_directory
 from support.waiting import wait_until
+
+from qserv_py.czar.cluster import open_cluster
 
 pytestmark = pytest.mark.long
 
@@ -138,6 +141,19 @@ def place() -> Iterator[Path]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
+def storage_parameters(cluster: Path) -> list[tuple[str, ...]]:
+    """Return those of each relation that holds rows of the catalogue, on all workers."""
+    found: list[tuple[str, ...]] = []
+    for conninfo in open_cluster(cluster).admin.values():
+        with psycopg.connect(conninfo) as connection:
+            rows = connection.execute(
+                "SELECT coalesce(reloptions, '{}') FROM pg_class"
+                " WHERE relnamespace = 'old'::regnamespace AND relkind = 'r'"
+            )
+            found += [tuple(options) for (options,) in rows]
+    return found
+
+
 def write_files(directory: Path) -> None:
     (directory / "old.yaml").write_text(FELIS)
     (directory / "old-partition.yaml").write_text(PARTITION)
@@ -183,6 +199,7 @@ def test_a_cluster_opens_with_the_same_answers(place: Path) -> None:
         new.run("cluster", "start")
         assert new.answers() == before
         assert new.chunks() == chunks
+        assert set(storage_parameters(cluster)) == {("autovacuum_enabled=false",)}
         with new.served() as tap:
             assert ask(f"{tap}{job}/results/result", token)[1] == kept
             again = finished_job(tap, token, "SELECT COUNT(*) AS n, SUM(flux) AS f FROM mydb.mine")[1]

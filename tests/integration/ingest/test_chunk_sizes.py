@@ -21,7 +21,7 @@ from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.registry.schema_files.felis_schema import read_schema
-from qserv_py.registry.transactions import parts_of
+from qserv_py.registry.snapshots import parts_of
 
 
 @pytest.fixture
