@@ -148,7 +148,7 @@ def storage_parameters(cluster: Path) -> list[tuple[str, ...]]:
         with psycopg.connect(conninfo) as connection:
             rows = connection.execute(
                 "SELECT coalesce(reloptions, '{}') FROM pg_class"
-                " WHERE relnamespace = 'old'::regnamespace AND relkind = 'r'"
+                " WHERE relnamespace = 'old'::regnamespace AND relkind = 'r' AND NOT relhassubclass"
             )
             found += [tuple(options) for (options,) in rows]
     return found
