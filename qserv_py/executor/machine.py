@@ -146,7 +146,13 @@ class StageMachine:
 
 
 def make_batches(
-    chunks_by_worker: Mapping[str, Sequence[int]], *, slots: int, most: int, few_rows: bool = False
+    chunks_by_worker: Mapping[str, Sequence[int]],
+    *,
+    slots: int,
+    most: int,
+    few_rows: bool = False,
+    kept_rows: Mapping[int, int] | None = None,
+    most_rows: int = 0,
 ) -> list[Batch]:
     """Divide the chunks of a stage into batches.
 
@@ -161,11 +167,21 @@ def make_batches(
         Chunks of a batch at the most.
     few_rows
         Whether the first rows may be all that is wanted: then batches are small.
+    kept_rows
+        Rows that a server keeps of each chunk until the statement of its batch ends, by the chunk's index.
+    most_rows
+        Those of a batch at the most, unless one chunk alone has more.
     """
-    batches: list[Batch] = []
+    batches: list[tuple[str, list[int]]] = []
     for worker, chunks in chunks_by_worker.items():
         size = max(1, min(most, -(-len(chunks) // (slots * 3))))
         size = min(size, 4) if few_rows else size
-        for start in range(0, len(chunks), size):
-            batches.append(Batch(0, worker, tuple(chunks[start : start + size])))
-    return [Batch(number, batch.worker, batch.chunks) for number, batch in enumerate(batches)]
+        room, rows_left = 0, 0
+        for chunk in chunks:
+            rows = kept_rows[chunk] if kept_rows else 0
+            if room == 0 or rows > rows_left:
+                batches.append((worker, []))
+                room, rows_left = size, max(most_rows, rows)
+            batches[-1][1].append(chunk)
+            room, rows_left = room - 1, rows_left - rows
+    return [Batch(number, worker, tuple(chunks)) for number, (worker, chunks) in enumerate(batches)]

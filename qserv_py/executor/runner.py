@@ -23,6 +23,7 @@ from qserv_py.executor.arrow import conform, schema_of
 from qserv_py.executor.handover import Handover
 from qserv_py.executor.turns import Priority, Ticket
 from qserv_py.executor.worker_queue import WorkerQueue
+from qserv_py.planner.estimate import kept_rows
 from qserv_py.planner.plan.query_plan import ShardStage
 from qserv_py.planner.writing.fill import statement_of
 from qserv_py.planner.writing.written_rows import Written
@@ -30,6 +31,9 @@ from qserv_py.workers.query import QueryPool
 
 MOST_CHUNKS = 64
 """Chunk queries in one statement at the most."""
+
+MOST_KEPT_ROWS = 200_000
+"""Rows that one statement makes a server keep in memory, about: chunks that were read keep theirs until it ends."""
 
 QUEUE_LENGTH = 8
 """Arrow batches that may wait for the reader."""
@@ -201,8 +205,14 @@ class ShardRun:
         if stage.family is None:
             return [machine.Batch(0, self._catalog.any_worker, ())]
         found = self._catalog.families[stage.family].by_worker(stage.chunks)
-        by_worker = {worker: chunks.tolist() for worker, chunks in found.items()}
-        return machine.make_batches(by_worker, slots=slots, most=MOST_CHUNKS, few_rows=stage.row_limit is not None)
+        return machine.make_batches(
+            {worker: chunks.tolist() for worker, chunks in found.items()},
+            slots=slots,
+            most=MOST_CHUNKS,
+            few_rows=stage.row_limit is not None,
+            kept_rows=dict(zip(stage.chunks.tolist(), kept_rows(stage, self._catalog).tolist(), strict=True)),
+            most_rows=MOST_KEPT_ROWS,
+        )
 
     def _report(self, event: machine.Event) -> None:
         if isinstance(event, machine.BatchFinished):

@@ -137,3 +137,25 @@ def test_batches_hold_every_chunk_once(chunks: dict[int, list[int]], slots: int,
     for worker, expected in chunks.items():
         assert [chunk for batch in made if batch.worker == worker for chunk in batch.chunks] == expected
     assert all(0 < len(batch.chunks) <= (min(most, 4) if few_rows else most) for batch in made)
+
+
+@given(
+    st.lists(st.integers(0, 1000), max_size=200),
+    st.integers(1, 4),
+    st.integers(1, 64),
+    st.integers(1, 3000),
+)
+def test_batches_make_a_server_keep_few_rows(rows: list[int], slots: int, most: int, most_rows: int) -> None:
+    kept = dict(enumerate(rows))
+    bounded = make_batches({"w1": range(len(rows))}, slots=slots, most=most, kept_rows=kept, most_rows=most_rows)
+    sums = [sum(kept[chunk] for chunk in batch.chunks) for batch in bounded]
+    sizes = [len(batch.chunks) for batch in bounded]
+    assert [chunk for batch in bounded for chunk in batch.chunks] == list(range(len(rows)))
+    largest = [max(most_rows, kept[batch.chunks[0]]) for batch in bounded]
+    assert all(total <= most for total, most in zip(sums, largest, strict=True))
+    unbounded = make_batches({"w1": range(len(rows))}, slots=slots, most=most)
+    size = len(unbounded[0].chunks) if unbounded else 0
+    assert all(own <= size for own in sizes)
+    first_rows = [kept[batch.chunks[0]] for batch in bounded[1:]]
+    for own, total, following in zip(sizes, sums, first_rows, strict=False):
+        assert own == size or total + following > most_rows, "no more batches than are needed"
