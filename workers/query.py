@@ -24,9 +24,6 @@ from qserv_py.errors import (
 )
 from qserv_py.workers.adbc_connections import AdbcConnections
 
-BATCH_BYTES = 1 << 20
-"""Bytes of an Arrow batch; some batches of each running statement are in memory."""
-
 _MORE_ROWS_THAN_ONE = "21000"
 """SQLSTATE of a sub-query that stands for one value and gives several rows."""
 
@@ -51,10 +48,19 @@ class _Statement:
 
 
 class QueryPool:
-    """Connections to one worker, as many as statements run at a time; thread-safe."""
+    """Connections to one worker, as many as statements run at a time; thread-safe.
 
-    def __init__(self, worker: Worker) -> None:
+    Parameters
+    ----------
+    worker
+        Name and address.
+    batch_bytes
+        Bytes of an Arrow batch; some batches of each running statement are in memory.
+    """
+
+    def __init__(self, worker: Worker, *, batch_bytes: int) -> None:
         self.worker = worker
+        self._batch_bytes = batch_bytes
         self._idle: list[Any] = []
         self._lock = threading.Lock()
         self._connections = AdbcConnections(worker.conninfo)
@@ -105,7 +111,7 @@ class QueryPool:
         from adbc_driver_manager import _reader
 
         with closing(connection.cursor()) as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(self._batch_bytes)})
             statement = _Statement(cursor)
             with cancel.calling(statement.end):
                 try:

@@ -89,6 +89,7 @@ class Session(Closing):
             kept_bytes=cluster.config.move_bytes,
             merge_bytes=shares.merges,
             merge_spill_bytes=shares.merge_spill,
+            batch_bytes=shares.batch,
         )
 
     def close(self) -> None:

@@ -76,3 +76,37 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         except pa.ArrowInvalid as error:
             raise EvaluationError(f'column "{field.name}" holds a value beyond {field.type}: {error}') from error
     return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+GATHERED_BYTES = 1 << 20
+"""Bytes of batches that are copied into one; the copies are worth it from some large buffers on."""
+
+
+class Gathered:
+    """Batches that are kept, without the room for more rows that stands behind each column when it has come.
+
+    A driver doubles a column's buffer when it is full, so that batches take up to twice the bytes of their rows.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._kept: list[pa.RecordBatch] = []
+        self._loose: list[pa.RecordBatch] = []
+        self._loose_bytes = 0
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Keep a batch."""
+        self._loose.append(batch)
+        self._loose_bytes += batch.nbytes
+        if self._loose_bytes >= GATHERED_BYTES:
+            self._join()
+
+    def table(self) -> pa.Table:
+        """Return all of them."""
+        self._join()
+        return pa.Table.from_batches(self._kept, schema=self._schema)
+
+    def _join(self) -> None:
+        if self._loose:
+            self._kept.append(pa.concat_batches(self._loose))
+        self._loose, self._loose_bytes = [], 0

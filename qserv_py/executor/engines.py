@@ -50,6 +50,8 @@ class Engines:
         Bytes of one stage's rows that are kept in memory.
     merge_bytes, merge_spill_bytes
         Memory and disk that the merges of all queries may use.
+    batch_bytes
+        Bytes of the rows that travel together, from a worker or from a merge.
     scratch_bytes
         Bytes that may stand in the scratch relations of one worker at a time.
     """
@@ -66,6 +68,7 @@ class Engines:
         scratch_bytes: int = SCRATCH_BYTES,
         merge_bytes: int,
         merge_spill_bytes: int,
+        batch_bytes: int,
     ) -> None:
         self.slots = slots
         self.kept_bytes = kept_bytes
@@ -84,6 +87,7 @@ class Engines:
         self.spill_dir = spill_dir
         self._merge_bytes = merge_bytes
         self._merge_spill_bytes = merge_spill_bytes
+        self._batch_bytes = batch_bytes
         self._merge: MergeEngine | None = None
         self._lock = threading.Lock()
         self._tidying: set[threading.Thread] = set()
@@ -92,7 +96,7 @@ class Engines:
         """Return the connections to a worker, by its name; ClusterError if the cluster has no such worker."""
         with self._lock:
             if worker not in self._pools:
-                self._pools[worker] = QueryPool(self._address_of(worker).worker)
+                self._pools[worker] = QueryPool(self._address_of(worker).worker, batch_bytes=self._batch_bytes)
             return self._pools[worker]
 
     def queue(self, worker: str) -> WorkerQueue:
@@ -120,7 +124,10 @@ class Engines:
                 from qserv_py.executor.merge import MergeEngine  # it loads DuckDB, which many answers do without
 
                 self._merge = MergeEngine(
-                    spill_dir=self.spill_dir, memory_bytes=self._merge_bytes, spill_bytes=self._merge_spill_bytes
+                    spill_dir=self.spill_dir,
+                    memory_bytes=self._merge_bytes,
+                    spill_bytes=self._merge_spill_bytes,
+                    batch_bytes=self._batch_bytes,
                 )
             return self._merge
 

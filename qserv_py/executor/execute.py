@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from qserv_py.cancelling import Cancel
 from qserv_py.errors import LimitError, QservError
-from qserv_py.executor.arrow import answer_schema, check_times, conform, schema_of
+from qserv_py.executor.arrow import Gathered, answer_schema, check_times, conform, schema_of
 from qserv_py.executor.background import BackgroundRows
 from qserv_py.executor.budget import Account
 from qserv_py.executor.engines import Engines
@@ -159,15 +159,16 @@ class Execution:
         if isinstance(stage, CzarStage):
             self._kept[stage.name] = self.held[stage.table.qualified]
             return
-        kept, size = [], 0
+        kept = Gathered(schema_of(stage.columns))
+        size = 0
         for batch in self._stream(stage):
-            kept.append(batch)
             size += batch.nbytes
             if size > self.engines.kept_bytes:
                 raise _too_much(stage, self.engines.kept_bytes)
             self.account.take(batch.nbytes, cancel=self._ending)
             self._held_bytes += batch.nbytes
-        self._kept[stage.name] = pa.Table.from_batches(kept, schema=schema_of(stage.columns))
+            kept.add(batch)
+        self._kept[stage.name] = kept.table()
 
     def _stream(self, stage: Stage) -> Iterator[pa.RecordBatch]:
         self._ending.raise_if_cancelled()
@@ -182,7 +183,7 @@ class Execution:
         for name in dict.fromkeys(stage.reads):
             self._merge.add(name, self._input(name))
         try:
-            with self._ending.calling(self._merge.interrupt):
+            with self.engines.merge.place(self._ending), self._ending.calling(self._merge.interrupt):
                 yield from self._merge.run(stage)
         finally:
             # The statement may have needed a part of its input only (LIMIT), and nobody tells those who send the rest.

@@ -14,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from qserv_py.errors import LimitError
 from qserv_py.executor.budget import Account
 
 MEMORY = 4 << 20
-"""Bytes of one result in memory."""
+"""Bytes of one result in memory at the most."""
 
-PIECE = 256 << 10
-"""Bytes that are read from the disk at a time."""
+PIECE = 64 << 10
+"""Bytes that are read from the disk at a time, and those that are joined before they are sent."""
 
 
 class ElasticBuffer:
@@ -32,12 +33,15 @@ class ElasticBuffer:
         Where bytes lie that memory does not hold.
     spilled
         What those are counted in.
+    kept
+        What those in memory are counted in; where that has no room, they go to the disk.
     memory
         Bytes in memory at the most.
     """
 
-    def __init__(self, directory: Path, spilled: Account, *, memory: int = MEMORY) -> None:
+    def __init__(self, directory: Path, spilled: Account, kept: Account, *, memory: int = MEMORY) -> None:
         self._spilled = spilled
+        self._kept = kept
         self._directory = directory
         self._memory = memory
         self._loop = asyncio.get_running_loop()
@@ -45,6 +49,9 @@ class ElasticBuffer:
         self._lock = threading.Lock()
         self._pieces: deque[bytes] = deque()
         self._held = 0
+        self._sent = 0
+        """Bytes that were read last: they are in memory until the client has taken them, and the next are read."""
+
         self._file: IO[bytes] | None = None
         self._unread = 0
         """Bytes in the file; while there are any, what is written goes there."""
@@ -71,7 +78,7 @@ class ElasticBuffer:
             if self._closed or self._finished or not data:  # reading nothing means the end
                 return len(data)
             self._has_begun = True
-            if self._unread or self._held + len(data) > self._memory:
+            if self._unread or not self._fits(len(data)):
                 self._spill(data)
             else:
                 self._pieces.append(data)
@@ -122,11 +129,9 @@ class ElasticBuffer:
         """Return the next bytes, empty at the end; raise the failure."""
         while True:
             with self._lock:
+                self._forget_sent()
                 if self._pieces:
-                    joined = b"".join(self._pieces)
-                    self._pieces.clear()
-                    self._held = 0
-                    return joined
+                    return self._from_memory()
                 if self._unread:
                     return self._from_disk()
                 if self._failure is not None:
@@ -141,10 +146,35 @@ class ElasticBuffer:
         with self._lock:
             self._closed = True
             self._pieces.clear()
-            self._held = self._unread = 0
+            self._held = self._unread = self._sent = 0
             self._spilled.give_back()
+            self._kept.give_back()
             if self._file is not None:
                 self._file.close()
+
+    def _fits(self, size: int) -> bool:
+        """Take room in memory for some bytes if there is any."""
+        if self._held + self._sent + size > self._memory:
+            return False
+        try:
+            self._kept.take(size)
+        except LimitError:
+            return False
+        return True
+
+    def _from_memory(self) -> bytes:
+        pieces = [self._pieces.popleft()]
+        size = len(pieces[0])
+        while self._pieces and size + len(self._pieces[0]) <= PIECE:
+            pieces.append(self._pieces.popleft())
+            size += len(pieces[-1])
+        self._held -= size
+        self._sent = size
+        return b"".join(pieces)
+
+    def _forget_sent(self) -> None:
+        self._kept.give_back(self._sent)
+        self._sent = 0
 
     def _spill(self, data: bytes) -> None:
         self._spilled.take(len(data))

@@ -65,6 +65,9 @@ class Queries(Closing):
         self.spilled = Budget("results", shares.reply_spill, setting="spill_bytes")
         """Results on the disk: those of slow clients, of jobs of a connection, of FITS while it is written."""
 
+        self.replies = Budget("results", shares.replies, setting="process_bytes")
+        """Results in memory that wait for their clients."""
+
         self._register = QueryRegister(registry)
         self._running: dict[str, RunningQuery] = {}
         self._news = threading.Condition()

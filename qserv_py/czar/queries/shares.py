@@ -16,6 +16,12 @@ MOST_BYTES = 8 << 30
 LEAST_BYTES = 256 << 20
 """What a process takes by default at the least: less would refuse nearly everything."""
 
+BATCHES = 2048
+"""Batches that a process holds would fill: sixteen queries with a dozen each take less than a tenth of it."""
+
+LEAST_BATCH, MOST_BATCH = 64 << 10, 1 << 20
+"""Bytes of a batch: beyond a megabyte it is no faster, below some ten kilobytes each costs more than its rows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySettings:
@@ -38,6 +44,12 @@ class Shares:
 
     query_rows: int
     """Those of one query."""
+
+    replies: int
+    """Written results that wait for their clients in memory; beyond it, they wait on the disk."""
+
+    batch: int
+    """Rows that travel together: of each running query about a dozen such batches are on their way."""
 
     merge_spill: int
     """Disk that DuckDB may use."""
@@ -63,6 +75,8 @@ def shares_of(settings: MemorySettings, spill_dir: Path) -> Shares:
         merges=process // 2,
         rows=rows,
         query_rows=min(rows, settings.query_bytes or process // 4),
+        replies=process // 16,
+        batch=max(LEAST_BATCH, min(MOST_BATCH, process // BATCHES)),
         merge_spill=spill // 2,
         reply_spill=spill - spill // 2,
     )

@@ -76,7 +76,8 @@ class SyncQuery:
         of all of them, the buffer.
         """
         loop = asyncio.get_running_loop()
-        buffer = ElasticBuffer(self._service.spill_dir, self._service.session.queries.spilled.account())
+        queries = self._service.session.queries
+        buffer = ElasticBuffer(self._service.spill_dir, queries.spilled.account(), queries.replies.account())
         leaving = asyncio.create_task(self._watch(receive))
         working = asyncio.create_task(self._work(buffer))
 

@@ -31,7 +31,7 @@ async def drain(buffer: ElasticBuffer) -> bytes:
 @given(pieces=st.lists(st.binary(max_size=300), max_size=40), memory=st.integers(1, 400), reads=st.data())
 def test_what_comes_out_is_what_went_in(pieces: list[bytes], memory: int, reads: st.DataObject) -> None:
     async def go() -> bytes:
-        buffer = ElasticBuffer(Path(tempfile.gettempdir()), disk().account(), memory=memory)
+        buffer = ElasticBuffer(Path(tempfile.gettempdir()), disk().account(), disk().account(), memory=memory)
         found = b""
         try:
             for piece in pieces:
@@ -50,7 +50,7 @@ def test_a_reader_waits_for_a_writer_in_another_thread(tmp_path: Path) -> None:
     pieces = [bytes([number % 256]) * 1000 for number in range(500)]
 
     async def go() -> bytes:
-        buffer = ElasticBuffer(tmp_path, disk().account(), memory=5000)
+        buffer = ElasticBuffer(tmp_path, disk().account(), disk().account(), memory=5000)
 
         def write() -> None:
             for piece in pieces:
@@ -68,7 +68,7 @@ def test_a_reader_waits_for_a_writer_in_another_thread(tmp_path: Path) -> None:
 
 def test_memory_is_bounded_and_a_writer_never_waits(tmp_path: Path) -> None:
     async def go() -> tuple[int, int]:
-        buffer = ElasticBuffer(tmp_path, disk().account(), memory=10_000)
+        buffer = ElasticBuffer(tmp_path, disk().account(), disk().account(), memory=10_000)
         for _ in range(1000):
             buffer.write(b"x" * 1000)
         held = buffer.held
@@ -78,9 +78,32 @@ def test_memory_is_bounded_and_a_writer_never_waits(tmp_path: Path) -> None:
     assert asyncio.run(go()) == (10_000, 1_000_000)
 
 
+def test_memory_is_bounded_for_all_together(tmp_path: Path) -> None:
+    memory = disk(10_000)
+
+    async def go() -> None:
+        one, other = (ElasticBuffer(tmp_path, disk().account(), memory.account()) for _ in range(2))
+        one.write(b"x" * 9000)
+        other.write(b"y" * 2000)
+        other.write(b"z" * 500)
+        assert (one.held, other.held) == (9000, 0)
+        assert len(await one.read()) == 9000
+        assert memory.taken == 9000, "the client may take them slowly"
+        one.finish()
+        assert await one.read() == b""
+        assert memory.taken == 0
+        other.finish()
+        assert await drain(other) == b"y" * 2000 + b"z" * 500
+        one.write(b"too late")
+        one.close()
+        assert (memory.taken, memory.highest) == (0, 9000)
+
+    asyncio.run(go())
+
+
 def test_a_failure_comes_after_the_bytes(tmp_path: Path) -> None:
     async def go() -> None:
-        buffer = ElasticBuffer(tmp_path, disk().account(), memory=3)
+        buffer = ElasticBuffer(tmp_path, disk().account(), disk().account(), memory=3)
         buffer.write(b"abc")
         buffer.write(b"def")
         buffer.finish(ValueError("broke off"))
@@ -95,7 +118,7 @@ def test_a_failure_comes_after_the_bytes(tmp_path: Path) -> None:
 
 def test_a_closed_buffer_takes_and_keeps_nothing(tmp_path: Path) -> None:
     async def go() -> None:
-        buffer = ElasticBuffer(tmp_path, disk().account(), memory=2)
+        buffer = ElasticBuffer(tmp_path, disk().account(), disk().account(), memory=2)
         buffer.write(b"abcdef")
         buffer.close()
         assert buffer.write(b"more") == 4
@@ -108,7 +131,7 @@ def test_what_waits_on_the_disk_is_bounded_for_all_together(tmp_path: Path) -> N
     budget = disk(10_000)
 
     async def go() -> None:
-        one, other = (ElasticBuffer(tmp_path, budget.account(), memory=10) for _ in range(2))
+        one, other = (ElasticBuffer(tmp_path, budget.account(), disk().account(), memory=10) for _ in range(2))
         one.write(b"x" * 6000)
         with pytest.raises(LimitError, match="of results would have to be held at a time"):
             other.write(b"x" * 6000)
@@ -124,7 +147,9 @@ def test_what_waits_on_the_disk_is_bounded_for_all_together(tmp_path: Path) -> N
 
 def test_the_first_bytes_the_end_or_the_failure(tmp_path: Path) -> None:
     async def go() -> None:
-        begun, empty, failed, cancelled = (ElasticBuffer(tmp_path, disk().account()) for _ in range(4))
+        begun, empty, failed, cancelled = (
+            ElasticBuffer(tmp_path, disk().account(), disk().account()) for _ in range(4)
+        )
         begun.write(b"x")
         begun.give_up(QservError("it has begun, and says itself how it ends"))
         await begun.first()

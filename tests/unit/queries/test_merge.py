@@ -107,15 +107,30 @@ def test_more_than_the_memory_spills(engine: MergeEngine) -> None:
 
 def test_out_of_memory_is_a_limit(tmp_path: Path) -> None:
     small = MergeEngine(spill_dir=tmp_path, memory_bytes=20 << 20, spill_bytes=1 << 30, threads=1)
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError, match="would need more memory or disk than they may use") as caught:
         run(small, 'SELECT len(list(range)) AS "x" FROM range(20000000)')
+    assert '"process_bytes"' in caught.value.hint
     small.close()
 
 
 def test_the_spill_is_bounded(tmp_path: Path) -> None:
     small = MergeEngine(spill_dir=tmp_path, memory_bytes=32 << 20, spill_bytes=8 << 20, threads=1)
-    with pytest.raises(LimitError):
+    with pytest.raises(LimitError, match="would need more memory or disk than they may use"):
         run(small, 'SELECT COUNT(*) AS "x" FROM (SELECT DISTINCT range FROM range(8000000))')
+    small.close()
+
+
+def test_what_waits_for_the_reader_is_a_batch(tmp_path: Path) -> None:
+    small = MergeEngine(spill_dir=tmp_path, memory_bytes=64 << 20, spill_bytes=1 << 30, batch_bytes=64 << 10)
+    connection = small.connection()
+    sizes = [batch.nbytes for batch in connection.run(stage('SELECT range AS "x" FROM range(200000)'))]
+    assert sum(sizes) >= 200_000 * 8
+    assert max(sizes) <= 2 * (64 << 10)
+    (found,) = connection.run(stage("SELECT (current_setting('streaming_buffer_size') = '64.0 KiB')::BIGINT AS \"x\""))
+    assert found["x"].to_pylist() == [1]
+    with pytest.raises(EvaluationError, match="configuration has been locked"):
+        list(connection.run(stage("SELECT 1 AS \"x\"; SET memory_limit = '1GB'")))
+    connection.close()
     small.close()
 
 

@@ -20,7 +20,7 @@ from qserv_py.executor.turns import Priority
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.queries import CancelOrder
 
-SHARES = Shares(merges=1, rows=1000, query_rows=600, merge_spill=1, reply_spill=1)
+SHARES = Shares(merges=1, rows=1000, query_rows=600, replies=1, batch=1, merge_spill=1, reply_spill=1)
 
 
 class Register:

@@ -108,8 +108,16 @@ def test_a_query_that_is_cancelled_while_it_waits_holds_nothing() -> None:
 def test_the_parts_are_no_more_than_the_whole(tmp_path: Path) -> None:
     shares = shares_of(MemorySettings(process_bytes=GIB, spill_bytes=GIB), tmp_path)
     assert shares == Shares(
-        merges=GIB // 2, rows=GIB * 3 // 8, query_rows=GIB // 4, merge_spill=GIB // 2, reply_spill=GIB // 2
+        merges=GIB // 2,
+        rows=GIB * 3 // 8,
+        query_rows=GIB // 4,
+        replies=GIB // 16,
+        batch=1 << 19,
+        merge_spill=GIB // 2,
+        reply_spill=GIB // 2,
     )
+    assert shares_of(MemorySettings(process_bytes=16 << 20), tmp_path).batch == 64 << 10
+    assert shares_of(MemorySettings(process_bytes=64 * GIB), tmp_path).batch == 1 << 20
     assert shares_of(MemorySettings(process_bytes=GIB, query_bytes=GIB), tmp_path).query_rows == GIB * 3 // 8
     assert shares_of(MemorySettings(), tmp_path).merges * 2 <= available_bytes()
 
