@@ -60,6 +60,7 @@ class MergeEngine:
             "max_temp_directory_size": f"{spill_bytes}B",
             "threads": str(threads),
             "temp_directory": str(spill_dir),
+            "allocator_background_threads": "true",  # without them it keeps the most that it ever had
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
         }

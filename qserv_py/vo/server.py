@@ -19,6 +19,7 @@ from qserv_py.czar.identified_session import IdentifiedSession
 from qserv_py.czar.queries.limits import ServiceLimits
 from qserv_py.czar.session import Session
 from qserv_py.errors import ConfigError
+from qserv_py.executor.allocators import give_back_what_is_free, trimming
 from qserv_py.vo.app import SERVICES, make_app
 from qserv_py.vo.connections import PatientProtocol
 from qserv_py.vo.service import Service, ServiceSettings
@@ -98,8 +99,13 @@ def serve(
     """
     chosen = settings or ServerSettings()
     _raise_file_limit()
+    give_back_what_is_free()
     logging.getLogger("uvicorn.error").addFilter(_drop_broken_results)
-    with _listen(chosen) as listening, Session(cluster, connections=CONNECTIONS) as session:
+    with (
+        _listen(chosen) as listening,
+        Session(cluster, connections=CONNECTIONS) as session,
+        trimming(session.queries.have_freed),
+    ):
         asyncio.run(_serve(session, services, chosen, presents, limits, listening))
 
 

@@ -70,6 +70,9 @@ class Queries(Closing):
 
         self._register = QueryRegister(registry)
         self._running: dict[str, RunningQuery] = {}
+        self._has_freed = False
+        """Whether a query has ended, or runs, since somebody asked."""
+
         self._news = threading.Condition()
         self._closing = threading.Event()
         self._keepers: list[threading.Thread] = []
@@ -125,6 +128,7 @@ class Queries(Closing):
             is_new = query.id not in self._running
             if is_new:
                 self._running[query.id] = query
+                self._has_freed = True
             self._start_keepers()
             self._news.notify_all()
         try:
@@ -152,6 +156,12 @@ class Queries(Closing):
                 self._start_keepers()
                 self._news.notify_all()
         return is_new
+
+    def have_freed(self) -> bool:
+        """Return whether queries have run since the last call: their memory may be free now."""
+        with self._news:
+            had, self._has_freed = self._has_freed, bool(self._running)
+            return had
 
     def of_kind(self, kind: QueryKind) -> list[RunningQuery]:
         """Return the queries of a kind that run."""
