@@ -4,9 +4,11 @@
 #   make check   lint, types, the tests that need no server: below two minutes on two cores
 #   make test    lint, types, the default tests, and the built wheel in a clean environment
 # What is set up needs no network any more, but for the clean environment of wheel-test.
-# PYTHON names the interpreter (3.11 or later), VENV the directory of the virtual environment.
+# PYTHON names the interpreter (3.11 or later), VENV the directory of the virtual environment,
+# PROCESSES how many run the default or random tests at the same time.
 PYTHON ?= python3
 VENV ?= .venv
+PROCESSES ?= 2
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed-base
 PIXELS := $(VENV)/.installed-pipelines
@@ -53,7 +55,7 @@ demo-pixels: $(PIXELS)
 	@$(BIN)/qserv demo --from-pixels --keep --dir demo-pixels
 
 check: lint types
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit tests/plans
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal tests/unit tests/plans
 
 test: lint types unit wheel-test
 
@@ -66,7 +68,7 @@ types: $(STAMP)
 	$(BIN)/mypy -p qserv_py
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long"
+	$(BIN)/python -m pytest -n $(PROCESSES) --dist worksteal -m "not long"
 
 # The default tests a year from now; 20,000 random queries, thousands of random sentences of ADQL's grammar, and every
 # property test with new examples.
@@ -78,7 +80,6 @@ test-long: test-year-ahead test-random
 SEED ?= $(shell date +%s)
 COUNT ?= 20000
 LOG ?= random-queries.jsonl
-PROCESSES ?= 2
 test-random: $(STAMP)
 	PYTHONPATH=tests $(BIN)/python -m support.random_queries --seed $(SEED) --count $(COUNT) --log $(LOG) --processes $(PROCESSES)
 
