@@ -3,8 +3,8 @@
 Each load of a part is recorded in the PostgreSQL transaction that brings its rows, so it happens once however often it
 is tried. A relation is made, filled with COPY FREEZE and indexed in one transaction; with ``wal_level = minimal`` that
 writes no WAL for the rows, however few they are: a relation's files are on the disk before its load is committed. The
-catalogue's relations are: the parent (a table without rows of its own that psql sees), chunk tables that inherit from it
-when they are published, overlap tables that never do, and a view for each ref table.
+catalogue's relations are: the parent (a table without rows of its own that psql sees), chunk tables that inherit from
+it when they are published, overlap tables that never do, and a view for each ref table.
 """
 
 from __future__ import annotations
