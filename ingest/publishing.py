@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from qserv_py.ingest.compaction import merge_index_runs
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.loading import load_pending
 from qserv_py.ingest.recovery import recover
-from qserv_py.ingest.upkeep import Upkeep, keep_up
+from qserv_py.ingest.storage.compaction import merge_index_runs
+from qserv_py.ingest.storage.upkeep import Upkeep, keep_up
 from qserv_py.registry.snapshots import count_served, publish_snapshot
 from qserv_py.registry.transactions import database_lock
 

@@ -36,7 +36,7 @@ from qserv_py.ingest.spool import Spool
 from qserv_py.ingest.staging import STAGING_THREADS, TARGET_COLUMN, Staging, in_parallel, without_rows
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.overlap import neighbours_of
-from qserv_py.registry.counts import HeldBytes, table_counts, worker_bytes
+from qserv_py.registry.listing import HeldBytes, table_counts, worker_bytes
 from qserv_py.registry.snapshots import parts_of
 from qserv_py.workers.parts import PartWriter, WrittenFile, read_part
 

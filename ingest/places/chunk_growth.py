@@ -13,7 +13,7 @@ from qserv_py.catalog.part import NewChunk
 from qserv_py.catalog.snapshot import FamilyState, IntArray
 from qserv_py.partitioner.chunk_map import ChunkMap
 from qserv_py.partitioner.density import Density, DensityCounter
-from qserv_py.registry.counts import HeldBytes
+from qserv_py.registry.listing import HeldBytes
 
 _CELLS_AT_ONCE = 1 << 20
 

@@ -111,7 +111,7 @@ def _keep_up(cluster: Cluster) -> None:
         if not registry.look_up("upkeep_due"):
             return
     from qserv_py.czar.ingest_destination import open_destination  # loads pyarrow
-    from qserv_py.ingest.upkeep import keep_up
+    from qserv_py.ingest.storage.upkeep import keep_up
 
     with open_destination(cluster) as destination:
         for database in destination.registry.databases():

@@ -14,9 +14,9 @@ from qserv_py.closing import Closing
 from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.errors import QservError
-from qserv_py.ingest.compaction import CompactionSummary, compact_database
 from qserv_py.ingest.destination import Destination
-from qserv_py.ingest.upkeep import keep_up
+from qserv_py.ingest.storage.compaction import CompactionSummary, compact_database
+from qserv_py.ingest.storage.upkeep import keep_up
 
 PERIOD_S = 30.0
 """Seconds between two looks."""

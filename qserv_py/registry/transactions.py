@@ -42,7 +42,6 @@ __all__ = [
     "record_contribution",
     "transaction",
     "unfinished_transactions",
-    "worker_rows",
 ]
 
 
@@ -203,12 +202,6 @@ def transaction(registry: Registry, transaction_id: int) -> SuperTransaction:
     if row is None:
         raise NotFoundError(f"there is no super-transaction {transaction_id}")
     return steps.transaction_of(row)
-
-
-def worker_rows(registry: Registry) -> dict[str, int]:
-    """Return the rows of all committed chunk parts of each worker; 0 for a worker without any."""
-    with registry.connection() as connection:
-        return {name: int(rows) for name, rows in run(connection, "worker_rows")}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from qserv_py.catalog.object_bytes import bytes_per_row, chunk_rows
 from qserv_py.catalog.snapshot import FamilyState
 from qserv_py.ingest.places.chunk_growth import plan_chunks
 from qserv_py.partitioner.healpix import healpix29_of
-from qserv_py.registry.counts import HeldBytes
+from qserv_py.registry.listing import HeldBytes
 
 WIDTHS = {"Object": 48, "Source": 36, "ObjectMatch": 36, "Truth": 44}
 NO_ROWS = np.empty(0, dtype=np.int64)

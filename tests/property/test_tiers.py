@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qserv_py.ingest.tiers import FEW, merged_tail
+from qserv_py.ingest.storage.tiers import FEW, merged_tail
 
 
 @given(st.integers(1, 100_000), st.lists(st.integers(1, 1000), min_size=1, max_size=300))

@@ -8,7 +8,8 @@ from support.killed_ingest import MOMENTS, serve, watch_all
 
 from qserv_py.czar.cluster import open_cluster
 from qserv_py.czar.ingest_destination import open_destination
-from qserv_py.ingest import compaction, publishing, run, upkeep
+from qserv_py.ingest import publishing, run
+from qserv_py.ingest.storage import compaction, upkeep
 from qserv_py.workers.row_store import RowStore
 
 ALL = (

@@ -119,8 +119,8 @@ def compact(database: str, cluster_dir: Path) -> None:
     leave_pandas_out()
     from qserv_py.czar.cluster import open_cluster
     from qserv_py.czar.ingest_destination import open_destination
-    from qserv_py.ingest.compaction import compact_database
-    from qserv_py.ingest.upkeep import keep_up
+    from qserv_py.ingest.storage.compaction import compact_database
+    from qserv_py.ingest.storage.upkeep import keep_up
 
     with open_destination(open_cluster(cluster_dir)) as destination:
         found = destination.registry.database(database)

@@ -74,7 +74,7 @@ def prompt(name: str, written: Path | None, cluster_dir: Path) -> None:
 def show(name: str, cluster_dir: Path, row_format: str) -> None:
     """Show the tables of a database, or the columns of a table."""
     from qserv_py.czar.cluster import open_cluster
-    from qserv_py.registry.counts import table_counts
+    from qserv_py.registry.listing import table_counts
 
     database_name, _, table_name = name.partition(".")
     with open_cluster(cluster_dir).registry() as registry:

@@ -1,6 +1,6 @@
 -- sql/czar/snapshots/table_counts.sql
 -- What is published of the tables of a database, by the counts that are kept when it is published.
--- Parameters: database (text).   Returns: name, rows, bytes, chunks.   Used by: registry.counts
+-- Parameters: database (text).   Returns: name, rows, bytes, chunks.   Used by: registry.listing
 SELECT t.name, s.total_rows, s.total_bytes, s.chunks
   FROM catalog_database d
   JOIN catalog_table t USING (database_id)

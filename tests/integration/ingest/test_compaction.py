@@ -21,12 +21,12 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.czar.upkeep import UpkeepThread
-from qserv_py.ingest.compaction import compact_database
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.recovery import recover
 from qserv_py.ingest.run import run_ingest
-from qserv_py.ingest.upkeep import keep_up
+from qserv_py.ingest.storage.compaction import compact_database
+from qserv_py.ingest.storage.upkeep import keep_up
 from qserv_py.registry.snapshots import parts_of, segments_of, snapshots_read
 from qserv_py.registry.transactions import unfinished_transactions
 

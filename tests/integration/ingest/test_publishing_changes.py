@@ -16,11 +16,11 @@ from qserv_py.errors import WorkerError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.run import run_ingest
-from qserv_py.ingest.upkeep import Upkeep
+from qserv_py.ingest.storage.upkeep import Upkeep
 from qserv_py.registry import snapshots
+from qserv_py.registry.listing import list_workers
 from qserv_py.registry.snapshots import count_served
 from qserv_py.registry.snapshots import segments_of as listed
-from qserv_py.registry.transactions import worker_rows
 from qserv_py.workers.row_store import RowStore
 
 
@@ -93,11 +93,11 @@ def test_shards_that_did_not_follow_do_so_at_the_next_publishing(
 
 def test_rows_are_counted_for_each_worker(cluster: Cluster, field: Loaded, tmp_path: Path) -> None:
     with cluster.registry() as registry:
-        before = worker_rows(registry)
+        before = {line.worker: line.rows for line in list_workers(registry)}
         load_catalogue(
             cluster, tmp_path, name="counted", tables={"Object": field.tables["Object"].slice(0, 90)}, target_rows=30
         )
-        after = worker_rows(registry)
+        after = {line.worker: line.rows for line in list_workers(registry)}
         assert sum(after.values()) - sum(before.values()) == 90
         with registry.connection() as connection:
             rows = (

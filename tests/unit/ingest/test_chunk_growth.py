@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qserv_py.catalog.model import Family
 from qserv_py.catalog.snapshot import FamilyState
 from qserv_py.ingest.places.chunk_growth import ChunkPlan, plan_chunks
-from qserv_py.registry.counts import HeldBytes
+from qserv_py.registry.listing import HeldBytes
 
 NO_ROWS = np.empty(0, dtype=np.int64)
 

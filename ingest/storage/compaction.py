@@ -25,8 +25,8 @@ from qserv_py.errors import QservError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.recovery import finish_transaction, recover, remove_staged
 from qserv_py.ingest.staging import copy_file, file_prefix
-from qserv_py.ingest.tiers import FEW, merged_tail
-from qserv_py.ingest.upkeep import keep_up
+from qserv_py.ingest.storage.tiers import FEW, merged_tail
+from qserv_py.ingest.storage.upkeep import keep_up
 from qserv_py.partitioner.director_index import IndexRun
 from qserv_py.registry.snapshots import crowded_segments, parts_of, parts_of_segments, publish_compactions
 from qserv_py.registry.transactions import abort_transaction, begin_transaction, commit_transaction
