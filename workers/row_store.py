@@ -33,6 +33,13 @@ ROUGH_STATISTICS = 10
 KEY_STATISTICS = 30
 """PostgreSQL's statistics target for columns with an index."""
 
+BARE_ROWS = 500
+"""Rows up to which an appended segment has no index and no statistics.
+
+PostgreSQL reads them in 0.1 ms without. With them a segment of five rows takes 60 kB of files and 20 kB of the server's
+catalogues: twenty appends of 1,000 rows to a million had added 330 MB to 360.
+"""
+
 LOCK_TIMEOUT = "1s"
 """How long showing and dropping wait for somebody who reads a relation with psql; they are tried again later."""
 
@@ -130,12 +137,19 @@ class RowStore(Closing):
             if not held:
                 connection.execute(load("worker/skip_log").encode())
                 connection.execute(self._create(schema, job))
+            before = sum(held.values())
             rows = sum(self._copy(schema, job, part, freeze=not held) for part in missing)
-            if not held:
-                for statement in chunk_tables.create_indexes(schema, job.relation, job.table, overlap=job.overlap):
-                    connection.execute(statement)
-            self._analyze(schema, job)
+            if not _stays_bare(job, before + rows):
+                if not held or _stays_bare(job, before):
+                    for statement in chunk_tables.create_indexes(schema, job.relation, job.table, overlap=job.overlap):
+                        connection.execute(statement)
+                self._analyze(schema, job)
             return rows
+
+    def free_log(self) -> None:
+        """Write what has changed to the tables' files, after which the server removes the log of it."""
+        with self._translated_errors():
+            self._connection.execute("CHECKPOINT")
 
     def convert_parents(self, database: Database) -> None:
         """Turn parents that an earlier version partitioned into ones that their chunk tables inherit from.
@@ -236,9 +250,10 @@ class RowStore(Closing):
     def _lock(self, name: str) -> None:
         self._connection.execute(load("worker/lock_name").encode(), {"name": name})
 
-    def _held_parts(self, schema: str, relation: str) -> set[int]:
+    def _held_parts(self, schema: str, relation: str) -> dict[int, int]:
+        """Return the parts that a relation holds, by id, with their rows."""
         values = {"schema_name": schema, "relation": relation}
-        return {row[0] for row in self._connection.execute(load("worker/loaded_parts").encode(), values)}
+        return dict(self._connection.execute(load("worker/loaded_parts").encode(), values).fetchall())
 
     def _create(self, schema: str, job: Load) -> sql.Composed:
         chunk = None if job.overlap else job.chunk
@@ -288,3 +303,8 @@ class RowStore(Closing):
             ) from error
         except psycopg.Error as error:
             raise WorkerError(f'worker "{self.worker}" refused a load', detail=str(error).strip()) from error
+
+
+def _stays_bare(job: Load, rows: int) -> bool:
+    """Whether a relation of so many rows has neither indexes nor statistics."""
+    return job.generation > 1 and rows <= BARE_ROWS

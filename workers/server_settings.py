@@ -51,6 +51,7 @@ _FIXED = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "2GB",
+    "wal_recycle": "off",  # a log that is not needed any more is removed: ours is small but for a few moments
     "checkpoint_timeout": "15min",
     "checkpoint_completion_target": "0.9",
     "random_page_cost": "1.1",

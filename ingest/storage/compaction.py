@@ -32,6 +32,7 @@ from qserv_py.registry.snapshots import crowded_segments, parts_of, parts_of_seg
 from qserv_py.registry.transactions import abort_transaction, begin_transaction, commit_transaction
 from qserv_py.workers.index_files import index_path, open_index_run, write_index_run
 from qserv_py.workers.parts import WrittenFile, part_path, read_part, verify_file, write_part
+from qserv_py.workers.row_store import RowStore
 
 MOST_ROWS = 2_000_000
 """Rows that a compacted segment may have: they are in memory while it is written."""
@@ -102,6 +103,10 @@ def compact_database(
             compacted(written)
             if closing is not None and closing.is_set():
                 break
+    if segments:
+        for worker in destination.workers:
+            with RowStore(worker.name, destination.admin[worker.name]) as store:
+                store.free_log()
     return CompactionSummary(database=found.name, segments=segments, replaced=replaced, rows=rows)
 
 
