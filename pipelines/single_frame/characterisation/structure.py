@@ -8,6 +8,8 @@ at the low end of the filtered image's values, which has no sources.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,9 @@ _TOLERANCE = 1.5
 
 _CROWDED = 0.25
 """Share of a cell in footprints that are crowds, which swing by their stars."""
+
+_UNLIKE = 8.0
+"""Times as much as the calmer half of a cell is what a border inside of it does: an overscan, the edge of a mosaic."""
 
 _STEP = 2  # pixels, along rows and columns, between those that are looked at
 _LEAST = 100  # of them in a cell
@@ -76,7 +81,28 @@ def _scatter(
             if crowd[cell].mean() > _CROWDED:
                 found[j, i] = 1.0
             elif len(values) >= _LEAST:
-                low, high = (round(share / 100 * (len(values) - 1)) for share in (_LOW, _HIGH))
-                values = np.partition(values, (low, high))
-                found[j, i] = (values[high] - values[low]) / _APART
+                found[j, i] = _at_low_end(values)
+                if found[j, i] > _TOLERANCE:
+                    found[j, i] = _without_borders(found[j, i], significance[cell], usable[cell])
     return found
+
+
+def _at_low_end(values: FloatImage) -> float:
+    """Return the scatter of Gaussian values with anything brighter among them."""
+    low, high = (round(share / 100 * (len(values) - 1)) for share in (_LOW, _HIGH))
+    values = np.partition(values, (low, high))
+    return float((values[high] - values[low]) / _APART)
+
+
+def _without_borders(whole: float, significance: FloatImage, usable: npt.NDArray[np.bool_]) -> float:
+    """Return the scatter of a cell, or of the calmer half of its quarters where a border makes it much more."""
+    middle = [size // 2 for size in significance.shape]
+    quarters = [
+        significance[part][usable[part]]
+        for part in itertools.product(*[(slice(None, half), slice(half, None)) for half in middle])
+    ]
+    calm = sorted(_at_low_end(values) for values in quarters if len(values) >= _LEAST)
+    if not calm:
+        return whole
+    calmer = calm[(len(calm) - 1) // 2]
+    return calmer if whole > _UNLIKE * max(calmer, 1.0) else whole

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
-from support.galsim_fields import draw, exposure_of, fractal, nebula, rows_near, sources, spiral
+from support.galsim_fields import draw, exposure_of, fractal, grid_of_stars, nebula, rows_near, sources, spiral
 
 from qserv_py.pipelines.kernels.detection import detect, gaussian_kernel
 from qserv_py.pipelines.single_frame.characterisation.characterise import Characterised, Options, characterise
@@ -72,3 +72,16 @@ def test_structure_is_as_large_as_it_is() -> None:
     assert scatter is not None
     np.testing.assert_allclose(scatter[:, -96:], 4, rtol=0.2)
     np.testing.assert_array_equal(scatter[:, :96], 1)
+
+
+def test_stars_beside_an_overscan_are_found() -> None:
+    random = np.random.default_rng(25)
+    truth = grid_of_stars(random, shape=SHAPE, step=32, bright=20.0, faint=21.0)
+    values = random.poisson(draw(truth, shape=SHAPE).light + 1000.0).astype(float)
+    values[:10] = random.normal(500, 5, (10, SHAPE[1]))
+    values[:, -12:] = random.normal(500, 5, (SHAPE[0], 12))
+    rows = characterised(values).found.sources
+    assert share_found(rows, truth[(truth["y"] > 14) & (truth["x"] < SHAPE[1] - 16)]) > 0.98
+    stars = np.rec.fromarrays([rows["x"], rows["y"]], names="x,y")
+    beside = (rows["y"] > 16) & (rows["x"] < SHAPE[1] - 18)
+    assert sum(len(near) == 0 for near in rows_near(truth, stars[beside], within=5)) <= 2
