@@ -155,7 +155,7 @@ def characterise(exposure: Exposure, options: Options) -> Characterised:
     )
     model = PSF_MODELS[options.psf_model](frame, found, fwhm, wanted)
     if hit.any():
-        hit = hit_beside_stars(frame, found, model.psf, hit)
+        hit = hit_widened(frame, hit_beside_stars(frame, found, model.psf, hit), of_sky)
         exposure = _without(exposure, hit)
         light, variance = _finite(sky.subtract_from(exposure.image)), exposure.variance
         mask |= exposure.mask
