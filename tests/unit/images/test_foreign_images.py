@@ -92,6 +92,30 @@ def test_what_astropy_reads(plain: Exposure, expected: Any, tmp_path: Path) -> N
         assert_same(units[0].data, plain.variance, plain.mask, expected)
 
 
+@pytest.mark.parametrize("way", ["RICE_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1"])
+def test_compressed_extensions(plain: Exposure, expected: Any, tmp_path: Path, way: str) -> None:
+    squeezed = fits.CompImageHDU(plain.image.astype(np.int16), name="SCI", compression_type=way)
+    fits.HDUList([fits.PrimaryHDU(), squeezed]).writeto(tmp_path / "squeezed.fits.fz")
+    with fits.open(tmp_path / "squeezed.fits.fz") as units:
+        assert_same(units["SCI"].data, plain.variance, plain.mask, expected)
+
+
+def test_floats_with_a_border_of_nan_compressed_with_dither(plain: Exposure, expected: Any, tmp_path: Path) -> None:
+    image = np.pad(plain.image.astype(np.float32), 7, constant_values=np.nan)
+    squeezed = fits.CompImageHDU(image, compression_type="RICE_1", quantize_method=2, quantize_level=16)
+    fits.HDUList([fits.PrimaryHDU(), squeezed]).writeto(tmp_path / "bordered.fits")
+    with fits.open(tmp_path / "bordered.fits") as units:
+        read = units[1].data
+    variance = np.pad(plain.variance, 7, constant_values=np.nan)
+    table = measure_image(Exposure(image=read, variance=variance, mask=np.zeros(read.shape, int)), Options()).table
+    assert len(table) == len(expected)
+    mine, theirs = (
+        np.lexsort([(rows["x"] - by) // STEP, (rows["y"] - by) // STEP]) for rows, by in ((table, 7), (expected, 0))
+    )
+    np.testing.assert_allclose(table["x"][mine] - 7, expected["x"][theirs], atol=0.05)
+    np.testing.assert_allclose(table["ap12_flux"][mine], expected["ap12_flux"][theirs], rtol=0.03)
+
+
 @pytest.mark.parametrize(
     ("planes", "words"),
     [
