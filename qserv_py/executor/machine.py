@@ -16,8 +16,14 @@ from dataclasses import dataclass
 
 from qserv_py.errors import QservError
 
-MAX_ATTEMPTS = 3
-"""How often a batch of chunk queries is sent: when the last attempt fails, the query fails."""
+PAUSES_S = (0.1, 0.3, 1.0, 2.0, 4.0)
+"""Seconds before each further attempt to send a batch of chunk queries to a worker that went away.
+
+A server that is restarted is there again after 0.2 to 3 s; after the last attempt the query fails.
+"""
+
+MAX_ATTEMPTS = 1 + len(PAUSES_S)
+"""How often a batch is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class SendBatch:
     """Send a batch to its worker."""
 
     batch: Batch
+    after_s: float = 0.0
+    """Seconds to wait before; the batch has its place on the worker while it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +127,9 @@ class StageMachine:
         attempts = self._attempts.get(batch.number, 1)
         if event.error.retryable and event.rows == 0 and attempts < MAX_ATTEMPTS:
             self._attempts[batch.number] = attempts + 1
-            self._waiting[batch.worker].appendleft(batch)
-            return self._go_on(batch.worker)
+            self._free[batch.worker] -= 1
+            self.on_the_way += 1
+            return [SendBatch(batch, after_s=PAUSES_S[attempts - 1])]
         return [self._end(Fail(event.error))]
 
     def _go_on(self, worker: str) -> list[Instruction]:

@@ -168,17 +168,19 @@ class ShardRun:
         """Carry instructions out; a failure is raised."""
         for instruction in instructions:
             match instruction:
-                case machine.SendBatch(batch=batch):
+                case machine.SendBatch(batch=batch, after_s=after_s):
                     with self._lock:
                         if self._leaving is None:
                             queue, ticket = self._queues(batch.worker), Ticket(self._priority, self._who)
-                            self._running[batch.number] = queue.submit(ticket, partial(self._run, batch))
+                            self._running[batch.number] = queue.submit(ticket, partial(self._run, batch, after_s))
                 case machine.Fail(error=error):
                     raise error
 
-    def _run(self, batch: machine.Batch) -> None:
-        """Run one batch, in a thread of its worker's queue."""
+    def _run(self, batch: machine.Batch, after_s: float) -> None:
+        """Run one batch, in a thread of its worker's queue; one that is sent again waits before."""
         rows = 0
+        if after_s:
+            self._statements.wait(after_s)
         event: machine.Event
         try:
             for received in self._pools(batch.worker).run(self._statement(batch), self._statements):

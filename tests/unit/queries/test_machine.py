@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from qserv_py.errors import ChunkQueryError, WorkerUnavailableError
 from qserv_py.executor.machine import (
     MAX_ATTEMPTS,
+    PAUSES_S,
     Batch,
     BatchFailed,
     BatchFinished,
@@ -53,8 +54,8 @@ def test_a_worker_that_went_away_is_asked_again() -> None:
     work = batches(0, 0)
     machine = StageMachine(work, slots=1)
     machine.start()
-    for _ in range(MAX_ATTEMPTS - 1):
-        assert machine.handle(BatchFailed(work[0], BROKEN, rows=0)) == [SendBatch(work[0])]
+    for pause in PAUSES_S:
+        assert machine.handle(BatchFailed(work[0], BROKEN, rows=0)) == [SendBatch(work[0], after_s=pause)]
     assert machine.handle(BatchFailed(work[0], BROKEN, rows=0)) == [Fail(BROKEN)]
 
 
