@@ -68,6 +68,7 @@ def compact_database(
     destination: Destination,
     database: str,
     *,
+    few: int = FEW,
     compacted: Callable[[int], None] = lambda rows: None,
     closing: threading.Event | None = None,
 ) -> CompactionSummary:
@@ -75,6 +76,8 @@ def compact_database(
 
     Parameters
     ----------
+    few
+        Chunks that have fewer segments are left as they are.
     compacted
         Called after each super-transaction with the rows that it wrote.
     closing
@@ -95,7 +98,7 @@ def compact_database(
             return CompactionSummary(database=found.name, segments=0, replaced=0, rows=0, is_busy=True)
         recover(destination, database=found.name)
         publish_compactions(registry, found.name)
-        for tails in _at_once(_tails(crowded_segments(registry, found.name, few=FEW))):
+        for tails in _at_once(_tails(crowded_segments(registry, found.name, few=few))):
             written = _compact(destination, found, tails)
             publish_compactions(registry, found.name)
             keep_up(destination, found)

@@ -21,10 +21,12 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.czar.upkeep import UpkeepThread
+from qserv_py.ingest import publishing
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
 from qserv_py.ingest.recovery import recover
 from qserv_py.ingest.run import run_ingest
+from qserv_py.ingest.storage import compaction
 from qserv_py.ingest.storage.compaction import compact_database
 from qserv_py.ingest.storage.upkeep import keep_up
 from qserv_py.registry.snapshots import parts_of, segments_of, snapshots_read
@@ -149,6 +151,32 @@ def test_what_a_query_reads_stays_until_it_has_ended(
         assert wait_until(lambda: keep_up(destination, database).dropped)
         assert ids_of_queries(session, database) == ids_on_shards(cluster, database)
     check_parts(destination, database)
+
+
+def test_publishing_compacts_chunks_of_many_segments(
+    cluster: Cluster, destination: Destination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = add_small(cluster, tmp_path, "without_service")
+    monkeypatch.setattr(publishing, "MANY", 5)
+    for number in range(5):
+        ingest(destination, tmp_path, database.name, "Object", objects(20, seed=1, first_id=100 * number))
+        if number < 4:
+            publish_database(destination, database.name)
+            assert segments_a_place(destination, database) == number + 1
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, "write_part", broken_disk)
+        publish_database(destination, database.name)
+    assert segments_a_place(destination, database) == 5, "a full disk leaves all as it was, and fails no publishing"
+    publish_database(destination, database.name)
+    assert segments_a_place(destination, database) == 1
+    expected = sorted(one for number in range(5) for one in range(100 * number, 100 * number + 20))
+    assert ids_on_shards(cluster, database) == expected
+    assert wait_until(lambda: not keep_up(destination, database).behind)
+    check_parts(destination, database)
+
+
+def broken_disk(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
 
 
 def test_a_service_compacts_by_itself(cluster: Cluster, destination: Destination, tmp_path: Path) -> None:
