@@ -7,13 +7,16 @@ import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from qserv_py.catalog.model import Database
+from qserv_py.errors import WorkerError
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.loading import load_pending
 from qserv_py.ingest.staging import file_prefix
+from qserv_py.registry.snapshots import segments_of
 from qserv_py.registry.transactions import (
     SuperTransaction,
     TransactionState,
@@ -22,8 +25,10 @@ from qserv_py.registry.transactions import (
     database_lock,
     mark_loaded,
     transaction,
+    undo_compaction,
     unfinished_transactions,
 )
+from qserv_py.workers.row_store import RowStore
 
 CLAIM_WAIT_S = 0.5
 """How long the server may take to notice that the owners of super-transactions are gone, for all of them together."""
@@ -40,6 +45,11 @@ class Recovered:
     database: str
     state: TransactionState
     """LOADED or ABORTED."""
+
+
+def process_context() -> dict[str, object]:
+    """Return what a super-transaction notes of the process that works on it."""
+    return {"host": socket.gethostname(), "pid": os.getpid()}
 
 
 def recover(destination: Destination, *, database: str | None = None) -> tuple[Recovered, ...]:
@@ -91,13 +101,34 @@ def _is_seen_to_live(found: SuperTransaction) -> bool:
 
 def _end(destination: Destination, transaction_id: int, database: Database) -> TransactionState:
     # Its owner may have ended the super-transaction after the list was read and before the claim.
-    state = transaction(destination.registry, transaction_id).state
+    found = transaction(destination.registry, transaction_id)
+    state = found.state
+    if found.compacts and state is TransactionState.COMMITTED:
+        break_off_compaction(destination, database, transaction_id, reason="its process ended before it was loaded")
+        return TransactionState.ABORTED
     if state in (TransactionState.OPEN, TransactionState.ABORTED):
         remove_staged(destination, database, transaction_id)
         abort_transaction(destination.registry, transaction_id, reason="its process ended without committing")
         return TransactionState.ABORTED
     finish_transaction(destination, database, transaction_id)
     return TransactionState.LOADED
+
+
+def break_off_compaction(destination: Destination, database: Database, transaction_id: int, *, reason: str) -> None:
+    """Undo a compaction that is committed and not loaded: the segments that it was to replace are whole."""
+    for segment in segments_of(destination.registry, database.name, transaction_id=transaction_id):
+        table = database.table(segment.table)
+        relations = [
+            table.relation(segment.chunk, generation=segment.generation, overlap=overlap) for overlap in (False, True)
+        ]
+        for worker in segment.workers:
+            with (
+                suppress(WorkerError),
+                RowStore(worker, destination.admin[worker]) as store,
+            ):  # else it is replaced later
+                store.show(database.physical, table, (), drop=relations)
+    remove_staged(destination, database, transaction_id)
+    undo_compaction(destination.registry, transaction_id, reason=reason)
 
 
 def finish_transaction(

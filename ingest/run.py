@@ -10,8 +10,6 @@ Before the commit nothing that anybody reads has changed. After it nothing can b
 
 from __future__ import annotations
 
-import os
-import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -27,7 +25,7 @@ from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.inputs import FileInput, Input
 from qserv_py.ingest.intake import InputFile
 from qserv_py.ingest.progress import RowCounter
-from qserv_py.ingest.recovery import finish_transaction, recover, remove_staged
+from qserv_py.ingest.recovery import finish_transaction, process_context, recover, remove_staged
 from qserv_py.ingest.requests import (
     FileSummary,
     IngestStage,
@@ -275,8 +273,7 @@ def _context(table: Table, inputs: Sequence[Input]) -> dict[str, object]:
     return {
         "table": table.name,
         "files": [input.source for input in inputs],
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
+        **process_context(),
     }
 
 

@@ -10,7 +10,8 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from itertools import pairwise
 from pathlib import Path
@@ -116,14 +117,24 @@ class Staging:
         in_parallel(stage, occupied.tolist(), threads=STAGING_THREADS)
         return np.flatnonzero(got_rows)
 
-    def stage_overlap(self, table: Table, spool: Spool) -> None:
-        """Write the overlap parts of a director from the rows gathered for them."""
+    def stage_overlap(
+        self, table: Table, spool: Spool, *, beside: Callable[[int], Sequence[pa.Table]] = lambda target: ()
+    ) -> None:
+        """Write the overlap parts of a director from the rows gathered for them.
+
+        Parameters
+        ----------
+        beside
+            Gives the rows that stand beside a chunk already: they may have been gathered again.
+        """
         targets = np.unique(np.concatenate([np.unique(keys) for keys in spool.run_keys()] or [np.empty(0, np.int64)]))
 
         def stage(target: int) -> None:
             rows = spool.between(target, target + 1)
             assert rows is not None
-            rows = rows.drop_columns([TARGET_COLUMN]).combine_chunks()
+            rows = without_copies(rows.drop_columns([TARGET_COLUMN]).combine_chunks(), beside(target))
+            if not rows.num_rows:
+                return
             rows = rows.take(pa.array(np.argsort(rows.column(HEALPIX_COLUMN).to_numpy(), kind="stable")))
             self._add_part(table, PartRole.OVERLAP, target, rows)
 
@@ -244,3 +255,31 @@ def without_rows(rows: pa.Table, dropped: IntArray) -> pa.Table:
     if not len(dropped):
         return rows
     return rows.filter(pc.invert(pc.is_in(rows.column(ROW_COLUMN), value_set=pa.array(dropped))))
+
+
+def without_copies(rows: pa.Table, others: Sequence[pa.Table]) -> pa.Table:
+    """Return rows without those that are among others, too; of alike rows one for each that is there.
+
+    For example, of the rows a, a, b and the other rows a, c, the rows a, b are left.
+    """
+    there = Counter(key for other in others for key in _row_keys(other.select(rows.column_names)))
+    if not there:
+        return rows
+    kept = []
+    for place, key in enumerate(_row_keys(rows)):
+        if there[key]:
+            there[key] -= 1
+        else:
+            kept.append(place)
+    return rows.take(pa.array(kept, pa.int64()))
+
+
+def _row_keys(rows: pa.Table) -> Iterator[tuple[object, ...]]:
+    """Yield what tells each row from others; numbers by their bits, as NaN is not equal to itself."""
+    columns = []
+    for column in rows.columns:
+        values = column.combine_chunks()
+        if pa.types.is_floating(values.type):
+            values = values.view(pa.int64() if values.type == pa.float64() else pa.int32())
+        columns.append(values.to_pylist())
+    return zip(*columns, strict=True)

@@ -293,10 +293,16 @@ def _stage_overlap(
     job: IngestJob, staging: Staging, plan: ChunkPlan, chunks: IntArray, overlaps: dict[str, Spool]
 ) -> None:
     """Add rows that were there before to the gathered overlap, and write it all; ``chunks`` got rows."""
-    _gather_old_overlap(job, staging, plan.chunk_map, _chunks_without_overlap(job, plan, chunks), overlaps)
+    targets = _chunks_without_overlap(job, plan, chunks)
+    _gather_old_overlap(job, staging, plan.chunk_map, targets, overlaps)
+    beside = _beside(job, plan.chunk_map, targets)
     for name, overlap in overlaps.items():
         overlap.finish()
-        staging.stage_overlap(job.database.table(name), overlap)
+
+        def copies(target: int, table: str = name) -> list[pa.Table]:
+            return [read_part(job.destination.file_of(part)) for part in beside.get((table, target), ())]
+
+        staging.stage_overlap(job.database.table(name), overlap, beside=copies)
 
 
 def _chunks_without_overlap(job: IngestJob, plan: ChunkPlan, chunks: IntArray) -> IntArray:
@@ -315,36 +321,34 @@ def _chunks_without_overlap(job: IngestJob, plan: ChunkPlan, chunks: IntArray) -
 def _gather_old_overlap(
     job: IngestJob, staging: Staging, chunk_map: ChunkMap, targets: IntArray, overlaps: dict[str, Spool]
 ) -> None:
-    """Gather rows that are in the database already and come near to some chunks; not those that stand beside them."""
+    """Gather rows that are in the database already and come near to some chunks."""
     near = neighbours_of(chunk_map, targets, overlap_arcsec=job.database.family.overlap_arcsec)
     chunks = [chunk_map.chunk(int(index)) for index in near]
     if not chunks:
         return
     names = [table.name for table in _directors(job.database)]
     parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.CHUNK], chunks=chunks)
-    beside = _beside(job, chunk_map, targets)
 
     def gather(part: Part) -> None:
         table = job.database.table(part.table)
         assert isinstance(table, DirectorTable)
-        lacking = np.setdiff1d(targets, beside.get((part.table, part.transaction_id), []))
-        if len(lacking):
-            rows = read_part(job.destination.file_of(part))
-            staging.add_overlap_rows(table, rows, overlaps[table.name], targets=lacking)
+        rows = read_part(job.destination.file_of(part))
+        staging.add_overlap_rows(table, rows, overlaps[table.name], targets=targets)
 
     in_parallel(gather, parts, threads=STAGING_THREADS)
 
 
-def _beside(job: IngestJob, chunk_map: ChunkMap, targets: IntArray) -> dict[tuple[str, int], list[int]]:
-    """Return the chunks (of ``targets``) beside which rows stand already, by table and super-transaction of the rows.
+def _beside(job: IngestJob, chunk_map: ChunkMap, targets: IntArray) -> dict[tuple[str, int], list[Part]]:
+    """Return the parts of rows that stand beside chunks (of ``targets``) already, by table and chunk.
 
-    A super-transaction puts all of its rows that come near to a chunk beside it, or none: when there was no such chunk.
+    Some of the rows that come near may stand there, and others not: those from before there was such a chunk. Which is
+    told by the rows themselves, as a compaction brings rows of both kinds into one part.
     """
     ids = {chunk_map.chunk(int(index)): int(index) for index in targets}
     names = [table.name for table in _directors(job.database)]
     parts = parts_of(job.destination.registry, job.database.name, tables=names, roles=[PartRole.OVERLAP], chunks=ids)
-    found: dict[tuple[str, int], list[int]] = {}
+    found: dict[tuple[str, int], list[Part]] = {}
     for part in parts:
         assert part.chunk is not None
-        found.setdefault((part.table, part.transaction_id), []).append(ids[part.chunk])
+        found.setdefault((part.table, ids[part.chunk]), []).append(part)
     return found

@@ -131,6 +131,9 @@ class RowStore(Closing):
             # A process that loaded the same parts may have been killed, and its backend may just be committing them.
             self._lock(f"qserv relation {schema}.{job.relation}")
             held = self._held_parts(schema, job.relation)
+            if held.keys() - {part.part_id for part in job.parts}:  # of a compaction of this name that was undone
+                self._drop(schema, [job.relation])
+                held = {}
             missing = [part for part in job.parts if part.part_id not in held]
             if not missing:
                 return 0

@@ -23,7 +23,13 @@ from qserv_py.catalog.model import HEALPIX_COLUMN, Database, Table
 from qserv_py.catalog.part import NewPart, Part, PartRole, Segment
 from qserv_py.errors import QservError
 from qserv_py.ingest.destination import Destination
-from qserv_py.ingest.recovery import finish_transaction, recover, remove_staged
+from qserv_py.ingest.recovery import (
+    break_off_compaction,
+    finish_transaction,
+    process_context,
+    recover,
+    remove_staged,
+)
 from qserv_py.ingest.staging import copy_file, file_prefix
 from qserv_py.ingest.storage.tiers import FEW, merged_tail
 from qserv_py.ingest.storage.upkeep import keep_up
@@ -179,21 +185,24 @@ class _Compaction:
     def __init__(self, destination: Destination, database: Database) -> None:
         self._destination = destination
         self._database = database
-        self._id = begin_transaction(destination.registry, database.name, context={"compacts": True}, compacts=True)
+        self._id = begin_transaction(destination.registry, database.name, context=process_context(), compacts=True)
         self._numbers = itertools.count(1)
         self._parts: list[NewPart] = []
         self._replaced: list[int] = []
-        self._is_committed = False
+        self._is_committed = self._is_loaded = False
         self.rows = 0
 
     def __enter__(self) -> _Compaction:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._is_committed:
-            with suppress(QservError):  # the registry may be what failed; the next ingest recovers
-                abort_transaction(self._destination.registry, self._id, reason="the compaction was broken off")
+        reason = "the compaction was broken off"
+        with suppress(QservError):  # the registry may be what failed; the next ingest recovers
+            if not self._is_committed:
+                abort_transaction(self._destination.registry, self._id, reason=reason)
                 remove_staged(self._destination, self._database, self._id)
+            elif not self._is_loaded:
+                break_off_compaction(self._destination, self._database, self._id, reason=reason)
 
     def merge_parts(self, parts: Sequence[Part]) -> None:
         """Write the rows of parts of one chunk (or ref table) as one part, those of its overlap as another."""
@@ -219,6 +228,7 @@ class _Compaction:
         commit_transaction(self._destination.registry, self._id, parts=self._parts, replaced=self._replaced)
         self._is_committed = True
         finish_transaction(self._destination, self._database, self._id)
+        self._is_loaded = True
 
     def _merge(self, parts: Sequence[Part]) -> None:
         first = parts[0]

@@ -76,7 +76,7 @@ def keep_up(destination: Destination, database: Database) -> Upkeep:
     with registry.lock(f"qserv upkeep of {database.name}"):
         oldest, present = snapshots_read(registry, database.name)
         retired = retired_segments(registry, database.name, number=oldest)
-        in_place = segments_in_place_of(registry, retired)
+        in_place = segments_in_place_of(registry, retired, number=oldest)
         work = _Work(destination, database, present, _by_place(retired), _by_place(in_place))
         names = [worker.name for worker in destination.workers]
         with ThreadPoolExecutor(max(1, len(names)), thread_name_prefix="upkeep") as pool:
@@ -115,7 +115,7 @@ class _Work:
     """Segments that nobody reads any more."""
 
     in_place: dict[Place, list[Segment]]
-    """What queries read in their places."""
+    """What the oldest queries read in their places: later ones are shown in place of it when these retire, too."""
 
     def on(self, worker: str) -> set[Place] | None:
         """Do it on one shard; return the places that are left for later, None when all is."""

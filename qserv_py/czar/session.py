@@ -32,7 +32,7 @@ from qserv_py.czar.tables.czar_tables import CzarTables, uploaded_tables
 from qserv_py.czar.tables.service_tables import check_obscore
 from qserv_py.czar.tables.tap_schema import SCHEMA_DATABASE, tap_schema_of
 from qserv_py.czar.user_tables.user_tables import UserTables, may_name_user_tables
-from qserv_py.errors import ClusterError, LimitError
+from qserv_py.errors import ClusterError, LimitError, WorkerError
 from qserv_py.executor.engines import Engines, WorkerAddress
 from qserv_py.executor.execute import Execution
 from qserv_py.executor.placed_rows import narrowed_plan
@@ -199,8 +199,13 @@ class Session(Closing):
         self, query: RunningQuery, adql: str, uploads: Mapping[str, pa.Table] | None, identity: Identity
     ) -> tuple[QueryPlan, Mapping[str, pa.Table]]:
         """Return the plan of a query as ``_plan`` does; what it is to read stays until the query has ended."""
-        for _ in range(MOST_CHANGES):
-            plan, held = self._plan(adql, uploads, identity)
+        for attempt in range(MOST_CHANGES):
+            try:
+                plan, held = self._plan(adql, uploads, identity)
+            except WorkerError:  # the index of a snapshot that has been replaced may be gone
+                if attempt:
+                    raise
+                continue
             is_new = self.queries.begin_reading(query, plan.catalog.numbers_read)
             if not is_new or self._registry.catalog_version() == plan.catalog.version:
                 return plan, held

@@ -182,10 +182,10 @@ def crowded_segments(registry: Registry, database: str, *, few: int) -> tuple[Se
         return tuple(segment_of(row) for row in stream(connection, "crowded_segments", database=database, few=few))
 
 
-def segments_in_place_of(registry: Registry, segments: Iterable[Segment]) -> tuple[Segment, ...]:
-    """Return what queries read of the chunks (or ref tables) of some segments; without the workers' names."""
+def segments_in_place_of(registry: Registry, segments: Iterable[Segment], *, number: int) -> tuple[Segment, ...]:
+    """Return what queries of a snapshot read of the chunks (or ref tables) of some segments; workers are not named."""
     ids = [segment.segment_id for segment in segments]
-    return tuple(segment_of(row) for row in registry.look_up("segments_at", segment_ids=ids))
+    return tuple(segment_of(row) for row in registry.look_up("segments_at", segment_ids=ids, number=number))
 
 
 def retired_parts(registry: Registry, database: str, *, number: int) -> tuple[Part, ...]:
@@ -199,6 +199,7 @@ def forget_parts(registry: Registry, part_ids: Sequence[int]) -> None:
     """Forget retired parts whose files are gone, with the segments that held them."""
     with registry.transaction() as connection:
         run(connection, "forget_parts", part_ids=list(part_ids))
+        run(connection, "forget_segments")
 
 
 def _hold_database(registry: Registry, connection: Connection, database: str) -> tuple[int, int | None]:

@@ -42,6 +42,8 @@ class SuperTransaction:
     """What the process that opened it noted: files, host, process id."""
 
     started_at: datetime
+    compacts: bool
+    """Whether it is a compaction, whose rows others hold, too."""
 
 
 def lock_name(transaction_id: int) -> str:
@@ -192,5 +194,10 @@ def known_part(part: NewPart, *, part_id: int, transaction_id: int) -> Part:
 def transaction_of(row: Row) -> SuperTransaction:
     """Return the super-transaction of a row of ``czar/transaction``."""
     return SuperTransaction(
-        transaction_id=row[0], database=row[1], state=TransactionState(row[2]), context=row[3], started_at=row[4]
+        transaction_id=row[0],
+        database=row[1],
+        state=TransactionState(row[2]),
+        context=row[3],
+        started_at=row[4],
+        compacts=row[5],
     )

@@ -41,6 +41,7 @@ __all__ = [
     "mark_loaded",
     "record_contribution",
     "transaction",
+    "undo_compaction",
     "unfinished_transactions",
 ]
 
@@ -185,6 +186,16 @@ def abort_transaction(registry: Registry, transaction_id: int, *, reason: str = 
         state, _ = steps.hold(connection, transaction_id, {TransactionState.OPEN, TransactionState.ABORTED})
         if state is TransactionState.OPEN:
             steps.set_state(connection, transaction_id, TransactionState.ABORTED, reason)
+    steps.disown(registry, transaction_id)
+
+
+def undo_compaction(registry: Registry, transaction_id: int, *, reason: str) -> None:
+    """COMMITTED to ABORTED, of a compaction: its parts are forgotten. Does nothing if it is not COMMITTED."""
+    with registry.transaction() as connection:
+        state, _ = steps.hold(connection, transaction_id, set(TransactionState))
+        if state is TransactionState.COMMITTED:
+            run(connection, "undo_compaction", transaction_id=transaction_id, reason=reason)
+            run(connection, "forget_compaction", transaction_id=transaction_id)
     steps.disown(registry, transaction_id)
 
 

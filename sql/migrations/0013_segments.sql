@@ -3,7 +3,13 @@
 -- What was a generation that queries read becomes the first segment. A generation that waited to be published was to
 -- hold all parts of its chunk; now only the parts that wait, in a new segment, which the next publishing loads.
 -- Parameters: none.   Returns: nothing.   Used by: registry.migrations
-ALTER TABLE super_transaction ADD COLUMN compacts boolean NOT NULL DEFAULT false;
+ALTER TABLE super_transaction
+    ADD COLUMN compacts boolean NOT NULL DEFAULT false,
+    ADD COLUMN seen pg_snapshot NOT NULL DEFAULT pg_current_snapshot();
+COMMENT ON COLUMN super_transaction.seen IS 'Which changes of the registry it saw when it was opened.';
+ALTER TABLE snapshot ADD COLUMN xid xid8;
+ALTER TABLE snapshot ALTER COLUMN xid SET DEFAULT pg_current_xact_id();
+COMMENT ON COLUMN snapshot.xid IS 'The change of the registry that published it.';
 COMMENT ON COLUMN super_transaction.compacts IS 'Whether its parts hold rows again that replaced parts hold; it adds no rows.';
 
 CREATE TABLE segment (

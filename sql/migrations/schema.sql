@@ -108,8 +108,10 @@ CREATE TABLE super_transaction (
     reason text NOT NULL DEFAULT '',
     started_at timestamptz NOT NULL DEFAULT now(),
     ended_at timestamptz,
-    compacts boolean NOT NULL DEFAULT false
+    compacts boolean NOT NULL DEFAULT false,
+    seen pg_snapshot NOT NULL DEFAULT pg_current_snapshot()
 );
+COMMENT ON COLUMN super_transaction.seen IS 'Which changes of the registry it saw when it was opened.';
 COMMENT ON COLUMN super_transaction.compacts IS 'Whether its parts hold rows again that replaced parts hold; it adds no rows.';
 CREATE INDEX super_transaction_unfinished ON super_transaction (database_id)
  WHERE state IN ('OPEN', 'COMMITTED');
@@ -138,8 +140,10 @@ CREATE TABLE snapshot (
     database_id integer NOT NULL REFERENCES catalog_database ON DELETE CASCADE,
     number integer NOT NULL,
     published_at timestamptz NOT NULL DEFAULT now(),
+    xid xid8 DEFAULT pg_current_xact_id(),
     PRIMARY KEY (database_id, number)
 );
+COMMENT ON COLUMN snapshot.xid IS 'The change of the registry that published it.';
 
 CREATE TABLE segment (
     segment_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

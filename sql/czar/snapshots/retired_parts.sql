@@ -1,6 +1,6 @@
 -- sql/czar/snapshots/retired_parts.sql
 -- Parts of a database that neither the snapshot of a number nor a later one has, unless an ingest of its family that
--- began before they retired may still read them.
+-- was opened before they retired may still read them.
 -- Parameters: database (text), number (integer).   Returns: as parts.   Used by: registry.snapshots
 SELECT p.part_id, t.name, p.role, c.healpix_order, c.pixel, w.name, p.path, p.rows, p.bytes, p.sha256,
        p.transaction_id, p.snapshot, p.farthest_pair_deg
@@ -13,5 +13,5 @@ SELECT p.part_id, t.name, p.role, c.healpix_order, c.pixel, w.name, p.path, p.ro
  WHERE d.name = %(database)s::text AND p.retired <= %(number)s::integer
    AND NOT EXISTS (SELECT FROM super_transaction x
                      JOIN catalog_database o USING (database_id)
-                    WHERE o.family_id = d.family_id AND x.state = 'OPEN' AND x.started_at <= n.published_at)
+                    WHERE o.family_id = d.family_id AND x.state = 'OPEN' AND NOT pg_visible_in_snapshot(n.xid, x.seen))
  ORDER BY p.part_id;

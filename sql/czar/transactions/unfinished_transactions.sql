@@ -2,7 +2,7 @@
 -- Super-transactions that somebody works on, or died over.
 -- Parameters: database (text), NULL for all.   Returns: one row each, oldest first.
 -- Used by: registry.transactions.unfinished_transactions
-SELECT x.transaction_id, d.name, x.state, x.context, x.started_at
+SELECT x.transaction_id, d.name, x.state, x.context, x.started_at, x.compacts
   FROM super_transaction x
   JOIN catalog_database d USING (database_id)
  WHERE x.state IN ('OPEN', 'COMMITTED')

@@ -25,6 +25,7 @@ SELECT c.relname, coalesce(c.reloptions, '{}'), coalesce(t.reloptions, '{}'),
   FROM pg_class c
   LEFT JOIN pg_class t ON t.oid = c.reltoastrelid
  WHERE c.relnamespace = %s::regnamespace AND c.relkind = 'r'
+   AND position('_' IN c.relname) > 0  -- parents have no rows
 """
 
 HISTOGRAMS = """

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.catalogues import Loaded, load_catalogue
 from support.ingested import Shards, add_small, check_parts, ingest, objects
 from support.kill_driver import KillDriver
+from support.schemas import small_database
 from support.waiting import wait_until
 
 from qserv_py.catalog.model import Database
@@ -21,6 +24,7 @@ from qserv_py.czar.cluster import Cluster
 from qserv_py.czar.ingest_destination import open_destination
 from qserv_py.czar.session import Session
 from qserv_py.czar.upkeep import UpkeepThread
+from qserv_py.errors import WorkerError
 from qserv_py.ingest import publishing
 from qserv_py.ingest.destination import Destination
 from qserv_py.ingest.publishing import publish_database
@@ -29,8 +33,10 @@ from qserv_py.ingest.run import run_ingest
 from qserv_py.ingest.storage import compaction
 from qserv_py.ingest.storage.compaction import compact_database
 from qserv_py.ingest.storage.upkeep import keep_up
+from qserv_py.partitioner.healpix import healpix29_of
 from qserv_py.registry.snapshots import parts_of, segments_of, snapshots_read
 from qserv_py.registry.transactions import unfinished_transactions
+from qserv_py.workers.row_store import RowStore
 
 KILLS = int(os.environ.get("QSERV_TEST_KILLS", "16"))
 """Of the test of kills; the acceptance has 200."""
@@ -124,8 +130,6 @@ def test_compaction_changes_no_answer(cluster: Cluster, destination: Destination
 
 def pairs_of(destination: Destination, database: Database) -> int:
     """Return the pairs of published objects within a degree, counted one by one."""
-    import numpy as np
-
     parts = parts_of(destination.registry, database.name, tables=["Object"], roles=[PartRole.CHUNK], published=True)
     rows = pa.concat_tables(pq.ParquetFile(destination.file_of(part)).read(["ra", "dec"]) for part in parts)
     ra, dec = (np.radians(rows.column(name).to_numpy()) for name in ("ra", "dec"))
@@ -177,6 +181,102 @@ def test_publishing_compacts_chunks_of_many_segments(
 
 def broken_disk(*_: object, **__: object) -> None:
     raise OSError(28, "No space left on device")
+
+
+def test_psql_counts_once_what_two_compactions_and_a_reader_leave(
+    cluster: Cluster, destination: Destination, tmp_path: Path
+) -> None:
+    """A reader between two compactions: what only the first one's segments have goes, the second one's wait."""
+    database = add_small(cluster, tmp_path, "amid")
+    appended = iter(range(20))
+
+    def append(times: int) -> None:
+        for number, _ in zip(appended, range(times), strict=False):
+            ingest(destination, tmp_path, database.name, "Object", objects(40, seed=5, first_id=100 * number))
+            publish_database(destination, database.name)
+
+    append(4)
+    with Session(cluster) as before, Session(cluster) as between:
+        first = before.answer("SELECT objectId FROM amid.Object")
+        compact_database(destination, database.name)
+        append(3)
+        second = between.answer("SELECT objectId FROM amid.Object")
+        append(3)
+        compact_database(destination, database.name)
+        present = ids_of_queries(before, database)
+        assert ids_on_shards(cluster, database) == present
+        assert sum(batch.num_rows for batch in first.batches()) == 160
+        assert wait_until(lambda: keep_up(destination, database).dropped)
+        assert ids_on_shards(cluster, database) == present
+        assert sum(batch.num_rows for batch in second.batches()) < len(present)
+    assert wait_until(lambda: keep_up(destination, database).dropped)
+    assert ids_on_shards(cluster, database) == present
+    check_parts(destination, database)
+
+
+def test_a_compaction_that_cannot_be_loaded_is_undone(
+    cluster: Cluster, destination: Destination, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = add_small(cluster, tmp_path, "no_room")
+    for number in range(4):
+        ingest(destination, tmp_path, database.name, "Object", objects(30, seed=1, first_id=100 * number))
+        publish_database(destination, database.name)
+
+    def full(*_: object, **__: object) -> int:
+        raise WorkerError("could not extend file: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RowStore, "load", full)
+        with pytest.raises(WorkerError, match="No space left"):
+            compact_database(destination, database.name)
+        publish_database(destination, database.name)
+    check_parts(destination, database)
+    assert compact_database(destination, database.name).segments
+    assert len(ids_on_shards(cluster, database)) == 120
+
+
+def sided(count: int, *, seed: int, first_id: int, side: int | None) -> pa.Table:
+    """Return objects of a field, in the even or the odd cells of order 3, or in both."""
+    random = np.random.default_rng(seed)
+    ra, dec = random.uniform(0, 40, 20 * count), random.uniform(0, 30, 20 * count)
+    chosen = np.ones(len(ra), dtype=bool) if side is None else (healpix29_of(ra, dec) >> 52) % 2 == side
+    flux, label = pa.nulls(count, pa.float32()), ["x"] * count
+    ids = first_id + np.arange(count)
+    return pa.table(
+        {"objectId": ids, "ra": ra[chosen][:count], "dec": dec[chosen][:count], "gFlux": flux, "label": label}
+    )
+
+
+def test_a_chunk_that_is_filled_after_a_compaction_has_its_neighbours_once(
+    cluster: Cluster, destination: Destination, tmp_path: Path
+) -> None:
+    """Another database of the family made the chunk: rows from before stand not beside it, those from after do."""
+    databases = []
+    for name in ("filled", "filler"):
+        database = small_database(tmp_path, name=name)
+        family = replace(database.family, name="filled", overlap_arcsec=5400.0, min_order=3, target_rows=100_000)
+        databases.append(replace(database, family=family))
+        destination.registry.add_database(databases[-1])
+
+    def add(name: str, rows: pa.Table) -> None:
+        ingest(destination, tmp_path, name, "Object", rows)
+        publish_database(destination, name)
+
+    for number in range(4):
+        add("filled", sided(60, seed=number, first_id=1000 * number, side=0))
+    add("filler", sided(1000, seed=99, first_id=0, side=None))
+    for number in range(4, 8):
+        add("filled", sided(60, seed=number, first_id=1000 * number, side=0))
+    assert compact_database(destination, "filled").segments
+    add("filled", sided(200, seed=50, first_id=50_000, side=1))
+    held: dict[object, list[int]] = {}
+    for part in parts_of(destination.registry, "filled", tables=["Object"], roles=[PartRole.OVERLAP], published=True):
+        ids = pq.ParquetFile(destination.file_of(part)).read(["objectId"]).column(0).to_pylist()
+        held.setdefault(part.chunk, []).extend(ids)
+    assert all(len(ids) == len(set(ids)) for ids in held.values()), "no neighbour twice"
+    with Session(cluster) as session:
+        [count] = session.answer(NEIGHBOURS.replace("compacted", "filled")).batches()
+    assert count.to_pylist() == [{"n": pairs_of(destination, databases[0])}]
 
 
 def test_a_service_compacts_by_itself(cluster: Cluster, destination: Destination, tmp_path: Path) -> None:

@@ -174,29 +174,65 @@ def test_parts_are_replaced_once(registry: Registry) -> None:
 def test_what_a_process_reads_is_not_yet_to_be_dropped(registry: Registry) -> None:
     ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
     snapshots.publish_snapshot(registry, "small")
-    compact(registry, ["a", "c"], [part("Object", ONE, "w2", "m")])
+    ingest(registry, [part("Object", ONE, "w2", "f")])
+    snapshots.publish_snapshot(registry, "small")
+    compact(registry, ["a", "c", "f"], [replace(part("Object", ONE, "w2", "m"), rows=20)])
+    reading = transactions.begin_transaction(registry, "small")
     snapshots.publish_compactions(registry, "small")
+    later = transactions.begin_transaction(registry, "small")
     [database_id] = [piece.version.database_id for piece in registry.describe({}).pieces]
     czar = "0123456789abcdef"
     with Registry(registry.conninfo) as other:
         with other.connection() as connection:
             run(connection, "lock", name=lock_name_of_czar(czar))
-        put_reader(other, czar=czar, database_id=database_id, number=1)
-        assert snapshots.snapshots_read(registry, "small") == (1, 2)
-        assert snapshots.retired_segments(registry, "small", number=1) == ()
-        delete_readers(other, czar=czar, snapshots=[(database_id, 1)])
-    assert snapshots.snapshots_read(registry, "small") == (2, 2)
-    assert [one.generation for one in snapshots.retired_segments(registry, "small", number=2)] == [1]
-    reading = transactions.begin_transaction(registry, "small")
-    with registry.connection() as connection:
-        connection.execute("UPDATE super_transaction SET started_at = started_at - interval '1 h' WHERE state = 'OPEN'")
-    assert snapshots.retired_parts(registry, "small", number=2) == (), "an ingest may read their files"
+        put_reader(other, czar=czar, database_id=database_id, number=2)
+        assert snapshots.snapshots_read(registry, "small") == (2, 3)
+        assert snapshots.retired_segments(registry, "small", number=2) == ()
+        delete_readers(other, czar=czar, snapshots=[(database_id, 2)])
+    assert snapshots.snapshots_read(registry, "small") == (3, 3)
+    retired = snapshots.retired_segments(registry, "small", number=3)
+    assert [one.generation for one in retired] == [1, 2]
+    in_place = snapshots.segments_in_place_of(registry, retired, number=2)
+    assert [one.generation for one in in_place] == [1, 2]
+    in_place = snapshots.segments_in_place_of(registry, retired, number=3)
+    assert [one.generation for one in in_place] == [3]
+    assert snapshots.retired_parts(registry, "small", number=3) == (), "an ingest that began before may read them"
     transactions.abort_transaction(registry, reading)
-    gone = snapshots.retired_parts(registry, "small", number=2)
-    assert "".join(one.path for one in gone) == "ac"
-    snapshots.forget_parts(registry, [one.part_id for one in gone])
-    assert snapshots.retired_segments(registry, "small", number=2) == ()
-    assert [line.rows for line in list_workers(registry)] == [10, 10]
+    gone = snapshots.retired_parts(registry, "small", number=3)
+    assert "".join(one.path for one in gone) == "acf"
+    for one in gone:  # as many calls as parts: a segment goes with its last part
+        snapshots.forget_parts(registry, [one.part_id])
+        assert [line.rows for line in list_workers(registry)] == held_rows(registry)
+    assert snapshots.retired_segments(registry, "small", number=3) == ()
+    assert held_rows(registry) == [10, 20]
+    transactions.abort_transaction(registry, later)
+
+
+def held_rows(registry: Registry) -> list[int]:
+    """Return the rows of the chunk parts of each worker, counted one by one."""
+    counted = (
+        "SELECT coalesce(sum(p.rows) FILTER (WHERE p.role = 'chunk'), 0)::bigint FROM worker w LEFT JOIN part p"
+        " USING (worker_id) GROUP BY w.worker_id ORDER BY w.worker_id"
+    )
+    with registry.connection() as connection:
+        return [rows for (rows,) in connection.execute(counted.encode())]
+
+
+def test_a_compaction_that_is_not_loaded_can_be_undone(registry: Registry) -> None:
+    ingest(registry, FIRST_PARTS, FIRST_CHUNKS)
+    snapshots.publish_snapshot(registry, "small")
+    before = snapshots.segments_of(registry, "small"), snapshots.parts_of(registry, "small")
+    transaction_id = transactions.begin_transaction(registry, "small", compacts=True)
+    ids = [one.part_id for one in before[1] if one.path in "ac"]
+    transactions.commit_transaction(registry, transaction_id, parts=[part("Object", ONE, "w2", "m")], replaced=ids)
+    assert len(snapshots.segments_of(registry, "small")) == len(before[0]) + 1
+    transactions.undo_compaction(registry, transaction_id, reason="the disk is full")
+    transactions.undo_compaction(registry, transaction_id, reason="again")
+    assert (snapshots.segments_of(registry, "small"), snapshots.parts_of(registry, "small")) == before
+    assert transactions.transaction(registry, transaction_id).state is TransactionState.ABORTED
+    assert [line.rows for line in list_workers(registry)] == held_rows(registry)
+    compact(registry, ["a", "c"], [part("Object", ONE, "w2", "n")])
+    assert snapshots.publish_compactions(registry, "small") == 2
 
 
 def test_chunks_of_overlap_alone_are_not_queried(registry: Registry) -> None:

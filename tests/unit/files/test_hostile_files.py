@@ -127,7 +127,7 @@ def test_more_columns_than_a_table_can_have(tmp_path: Path, kind: str) -> None:
     else:
         fields = "".join(f'<FIELD name="{name}" datatype="int"/>' for name in names)
         path.write_text(f"<VOTABLE><RESOURCE><TABLE>{fields}<DATA><TABLEDATA/></DATA></TABLE></RESOURCE></VOTABLE>")
-    with pytest.raises(ContributionError, match="has 20000 columns, at most 10000 are read"):
+    with pytest.raises(ContributionError, match="has 20,000 columns, at most 10000 are read"):
         open_reader(path, format_of(path, InputOptions()), InputOptions())
 
 
