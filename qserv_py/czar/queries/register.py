@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from qserv_py.czar.identity.identity import Proof
 from qserv_py.czar.queries.running import QueryPhase, RunningQuery
-from qserv_py.errors import QservError
+from qserv_py.errors import ClusterError, QservError
 from qserv_py.registry import queries
 from qserv_py.registry.connection import Registry
 from qserv_py.registry.queries import CancelOrder
@@ -84,13 +84,19 @@ class QueryRegister:
             return False
         with self._writing:
             new = [key for key in snapshots if key not in self._read]
-            self._hold_lock()
-            for database_id, number in new:
-                queries.put_reader(self._registry, czar=self._czar, database_id=database_id, number=number)
+            try:
+                self._put_readers(new)
+            except ClusterError:  # the connection broke while nothing was asked
+                self._put_readers(new)
             with self._counting:
                 self._read.update((key, _Read()) for key in new)
                 self._counted(snapshots)
         return bool(new)
+
+    def _put_readers(self, snapshots: Collection[SnapshotKey]) -> None:
+        self._hold_lock()
+        for database_id, number in snapshots:
+            queries.put_reader(self._registry, czar=self._czar, database_id=database_id, number=number)
 
     def _counted(self, snapshots: Collection[SnapshotKey]) -> bool:
         """Count a query of snapshots whose rows all stand."""

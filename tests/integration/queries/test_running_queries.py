@@ -17,6 +17,7 @@ from support.slow_queries import SLOW
 from support.waiting import wait_until
 
 from qserv_py.czar.cluster import Cluster
+from qserv_py.czar.queries.register import QueryRegister
 from qserv_py.czar.session import Session
 from qserv_py.errors import QueryCancelledError
 from qserv_py.registry.connection import Registry
@@ -113,6 +114,24 @@ def _put(registry: Registry, czar: str) -> None:
         started_at=datetime.now(UTC),
         snapshots={},
     )
+
+
+def test_a_snapshot_is_read_though_the_connection_was_cut_meanwhile(cluster: Cluster, registry: Registry) -> None:
+    register = QueryRegister(cluster.registry())
+    try:
+        assert register.begin_reading([(-1, 1)]), "the row is new"
+        assert not register.begin_reading([(-1, 1)]), "it is there"
+        with psycopg.connect(registry.conninfo, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND pid ="
+                " (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted ORDER BY pid DESC LIMIT 1)"
+            )
+        assert register.begin_reading([(-1, 2)])
+        with registry.connection() as connection:
+            rows = connection.execute("SELECT number FROM snapshot_reader WHERE database_id = -1 ORDER BY 1").fetchall()
+        assert rows == [(1,), (2,)]
+    finally:
+        register.close()
 
 
 def test_rows_come_back_when_the_connection_was_cut(cluster: Cluster, session: Session, registry: Registry) -> None:
